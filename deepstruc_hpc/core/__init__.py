@@ -1,0 +1,1 @@
+"""What everything may use and which uses nothing of ours: errors, settings, structures, curves, seeds."""

@@ -1,0 +1,106 @@
+"""Frozen settings that refuse what they do not know, and the one way to read them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from deepstruc_hpc.core.errors import ConfigError
+
+
+class Config(BaseModel):
+    """Base of all settings: immutable, no unknown keys, units in the key or its description."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    def updated(self, **changes: Any) -> Self:
+        """A validated copy with some fields replaced."""
+        return type(self).model_validate({**self.model_dump(), **changes})
+
+    def to_yaml(self) -> str:
+        """The settings as a YAML document that :func:`load_config` reads back."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+C = TypeVar("C", bound=Config)
+
+
+def load_config(config_type: type[C], path: Path | None = None, overrides: Sequence[str] = (), *, error: type[ConfigError] = ConfigError) -> C:
+    """Read settings from a YAML file and ``key=value`` overrides (dots descend: ``instrument.qmax=26``).
+
+    Raises:
+        ConfigError: (or the subclass given) naming the file, the key, what was found and, for an unknown key, the nearest known one.
+    """
+    values = read_yaml_mapping(path, error=error) if path is not None else {}
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if not separator or not key.strip():
+            raise error(f"--set {override}: expected key=value, for example --set epochs=20.")
+        _assign(values, key.strip().split("."), yaml.safe_load(text), override, error)
+    return validate_config(config_type, values, source=str(path) if path is not None else "settings", error=error)
+
+
+def validate_config(config_type: type[C], values: Mapping[str, Any], *, source: str, error: type[ConfigError] = ConfigError) -> C:
+    """Check a mapping against a settings class; all faults in one readable error."""
+    try:
+        return config_type.model_validate(values)
+    except ValidationError as invalid:
+        raise error("; ".join(_explain(config_type, fault, source) for fault in invalid.errors())) from invalid
+
+
+def read_yaml_mapping(path: Path, *, error: type[ConfigError] = ConfigError) -> dict[str, Any]:
+    """The top-level mapping of a YAML file."""
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as missing:
+        raise error(f"{path}: no such file. Check the path.") from missing
+    except (OSError, UnicodeDecodeError) as unreadable:
+        raise error(f"{path}: cannot be read as text ({unreadable}). A YAML file is needed.") from unreadable
+    except yaml.YAMLError as broken:
+        raise error(f"{path}: not valid YAML: {' '.join(str(broken).split())}") from broken
+    if loaded is None:
+        return {}
+    if not isinstance(loaded, dict):
+        raise error(f"{path}: holds {type(loaded).__name__}, but a mapping of key: value lines is needed.")
+    return loaded
+
+
+def _assign(values: dict[str, Any], keys: list[str], value: Any, override: str, error: type[ConfigError]) -> None:
+    for key in keys[:-1]:
+        values = values.setdefault(key, {})
+        if not isinstance(values, dict):
+            raise error(f"--set {override}: {key} is not a group of settings.")
+    values[keys[-1]] = value
+
+
+def _explain(config_type: type[Config], fault: Mapping[str, Any], source: str) -> str:
+    where = ".".join(str(part) for part in fault["loc"]) or "(top level)"
+    if fault["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(str(fault["loc"][-1]), _known_keys(config_type), n=1)
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        return f"{source}: {where}: unknown key.{hint}"
+    if fault["type"] == "missing":
+        return f"{source}: {where}: this key is needed and is not there."
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    return f"{source}: {where}: found {fault['input']!r}: {message}"
+
+
+def _known_keys(config_type: type[BaseModel], seen: frozenset[type] = frozenset()) -> list[str]:
+    keys: list[str] = []
+    for name, field in config_type.model_fields.items():
+        keys.append(field.alias or name)
+        for nested in _models_in(field.annotation):
+            if nested not in seen:
+                keys += _known_keys(nested, seen | {config_type, nested})
+    return keys
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for argument in getattr(annotation, "__args__", ()) for model in _models_in(argument)]

@@ -1,0 +1,1 @@
+"""The two artefacts on disk and the formats at the edges."""

@@ -1,0 +1,1 @@
+"""Scattering and fitting: arrays in, arrays out; no files, no Ray."""

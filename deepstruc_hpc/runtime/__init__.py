@@ -1,0 +1,1 @@
+"""Where work runs: Ray sessions, pools of actors, SLURM."""

@@ -1,0 +1,1 @@
+"""Stage 3: measured PDFs to structures."""

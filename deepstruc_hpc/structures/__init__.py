@@ -1,0 +1,1 @@
+"""Geometry: parameters in, Structure out."""
