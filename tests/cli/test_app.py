@@ -1,0 +1,81 @@
+"""The command line's promises: light start, one-line errors, exit codes, examples in every help."""
+
+import subprocess
+import sys
+
+import pytest
+from typer.main import get_command
+
+from deepstruc_hpc.cli.app import build_app, run
+
+
+def commands():
+    """Every command as a list of words."""
+
+    def walk(command, words):
+        children = getattr(command, "commands", None)
+        if children:
+            for name, child in children.items():
+                yield from walk(child, [*words, name])
+        else:
+            yield words, command
+
+    return list(walk(get_command(build_app()), []))
+
+
+def test_help_imports_nothing_heavy():
+    """Fails when a command group imports torch, ray, mlflow or pandas at its top: --help would take seconds."""
+    code = (
+        "import sys; from deepstruc_hpc.cli.app import run; run(['--help']); "
+        "heavy = {'torch', 'ray', 'mlflow', 'pandas', 'numba', 'zarr', 'scipy', 'matplotlib', 'pymatgen'} & set(sys.modules); "
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "catalog" in done.stdout
+    assert "solve" in done.stdout
+
+
+def test_importing_the_package_imports_neither_torch_nor_ray():
+    code = "import sys, deepstruc_hpc; print(sorted({'torch', 'ray', 'mlflow', 'numpy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("words", "command"), commands(), ids=lambda value: " ".join(value) if isinstance(value, list) else "")
+def test_every_command_shows_an_example(words, command):
+    assert "deepstruc-hpc" in (command.help or ""), f"{' '.join(words)} has no example in its help"
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["solv"], "solv"),
+        (["catalog", "build", "demo"], "--out"),
+        (["catalog", "info", "no-such-store.zarr"], "no-such-store.zarr"),
+        (["catalog", "build", "no-such-recipe", "--out", "x.zarr"], "no-such-recipe"),
+        (["solve", "no-such-directory", "--out", "x"], "no-such-directory"),
+    ],
+)
+def test_wrong_usage_is_one_line_on_stderr_and_exit_code_2(words, part, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run(words) == 2
+    captured = capsys.readouterr()
+    lines = captured.err.strip().splitlines()
+    assert lines[-1].startswith("error: ")
+    assert part in lines[-1]
+    assert captured.out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_debug_may_stand_anywhere_and_shows_the_traceback(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "deepstruc_hpc.cli", "catalog", "info", "nothing.zarr", "--debug"], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode != 0
+    assert "Traceback" in done.stderr
+
+
+def test_version_is_printed(capsys):
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("deepstruc-hpc 0.")
