@@ -1,0 +1,76 @@
+"""Settings are frozen, refuse what they do not know, and say where a fault is."""
+
+import pytest
+from pydantic import Field, ValidationError
+
+from deepstruc_hpc.core.config import Config, load_config
+from deepstruc_hpc.core.errors import ConfigError, RecipeError
+
+
+class Beam(Config):
+    qmax: float = Field(25.0, gt=0)
+    qmin: float = 0.7
+
+
+class Run(Config):
+    epochs: int = 3
+    beam: Beam = Beam()
+
+
+def test_overrides_win_over_the_file_and_descend_by_dots(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text("epochs: 5\nbeam:\n  qmax: 20\n")
+    run = load_config(Run, path, ["beam.qmin=1.5", "epochs=7"])
+    assert run == Run(epochs=7, beam=Beam(qmax=20, qmin=1.5))
+
+
+def test_yaml_written_by_a_config_is_read_back_equal(tmp_path):
+    path = tmp_path / "run.yaml"
+    run = Run(epochs=9, beam=Beam(qmin=0.25))
+    path.write_text(run.to_yaml())
+    assert load_config(Run, path) == run
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("epoch: 3\n", ["epoch", "unknown key", "'epochs'"]),
+        ("beam:\n  qmaxx: 3\n", ["beam.qmaxx", "'qmax'"]),
+        ("beam:\n  qmax: -1\n", ["beam.qmax", "-1", "greater than 0"]),
+        ("- 1\n- 2\n", ["list", "mapping"]),
+        ("a: [1\n", ["not valid YAML"]),
+    ],
+)
+def test_a_fault_names_the_file_the_key_and_the_remedy(tmp_path, text, parts):
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as fault:
+        load_config(Run, path)
+    for part in [str(path), *parts]:
+        assert part in str(fault.value)
+
+
+def test_a_missing_file_and_a_binary_file_are_named(tmp_path):
+    with pytest.raises(ConfigError, match="no such file"):
+        load_config(Run, tmp_path / "nothing.yaml")
+    binary = tmp_path / "binary.yaml"
+    binary.write_bytes(b"\xff\xfe\x00\x80")
+    with pytest.raises(RecipeError, match="cannot be read as text"):
+        load_config(Run, binary, error=RecipeError)
+
+
+@pytest.mark.parametrize("override", ["epochs", "=3", "epochs.deep=3"])
+def test_a_malformed_override_is_refused(override, tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text("epochs: 3\n")
+    with pytest.raises(ConfigError, match="--set"):
+        load_config(Run, path, [override])
+
+
+def test_settings_cannot_be_changed_after_the_fact_but_copies_are_validated():
+    run = Run()
+    with pytest.raises(ValidationError):
+        run.epochs = 4
+    assert run.updated(epochs=4).epochs == 4
+    with pytest.raises(ValidationError):
+        run.updated(epochs="many")
