@@ -1,0 +1,62 @@
+"""Sets of sites in units of the nearest-neighbour distance, their one order, and the step from sites to a Structure.
+
+The order of atoms in every built structure: by distance from the centroid, then by polar angle from +z, then by azimuth from +x, each compared to
+1e-6. Coordinates are rounded to 1e-12 first, so that the same shape comes out alike on machines whose sine differs in the last bit.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from deepstruc_hpc.core.errors import StructureError
+from deepstruc_hpc.core.structure import Structure
+
+Sites: TypeAlias = NDArray[np.float64]
+"""(N, 3) positions in units of the nearest-neighbour distance."""
+
+_TOLERANCE_DIGITS = 6
+
+
+def canonical_permutation(sites: ArrayLike) -> NDArray[np.intp]:
+    """Indices that put sites in the builder's order: distance from the origin, polar angle, azimuth.
+
+    Args:
+        sites: (N, 3), any unit of length near 1; the origin counts as the centre.
+    """
+    xyz = np.round(np.asarray(sites, dtype=np.float64), 9) + 0.0
+    radius = np.linalg.norm(xyz, axis=1)
+    polar = np.arccos(np.clip(xyz[:, 2] / np.where(radius > 0, radius, 1.0), -1.0, 1.0))
+    azimuth = np.arctan2(xyz[:, 1], xyz[:, 0])
+    azimuth = np.where(azimuth < -0.5 * 10**-_TOLERANCE_DIGITS, azimuth + 2 * np.pi, azimuth)
+    keys = [np.round(key, _TOLERANCE_DIGITS) for key in (azimuth, polar, radius)]
+    return np.lexsort(keys)
+
+
+def centred_and_ordered(sites: ArrayLike) -> Sites:
+    """Sites with their centroid at the origin, rounded to 1e-12 and in the builder's order."""
+    xyz = np.asarray(sites, dtype=np.float64).reshape(-1, 3)
+    if len(xyz) == 0:
+        raise StructureError("a shape without atoms cannot be built; ask for a larger one.")
+    xyz = np.round(xyz - xyz.mean(axis=0), 12) + 0.0
+    return np.ascontiguousarray(xyz[canonical_permutation(xyz)])
+
+
+def to_structure(sites: ArrayLike, symbol: str, nn_distance: float, structure_type: str, label: str = "") -> Structure:
+    """A one-element structure from sites in units of the nearest-neighbour distance.
+
+    Args:
+        sites: (N, 3) in units of the nearest-neighbour distance.
+        symbol: element symbol.
+        nn_distance: Å, positive.
+        structure_type: see :class:`deepstruc_hpc.core.structure.Structure`.
+        label: what it is, in words.
+
+    Raises:
+        StructureError: no sites, or a distance that is not positive.
+    """
+    if not nn_distance > 0:
+        raise StructureError(f"{label or structure_type}: nearest-neighbour distance {nn_distance} Å; a positive number is needed.")
+    return Structure.of_element(symbol, centred_and_ordered(sites) * nn_distance, structure_type, label)
