@@ -1,0 +1,214 @@
+"""What the header of a G(r) file says: program, Q range, resolution, composition, radiation, the names and units of its columns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_VALUE = r"\s*(?:[(\[][^)\]]{0,20}[)\]])?\s*[=:\s]\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][+-]?\d{1,4})?)(?![\w.])\s*(nm|Å|A\b|ang)?"
+_NUMBERS = {
+    key: re.compile(rf"(?<![\w.]){key}(?!\w){_VALUE}", re.IGNORECASE)
+    for key in ("qmin", "qmax", "qdamp", "qbroad", "rpoly", "wavelength", "temperature")
+}
+_LIMITS = {
+    "qmin": (0.0, 15.0),
+    "qmax": (4.0, 100.0),
+    "qdamp": (0.0, 1.0),
+    "qbroad": (0.0, 1.0),
+    "rpoly": (0.0, 10.0),
+    "wavelength": (0.005, 10.0),
+    "temperature": (0.0, 5000.0),
+}
+_TEXTS = {
+    "composition": re.compile(r"^\W*composition\s*[=:]\s*(\S.*?)\s*$", re.IGNORECASE),
+    "mode": re.compile(r"^\W*(?:mode|radiation)\s*[=:]\s*(\S+)", re.IGNORECASE),
+    "stype": re.compile(r"\bstype\s*=\s*(\w)", re.IGNORECASE),
+}
+_PROGRAMS = (
+    ("xPDFsuite", r"xpdfsuite"),
+    ("PDFgetXgui", r"pdfgetxgui"),
+    ("GSAS-II", r"gsas-?ii|^#T\s+G\(R\) for"),
+    ("PDFgetX3", r"pdfgetx3"),
+    ("PDFgetS3", r"pdfgets3"),
+    ("PDFgetX2", r"get_xpdf|pdfgetx2"),
+    ("PDFgetN", r"pdfgetn|##### prepgsas"),
+    ("Mantid", r"mantid"),
+    ("PDFgui", r"#+\s*pdfgui|pdfgui"),
+    ("pdffit2", r"pdffit"),
+    ("DiffPy-CMI", r"diffpy|srfit"),
+)
+_NEUTRON = re.compile(r"\bneutrons?\b", re.IGNORECASE)
+_UNIT = re.compile(r"(?<![a-z0-9])(nm|nanomet\w*|pm|picomet\w*|å|ångstr\w*|a|ang|angstr\w*|\\aa)(?![a-z])", re.IGNORECASE)
+_G_NAMES = ("g", "gobs", "gr", "gexp", "gdata", "gmeas", "gofr", "g(r)")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Where r, G and its uncertainty stand, and in which unit r is.
+
+    Attributes:
+        r, g, dg: column indices; dg is None where there is none.
+        r_unit: ``angstrom``, ``nm``, ``pm`` or '' where the file does not say.
+        g_unit: the same for the length in G's unit.
+        first_name: the label of the first column in lower case, '' where there is none.
+        notes: what was guessed.
+    """
+
+    r: int
+    g: int
+    dg: int | None
+    r_unit: str
+    g_unit: str
+    first_name: str
+    notes: tuple[str, ...]
+
+
+def parse_header(lines: Sequence[str]) -> tuple[dict[str, float | str], list[str]]:
+    """Header values under the names of :class:`~deepstruc_hpc.core.curve.PdfCurve`, and notes about what could not be used."""
+    header: dict[str, float | str] = {}
+    notes: list[str] = []
+    for key, pattern in _NUMBERS.items():
+        found = [match for line in lines for match in pattern.finditer(line)]
+        if found:
+            _take_number(key, found, header, notes)
+    if isinstance(header.get("qmin"), float) and isinstance(header.get("qmax"), float) and float(header["qmin"]) >= float(header["qmax"]):
+        notes.append(f"The header's Qmin {header['qmin']:g} is not below its Qmax {header['qmax']:g}; neither was used.")
+        del header["qmin"], header["qmax"]
+    joined = "\n".join(lines)
+    program = next((name for name, pattern in _PROGRAMS if re.search(pattern, joined, re.IGNORECASE | re.MULTILINE)), None)
+    if program:
+        header["program"] = program
+    composition = _text(lines, "composition") or _composition_table(lines)
+    if composition:
+        header["composition"] = composition
+    radiation = _radiation(lines, program, notes)
+    if radiation:
+        header["radiation"] = radiation
+    return header, notes
+
+
+def _take_number(key: str, found: list[re.Match[str]], header: dict[str, float | str], notes: list[str]) -> None:
+    values = [float(match[1].replace("D", "e").replace("d", "e")) for match in found]
+    value = values[-1]
+    if len(set(values)) > 1:
+        notes.append(f"The header gives {key} {len(set(values))} times with different values; the last one, {value:g}, was used.")
+    if key in {"qmin", "qmax"} and (found[-1][2] or "").lower() == "nm":
+        value /= 10.0
+        notes.append(f"The header gives {key} in nm⁻¹; {value:g} Å⁻¹ was used.")
+    elif key == "qmax" and 100.0 < value <= 500.0:
+        value /= 10.0
+        notes.append(f"The header's qmax {10 * value:g} is impossible in Å⁻¹; it was taken as nm⁻¹, so {value:g} Å⁻¹.")
+    low, high = _LIMITS[key]
+    if low <= value <= high:
+        header[key] = value
+    elif not (key == "qmax" and value == 0):  # PDFgui writes qmax=0 for "no correction"
+        notes.append(f"The header's {key} = {value:g} lies outside {low:g} to {high:g} and was not used.")
+
+
+def _text(lines: Sequence[str], key: str) -> str:
+    for line in reversed(lines):
+        match = _TEXTS[key].search(line)
+        if match:
+            return match[1]
+    return ""
+
+
+def _composition_table(lines: Sequence[str]) -> str:
+    """Elements and fractions from the tables that PDFgetX2 and PDFgetN write."""
+    for i, line in enumerate(lines):
+        words = line.lower().replace("#", " ").split()
+        column = 2 if {"symbol", "fractions"} <= set(words) else 1 if {"element", "relatomnum"} <= set(words) else 0
+        if not column:
+            continue
+        parts: list[str] = []
+        for row in lines[i + 1 : i + 30]:
+            cells = row.replace("#", " ").split()
+            if len(cells) <= column or not re.fullmatch(r"[A-Z][a-z]?", cells[0]) or not re.fullmatch(r"\d*\.?\d+(?:[eE][+-]?\d+)?", cells[column]):
+                break
+            amount = float(cells[column])
+            parts.append(cells[0] if amount == 1.0 else f"{cells[0]}{amount:g}")
+        if parts:
+            return " ".join(parts)
+    return ""
+
+
+def _radiation(lines: Sequence[str], program: str | None, notes: list[str]) -> str:
+    mode = (_text(lines, "mode") or _text(lines, "stype")).lower().replace("-", "").replace("_", "").strip(",;")
+    if mode in {"xray", "x", "xrays", "synchrotron"}:
+        return "xray"
+    if mode in {"neutron", "neutrons", "n"}:
+        return "neutron"
+    if mode:
+        notes.append(f"The header's mode '{mode}' is neither xray nor neutron; choose the radiation yourself.")
+        return ""
+    if program in {"PDFgetX2", "PDFgetX3", "xPDFsuite", "PDFgetXgui"}:
+        return "xray"
+    if program == "PDFgetN" or any(_NEUTRON.search(line) for line in lines):
+        return "neutron"
+    return ""
+
+
+def read_columns(lines_before: Sequence[str], n_columns: int) -> Columns:
+    """The meaning of the columns from the last line of labels before the data, else by their number: r G, r G dG, r G dr dG."""
+    labels, text = _labels(lines_before, n_columns)
+    names = [_plain(label) for label in labels]
+    r_unit, g_unit = _units(text, labels)
+    notes: list[str] = []
+    g, dg = 1, {3: 2, 4: 3, 5: 3}.get(n_columns)
+    if len(names) == n_columns:
+        named = [i for i, name in enumerate(names) if i > 0 and name in _G_NAMES]
+        if named and 1 not in named:
+            g = named[0]
+            notes.append(f"G(r) was taken from column {g + 1}, labelled '{labels[g]}'.")
+        errors = [i for i, name in enumerate(names) if i > 1 and name in {"dg", "dgr", "gerr", "sigma", "error", "err", "esd", "e", "dgofr", "dgobs"}]
+        dg = errors[0] if errors else None
+        if n_columns > 2 and not errors:
+            notes.append("No column is labelled as the uncertainty of G(r); none was used.")
+    elif n_columns == 3:
+        notes.append("Three columns without labels were taken as r, G(r) and the uncertainty of G(r).")
+    elif n_columns == 4 and not labels:
+        notes.append("Four columns without labels were taken as r, G(r), the uncertainty of r and that of G(r).")
+    elif n_columns > 4:
+        dg = None
+        notes.append(f"Of {n_columns} columns without labels the first two were taken as r and G(r).")
+    if "gdiff" in names or ("gcalc" in names and g == names.index("gcalc")):
+        notes.append("The file holds a calculated curve with its difference from the data (a fit); the calculated G(r) was read.")
+    return Columns(0, g, dg, r_unit, g_unit, names[0] if names else "", tuple(notes))
+
+
+def _labels(lines_before: Sequence[str], n_columns: int) -> tuple[list[str], str]:
+    """Labels of the line nearest to the data that names r (or another abscissa) first; and that line."""
+    for line in list(reversed(lines_before))[:6]:
+        text = re.sub(r"^\s*(?:#+\s*L\b|#L\b|[#!%;'\"]+|//)\s*", "", line).strip()
+        if not text or len(text) > 200 or "=" in text:
+            continue
+        first = re.split(r"[\s,;(\[/_]+", text.strip("\"'"))[0].lower()
+        if first not in {"r", "q", "x", "distance", "radius", "2theta", "twotheta", "tth", "two", "s"}:
+            continue
+        separator = r"\s*[,;\t]\s*" if re.search(r"[,;\t]", text) else r"\s{2,}"
+        split = [part for part in re.split(separator, text) if part]
+        if len(split) != n_columns:
+            split = re.sub(r"\s+(?=[(\[])", "", text).replace(",", " ").split()
+        return [part.strip("\"' ") for part in split], text
+    return [], ""
+
+
+def _plain(label: str) -> str:
+    """A label without unit and decoration: ``G(1/A^2)`` → g, ``d_Gr`` → dgr, ``dG(r)`` → dg."""
+    return re.sub(r"[^a-z0-9]", "", re.split(r"[(\[/]", label)[0].lower())
+
+
+def _units(text: str, labels: Sequence[str]) -> tuple[str, str]:
+    first = labels[0] if labels else text
+    second = labels[1] if len(labels) > 1 else ""
+    return _unit(first), _unit(second)
+
+
+def _unit(label: str) -> str:
+    inside = re.split(r"[(\[/,_\s]", label, maxsplit=1)
+    match = _UNIT.search(inside[1]) if len(inside) > 1 else None
+    if match is None:
+        return ""
+    word = match[1].lower()
+    return "nm" if word.startswith("n") else "pm" if word.startswith("p") else "angstrom"
