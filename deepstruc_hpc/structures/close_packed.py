@@ -14,11 +14,11 @@ PAPER_C_OVER_A = 1.633
 def hcp_block_sites(size_a: int, size_b: int, size_c: int, c_over_a: float = PAPER_C_OVER_A) -> Sites:
     """Sites of size_a × size_b × size_c hexagonal cells, two atoms each, a = 1.
 
-    The cell is a (1, 0, 0), b (−1/2, √3/2, 0), c (0, 0, c/a) with atoms at (1/3, 2/3, 1/4) and (2/3, 1/3, 3/4), as in
+    The cell is a (1, 0, 0), b (−1/2, √3/2, 0), c (0, 0, c/a) with atoms at (0, 0, 0) and (1/3, 2/3, 1/2), as in
     ``ase.lattice.hexagonal.HexagonalClosedPacked``.
     """
     cell = np.array([[1.0, 0.0, 0.0], [-0.5, np.sqrt(3.0) / 2.0, 0.0], [0.0, 0.0, c_over_a]])
-    basis = np.array([[1 / 3, 2 / 3, 0.25], [2 / 3, 1 / 3, 0.75]])
+    basis = np.array([[0.0, 0.0, 0.0], [1 / 3, 2 / 3, 0.5]])
     steps = np.stack(np.meshgrid(*(np.arange(n) for n in (size_a, size_b, size_c)), indexing="ij"), axis=-1).reshape(-1, 1, 3)
     sites: Sites = (steps + basis).reshape(-1, 3) @ cell
     return sites

@@ -19,7 +19,9 @@ from deepstruc_hpc.structures.cubic import build_cubic
 from deepstruc_hpc.structures.fingerprint import fingerprint
 from deepstruc_hpc.structures.multiply_twinned import build_decahedron, build_icosahedron
 from deepstruc_hpc.structures.octahedral import build_octahedron
+from deepstruc_hpc.structures.sites import shortest_distance
 
+_BOND_TOLERANCE = 1e-3
 ENTRY_POINT_GROUP = "deepstruc_hpc.structures"
 
 
@@ -68,6 +70,8 @@ class Family:
     def enumerate(self, min_atoms: int, max_atoms: int, **options: Any) -> Iterator[Shape]:
         """All different shapes with min_atoms to max_atoms atoms.
 
+        Shapes in which no two atoms are nearest neighbours are left out: seven atoms of bcc cut to the cube's axes are a piece of sc.
+
         Raises:
             RecipeError: an option that the family does not have, or an empty range of atoms.
         """
@@ -80,7 +84,7 @@ class Family:
         seen: set[str] = set()
         for name, parameters in self.candidates(max_atoms, **{**self.options, **options}):
             structure = self.builder("Au", 1.0, **parameters)
-            if not min_atoms <= structure.n_atoms <= max_atoms:
+            if not min_atoms <= structure.n_atoms <= max_atoms or (self.takes_metal and not _is_bonded(structure)):
                 continue
             mark = fingerprint(structure)
             if mark not in seen:
@@ -98,6 +102,11 @@ class Family:
         built = self.builder(symbol, nn_distance, **shape.parameters)
         label = f"{symbol} {shape.name}" if self.takes_metal else shape.name
         return Structure(built.symbols, built.positions, shape.structure_type, label)
+
+
+def _is_bonded(structure: Structure) -> bool:
+    """Whether the shortest distance is the nearest-neighbour distance of 1 that the structure was built with (to 1e-3)."""
+    return structure.n_atoms < 2 or abs(shortest_distance(structure.positions) - 1.0) < _BOND_TOLERANCE
 
 
 def _layers_up_to(max_layers: int) -> Iterator[tuple[int, int, int]]:

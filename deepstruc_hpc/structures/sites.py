@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import cKDTree
 
 from deepstruc_hpc.core.errors import StructureError
 from deepstruc_hpc.core.structure import Structure
@@ -33,6 +34,15 @@ def canonical_permutation(sites: ArrayLike) -> NDArray[np.intp]:
     azimuth = np.where(azimuth < -0.5 * 10**-_TOLERANCE_DIGITS, azimuth + 2 * np.pi, azimuth)
     keys = [np.round(key, _TOLERANCE_DIGITS) for key in (azimuth, polar, radius)]
     return np.lexsort(keys)
+
+
+def shortest_distance(positions: ArrayLike) -> float:
+    """The shortest distance between two atoms; infinite for a single one. Unit of the positions."""
+    xyz = np.asarray(positions, dtype=np.float64)
+    if len(xyz) < 2:
+        return float("inf")
+    nearest = np.asarray(cKDTree(xyz).query(xyz, k=2)[0])
+    return float(nearest[:, 1].min())
 
 
 def centred_and_ordered(sites: ArrayLike) -> Sites:
