@@ -1,0 +1,143 @@
+"""Candidates, and the shapes of a catalog held ready to become candidates of any metal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from deepstruc_hpc.core.structure import Structure
+from deepstruc_hpc.structures.elements import nn_distance
+from deepstruc_hpc.structures.fingerprint import fingerprint
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from deepstruc_hpc.data.catalog_store import Catalog
+
+FAULTED = frozenset({"stacking_fault"})
+READ_AT_A_TIME = 2048
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A structure to fit.
+
+    Attributes:
+        structure: Å, one element at the metal's bulk nearest-neighbour distance where the shape has no scale of its own.
+        source: ``cvae``, ``catalog`` or ``neighbour``.
+        catalog_id: of the catalog's entry that has this shape, else empty.
+        latent: the latent point it was decoded from, else empty.
+        log_prior: ln of the model's prior density at the latent point.
+        complexity: faults, defects and free shape parameters that a perfect listed shape does not have.
+    """
+
+    structure: Structure
+    source: str
+    catalog_id: str = ""
+    latent: tuple[float, ...] = ()
+    log_prior: float = 0.0
+    complexity: int = 0
+
+
+class CatalogShapes:
+    """The different shapes of a catalog, read once.
+
+    Entries of one element differ between elements by scale alone, so one entry a shape stands for all of them, in units of its nearest-neighbour
+    distance. Entries of several elements keep their scale.
+
+    Args:
+        catalog: an open catalog.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        columns = catalog.columns.reset_index(drop=True)
+        one_element = np.array([len(_symbols(text)) == 1 for text in columns["elements"]], dtype=bool)
+        keys = ["structure_type", "fingerprint"] if "fingerprint" in columns else ["structure_type", "family", "shape"]
+        first = ~columns.duplicated(keys).to_numpy()
+        self._metal = _read(catalog, np.flatnonzero(one_element & first), columns, unit=True)
+        self._fixed = _read(catalog, np.flatnonzero(~one_element), columns, unit=False)
+        self.elements = tuple(sorted({symbol for text in columns["elements"].unique() for symbol in _symbols(text)}))
+        self.max_atoms = int(columns["n_atoms"].max()) if len(columns) else 0
+
+    def __len__(self) -> int:
+        return len(self._metal) + len(self._fixed)
+
+    @property
+    def unit_shapes(self) -> list[Candidate]:
+        """One-element shapes in units of the nearest-neighbour distance, in the order in which :meth:`candidates` gives them."""
+        return self._metal
+
+    def candidates(self, elements: Sequence[str]) -> list[Candidate]:
+        """The one-element shapes as clusters of the first element, then the entries of several elements that the sample holds."""
+        symbol, distance = elements[0], nn_distance(elements[0], "twelve")
+        found = []
+        for shape in self._metal:
+            unit = shape.structure
+            structure = Structure.of_element(symbol, unit.positions * distance, unit.structure_type, unit.label)
+            found.append(replace(shape, structure=structure))
+        return found + [entry for entry in self._fixed if set(entry.structure.symbols) <= set(elements)]
+
+
+def without_duplicates(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Drop candidates equal up to rotation, reflection, order and size; a sample that is a shape of the catalog keeps both names.
+
+    Only candidates that share cheap invariants (number of atoms, moments about the centroid) are compared by fingerprint.
+    """
+    groups: dict[tuple[object, ...], list[Candidate]] = {}
+    for candidate in candidates:
+        groups.setdefault(_cheap_invariants(candidate.structure), []).append(candidate)
+    kept: list[Candidate] = []
+    for group in groups.values():
+        if len(group) == 1:
+            kept += group
+            continue
+        distinct: dict[str, Candidate] = {}
+        for candidate in group:
+            mark = fingerprint(candidate.structure, scale_free=True)
+            distinct[mark] = _merged(distinct[mark], candidate) if mark in distinct else candidate
+        kept += distinct.values()
+    return kept
+
+
+def _merged(first: Candidate, second: Candidate) -> Candidate:
+    """Two candidates of one shape: the sample's latent point, the catalog's id and type."""
+    if first.source == second.source:
+        return first
+    sample, listed = (first, second) if first.source == "cvae" else (second, first)
+    return replace(listed, source=sample.source, latent=sample.latent, log_prior=sample.log_prior)
+
+
+def _cheap_invariants(structure: Structure) -> tuple[object, ...]:
+    centred = structure.positions - structure.positions.mean(axis=0)
+    gyration = centred.T @ centred
+    size = float(np.trace(gyration)) or 1.0
+    quartic = float(((centred**2).sum(axis=1) ** 2).sum()) * len(structure) / size**2
+    second = float((gyration**2).sum()) / size**2
+    return len(structure), structure.elements, round(quartic, 4), round(second, 4)
+
+
+def _read(catalog: Catalog, indices: np.ndarray, columns: pd.DataFrame, *, unit: bool) -> list[Candidate]:
+    found = []
+    for start in range(0, len(indices), READ_AT_A_TIME):
+        chosen = indices[start : start + READ_AT_A_TIME]
+        for index, structure in zip(chosen, catalog.structures(chosen.tolist()), strict=True):
+            row = columns.iloc[int(index)]
+            label = str(row["shape"]) if "shape" in columns else structure.label
+            placed = structure.scaled(1.0 / float(row["nn_distance"])) if unit else structure
+            placed = replace(placed, label=label, structure_type=str(row["structure_type"]))
+            found.append(Candidate(placed, "catalog", catalog_id=str(row["id"]), complexity=_complexity(row)))
+    return found
+
+
+def _complexity(row: pd.Series) -> int:
+    """Faults and vacancies where the catalog has a column of that name, else one for a type that is faulted by name."""
+    counted = [row[name] for name in ("n_faults", "n_vacancies") if name in row.index and np.isfinite(row[name])]
+    return int(sum(counted)) if counted else int(row["structure_type"] in FAULTED)
+
+
+def _symbols(text: object) -> tuple[str, ...]:
+    return tuple(sorted(set(re.findall(r"[A-Z][a-z]?", str(text)))))

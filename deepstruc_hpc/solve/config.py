@@ -1,0 +1,90 @@
+"""Settings of solve: what changes an answer is here, what only changes how fast it comes is not."""
+
+from __future__ import annotations
+
+import json
+from hashlib import blake2b
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from deepstruc_hpc.core.config import Config
+
+Source = Literal["cvae", "catalog"]
+SOURCES: tuple[Source, ...] = ("cvae", "catalog")
+
+DEFAULT_QMIN = 0.7
+DEFAULT_QMAX = 25.0
+DEFAULT_QDAMP = 0.03
+DEFAULT_RMAX = 30.0
+
+
+class RankSettings(Config):
+    """How fits become probabilities; the reasons stand in ``deepstruc_hpc.solve.rank``."""
+
+    misfit_floor: float = Field(0.02, ge=0, description="Rw that no rigid cluster is expected to beat; differences below it count little")
+    points_per_datum: float = Field(5.0, gt=0, description="independent points of the curve that together count as one: misfits are correlated")
+    prior_weight: float = Field(0.5, ge=0, le=1, description="share of the model's prior over types; the rest is uniform")
+    complexity_penalty: float = Field(1.5, ge=0, description="nats that one more fault, defect or free shape parameter must gain")
+    tell_apart: float = Field(0.1, gt=0, lt=1, description="a second type at or above this probability is said not to be told apart")
+
+
+class RefusalSettings(Config):
+    """When a curve is said not to belong to an isolated nanoparticle of the candidates' kinds."""
+
+    rw_refuse: float = Field(0.6, gt=0, description="best Rw above which the curve is refused")
+    rw_warn: float = Field(0.4, gt=0, description="best Rw above which the answer carries a warning")
+    tail_ratio: float = Field(0.3, gt=0, description="RMS of G beyond the largest candidate over RMS within it, above which the curve is refused")
+
+
+class SolveSettings(Config):
+    """One PDF's settings. None means: from the file's header, else the default that the option names."""
+
+    samples: int = Field(1000, ge=0, le=100_000, description="CVAE samples a PDF, over all levels of sigma together")
+    sigma: tuple[float, ...] = Field((3.0, 5.0, 7.0), description="widths of the sampling about the prior's mean, in units of its standard deviation")
+    sources: tuple[Source, ...] = Field(SOURCES, description="where candidates come from")
+    elements: tuple[str, ...] = Field((), description="elements of the sample, the heaviest scatterer first; empty: from the header")
+    radiation: Literal["xray", "neutron"] | None = Field(None, description="default xray")
+    rmin: float = Field(2.0, ge=0, description="Å")
+    rmax: float | None = Field(None, gt=0, description=f"Å; default the end of the data, at most {DEFAULT_RMAX:g}")
+    qmin: float | None = Field(None, ge=0, description=f"Å⁻¹; default {DEFAULT_QMIN:g}")
+    qmax: float | None = Field(None, gt=0, description=f"Å⁻¹; default {DEFAULT_QMAX:g}")
+    qdamp: float | None = Field(None, ge=0, description=f"Å⁻¹; default {DEFAULT_QDAMP:g}")
+    qbroad: float | None = Field(None, ge=0, description="Å⁻¹; default 0")
+    seed: int = Field(0, ge=0, description="seed of the run; each file draws its own numbers from it")
+    keep: int = Field(10, ge=1, le=1000, description="best structures written as XYZ and CIF")
+    rank: RankSettings = RankSettings()
+    refusal: RefusalSettings = RefusalSettings()
+
+    @field_validator("sigma", mode="before")
+    @classmethod
+    def _split_numbers(cls, value: Any) -> Any:
+        return tuple(part for part in value.split(",") if part.strip()) if isinstance(value, str) else _as_tuple(value)
+
+    @field_validator("sources", "elements", mode="before")
+    @classmethod
+    def _split_words(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else _as_tuple(value)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> SolveSettings:
+        if not self.sources:
+            raise ValueError("at least one source of candidates is needed: cvae, catalog or both")
+        if not self.sigma or min(self.sigma) <= 0:
+            raise ValueError("sigma needs positive numbers, for example 3,5,7")
+        if self.rmax is not None and self.rmax <= self.rmin:
+            raise ValueError(f"rmax ({self.rmax:g} Å) must be larger than rmin ({self.rmin:g} Å)")
+        if self.qmin is not None and self.qmax is not None and self.qmax <= self.qmin:
+            raise ValueError(f"qmax ({self.qmax:g} Å⁻¹) must be larger than qmin ({self.qmin:g} Å⁻¹)")
+        return self
+
+    def fingerprint(self, *parts: str) -> str:
+        """A short hash of the settings and whatever else decides an answer (ids of model and catalog)."""
+        text = json.dumps([self.model_dump(mode="json"), *parts], sort_keys=True)
+        return blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+def _as_tuple(value: Any) -> Any:
+    if value is None:
+        return ()
+    return tuple(value) if isinstance(value, list | set) else (value,) if isinstance(value, int | float) else value

@@ -1,0 +1,157 @@
+"""From what a user names (files, directories, globs, lists) to the PDFs to solve, each with a folder name of its own."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import re
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from deepstruc_hpc.core.errors import ConfigError, PdfFileError
+
+PDF_SUFFIXES = (".gr", ".cgr", ".fgr")
+LIST_SUFFIXES = (".lst", ".list")
+WHOLE_AFTER_S = 1.0
+
+
+@dataclass(frozen=True)
+class PdfItem:
+    """One PDF to solve.
+
+    Attributes:
+        path: absolute.
+        folder: name of its folder in the output directory, unique there.
+        values: settings for this file alone (from a table of values).
+    """
+
+    path: Path
+    folder: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+def find_pdfs(paths: Iterable[str | Path], *, recursive: bool = False, allow_empty: bool = False) -> list[Path]:
+    """The PDF files that the paths name, absolute, each once, in order of the paths and then by name.
+
+    A directory gives its ``.gr``, ``.cgr`` and ``.fgr`` files (with ``recursive`` those below it too), a glob what it matches, a file itself, and
+    a list (``@NAME``, or a ``.lst``/``.list`` file) one path a line, relative to the list's own folder.
+
+    Raises:
+        PdfFileError: naming a path that is not there, or saying where nothing was found.
+    """
+    found: dict[Path, None] = {}
+    names = [str(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
+    if not names:
+        raise PdfFileError("no input: name at least one .gr file, directory, glob or list.")
+    for name in names:
+        for path in _expand(name, recursive=recursive, allow_empty=allow_empty):
+            found.setdefault(path.resolve())
+    return list(found)
+
+
+def _expand(name: str, *, recursive: bool, allow_empty: bool) -> list[Path]:
+    path = Path(name).expanduser()
+    if name.startswith("@") or (path.is_file() and path.suffix.lower() in LIST_SUFFIXES):
+        return _read_list(Path(name.removeprefix("@")).expanduser(), recursive=recursive)
+    if path.is_dir():
+        entries = path.rglob("*") if recursive else path.iterdir()
+        inside = sorted(entry for entry in entries if entry.suffix.lower() in PDF_SUFFIXES and entry.is_file() and not entry.name.startswith("."))
+        if not inside and not allow_empty:
+            below = "" if recursive else " (use --recursive to look in the folders below)"
+            raise PdfFileError(f"{name}: no {', '.join(PDF_SUFFIXES)} file in this directory{below}. Name others by a glob: '{name}/*.txt'.")
+        return inside
+    if path.exists():
+        return [path]
+    if glob.has_magic(name):
+        matched = sorted(Path(match) for match in glob.glob(str(path), recursive=True) if Path(match).is_file())  # noqa: PTH207
+        if not matched and not allow_empty:
+            raise PdfFileError(f"{name}: no file matches this pattern. Check the path and the quotes around the pattern.")
+        return matched
+    raise PdfFileError(f"{name}: no such file or directory. Check the path.")
+
+
+def _read_list(path: Path, *, recursive: bool) -> list[Path]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError as missing:
+        raise PdfFileError(f"{path}: no such list of files. Check the path.") from missing
+    except (OSError, UnicodeDecodeError) as unreadable:
+        raise PdfFileError(f"{path}: cannot be read as a list of files ({unreadable}). One path a line is needed.") from unreadable
+    entries = [text for line in lines if (text := line.strip()) and not text.startswith("#")]
+    if not entries:
+        raise PdfFileError(f"{path}: the list is empty. One path a line is needed.")
+    found: list[Path] = []
+    for entry in entries:
+        found += _expand(str(path.parent / Path(entry).expanduser()), recursive=recursive, allow_empty=False)
+    return found
+
+
+def read_values(path: Path) -> dict[str, dict[str, Any]]:
+    """A CSV table of settings for single files: a column ``file`` (name, stem or path) and columns named like the settings.
+
+    Raises:
+        ConfigError: when the table cannot be read or has no ``file`` column.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as handle:
+            rows = list(csv.DictReader(handle, skipinitialspace=True))
+    except (OSError, UnicodeDecodeError) as unreadable:
+        raise ConfigError(f"{path}: cannot be read ({unreadable}). A CSV table with a column 'file' is needed.") from unreadable
+    if not rows or "file" not in rows[0]:
+        raise ConfigError(f"{path}: found the columns {', '.join(rows[0]) if rows else 'none'}. A column 'file' and at least one row are needed.")
+    return {row["file"].strip(): {key: value.strip() for key, value in row.items() if key != "file" and value and value.strip()} for row in rows}
+
+
+def make_items(paths: Sequence[Path], taken: Mapping[str, str] | None = None, values: Mapping[str, Mapping[str, Any]] | None = None) -> list[PdfItem]:
+    """Give each file its folder: its stem, and where two files share a stem the stem with a short hash of the path.
+
+    Args:
+        paths: absolute.
+        taken: file → folder of earlier calls into the same output directory; such a file keeps its folder.
+        values: from :func:`read_values`.
+    """
+    taken, values = dict(taken or {}), values or {}
+    used = set(taken.values())
+    shared = Counter(_safe(path.stem).lower() for path in paths if str(path) not in taken)
+    items = []
+    for path in paths:
+        folder = taken.get(str(path))
+        if folder is None:
+            folder = _safe(path.stem)
+            if shared[folder.lower()] > 1 or folder in used:
+                folder = f"{folder}-{blake2b(str(path).encode(), digest_size=3).hexdigest()}"
+        used.add(folder)
+        own = next((values[key] for key in (str(path), path.name, path.stem) if key in values), {})
+        items.append(PdfItem(path, folder, dict(own)))
+    return items
+
+
+def file_hash(path: Path) -> str:
+    """A hash of the file's bytes."""
+    return blake2b(path.read_bytes(), digest_size=12).hexdigest()
+
+
+def is_whole(path: Path, sizes: dict[Path, int], *, now: float | None = None) -> bool:
+    """Whether a file that arrives can be read: its size is that of the last look and nobody wrote to it for a second.
+
+    Args:
+        path: the file.
+        sizes: bytes at the last look; updated here.
+        now: seconds since the epoch; the clock where None.
+    """
+    try:
+        state = path.stat()
+    except OSError:
+        return False
+    same = sizes.get(path) == state.st_size
+    sizes[path] = state.st_size
+    return same and state.st_size > 0 and (time.time() if now is None else now) - state.st_mtime > WHOLE_AFTER_S
+
+
+def _safe(stem: str) -> str:
+    return re.sub(r"[^\w.+=-]+", "_", stem).strip(".") or "pdf"

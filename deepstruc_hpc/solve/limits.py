@@ -1,0 +1,46 @@
+"""A time limit on one item."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from deepstruc_hpc.core.errors import DeepstrucError
+
+
+class TimeLimitError(DeepstrucError):
+    """An item took longer than it may."""
+
+
+@contextmanager
+def time_limit(seconds: float | None) -> Iterator[None]:
+    """Raise :class:`TimeLimitError` in the block once the seconds have passed.
+
+    Works in the main thread of a process (where Ray runs an actor's methods) on systems with interval timers. Elsewhere the error comes at the end of
+    the block: late, but it comes.
+    """
+    if seconds is None:
+        yield
+        return
+    message = f"took longer than the time limit of {seconds:g} s. Lower --samples, or raise --time-limit."
+    started = time.monotonic()
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        if time.monotonic() - started > seconds:
+            raise TimeLimitError(message)
+        return
+
+    def on_alarm(_signal: int, _frame: FrameType | None) -> None:
+        raise TimeLimitError(message)
+
+    before = signal.signal(signal.SIGALRM, on_alarm)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

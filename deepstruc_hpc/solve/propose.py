@@ -1,0 +1,153 @@
+"""Candidates for one curve: samples of the CVAE and shapes of the catalog."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from deepstruc_hpc.core.curve import PdfCurve
+from deepstruc_hpc.core.errors import PdfFileError
+from deepstruc_hpc.core.seeds import item_rng
+from deepstruc_hpc.physics.instrument import Instrument
+from deepstruc_hpc.solve.candidates import Candidate, CatalogShapes, without_duplicates
+from deepstruc_hpc.solve.conditions import Conditions, first_peak
+from deepstruc_hpc.solve.config import SolveSettings
+from deepstruc_hpc.structures.elements import METALLIC_RADII_PM, nn_distance
+
+CLOSEST_CONTACT = 0.6
+"""Decoded structures with two atoms nearer than this share of the nearest-neighbour distance are no structures."""
+
+
+@dataclass(frozen=True, eq=False)
+class Proposals:
+    """What is going to be fitted.
+
+    Attributes:
+        candidates: without duplicates, all of ``elements``.
+        elements: of the sample, the first is the metal of one-element shapes.
+        type_prior: the model's probability of each structure type for this curve, or None without a model.
+        mean: the latent mean of the prior, or None without a model.
+        counts: how many samples were drawn, how many were dropped and why.
+        notes: one sentence each.
+    """
+
+    candidates: list[Candidate]
+    elements: tuple[str, ...]
+    type_prior: Mapping[str, float] | None = None
+    mean: NDArray[np.float64] | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def propose(
+    curve: PdfCurve,
+    conditions: Conditions,
+    settings: SolveSettings,
+    *,
+    shapes: CatalogShapes | None,
+    model: Any | None,
+    item_id: str,
+    own_elements: bool = False,
+) -> Proposals:
+    """Gather candidates.
+
+    Args:
+        curve: the measured PDF.
+        conditions: from :func:`deepstruc_hpc.solve.conditions.resolve_conditions`.
+        settings: number of samples, levels of sigma, seed.
+        shapes: of the catalog, or None.
+        model: from ``load_model``, or None.
+        item_id: names the random numbers of this curve.
+        own_elements: where neither option nor header names a metal, take the catalog's own element nearest to the first peak.
+
+    Raises:
+        PdfFileError: when nobody says of what the sample is made.
+    """
+    notes: list[str] = []
+    elements = conditions.elements
+    if not elements:
+        if shapes is None or not own_elements or not shapes.elements:
+            raise PdfFileError(f"{curve.source}: neither the header nor an option names the sample's elements. Say them, for example --elements Au.")
+        elements = (_nearest_metal(curve, shapes.elements),)
+        notes.append(f"no element is named: {elements[0]} of the catalog has the nearest-neighbour distance nearest to the first peak")
+    found: list[Candidate] = shapes.candidates(elements) if shapes is not None else []
+    if model is None:
+        return Proposals(found, elements, counts={"catalog": len(found)}, notes=tuple(notes))
+    samples, prior = _sample(curve, conditions, settings, model, symbol=elements[0], rng=item_rng(settings.seed, item_id))
+    usable = [placed for sample in samples if (placed := at_bulk_distance(sample, elements[0])) is not None]
+    distinct = without_duplicates([*usable, *found])
+    counts = {"samples": len(samples), "clashing": len(samples) - len(usable), "catalog": len(found), "distinct": len(distinct)}
+    return Proposals(distinct, elements, prior, prior_mean(model, curve), counts, tuple(notes))
+
+
+def prior_mean(model: Any, curve: PdfCurve) -> NDArray[np.float64]:
+    """(D,) the mean of the model's prior for a curve."""
+    mean, _ = model.prior(curve)
+    return np.atleast_2d(np.asarray(mean, dtype=float))[0]
+
+
+def _sample(
+    curve: PdfCurve, conditions: Conditions, settings: SolveSettings, model: Any, *, symbol: str, rng: np.random.Generator
+) -> tuple[list[Candidate], dict[str, float] | None]:
+    """Samples of every level of sigma, and the types' shares under the prior itself (sigma 1)."""
+    instrument = Instrument(
+        radiation=conditions.radiation, qmin=conditions.qmin, qmax=conditions.qmax, qdamp=conditions.qdamp, qbroad=conditions.qbroad
+    )
+    shares = [len(part) for part in np.array_split(np.arange(settings.samples), len(settings.sigma))]
+    drawn: list[Candidate] = []
+    for sigma, count in zip(settings.sigma, shares, strict=True):
+        if count:
+            drawn += [
+                Candidate(
+                    proposal.structure,
+                    "cvae",
+                    latent=tuple(float(value) for value in np.ravel(proposal.latent)),
+                    log_prior=float(proposal.log_prior),
+                    complexity=1,
+                )
+                for proposal in model.propose(curve, symbol=symbol, n_samples=count, sigma=sigma, rng=rng, instrument=instrument)
+            ]
+    typical = model.propose(curve, symbol=symbol, n_samples=64, sigma=1.0, rng=rng, instrument=instrument)
+    kinds = Counter(proposal.structure.structure_type for proposal in typical)
+    total = sum(kinds.values())
+    return drawn, {kind: count / total for kind, count in kinds.items()} if total else None
+
+
+def at_bulk_distance(candidate: Candidate, symbol: str) -> Candidate | None:
+    """The candidate with its median nearest-neighbour distance at the metal's, or None where atoms clash or there is but one."""
+    positions = candidate.structure.positions
+    if len(positions) < 2:
+        return None
+    nearest = cKDTree(positions).query(positions, k=2)[0][:, 1]
+    typical = float(np.median(nearest))
+    if not nearest.min() > CLOSEST_CONTACT * typical:
+        return None
+    return scaled(candidate, nn_distance(symbol, "twelve") / typical)
+
+
+def _nearest_metal(curve: PdfCurve, symbols: tuple[str, ...]) -> str:
+    peak = first_peak(curve)
+    known = [symbol for symbol in symbols if symbol in METALLIC_RADII_PM]
+    if peak is None or not known:
+        raise PdfFileError(f"{curve.source}: no element is named, and G(r) has no first peak between 1.8 and 4.5 Å. Give --elements, for example Au.")
+    return min(known, key=lambda symbol: abs(nn_distance(symbol, "twelve") - peak))
+
+
+def start_scale(curve: PdfCurve, symbol: str) -> float:
+    """By how much to expand candidates before the fit: the first peak over the metal's bulk distance, where the two are within 12 %, else 1."""
+    peak = first_peak(curve)
+    if peak is None:
+        return 1.0
+    scale = peak / nn_distance(symbol, "twelve")
+    return scale if abs(scale - 1.0) < 0.12 else 1.0
+
+
+def scaled(candidate: Candidate, factor: float) -> Candidate:
+    """The candidate expanded by a factor."""
+    return replace(candidate, structure=candidate.structure.scaled(factor))

@@ -1,0 +1,123 @@
+"""From fits to an order, probabilities, and a sentence on what the data cannot tell apart.
+
+A candidate's score is a log posterior:
+
+  score = −(n − k)/2 · ln(Rw² + floor²)  +  ln prior(structure type)  −  penalty · complexity
+
+- n is the number of independent points, (rmax − rmin)(Qmax − Qmin)/π, counted up to where the best candidate ends (beyond it every candidate
+  predicts nothing) and divided by ``points_per_datum``: what a rigid cluster misses (relaxed surfaces, ligands, a size distribution) it misses at
+  many neighbouring points at once. The form is the marginal likelihood of a Gaussian misfit of unknown variance; the floor is the part of
+  the misfit that no candidate is expected to avoid.
+- k is the number of fitted parameters, the same for all, so it cancels unless a candidate has free parameters of its own.
+- The prior over types is uniform, or mixed with what the model says about this curve.
+- Complexity counts what a perfect crystal or multiply twinned particle does not have: each stacking fault, vacancy or free shape parameter.
+
+Each type is judged by its best candidate; within a type the probability is shared among sizes and shapes in proportion to exp(score). So
+probabilities of candidates add up to those of types, and the first candidate always belongs to the most probable type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from deepstruc_hpc.solve.config import RankSettings
+
+FITTED_PARAMETERS = 4
+LATTICES = {"fcc": "fcc", "octahedral": "fcc"}
+"""Types that are one crystal with different outlines."""
+
+
+def rank_candidates(
+    table: pd.DataFrame, *, independent_points: float, settings: RankSettings, type_prior: Mapping[str, float] | None = None
+) -> pd.DataFrame:
+    """Order candidates by posterior.
+
+    Args:
+        table: one row a fitted candidate with ``structure_type``, ``n_atoms``, ``rw`` and ``complexity``; rows whose rw is not finite are left out.
+        independent_points: of the curve up to where the particle ends.
+        settings: floor, temper and weights.
+        type_prior: the model's probability of each type, or None.
+
+    Returns:
+        The rows in order of rank with the new columns ``rank``, ``score`` (nats, best 0) and ``probability`` (sums to 1).
+    """
+    fitted = table[np.isfinite(table["rw"].to_numpy(dtype=float))].copy()
+    if fitted.empty:
+        return fitted.assign(rank=pd.Series(dtype=int), score=pd.Series(dtype=float), probability=pd.Series(dtype=float))
+    prior = mixed_prior(sorted(set(fitted["structure_type"])), type_prior, settings.prior_weight)
+    data = max(independent_points / settings.points_per_datum - FITTED_PARAMETERS, 1.0)
+    rw = fitted["rw"].to_numpy(dtype=float)
+    score = -0.5 * data * np.log(rw**2 + settings.misfit_floor**2)
+    score += np.log([prior[kind] for kind in fitted["structure_type"]])
+    score -= settings.complexity_penalty * fitted["complexity"].to_numpy(dtype=float)
+    fitted["score"] = score - score.max()
+    fitted["probability"] = _probabilities(fitted)
+    fitted = fitted.sort_values(["score", "rw"], ascending=[False, True], kind="stable").reset_index(drop=True)
+    fitted.insert(0, "rank", np.arange(1, len(fitted) + 1))
+    return fitted
+
+
+def mixed_prior(types: list[str], model: Mapping[str, float] | None, weight: float) -> dict[str, float]:
+    """Uniform over the types, mixed with the model's probabilities (types unknown to the model keep the uniform share)."""
+    uniform = 1.0 / len(types)
+    total = sum(model.get(kind, 0.0) for kind in types) if model else 0.0
+    if not model or total <= 0:
+        return dict.fromkeys(types, uniform)
+    return {kind: (1 - weight) * uniform + weight * model.get(kind, 0.0) / total for kind in types}
+
+
+def type_table(ranked: pd.DataFrame) -> pd.DataFrame:
+    """One row a structure type, the most probable first: structure_type, probability, best_rw, best_n_atoms, n_candidates."""
+    rows = [
+        {
+            "structure_type": kind,
+            "probability": float(group["probability"].sum()),
+            "best_rw": float(group["rw"].iloc[0]),
+            "best_n_atoms": int(group["n_atoms"].iloc[0]),
+            "n_candidates": len(group),
+        }
+        for kind, group in ranked.groupby("structure_type", sort=False)
+    ]
+    columns = ["structure_type", "probability", "best_rw", "best_n_atoms", "n_candidates"]
+    return pd.DataFrame(rows, columns=columns).sort_values("probability", ascending=False, kind="stable").reset_index(drop=True)
+
+
+def in_words(ranked: pd.DataFrame, types: pd.DataFrame, settings: RankSettings) -> str:
+    """What a person should read: types and sizes that cannot be told apart, and what a name means."""
+    first = types.iloc[0]
+    lattice = LATTICES.get(str(first["structure_type"]), "")
+    same = types["structure_type"].map(LATTICES).eq(lattice) & (types.index > 0)
+    rivals = types[(types.index > 0) & ~same & (types["probability"] >= settings.tell_apart)]
+    sentences = []
+    if first["structure_type"] == "octahedral":
+        sentences.append("a truncated octahedron is an fcc crystal: the lattice is fcc, the outline octahedral")
+    elif lattice and (types["probability"][same] >= settings.tell_apart).any():
+        sentences.append("the lattice is fcc; an octahedral outline (also an fcc crystal) fits about as well")
+    if len(rivals):
+        others = " or ".join(f"{row.structure_type} (Rw {row.best_rw:.3f})" for row in rivals.itertuples())
+        sentences.append(f"the data cannot tell {first['structure_type']} (Rw {first['best_rw']:.3f}) from {others} apart")
+    sizes = size_range(ranked[ranked["structure_type"] == first["structure_type"]])
+    if sizes[0] < sizes[1]:
+        sentences.append(f"within {first['structure_type']}, sizes from {sizes[0]} to {sizes[1]} atoms fit alike")
+    return "; ".join(sentences)
+
+
+def size_range(ranked: pd.DataFrame, share: float = 0.9) -> tuple[int, int]:
+    """Smallest and largest number of atoms among the candidates that together hold the share of the probability, most probable first."""
+    ordered = ranked.sort_values("probability", ascending=False, kind="stable")
+    weights = ordered["probability"].to_numpy(dtype=float)
+    kept = ordered["n_atoms"].to_numpy()[: int(np.searchsorted(np.cumsum(weights) / weights.sum(), share)) + 1]
+    return int(kept.min()), int(kept.max())
+
+
+def _probabilities(fitted: pd.DataFrame) -> np.ndarray:
+    groups = fitted.groupby("structure_type", sort=False)["score"]
+    best = groups.transform("max").to_numpy(dtype=float)
+    weight = np.exp(fitted["score"].to_numpy(dtype=float) - best)
+    within = weight / pd.Series(weight, index=fitted.index).groupby(fitted["structure_type"], sort=False).transform("sum").to_numpy(dtype=float)
+    per_type = np.exp(groups.max().to_numpy(dtype=float))
+    share = dict(zip(groups.max().index, per_type / per_type.sum(), strict=True))
+    return within * np.array([share[kind] for kind in fitted["structure_type"]])

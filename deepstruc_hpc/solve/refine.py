@@ -1,0 +1,132 @@
+"""Fit every candidate to one curve, and what follows from the best fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from deepstruc_hpc.core.curve import PdfCurve
+from deepstruc_hpc.core.structure import Structure
+from deepstruc_hpc.physics.fit import fit_candidates, fitted_curve
+from deepstruc_hpc.solve.candidates import Candidate
+from deepstruc_hpc.solve.conditions import Conditions
+from deepstruc_hpc.solve.config import RefusalSettings
+from deepstruc_hpc.solve.propose import scaled
+
+FIT_AT_A_TIME = 512
+TAIL_GAP = 1.15
+
+
+def refine(candidates: Sequence[Candidate], curve: PdfCurve, conditions: Conditions, *, start: float = 1.0) -> pd.DataFrame:
+    """One row a candidate, in the order given: what it is and how it fits.
+
+    Args:
+        candidates: Å.
+        curve: the measured PDF.
+        conditions: range and instrument.
+        start: expansion of every candidate before the fit; the column ``zoom`` counts from the candidate as it was given.
+
+    Returns:
+        The columns of ``FitTable.to_frame()`` with source, structure_type, n_atoms, formula, label, catalog_id, latent, complexity and index.
+    """
+    frames = []
+    for first in range(0, len(candidates), FIT_AT_A_TIME):
+        chunk = candidates[first : first + FIT_AT_A_TIME]
+        table = fit_candidates([scaled(candidate, start).structure for candidate in chunk], curve, **_settings(conditions)).to_frame()
+        frames.append(table.reset_index(drop=True))
+    if not frames:
+        return _describe(candidates)
+    fits = pd.concat(frames, ignore_index=True)
+    fits["zoom"] *= start
+    if "zoom_err" in fits:
+        fits["zoom_err"] *= start
+    described = _describe(candidates)
+    return pd.concat([described, fits.drop(columns=[name for name in fits.columns if name in described.columns])], axis=1)
+
+
+def refined_structure(candidate: Candidate, row: pd.Series) -> Structure:
+    """The candidate as refined: expanded by the fitted zoom and centred, Å."""
+    return candidate.structure.scaled(float(row["zoom"])).centred()
+
+
+def fit_curve_table(candidate: Candidate, row: pd.Series, curve: PdfCurve, conditions: Conditions) -> pd.DataFrame:
+    """r, g_obs, g_calc and difference on the measured points between rmin and rmax."""
+    inside = curve.between(conditions.rmin, conditions.rmax)
+    calculated = fitted_curve(candidate.structure, row, inside, **_settings(conditions))
+    return pd.DataFrame({"r": inside.r, "g_obs": inside.g, "g_calc": calculated, "difference": inside.g - calculated})
+
+
+def diameter(structure: Structure) -> float:
+    """Largest distance between two atoms, Å (within 1 % for particles: twice the largest distance from the centroid at most)."""
+    radii = np.linalg.norm(structure.positions - structure.positions.mean(axis=0), axis=1)
+    return float(2.0 * radii.max()) if len(radii) else 0.0
+
+
+def judge(curve: PdfCurve, best: Structure, rw: float, largest: float, settings: RefusalSettings) -> tuple[str, str]:
+    """Whether the curve belongs to the world of the candidates.
+
+    Refused are a curve that keeps oscillating beyond the largest candidate (bulk, or a particle that is too large), and one that no candidate
+    comes near.
+
+    Args:
+        curve: the whole measured curve, not only the fitted range.
+        best: rank 1, refined.
+        rw: of rank 1.
+        largest: diameter of the largest candidate, Å.
+        settings: the limits.
+
+    Returns:
+        status (``ok`` or ``refused``) and a message, which is empty or a warning where the status is ``ok``.
+    """
+    tail = tail_ratio(curve, max(diameter(best), 4.0))
+    beyond = tail_ratio(curve, largest)
+    if beyond is not None and beyond > settings.tail_ratio:
+        return "refused", (
+            f"G(r) goes on oscillating beyond the largest candidate ({largest:.0f} Å across): {100 * beyond:.0f} % of its amplitude within. "
+            "This looks like a bulk crystal or a particle larger than every candidate; a catalog with larger structures is needed"
+        )
+    if rw > settings.rw_refuse:
+        return (
+            "refused",
+            f"no candidate comes near the curve (best Rw {rw:.2f}): other kind of sample, other elements or other units",
+        )
+    if rw > settings.rw_warn:
+        return "ok", f"warning: even the best candidate fits poorly (Rw {rw:.2f}); the sample may hold something else"
+    if tail is not None and tail > settings.tail_ratio:
+        return "ok", f"warning: the curve holds structure beyond the best candidate ({diameter(best):.0f} Å across)"
+    return "ok", ""
+
+
+def tail_ratio(curve: PdfCurve, size: float) -> float | None:
+    """RMS of G beyond a particle of that diameter (up to twice it) over RMS between 2 Å and the diameter; None where nothing was measured."""
+    inner = curve.g[(curve.r >= 2.0) & (curve.r <= size)]
+    start = TAIL_GAP * size + 1.0
+    outer = curve.g[(curve.r >= start) & (curve.r <= max(2.0 * size, start + 5.0))]
+    if len(inner) < 10 or len(outer) < 10 or curve.r[-1] < start + 3.0 or not inner.any():
+        return None
+    return float(np.sqrt(np.mean(outer**2) / np.mean(inner**2)))
+
+
+def _settings(conditions: Conditions) -> dict[str, float | str]:
+    names = ("rmin", "rmax", "qmin", "qmax", "qdamp", "qbroad", "radiation")
+    return {name: getattr(conditions, name) for name in names}
+
+
+def _describe(candidates: Sequence[Candidate]) -> pd.DataFrame:
+    rows = [
+        {
+            "index": index,
+            "source": candidate.source,
+            "structure_type": candidate.structure.structure_type,
+            "n_atoms": len(candidate.structure),
+            "formula": candidate.structure.formula,
+            "label": candidate.structure.label,
+            "catalog_id": candidate.catalog_id,
+            "latent": " ".join(f"{value:.4g}" for value in candidate.latent),
+            "complexity": candidate.complexity,
+        }
+        for index, candidate in enumerate(candidates)
+    ]
+    return pd.DataFrame(rows)
