@@ -1,0 +1,101 @@
+"""A PDF as the model sees it: r in nearest-neighbour distances, G over its RMS, and a mask where nothing is known."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepstruc_hpc.core.curve import PdfCurve
+from deepstruc_hpc.core.errors import PdfFileError
+
+Array = NDArray[np.float64]
+
+
+def standardise(g: Array, known: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Two channels: G divided by its RMS where it is known and 0 elsewhere; and the mask.
+
+    Args:
+        g: (B, R).
+        known: (B, R).
+
+    Returns:
+        (B, 2, R) float32. A curve that is zero throughout stays zero.
+    """
+    inside = np.where(known, g, 0.0)
+    rms = np.sqrt((inside**2).sum(axis=1) / np.maximum(known.sum(axis=1), 1))
+    scaled = inside / np.where(rms > 0, rms, 1.0)[:, None]
+    return np.stack([scaled, known.astype(np.float64)], axis=1).astype(np.float32)
+
+
+def sample_rows(r: Array, g: NDArray[np.floating], at: Array) -> tuple[Array, NDArray[np.bool_]]:
+    """Linear interpolation of each row at its own points.
+
+    Args:
+        r: (P,) uniform grid, Å.
+        g: (B, P).
+        at: (B, R), Å.
+
+    Returns:
+        (B, R) values, 0 outside the grid, and where they lie inside it.
+    """
+    step = (r[-1] - r[0]) / (len(r) - 1)
+    place = (at - r[0]) / step
+    known = (place >= -1e-6) & (place <= len(r) - 1 + 1e-6)
+    left = np.clip(place.astype(np.int64), 0, len(r) - 2)
+    share = np.clip(place - left, 0.0, 1.0)
+    rows = np.arange(len(g))[:, None]
+    values = g[rows, left] * (1.0 - share) + g[rows, left + 1] * share
+    return np.where(known, values, 0.0), known
+
+
+def first_neighbour_distance(curve: PdfCurve, expected: float, *, tolerance: float = 0.12) -> float:
+    """The position of the first-neighbour peak, Å.
+
+    The highest point within ``tolerance`` of the expected distance, made finer by a parabola; the expected distance itself where the curve has no
+    maximum there.
+
+    Args:
+        curve: measured G(r).
+        expected: e.g. twice the metallic radius, Å.
+        tolerance: relative half-width of the window.
+    """
+    near = np.flatnonzero((curve.r >= expected * (1 - tolerance)) & (curve.r <= expected * (1 + tolerance)))
+    if len(near) < 3:
+        return expected
+    top = int(near[np.argmax(curve.g[near])])
+    if top in (near[0], near[-1]) or curve.g[top] <= 0:
+        return expected
+    left, middle, right = curve.g[top - 1], curve.g[top], curve.g[top + 1]
+    curvature = left - 2 * middle + right
+    shift = 0.5 * (left - right) / curvature if curvature < 0 else 0.0
+    return float(curve.r[top] + np.clip(shift, -0.5, 0.5) * (curve.r[top + 1] - curve.r[top - 1]) / 2)
+
+
+def curve_to_grid(curve: PdfCurve, nn_distance: float, grid: Array, *, rmin: float = 2.0, rmax: float | None = None) -> NDArray[np.float32]:
+    """Bring a curve to the model's axis.
+
+    What the curve does not cover is masked, never padded.
+
+    Args:
+        curve: measured or simulated G(r), r in Å.
+        nn_distance: Å.
+        grid: (R,) r / d_nn.
+        rmin: Å; below it G is termination ripple.
+        rmax: Å, or None for the end of the curve.
+
+    Returns:
+        (2, R) float32.
+
+    Raises:
+        PdfFileError: when the curve covers less than three nearest-neighbour distances of the axis.
+    """
+    at = grid * nn_distance
+    low, high = max(rmin, float(curve.r[0])), min(rmax if rmax is not None else np.inf, float(curve.r[-1]))
+    known = (at >= low - 1e-9) & (at <= high + 1e-9)
+    if high - low < 3 * nn_distance or known.sum() < 2:
+        raise PdfFileError(
+            f"{curve.source or 'curve'}: G(r) is known from {low:.2f} to {high:.2f} Å, {max(high - low, 0) / nn_distance:.1f} nearest-neighbour distances of "
+            f"{nn_distance:.2f} Å. The model needs at least 3; measure or choose a longer range."
+        )
+    values = np.interp(at, curve.r, curve.g)
+    return standardise(values[None], known[None])[0]

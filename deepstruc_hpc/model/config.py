@@ -1,0 +1,82 @@
+"""Settings that fix the shape of a model; they travel in its checkpoint."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from deepstruc_hpc.core.config import Config
+
+
+class PdfGridConfig(Config):
+    """The axis on which the model sees a PDF, in units of the nearest-neighbour distance, so that every metal is one case."""
+
+    start: float = Field(0.7, gt=0, description="first point, r / d_nn")
+    stop: float = Field(9.5, gt=0, description="last point, r / d_nn")
+    step: float = Field(0.04, gt=0, description="spacing, r / d_nn; π / (Qmax d_nn) loses nothing")
+
+    @model_validator(mode="after")
+    def _runs_forward(self) -> Self:
+        if self.stop <= self.start + self.step:
+            raise ValueError(f"the grid runs from {self.start} to {self.stop} in steps of {self.step}: stop must lie beyond start")
+        return self
+
+    @property
+    def points(self) -> int:
+        """Number of points."""
+        return round((self.stop - self.start) / self.step) + 1
+
+    def axis(self) -> NDArray[np.float64]:
+        """The points, r / d_nn, shape (R,)."""
+        return self.start + self.step * np.arange(self.points)
+
+
+class EncoderConfig(Config):
+    """Posterior: graph convolutions with edge features (GINE), pooled, joined with the PDF."""
+
+    hidden: int = Field(48, ge=4, description="width of node states")
+    layers: int = Field(3, ge=1, description="number of graph convolutions")
+    cutoff: float = Field(1.2, gt=1, description="bonds reach this far, in nearest-neighbour distances")
+
+
+class PriorConfig(Config):
+    """Prior: a residual network on the PDF and its mask."""
+
+    hidden: int = Field(256, ge=4, description="width")
+    layers: int = Field(2, ge=1, description="residual blocks")
+
+
+class CoordinatesConfig(Config):
+    """Decoder that writes coordinates: Fourier features of the latent point, then a residual network with three heads."""
+
+    hidden: int = Field(512, ge=4, description="width")
+    layers: int = Field(3, ge=1, description="residual blocks")
+    frequencies: int = Field(4, ge=0, description="octaves of Fourier features of each latent coordinate; 0 for none")
+
+
+class ModelConfig(Config):
+    """Everything needed to build the network before its weights are read.
+
+    ``max_atoms`` and ``structure_types`` are filled from the catalog when a training starts.
+    """
+
+    latent_dim: int = Field(8, ge=1, description="size of the latent point; the paper has 2")
+    decoder: str = Field("coordinates", description="which decoder: coordinates")
+    max_atoms: int = Field(0, ge=0, description="largest structure; 0: that of the catalog")
+    structure_types: tuple[str, ...] = Field((), description="types in the order of the type head; empty: those of the catalog")
+    grid: PdfGridConfig = PdfGridConfig()
+    encoder: EncoderConfig = EncoderConfig()
+    prior: PriorConfig = PriorConfig()
+    coordinates: CoordinatesConfig = CoordinatesConfig()
+
+    @model_validator(mode="after")
+    def _knows_its_decoder(self) -> Self:
+        if self.decoder not in DECODER_NAMES:
+            raise ValueError(f"decoder {self.decoder!r} is not one of {', '.join(DECODER_NAMES)}")
+        return self
+
+
+DECODER_NAMES = ("coordinates",)

@@ -1,0 +1,183 @@
+"""A trained model in use: from curves to latent points, from latent points to structures in Å."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from deepstruc_hpc.core.curve import PdfCurve
+from deepstruc_hpc.core.errors import PdfFileError, StructureError
+from deepstruc_hpc.core.structure import Structure
+from deepstruc_hpc.data.graphs import structure_graph
+from deepstruc_hpc.data.standard_pdf import curve_to_grid, first_neighbour_distance
+from deepstruc_hpc.model.checkpoint import CheckpointInfo
+from deepstruc_hpc.model.cvae import Cvae
+from deepstruc_hpc.model.parts import DecodedArrays, GraphBatch
+from deepstruc_hpc.physics.instrument import Instrument
+from deepstruc_hpc.structures.elements import nn_distance as nn_distance_of
+
+DECODE_BATCH = 512
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Proposal:
+    """A structure that the model proposes for a curve.
+
+    Attributes:
+        structure: positions in Å, with the most probable type. Nothing is repaired: atoms may lie impossibly close.
+        latent: (latent,) the point it was decoded from.
+        log_prior: logarithm of the prior density p(z | PDF) at that point, nats.
+        type_probability: of the structure's type, says the decoder.
+    """
+
+    structure: Structure
+    latent: Array
+    log_prior: float
+    type_probability: float
+
+
+class StructureModel:
+    """Network and description of a checkpoint.
+
+    Attributes:
+        network: the CVAE, in evaluation mode.
+        info: what the checkpoint says of itself.
+    """
+
+    def __init__(self, network: Cvae, info: CheckpointInfo) -> None:
+        self.network = network.eval()
+        self.info = info
+        self.grid: Array = info.model.grid.axis()
+
+    @property
+    def latent_dim(self) -> int:
+        """Size of a latent point."""
+        return self.info.model.latent_dim
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.network.parameters()).device
+
+    @torch.inference_mode()
+    def prior(self, pdf: PdfCurve | ArrayLike, *, symbol: str | None = None, nn_distance: float | None = None) -> tuple[Array, Array]:
+        """Mean and standard deviation of p(z | PDF).
+
+        Args:
+            pdf: one curve; or (B, 2, R) PDFs on the model's axis as :func:`~deepstruc_hpc.data.standard_pdf.curve_to_grid` makes them.
+            symbol: element of a curve, for the expected nearest-neighbour distance.
+            nn_distance: Å; taken as it is.
+
+        Returns:
+            Two arrays, (latent,) for a curve and (B, latent) for a batch.
+
+        Raises:
+            PdfFileError: the curve covers too little of the axis.
+        """
+        single = isinstance(pdf, PdfCurve)
+        array = self._on_grid(pdf, symbol, nn_distance)[None] if isinstance(pdf, PdfCurve) else np.asarray(pdf, dtype=np.float32)
+        prior = self.network.prior(torch.from_numpy(array).to(self.device))
+        mean, std = prior.mean.double().cpu().numpy(), prior.log_std.double().exp().cpu().numpy()
+        return (mean[0], std[0]) if single else (mean, std)
+
+    @torch.inference_mode()
+    def encode(self, structure: Structure, pdf: PdfCurve, *, nn_distance: float | None = None) -> tuple[Array, Array]:
+        """Mean and standard deviation, (latent,), of the posterior q(z | structure, PDF).
+
+        Args:
+            structure: positions in Å.
+            pdf: its measured or simulated G(r).
+            nn_distance: Å; the expected distance of the structure's commonest element, refined on the curve, where not given.
+        """
+        symbol = max(structure.elements, key=structure.symbols.count)
+        unit = nn_distance or first_neighbour_distance(pdf, nn_distance_of(symbol))
+        graph = structure_graph(structure, unit, cutoff=self.info.model.encoder.cutoff)
+        owner = torch.zeros(len(structure), dtype=torch.int64)
+        batch = GraphBatch(torch.from_numpy(graph.nodes), torch.from_numpy(graph.edges), torch.from_numpy(graph.bonds), owner, 1).to(self.device)
+        posterior = self.network.encode(batch, torch.from_numpy(self._on_grid(pdf, symbol, unit))[None].to(self.device))
+        return posterior.mean[0].double().cpu().numpy(), posterior.log_std[0].double().exp().cpu().numpy()
+
+    def decode(self, z: ArrayLike, *, symbol: str = "Au", nn_distance: float | None = None) -> list[Structure]:
+        """Structures in Å for (B, latent) points, or one for a single point.
+
+        Args:
+            z: latent points.
+            symbol: element of every atom.
+            nn_distance: Å; twice the metallic radius of the element where not given.
+        """
+        unit = nn_distance or nn_distance_of(symbol)
+        points = np.atleast_2d(np.asarray(z, dtype=np.float64))
+        return [self._structure(decoded, symbol, unit, str(number)) for number, decoded in enumerate(self._decode_arrays(points), start=1)]
+
+    def propose(
+        self, curve: PdfCurve, *, symbol: str, n_samples: int, sigma: float, rng: np.random.Generator, instrument: Instrument | None = None
+    ) -> list[Proposal]:
+        """Structures for a curve, from latent points around the mean of the prior.
+
+        The first proposal is the mean itself; the others are drawn with ``sigma`` times the prior's standard deviation.
+
+        Args:
+            curve: measured G(r).
+            symbol: element.
+            n_samples: how many.
+            sigma: width of the sampling in standard deviations of the prior.
+            rng: random numbers.
+            instrument: how the curve was measured; this model does not ask, because its training covered a range of conditions.
+
+        Raises:
+            PdfFileError: the curve covers too little of the model's axis.
+        """
+        del instrument
+        unit = self.nn_distance(curve, symbol)
+        mean, std = self.prior(curve, nn_distance=unit)
+        offsets = sigma * rng.standard_normal((n_samples, self.latent_dim))
+        offsets[:1] = 0.0
+        points = mean + offsets * std
+        log_prior = -0.5 * (offsets**2).sum(axis=1) - np.log(std).sum() - 0.5 * self.latent_dim * math.log(2 * math.pi)
+        proposals = []
+        for number, (point, decoded) in enumerate(zip(points, self._decode_arrays(points), strict=True)):
+            structure = self._structure(decoded, symbol, unit, f"sigma {sigma:g} sample {number + 1}")
+            proposals.append(Proposal(structure, point, float(log_prior[number]), float(decoded.type_probabilities.max())))
+        return proposals
+
+    def nn_distance(self, curve: PdfCurve, symbol: str | None = None) -> float:
+        """The nearest-neighbour distance by which a curve's r is divided, Å: its first peak, near what the element lets expect.
+
+        Raises:
+            PdfFileError: no element is given and the curve has no points where first neighbours lie.
+        """
+        if symbol is not None:
+            return first_neighbour_distance(curve, nn_distance_of(symbol))
+        inside = np.flatnonzero((curve.r >= 2.2) & (curve.r <= 3.6))
+        if len(inside) == 0:
+            raise PdfFileError(f"{curve.source or 'curve'}: no points between 2.2 and 3.6 Å, where first neighbours lie. Name the element.")
+        return first_neighbour_distance(curve, float(curve.r[inside[np.argmax(curve.g[inside])]]))
+
+    def _on_grid(self, curve: PdfCurve, symbol: str | None, nn_distance: float | None) -> NDArray[np.float32]:
+        unit = nn_distance or self.nn_distance(curve, symbol)
+        return curve_to_grid(curve, unit, self.grid, rmin=min(2.0, 0.8 * unit))
+
+    @torch.inference_mode()
+    def _decode_arrays(self, points: Array) -> list[DecodedArrays]:
+        if points.shape[1] != self.latent_dim:
+            raise StructureError(f"latent points have {points.shape[1]} coordinates, but the model's have {self.latent_dim}.")
+        decoded: list[DecodedArrays] = []
+        for start in range(0, len(points), DECODE_BATCH):
+            part = torch.from_numpy(points[start : start + DECODE_BATCH].astype(np.float32)).to(self.device)
+            decoded += _arrays(self.network, part)
+        return decoded
+
+    def _structure(self, decoded: DecodedArrays, symbol: str, unit: float, what: str) -> Structure:
+        kind = self.info.model.structure_types[int(decoded.type_probabilities.argmax())]
+        return Structure.of_element(symbol, decoded.positions * unit, kind, f"{symbol} cvae {kind} {what}")
+
+
+def _arrays(network: Cvae, points: torch.Tensor) -> Sequence[DecodedArrays]:
+    return network.decoder.structures(network.decode(points))

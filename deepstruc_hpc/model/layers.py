@@ -1,0 +1,66 @@
+"""Pieces of network that several parts share."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from deepstruc_hpc.model.parts import Gaussian
+
+LOG_STD_RANGE = (-5.0, 2.0)
+
+
+class ResidualBlock(nn.Module):
+    """x + W₂ SiLU(W₁ norm(x)); the identity at the start of training."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.inner = nn.Linear(width, width)
+        self.outer = nn.Linear(width, width)
+        nn.init.zeros_(self.outer.weight)
+        nn.init.zeros_(self.outer.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, width) to (B, width)."""
+        step: Tensor = self.outer(nn.functional.silu(self.inner(self.norm(x))))
+        return x + step
+
+
+class ResidualNetwork(nn.Module):
+    """Linear, residual blocks, norm."""
+
+    def __init__(self, inputs: int, width: int, blocks: int) -> None:
+        super().__init__()
+        self.network = nn.Sequential(nn.Linear(inputs, width), nn.SiLU(), *(ResidualBlock(width) for _ in range(blocks)), nn.LayerNorm(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs) to (B, width)."""
+        out: Tensor = self.network(x)
+        return out
+
+
+class GaussianHead(nn.Module):
+    """Mean and bounded logarithm of the standard deviation."""
+
+    def __init__(self, width: int, latent_dim: int) -> None:
+        super().__init__()
+        self.mean = nn.Linear(width, latent_dim)
+        self.log_std = nn.Linear(width, latent_dim)
+
+    def forward(self, x: Tensor) -> Gaussian:
+        """(B, width) to a distribution over (B, latent)."""
+        low, high = LOG_STD_RANGE
+        middle, half = (high + low) / 2, (high - low) / 2
+        return Gaussian(self.mean(x), middle + half * torch.tanh((self.log_std(x) - middle - 0.5) / half))
+
+
+def fourier_features(z: Tensor, octaves: int) -> Tensor:
+    """[z, sin 2ᵏz, cos 2ᵏz …] for k = 0 … octaves − 1: (B, D) to (B, D (1 + 2 octaves)).
+
+    Without them a network of this kind learns smooth maps only (Tancik et al., NeurIPS 2020), and shapes are anything but smooth in z.
+    """
+    if octaves == 0:
+        return z
+    phases = (z[:, :, None] * 2.0 ** torch.arange(octaves, device=z.device, dtype=z.dtype)).flatten(1)
+    return torch.cat([z, phases.sin(), phases.cos()], dim=1)
