@@ -1,7 +1,7 @@
 """Structures to and from XYZ and CIF files.
 
-XYZ is written in the extended form: any program reads it as plain XYZ, ASE and OVITO find structure type and label in the comment. A cluster has no cell,
-so its CIF is a P1 box with a vacuum of :data:`VACUUM` on every side; positions are kept up to the shift that centres the cluster in the box.
+XYZ is written in the extended form: any program reads it as plain XYZ, ASE and OVITO find structure type and label in the comment. A cluster has no
+cell, so its CIF is a P1 box with a vacuum of :data:`VACUUM` on every side; positions are kept up to the shift that centres the cluster in the box.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def _parse_cif(path: Path, text: str) -> Structure:
     from pymatgen.io.cif import CifParser  # slow to import, and only CIF needs it
 
     try:
-        cell = CifParser.from_str(text).parse_structures(primitive=False)[0]
+        cell = CifParser.from_str(text, frac_tolerance=0.0).parse_structures(primitive=False)[0]
     except (ValueError, IndexError, KeyError, AttributeError, TypeError, AssertionError) as broken:
         raise StructureError(f"{path}: not a CIF with one ordered structure ({' '.join(str(broken).split())[:200]}).") from broken
     if not cell.is_ordered:

@@ -1,0 +1,24 @@
+"""``deepstruc-hpc report``: the page that shows a solved directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+
+    @app.command()
+    def report(
+        directory: Path = typer.Argument(..., metavar="DIR", help="The directory that solve --out wrote."),
+        figures: bool = typer.Option(True, help="Also draw the PNG figures that are missing."),
+    ) -> None:
+        """Write DIR/index.html: table, fits, candidates in 3-D, probabilities and latent maps on one page that opens with no network.
+
+        Example: deepstruc-hpc report results/
+        """
+        from deepstruc_hpc.report.page import write_report
+
+        typer.echo(write_report(directory, figures=figures))

@@ -1,0 +1,172 @@
+"use strict";
+// The table of the folder and the sections, which are drawn when they are opened and emptied when they are closed.
+
+const folder = JSON.parse(document.getElementById("folder").textContent);
+const NUMBERS = { n_atoms: 0, rw: 4, probability: 2, n_candidates: 0, seconds: 1, scale: 3, zoom: 4, uiso: 4, delta2: 2, rank: 0, best_rw: 4, best_n_atoms: 0 };
+const HEADS = { name: "file", status: "status", structure_type: "type", n_atoms: "atoms", rw: "Rw", probability: "probability", n_candidates: "candidates", seconds: "seconds", message: "message" };
+const WORDS = { rw: "Rw", uiso: "Uiso (Å²)", delta2: "δ₂ (Å²)", scale: "scale", zoom: "zoom", rank: "rank", source: "source", structure_type: "type", n_atoms: "atoms", probability: "probability" };
+
+function make(tag, attributes, ...children) {
+  const element = document.createElement(tag);
+  for (const [key, value] of Object.entries(attributes || {})) {
+    if (key === "class") element.className = value; else if (key === "colour") element.style.setProperty("--colour", value); else if (key.startsWith("on")) element.addEventListener(key.slice(2), value); else if (value !== false && value !== null) element.setAttribute(key, value === true ? "" : value);
+  }
+  for (const child of children.flat()) if (child !== null && child !== undefined && child !== "") element.append(child);
+  return element;
+}
+
+function show(key, value) {
+  if (value === null || value === undefined || value === "") return "";
+  return key in NUMBERS && Number.isFinite(Number(value)) ? Number(value).toFixed(NUMBERS[key]) : String(value);
+}
+
+function typeTag(name) { return name ? make("span", { class: "type", colour: folder.colours[name] || "#9aa1ab" }, name.replaceAll("_", " ")) : ""; }
+function link(path, text) { return make("a", { href: path.split("/").map(encodeURIComponent).join("/"), download: true }, text); }
+function cell(key, value) {
+  if (key === "structure_type") return make("td", {}, typeTag(value));
+  if (key === "status") return make("td", {}, make("span", { class: `status ${value}` }, show(key, value)));
+  return make("td", { class: key in NUMBERS ? "number" : key === "name" ? "file" : key }, show(key, value));
+}
+
+// ---- the table of the folder
+
+let order = { key: null, down: false };
+function fillTable() {
+  const words = document.getElementById("filter").value.trim().toLowerCase().split(/\s+/).filter(Boolean);
+  const rows = folder.rows.map((row, i) => ({ row, i })).filter(({ row }) => words.every((word) => Object.values(row).join(" ").toLowerCase().includes(word)));
+  if (order.key) {
+    const missing = (v) => v === null || v === undefined || v === "";
+    rows.sort((a, b) => {
+      const [x, y] = [a.row[order.key], b.row[order.key]];
+      if (missing(x) || missing(y)) return missing(x) - missing(y);
+      const compared = order.key in NUMBERS ? Number(x) - Number(y) : String(x).localeCompare(String(y), undefined, { numeric: true });
+      return order.down ? -compared : compared;
+    });
+  }
+  document.querySelector("#summary tbody").replaceChildren(...rows.map(({ row, i }) => make("tr", { tabindex: 0, onclick: () => open(i), onkeydown: (event) => { if (event.key === "Enter") open(i); } },
+    columns.map((key) => cell(key, row[key])))));
+  for (const head of document.querySelectorAll("#summary th")) head.setAttribute("aria-sort", head.dataset.key === order.key ? (order.down ? "descending" : "ascending") : "none");
+}
+
+const columns = Object.keys(HEADS).filter((key) => folder.rows.some((row) => row[key] !== null && row[key] !== undefined));
+document.querySelector("#summary thead").append(make("tr", {}, columns.map((key) => make("th", { class: key in NUMBERS ? "number" : "", "data-key": key },
+  make("button", { type: "button", onclick: () => { order = { key, down: order.key === key && !order.down }; fillTable(); } }, HEADS[key])))));
+document.getElementById("filter").addEventListener("input", fillTable);
+
+function open(i) {
+  const section = document.getElementById(`section-${i}`);
+  section.open = true;
+  section.scrollIntoView({ behavior: "smooth", block: "start" });
+}
+
+// ---- one section
+
+function answerWords(row) {
+  if (row.status !== "ok") return [make("span", { class: `status ${row.status}` }, row.status)];
+  return [typeTag(row.structure_type), make("span", { class: "answer" }, [row.n_atoms ? `${row.n_atoms} atoms` : "", row.rw !== null && row.rw !== undefined ? `Rw ${show("rw", row.rw)}` : "",
+    row.probability !== null && row.probability !== undefined ? `probability ${show("probability", row.probability)}` : ""].filter(Boolean).join(" · "))];
+}
+
+function parameterTable(best) {
+  const rows = ["rw", "scale", "zoom", "uiso", "delta2"].filter((key) => Number.isFinite(best[key])).map((key) => {
+    const error = best[`${key}_err`];
+    return make("tr", {}, make("td", {}, WORDS[key]), make("td", { class: "number" }, show(key, best[key]) + (Number.isFinite(error) ? ` ± ${Number(error.toPrecision(1))}` : "")));
+  });
+  if (best.at_bounds) rows.push(make("tr", {}, make("td", {}, "at its bound"), make("td", {}, String(best.at_bounds))));
+  return make("table", { class: "pairs" }, make("tbody", {}, rows));
+}
+
+function typeBars(types) {
+  return make("div", { class: "bars" }, types.filter((row) => row.structure_type).slice(0, 10).map((row) => make("div", { class: "bar", title: `best Rw ${show("rw", row.best_rw ?? row["best rw"])}` },
+    make("span", {}, row.structure_type.replaceAll("_", " ")),
+    make("span", { class: "track" }, make("span", { class: "fill", colour: folder.colours[row.structure_type] || "#9aa1ab", style: `width:${100 * (row.probability || 0)}%;--colour:${folder.colours[row.structure_type] || "#9aa1ab"}` })),
+    make("span", { class: "share" }, row.probability === null ? "" : row.probability.toFixed(2)))));
+}
+
+function candidateViews(document_, views) {
+  const options = { colour: "element" };
+  const shown = document_.candidates.filter((candidate) => candidate.atoms);
+  const grid = make("div", { class: "views" }, shown.map((candidate) => {
+    const canvas = make("canvas", { "aria-label": `rank ${candidate.rank}: turn with the mouse or the arrow keys` });
+    views.push([canvas, candidate.atoms, options]);
+    return make("div", { class: "view" }, canvas, make("div", { class: "what" }, `${candidate.rank} · `, typeTag(candidate.structure_type)),
+      make("div", { class: "numbers" }, `${candidate.formula || `${candidate.n_atoms} atoms`} · Rw ${show("rw", candidate.rw)}`),
+      make("div", { class: "get" }, candidate.links.map((name) => link(`${document_.folder}/${name}`, name.split(".").pop().toUpperCase()))));
+  }));
+  const symbols = [...new Set(shown.flatMap((candidate) => candidate.atoms.symbols.map(([symbol]) => symbol)))];
+  const key = make("span", { class: "key" });
+  const refresh = () => key.replaceChildren(...(options.colour === "element" ? symbols.map((symbol) => make("span", {}, make("span", { class: "dot", colour: elementStyle(symbol)[0] }), symbol))
+    : [3, 5, 6, 8, 9, 12].map((n) => make("span", {}, make("span", { class: "dot", colour: COORDINATION[n] }), String(n)))));
+  const choice = (value, text) => make("label", {}, make("input", { type: "radio", name: `colour-${document_.folder}`, value, checked: value === options.colour,
+    onchange: () => { options.colour = value; refresh(); for (const view of views.live || []) view.draw(); } }), ` ${text}`);
+  refresh();
+  return [make("div", { class: "viewer-tools" }, make("span", {}, make("strong", {}, `The best ${shown.length} candidates`), " · drag to turn, Ctrl + wheel to zoom, double click to reset"),
+    make("span", {}, key, choice("element", "elements"), choice("coordination", "neighbours of each atom"))), grid];
+}
+
+function candidateTable(candidates) {
+  const keys = ["rank", "source", "structure_type", "n_atoms", "rw", "probability", "scale", "zoom", "uiso", "delta2"].filter((key) => candidates.some((row) => row[key] !== null && row[key] !== undefined));
+  return make("div", { class: "scroll" }, make("table", { class: "candidates" }, make("thead", {}, make("tr", {}, keys.map((key) => make("th", { class: key in NUMBERS ? "number" : "" }, WORDS[key] || key)))),
+    make("tbody", {}, candidates.map((row) => make("tr", { title: row.label || "" }, keys.map((key) => cell(key, row[key])))))));
+}
+
+function sectionBody(i) {
+  const data = JSON.parse(document.getElementById(`pdf-${i}`).textContent), parts = [], later = [], views = [];
+  if (data.row.message) parts.push(make("p", { class: `message-line ${data.row.status}` }, data.row.message));
+  const curve = data.fit ? make("div", { class: "plot curve" }) : null;
+  if (curve) later.push(() => drawFit(curve, data.fit));
+  if (curve || data.types.length) {
+    parts.push(make("div", { class: "row fit" }, make("div", {}, curve || make("p", { class: "note" }, "There is no fit of this curve.")), make("div", {},
+      data.types.length ? [make("h3", {}, "Probability of each structure type"), typeBars(data.types)] : [], Object.keys(data.best).length ? [make("h3", {}, "Fit of rank 1"), parameterTable(data.best)] : [])));
+  }
+  if (data.candidates.some((candidate) => candidate.atoms)) parts.push(...candidateViews(data, views));
+  if (data.candidates.length || data.latent) {
+    const map = data.latent ? make("div", { class: "plot map" }) : null;
+    if (map) later.push(() => drawLatent(map, data.latent, folder.colours, sigmaLevels()));
+    parts.push(make("div", { class: map ? "row map" : "" , style: "margin-top:18px" }, make("div", {}, make("h3", {}, "Candidates"), candidateTable(data.candidates)),
+      map ? make("div", {}, make("h3", {}, "Latent map: catalog ●, samples ◆, prior mean +"), map) : null));
+  }
+  if (Object.keys(data.details).length) parts.push(make("details", {}, make("summary", {}, "Conditions used for this file"), make("div", { class: "body" }, make("pre", { class: "settings" }, readable(data.details)))));
+  if (data.files.length) parts.push(make("p", { class: "files" }, data.files.map((name) => link(`${data.folder}/${name}`, name))));
+  if (!parts.length) parts.push(make("p", { class: "note" }, "No results were written for this file."));
+  return { parts, start: () => { for (const draw of later) draw(); views.live = views.map((view) => new AtomView(...view)); } };
+}
+
+function sigmaLevels() {
+  const found = (folder.run.settings || folder.run).sigma;
+  return Array.isArray(found) ? found : [3, 5, 7];
+}
+
+function readable(value, indent = "") {
+  if (value === null || typeof value !== "object") return String(value);
+  if (Array.isArray(value) && value.every((item) => item === null || typeof item !== "object")) return value.length > 12 ? `${value.slice(0, 12).join(", ")} … (${value.length})` : value.join(", ");
+  return Object.entries(value).filter(([, item]) => item !== null && item !== "").map(([key, item]) => {
+    const text = readable(item, `${indent}  `), nested = item !== null && typeof item === "object" && !(Array.isArray(item) && item.every((x) => x === null || typeof x !== "object"));
+    return nested ? `${indent}${key}\n${text}` : `${indent}${key}: ${text}`;
+  }).join("\n");
+}
+
+function addSection(i) {
+  const row = folder.rows[i], body = make("div", { class: "body" });
+  const section = make("details", { class: "pdf", id: `section-${i}` }, make("summary", {}, row.name, answerWords(row)), body);
+  section.addEventListener("toggle", (event) => {
+    if (event.target !== section) return;
+    if (section.open && !body.childElementCount) { const { parts, start } = sectionBody(i); body.append(...parts); start(); }
+    else if (!section.open) { for (const plot of body.querySelectorAll(".plot")) Plotly.purge(plot); body.replaceChildren(); }
+  });
+  document.getElementById("sections").append(section);
+}
+
+// ---- the page
+
+const counts = folder.rows.reduce((sum, row) => ({ ...sum, [row.status]: (sum[row.status] || 0) + 1 }), {});
+const named = { ok: "solved", refused: "refused", failed: "failed" };
+document.getElementById("title").textContent = folder.directory;
+document.getElementById("counts").textContent = `${folder.rows.length} pair distribution function${folder.rows.length === 1 ? "" : "s"}: ${Object.entries(counts).map(([status, n]) => `${n} ${named[status] || status}`).join(", ")}`;
+document.getElementById("waterfall").hidden = !folder.waterfall;
+document.querySelector("#settings .body").append(make("pre", { class: "settings" }, readable(folder.run) || "The run left no settings."));
+document.getElementById("footer").textContent = `Written by deepstruc-hpc ${folder.version}. Rw = √(Σ(G_obs − G_calc)² / ΣG_obs²); positions in Å as refined; probabilities compare the candidates with each other.`;
+fillTable();
+for (let i = 0; i < folder.rows.length; i += 1) addSection(i);
+const first = folder.rows.findIndex((row) => row.status === "ok");
+if (first >= 0 && folder.rows.length <= 200) document.getElementById(`section-${first}`).open = true;

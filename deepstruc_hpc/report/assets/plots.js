@@ -1,0 +1,69 @@
+"use strict";
+// Decoding of packed numbers, and the two-dimensional figures.
+
+const DATA = "#1f2937", CALCULATED = "#c0443a", DIFFERENCE = "#5f7f63", GRID = "#edf0f3", SOFT = "#5b6472";
+const FONT = { family: "system-ui, -apple-system, 'Segoe UI', Roboto, Arial, sans-serif", size: 13, color: "#374151" };
+const CONFIG = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+const MISSING = 65535;
+
+function unpack(packed) {
+  const bytes = Uint8Array.from(atob(packed.b), (c) => c.charCodeAt(0)), view = new DataView(bytes.buffer), out = new Float64Array(bytes.length / 2);
+  for (let i = 0; i < out.length; i += 1) { const code = view.getUint16(2 * i, true); out[i] = code === MISSING ? NaN : packed.lo + packed.step * code; }
+  return out;
+}
+
+function axis(title, more) {
+  return { title: { text: title, font: { size: 13 } }, gridcolor: GRID, zeroline: false, linecolor: "#b8bec8", showline: true, ticks: "outside", tickcolor: "#b8bec8", ...more };
+}
+
+function drawFit(place, fit) {
+  const r = unpack(fit.r), observed = unpack(fit.g_obs), calculated = unpack(fit.g_calc), difference = observed.map((g, i) => g - calculated[i]);
+  const low = Math.min(...observed, ...calculated), high = Math.max(...observed, ...calculated);
+  const shift = low - 0.1 * (high - low) - Math.max(...difference);
+  const hover = "%{y:.4f} Å⁻²";
+  Plotly.newPlot(place, [
+    { x: r, y: observed, mode: "markers", name: "data", marker: { color: DATA, size: 3 }, hovertemplate: hover },
+    { x: r, y: calculated, mode: "lines", name: "fit", line: { color: CALCULATED, width: 1.6 }, hovertemplate: hover },
+    { x: r, y: difference.map((d) => d + shift), customdata: difference, mode: "lines", name: "difference", line: { color: DIFFERENCE, width: 1.2 }, hovertemplate: "%{customdata:.4f} Å⁻²" },
+  ], {
+    font: FONT, margin: { l: 62, r: 10, t: 28, b: 44 }, hovermode: "x unified", legend: { orientation: "h", x: 1, xanchor: "right", y: 1.02, yanchor: "bottom" },
+    xaxis: axis("r (Å)", { unifiedhovertitle: { text: "r = %{x:.2f} Å" } }), yaxis: axis("G(r) (Å⁻²)"),
+    shapes: [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: shift, y1: shift, line: { color: "#b8bec8", width: 1 } }],
+  }, CONFIG);
+}
+
+function pointsByType(points) {
+  const z1 = unpack(points.z1), z2 = unpack(points.z2), rw = unpack(points.rw), type = unpack(points.type);
+  return points.types.map((name, k) => {
+    const chosen = Array.from(type.keys()).filter((i) => Math.round(type[i]) === k);
+    return { name, z1: chosen.map((i) => z1[i]), z2: chosen.map((i) => z2[i]), rw: chosen.map((i) => rw[i]) };
+  });
+}
+
+function hoverWords(set, what) { return set.rw.map((rw) => `${what}: ${set.name || "structure"}${Number.isFinite(rw) ? `, Rw ${rw.toFixed(3)}` : ""}`); }
+
+function ellipse(mean, level) {
+  const x = [], y = [];
+  for (let k = 0; k <= 72; k += 1) { x.push(mean.z1 + level * mean.std1 * Math.cos(k * Math.PI / 36)); y.push(mean.z2 + level * mean.std2 * Math.sin(k * Math.PI / 36)); }
+  return { x, y, mode: "lines", line: { color: "#374151", width: 1, dash: "dot" }, name: `${level} σ`, hoverinfo: "name", showlegend: false };
+}
+
+function drawLatent(place, latent, colours, sigma) {
+  const traces = [], shown = new Set();
+  const legend = (name) => { const first = !shown.has(name); shown.add(name); return first; };
+  for (const set of pointsByType(latent.catalog)) {
+    traces.push({ x: set.z1, y: set.z2, text: hoverWords(set, "catalog"), hoverinfo: "text", mode: "markers", name: set.name || "catalog", legendgroup: set.name, showlegend: legend(set.name),
+      marker: { color: colours[set.name] || "#9aa1ab", size: 5, opacity: 0.5 } });
+  }
+  for (const set of pointsByType(latent.samples)) {
+    traces.push({ x: set.z1, y: set.z2, text: hoverWords(set, "sample"), hoverinfo: "text", mode: "markers", name: set.name || "samples", legendgroup: set.name, showlegend: legend(set.name),
+      marker: { color: colours[set.name] || "#6b7280", size: 7, symbol: "diamond", opacity: 0.9, line: { color: "#1f2937", width: 0.7 } } });
+  }
+  for (const mean of latent.means) {
+    if (Number.isFinite(mean.std1) && Number.isFinite(mean.std2)) for (const level of sigma) traces.push(ellipse(mean, level));
+    traces.push({ x: [mean.z1], y: [mean.z2], mode: "markers", name: "prior mean", hoverinfo: "name", marker: { symbol: "cross-thin", size: 15, line: { width: 2.5, color: "#000" } } });
+  }
+  Plotly.newPlot(place, traces, {
+    font: FONT, margin: { l: 52, r: 10, t: 10, b: 44 }, hovermode: "closest", legend: { font: { size: 12 }, itemsizing: "constant", bgcolor: "rgba(255,255,255,0.7)" }, xaxis: axis("z₁"), yaxis: axis("z₂"),
+  }, CONFIG);
+}

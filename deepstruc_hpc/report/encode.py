@@ -1,0 +1,124 @@
+"""Results as compact JSON for the page: numbers as 16-bit steps between the lowest and the highest, in base64."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from deepstruc_hpc.core.errors import StructureError
+from deepstruc_hpc.data.structure_files import read_structure
+from deepstruc_hpc.report.results import BEST, PdfResult, clean_row
+
+STEPS = 65_534
+MISSING = 65_535
+MOST_SAMPLES = 1500
+MOST_POINTS = 4000
+_TEXT_ENDINGS = (".csv", ".json", ".png")
+
+
+def pack(values: ArrayLike) -> dict[str, Any]:
+    """Numbers as ``lo``, ``step`` and base64 of little-endian uint16; the error is at most half a step, 1/131068 of the range. NaN is kept."""
+    array = np.asarray(values, dtype=np.float64).ravel()
+    finite = np.isfinite(array)
+    low, high = (float(array[finite].min()), float(array[finite].max())) if finite.any() else (0.0, 0.0)
+    step = (high - low) / STEPS or 1.0
+    codes = np.full(array.shape, MISSING, dtype="<u2")
+    codes[finite] = np.rint((array[finite] - low) / step).astype("<u2")
+    return {"lo": low, "step": step, "b": base64.b64encode(codes.tobytes()).decode("ascii")}
+
+
+def pdf_document(pdf: PdfResult) -> dict[str, Any]:
+    """Everything that the section of one PDF shows."""
+    return {
+        "row": {"name": pdf.name, **pdf.row},
+        "folder": pdf.folder,
+        "fit": _fit(pdf.fit),
+        "best": pdf.best(),
+        "types": [] if pdf.types is None else [clean_row(row) for _, row in pdf.types.iterrows()],
+        "candidates": _candidates(pdf),
+        "latent": _latent(pdf.latent),
+        "details": pdf.details,
+        "files": [name for name in pdf.files if name.endswith(_TEXT_ENDINGS) and not name.startswith(".")],
+    }
+
+
+def _fit(fit: pd.DataFrame | None) -> dict[str, Any] | None:
+    if fit is None or not {"r", "g_obs", "g_calc"} <= set(fit) or len(fit) < 2:
+        return None
+    thinned = fit.iloc[:: max(1, -(-len(fit) // MOST_POINTS))]
+    return {name: pack(thinned[name]) for name in ("r", "g_obs", "g_calc")}
+
+
+def _candidates(pdf: PdfResult) -> list[dict[str, Any]]:
+    if pdf.candidates is None:
+        return []
+    return [
+        {**clean_row(row), "atoms": _atoms(pdf, row.get("file")), "links": _links(pdf, row.get("file"))}
+        for _, row in pdf.candidates.head(BEST).iterrows()
+    ]
+
+
+def _links(pdf: PdfResult, file: Any) -> list[str]:
+    """The candidate's files that exist: XYZ and CIF."""
+    stem = str(file).rsplit(".", 1)[0]
+    return [name for name in (f"{stem}.xyz", f"{stem}.cif") if name in pdf.files]
+
+
+def _atoms(pdf: PdfResult, file: Any) -> dict[str, Any] | None:
+    if not isinstance(file, str) or file not in pdf.files:
+        return None
+    try:
+        structure = read_structure(pdf.path / file)
+    except StructureError:
+        return None
+    runs = [[symbol, len(list(group))] for symbol, group in groupby(structure.symbols)]
+    return {"symbols": runs, "xyz": pack(structure.positions - structure.positions.mean(axis=0))}
+
+
+def _latent(latent: pd.DataFrame | None) -> dict[str, Any] | None:
+    if latent is None or not {"kind", "z1", "z2"} <= set(latent) or latent.empty:
+        return None
+    table = latent.assign(structure_type=latent["structure_type"].fillna("")) if "structure_type" in latent else latent.assign(structure_type="")
+    table = table if "rw" in table else table.assign(rw=np.nan)
+    samples = table[table["kind"] == "sample"].sort_values("rw", kind="stable").head(MOST_SAMPLES)
+    means = [
+        {key: row[key] for key in ("z1", "z2", "std1", "std2") if key in row}
+        for _, r in table[table["kind"] == "mean"].iterrows()
+        if (row := clean_row(r))
+    ]
+    return {"samples": _points(samples), "catalog": _points(table[table["kind"] == "catalog"]), "means": means}
+
+
+def _points(table: pd.DataFrame) -> dict[str, Any]:
+    types = sorted({str(name) for name in table["structure_type"]})
+    return {
+        "types": types,
+        "type": pack([types.index(str(name)) for name in table["structure_type"]]),
+        "z1": pack(table["z1"]),
+        "z2": pack(table["z2"]),
+        "rw": pack(table["rw"]),
+        "n": len(table),
+    }
+
+
+def to_json(value: Mapping[str, Any] | Sequence[Any]) -> str:
+    """JSON that may stand within a script element: no NaN, and no ``</`` that could end it."""
+    text = json.dumps(_finite(value), ensure_ascii=False, separators=(",", ":"), default=str, allow_nan=False)
+    return text.replace("</", "<\\/").replace("<!--", "<\\u0021--")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value

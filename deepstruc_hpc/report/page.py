@@ -1,0 +1,118 @@
+"""``index.html``: one file that shows a solved directory and opens with no network.
+
+The page holds plotly's JavaScript once and each PDF's data as compact JSON; a section is drawn when it is opened, so that a folder of hundreds stays
+quick.
+"""
+
+from __future__ import annotations
+
+import html
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from deepstruc_hpc import __version__
+from deepstruc_hpc.core.errors import OutputError
+from deepstruc_hpc.report.encode import pdf_document, to_json
+from deepstruc_hpc.report.figures import draw_folder, save_figure, waterfall_figure
+from deepstruc_hpc.report.palette import type_colours
+from deepstruc_hpc.report.results import FolderResult, PdfResult, read_results
+
+PAGE = "index.html"
+CURVES = ("r", "g_obs", "g_calc")
+
+
+def write_report(directory: str | Path, *, figures: bool = True) -> Path:
+    """Write the report of a directory that solve filled.
+
+    Args:
+        directory: the ``--out`` of solve; only its files are read.
+        figures: also draw the PNG figures that are missing (``fit.png``, ``latent.png`` of each PDF, ``waterfall.png``).
+
+    Returns:
+        The path of ``index.html`` in the directory.
+
+    Raises:
+        ConfigError: not such a directory.
+        OutputError: it cannot be written.
+    """
+    results = read_results(directory)
+    if figures and _draw_missing(results):
+        results = read_results(directory)
+    page = _page_text(results)
+    target = results.directory / PAGE
+    partial = target.with_name(f".{PAGE}.part")
+    try:
+        partial.write_text(page, encoding="utf-8")
+        partial.replace(target)
+    except OSError as failed:
+        raise OutputError(f"{target}: cannot be written ({failed.strerror or failed}). Free space or check the permissions.") from failed
+    return target
+
+
+def _draw_missing(results: FolderResult) -> bool:
+    """Draw what is not there yet; whether anything was drawn."""
+    late = [pdf for pdf in results.pdfs if _lacks(pdf, "fit.png", pdf.fit) or _lacks(pdf, "latent.png", pdf.latent)]
+    for pdf in late:
+        draw_folder(pdf.path)
+    curves = [_curve(pdf.name, pdf.fit) for pdf in results.pdfs if pdf.fit is not None and len(pdf.fit) > 1]
+    if len(curves) > 1:
+        save_figure(waterfall_figure(curves), results.directory / "waterfall.png")
+    return bool(late)
+
+
+def _curve(name: str, fit: pd.DataFrame) -> tuple[str, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    r, observed, calculated = (fit[column].to_numpy(dtype=np.float64) for column in CURVES)
+    return name, r, observed, calculated
+
+
+def _lacks(pdf: PdfResult, name: str, table: pd.DataFrame | None) -> bool:
+    return table is not None and len(table) > 1 and name not in pdf.files
+
+
+def _page_text(results: FolderResult) -> str:
+    documents = [pdf_document(pdf) for pdf in results.pdfs]
+    types = {str(row.get("structure_type") or "") for pdf in results.pdfs for row in _rows_with_types(pdf)}
+    folder = {
+        "directory": results.directory.resolve().name,
+        "rows": [{"name": pdf.name, **{k: v for k, v in pdf.row.items() if k != "folder"}} for pdf in results.pdfs],
+        "run": results.run,
+        "colours": type_colours(types),
+        "waterfall": (results.directory / "waterfall.png").is_file(),
+        "version": __version__,
+    }
+    data = "\n".join(_script(f"pdf-{i}", to_json(document)) for i, document in enumerate(documents))
+    return Template(_asset("page.html")).substitute(
+        title=html.escape(f"deepstruc-hpc: {folder['directory']}"),
+        css=_asset("page.css"),
+        plotly=_plotly_script(),
+        folder=_script("folder", to_json(folder)),
+        data=data,
+        script="\n".join(_asset(name) for name in ("atoms.js", "plots.js", "page.js")),
+    )
+
+
+def _rows_with_types(pdf: PdfResult) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = [{"structure_type": pdf.row.get("structure_type")}]
+    for table in (pdf.types, pdf.latent, pdf.candidates):
+        if table is not None and "structure_type" in table:
+            rows += [{"structure_type": name} for name in table["structure_type"].dropna().unique()]
+    return rows
+
+
+def _script(name: str, text: str) -> str:
+    return f'<script type="application/json" id="{name}">{text}</script>'
+
+
+def _plotly_script() -> str:
+    from plotly.offline import get_plotlyjs  # 0.3 s to import, needed here alone
+
+    return str(get_plotlyjs()).replace("</script", "<\\/script")
+
+
+def _asset(name: str) -> str:
+    return files("deepstruc_hpc.report").joinpath("assets", name).read_text(encoding="utf-8")
