@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from deepstruc_hpc.model.checkpoint import load_model
     from deepstruc_hpc.physics.debye import simulate_fq
     from deepstruc_hpc.physics.fit import fit_candidates
-    from deepstruc_hpc.physics.transform import simulate_pdf
+    from deepstruc_hpc.physics.simulate import simulate_pdf
     from deepstruc_hpc.solve.batch import solve
 
 __version__ = "0.1.0"
@@ -29,7 +29,7 @@ _HOMES = {
     "load_model": "deepstruc_hpc.model.checkpoint",
     "read_pdf": "deepstruc_hpc.data.pdf_files",
     "simulate_fq": "deepstruc_hpc.physics.debye",
-    "simulate_pdf": "deepstruc_hpc.physics.transform",
+    "simulate_pdf": "deepstruc_hpc.physics.simulate",
     "solve": "deepstruc_hpc.solve.batch",
 }
 
