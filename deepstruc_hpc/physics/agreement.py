@@ -47,8 +47,8 @@ def aligned_matched_error(a: ArrayLike, b: ArrayLike, *, starts: int = 60, seed:
         Mean absolute error per coordinate in Å, and ``permutation`` (N,) so that ``b[permutation]`` matches ``a``. Infinity and an empty array for
         different numbers of atoms.
     """
-    from scipy.optimize import linear_sum_assignment  # noqa: PLC0415 - 0.2 s at import
-    from scipy.spatial.distance import cdist  # noqa: PLC0415
+    from scipy.optimize import linear_sum_assignment
+    from scipy.spatial.distance import cdist
 
     x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if x.shape != y.shape or not len(x):

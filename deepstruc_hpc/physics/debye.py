@@ -133,7 +133,9 @@ class Atoms:
             total += weight * _damped_sum(per_distance[index], first * step, step, q, scale, 0.5 * (u_a + u_b))
         return total
 
-    def fq_exact(self, q: Float, factors: Float, *, qbroad: float = 0.0, delta1: float = 0.0, delta2: float = 0.0, between: Any = (0.0, np.inf)) -> Float:
+    def fq_exact(
+        self, q: Float, factors: Float, *, qbroad: float = 0.0, delta1: float = 0.0, delta2: float = 0.0, between: Any = (0.0, np.inf)
+    ) -> Float:
         """F(Q) by the plain double sum, for checks: pairs with a distance in ``between`` (Å) only; N² time."""
         table = np.zeros((len(self.elements), len(self.elements), len(q)))
         for (a, b), weight in zip(class_pairs(len(self.elements)), self.pair_weights(factors), strict=True):

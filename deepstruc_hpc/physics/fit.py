@@ -326,7 +326,9 @@ def _check(free: Sequence[str], bounds: Mapping[str, tuple[float, float]] | None
             raise ConfigError(f"fit parameter {name!r}: not one of {', '.join(sorted(known))}.")
     for name, (low, high) in (bounds or {}).items():
         if not (math.isfinite(low) and math.isfinite(high) and low <= high) or (name in {"zoom", "uiso"} and low <= 0):
-            raise ConfigError(f"bounds of {name}: found {low:g} to {high:g}; finite numbers, the lower first, positive for zoom and uiso, are needed.")
+            raise ConfigError(
+                f"bounds of {name}: found {low:g} to {high:g}; finite numbers, the lower first, positive for zoom and uiso, are needed."
+            )
 
 
 def _groups(structures: Sequence[Structure], sizes: Float, table: FitTable) -> list[list[int]]:
@@ -370,4 +372,3 @@ def _impossible_distances(spectra: Spectra) -> NDArray[np.object_]:
                 f"at least {needed:.2f} Å is needed. Are the positions in Å?"
             )
     return reasons
-

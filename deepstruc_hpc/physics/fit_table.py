@@ -66,7 +66,12 @@ class FitTable:
 
     def row(self, index: int) -> dict[str, Any]:
         """One row as plain Python values."""
-        return {field.name: getattr(self, field.name)[index].item() if hasattr(getattr(self, field.name)[index], "item") else getattr(self, field.name)[index] for field in fields(self)}
+        return {
+            field.name: getattr(self, field.name)[index].item()
+            if hasattr(getattr(self, field.name)[index], "item")
+            else getattr(self, field.name)[index]
+            for field in fields(self)
+        }
 
     def put(self, rows: NDArray[np.int64], values: Mapping[str, Any]) -> None:
         """Write some columns of some rows."""
@@ -79,6 +84,6 @@ class FitTable:
 
     def to_frame(self) -> pd.DataFrame:
         """The table as a DataFrame."""
-        import pandas as pd  # noqa: PLC0415 - 0.4 s at import
+        import pandas as pd
 
         return pd.DataFrame({field.name: getattr(self, field.name) for field in fields(self)})

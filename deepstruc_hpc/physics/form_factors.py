@@ -33,7 +33,7 @@ def xray_form_factor(symbol: str, q: ArrayLike) -> NDArray[np.float64]:
 
     Source: Waasmaier & Kirfel, Acta Cryst. A51 (1995) 416, as carried by the package periodictable.
     """
-    from periodictable import cromermann  # noqa: PLC0415 - keeps the import of the package light
+    from periodictable import cromermann
 
     values = np.asarray(q, dtype=np.float64)
     if values.size and np.abs(values).max() > Q_LIMIT:
@@ -90,7 +90,7 @@ def element_of(symbol: str) -> str:
 
 
 def _element(symbol: str):  # type: ignore[no-untyped-def]  # noqa: ANN202 - periodictable is untyped
-    from periodictable import elements  # noqa: PLC0415
+    from periodictable import elements
 
     try:
         return elements.symbol(element_of(symbol))

@@ -163,9 +163,7 @@ def _rounded_bins(size: float, step: float) -> int:
 
 
 @lru_cache(maxsize=8)
-def _distance_to_q(
-    q: bytes, step: float, n_bins: int, uiso: float, delta1: float, delta2: float, qbroad: float
-) -> NDArray[np.float32]:
+def _distance_to_q(q: bytes, step: float, n_bins: int, uiso: float, delta1: float, delta2: float, qbroad: float) -> NDArray[np.float32]:
     """(B, Q): exp(−σ²(d)Q²/2) sin(Qd)/d on the grid of distances."""
     nodes = np.frombuffer(q)
     d = np.arange(1, n_bins) * step
@@ -181,9 +179,9 @@ def _distance_to_q(
 def _q_to_r(q: bytes, weights: bytes, r: bytes, qdamp: float) -> NDArray[np.float32]:
     """(Q, R): (2/π) w sin(Qr) exp(−(Qdamp r)²/2)."""
     nodes, grid = np.frombuffer(q), np.frombuffer(r)
-    matrix: NDArray[np.float32] = (
-        (2.0 / np.pi) * np.frombuffer(weights)[:, None] * np.sin(np.outer(nodes, grid)) * envelope(grid, qdamp)
-    ).astype(np.float32)
+    matrix: NDArray[np.float32] = ((2.0 / np.pi) * np.frombuffer(weights)[:, None] * np.sin(np.outer(nodes, grid)) * envelope(grid, qdamp)).astype(
+        np.float32
+    )
     return matrix
 
 
