@@ -105,6 +105,11 @@ def without_outermost(sites: Array, count: int) -> Array:
     return kept
 
 
+def rounded_cube() -> Array:
+    """A bcc cube about the middle of a face of the cell, with (111) facets."""
+    return facetted_sites("bcc", {(1, 0, 0): 2.3, (1, 1, 1): 2.9}, (0.5, 0.5, 0.0))
+
+
 def hexagonal(layers: int) -> Array:
     """A large hcp crystal of some layers."""
     return stacked_sites(("AB" * layers)[:layers], 6.0)
@@ -134,7 +139,7 @@ EXAMPLES = (
             1.002, 0.9, 21.5, 0.030, 0.0045, 1.9, 0.95, 0.06, 2, 25),
     Example("sample-11-Fe", "Fe", "bcc", "sphere about the bond", lambda: lattice_sites("bcc", 2.75, QUARTER),
             1.000, 1.1, 24.0, 0.035, 0.0060, 2.0, 0.50, 0.07, 0, 25),
-    Example("sample-12-Fe", "Fe", "bcc", "cube with rounded corners about a face", lambda: facetted_sites("bcc", {(1, 0, 0): 2.3, (1, 1, 1): 2.9}, (0.5, 0.5, 0.0)),
+    Example("sample-12-Fe", "Fe", "bcc", "cube with rounded corners about a face", rounded_cube,
             1.004, 0.8, 27.0, 0.040, 0.0055, 2.2, 0.70, 0.06, 0, 28),
     Example("sample-13-Rh", "Rh", "sc", "sphere about the cube's middle", lambda: lattice_sites("sc", 3.0, HOLE),
             1.000, 0.7, 25.0, 0.030, 0.0060, 1.5, 0.85, 0.06, 0, 25),
@@ -153,10 +158,11 @@ def build(example: Example) -> Structure:
 
 
 def measure(example: Example, structure: Structure) -> tuple[Array, Array]:
-    """r (Å) and a noisy G(r) (Å⁻²) as a measurement would give it."""
+    """Distances (Å) and a noisy G(r) (Å⁻²) as a measurement would give it."""
     r = np.round(np.arange(example.rmin, example.rmax + 0.5 * STEP, STEP), 2)
-    conditions = {"qmin": example.qmin, "qmax": example.qmax, "qdamp": example.qdamp, "uiso": example.uiso, "delta2": example.delta2}
-    clean = simulate_pdf(structure.symbols, structure.positions, r, **conditions)
+    clean = simulate_pdf(
+        structure.symbols, structure.positions, r, qmin=example.qmin, qmax=example.qmax, qdamp=example.qdamp, uiso=example.uiso, delta2=example.delta2
+    )
     noise = _noise(example, r)
     signal = r > 2.0
     noise *= example.noise * np.sqrt((clean[signal] ** 2).mean() / (noise[signal] ** 2).mean())
