@@ -139,7 +139,9 @@ run_node() { # run_node head|worker HEAD_IP PORT [LAUNCH...]
     start+=(--node-ip-address="$ip" --num-cpus="$cpus" --num-gpus="$gpus" --temp-dir="$DSH_TEMP")
     start+=(--memory=$(((memory - store) * 1048576)) --object-store-memory=$((store * 1048576)))
     if [ "$role" = head ]; then
-        start+=(--head --port="$port" --ray-client-server-port=$((port + 1)) --include-dashboard=false)
+        start+=(--head --port="$port" --include-dashboard=false)
+        # Where ray[client] is installed a server comes with it, at the same port for every job unless told otherwise.
+        ! "${DSH_LAUNCH[@]+"${DSH_LAUNCH[@]}"}" python -c "import grpc" 2> /dev/null || start+=(--ray-client-server-port=$((port + 1)))
     else
         start+=(--address="$head_ip:$port")
     fi
@@ -199,20 +201,28 @@ ray_up() {
     for node in $nodes; do
         [ "$node" = "$HEAD_NODE" ] || start_step "$node" worker
     done
-    counted=$(count_ray "$((up_by - SECONDS))" 2>&1) || {
+    counted=$DSH_JOB_DIR/ray-$SLURM_JOB_ID-count.log
+    count_ray "$((up_by - SECONDS))" > "$counted" 2>&1 < /dev/null &
+    DRIVER=$!
+    while kill -0 "$DRIVER" 2> /dev/null; do
         for node in "${!STEPS[@]}"; do
-            kill -0 "${STEPS[node]}" 2> /dev/null || counted+="; ${STEP_NODES[node]} ended: $(step_reason "${STEP_NODES[node]}")"
+            kill -0 "${STEPS[node]}" 2> /dev/null || fail "Ray did not start on ${STEP_NODES[node]}: $(step_reason "${STEP_NODES[node]}")"
         done
-        fail "Ray did not come up whole: $counted"
-    }
+        [ -z "$WARNED" ] || return 0
+        pause 0.5
+    done
+    wait "$DRIVER" || fail "Ray did not come up whole: $(tail -n 1 "$counted")"
+    DRIVER=""
+    counted=$(tail -n 1 "$counted")
     note "Ray is up after $SECONDS s: $counted at $HEAD_IP:$HEAD_PORT"
 }
 
-ray_down() { # ends the steps; each node cleans up after itself
-    local step waited=0
-    [ "${#STEPS[@]}" -gt 0 ] && kill -TERM "${STEPS[@]}" 2> /dev/null
+ray_down() { # asks the nodes to end Ray and to clean up after themselves; TERM to srun itself would kill them before they could
+    local step ticks=0
+    [ "${#STEPS[@]}" -eq 0 ] || scancel --signal=TERM "$SLURM_JOB_ID" 2> /dev/null
     for step in "${STEPS[@]+"${STEPS[@]}"}"; do
-        while kill -0 "$step" 2> /dev/null && [ $((waited++)) -lt 40 ]; do sleep 0.5; done
+        while kill -0 "$step" 2> /dev/null && [ $((ticks++)) -lt 75 ]; do sleep 0.2; done
+        kill -TERM "$step" 2> /dev/null && sleep 1
         kill -KILL "$step" 2> /dev/null
     done
     STEPS=()
@@ -288,7 +298,10 @@ run_on_ray() { # run_on_ray COMMAND [ARGUMENT...]: the batch script ends with it
     trap on_term TERM INT
     trap on_warning USR1
     ray_up
-    [ -z "$WARNED" ] || finish 75
+    if [ -n "$WARNED" ]; then
+        ray_down
+        finish 75
+    fi
     note "running: $*"
     "${DSH_LAUNCH[@]+"${DSH_LAUNCH[@]}"}" env RAY_ADDRESS="$HEAD_IP:$HEAD_PORT" "$@" < /dev/null &
     DRIVER=$!

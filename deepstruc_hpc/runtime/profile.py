@@ -23,7 +23,7 @@ OWN_OPTIONS = ("--job-name", "--nodes", "--array", "--dependency", "--output", "
 
 
 class ClusterProfile(Config):
-    """How to ask one cluster for nodes, and what a job finds there. Only ``cpus_per_node`` has no default."""
+    """How to ask one cluster for nodes, and what a job finds there. With SLURM ``cpus_per_node`` is needed; all else has a default."""
 
     description: str = Field(default="", description="what it is, for people")
     scheduler: Literal["slurm", "local"] = Field(default="slurm", description="local: no SLURM, the work runs on this machine")
@@ -33,7 +33,7 @@ class ClusterProfile(Config):
     constraint: str | None = Field(default=None, description="node features, as sbatch --constraint takes them")
     reservation: str | None = None
     nodes: int = Field(default=1, ge=1, description="nodes of a job unless --nodes says otherwise")
-    cpus_per_node: int = Field(ge=1, description="cores that a job takes on each node")
+    cpus_per_node: int | None = Field(default=None, ge=1, description="cores that a job takes on each node; needed with SLURM")
     gpus_per_node: int = Field(default=0, ge=0)
     gpu_request: Literal["gpus-per-node", "gres"] = Field(default="gpus-per-node", description="the option by which the site hands out GPUs")
     gpu_type: str | None = Field(default=None, description="for example a100")
@@ -108,6 +108,8 @@ class ClusterProfile(Config):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
+        if self.scheduler == "slurm" and self.cpus_per_node is None:
+            raise ValueError("cpus_per_node is needed: how many cores a job takes on each node")
         if self.gpu_type and not self.gpus_per_node and not any(settings.get("gpus_per_node") for settings in self.stages.values()):
             raise ValueError("gpu_type without gpus_per_node")
         if self.object_store_gb and self.memory_gb_per_node and self.object_store_gb >= self.memory_gb_per_node:

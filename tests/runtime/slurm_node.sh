@@ -20,4 +20,5 @@ chmod 1777 /tmp
 count=0
 for folder in "$@"; do mkdir -p "$folder"; mount --rbind "/mnt/$count" "$folder"; count=$((count + 1)); done
 umount -l /mnt
-exec slurmd -D -N "$name" -f "$base/slurm.conf"
+slurmd -D -N "$name" -f "$base/slurm.conf" &
+wait "$!" # this shell is the node's first process: it reaps what others leave

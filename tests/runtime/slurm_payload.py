@@ -1,0 +1,30 @@
+"""Stands in for a stage where a test is about SLURM and Ray alone: --out DIR --items N --seconds S, with resume by set difference."""
+
+import socket
+import sys
+import time
+from pathlib import Path
+
+import ray
+
+
+def work(seconds: float) -> str:
+    time.sleep(seconds)
+    return socket.gethostname()
+
+
+def main() -> None:
+    given = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=False))
+    out, items, seconds = Path(given["--out"]), int(given["--items"]), float(given["--seconds"])
+    out.mkdir(parents=True, exist_ok=True)
+    ray.init(log_to_driver=False, logging_level="ERROR")
+    remote = ray.remote(num_cpus=1, max_retries=10, scheduling_strategy="SPREAD")(work)
+    pending = {remote.remote(seconds): item for item in range(items) if not (out / f"{item}").exists()}
+    print(f"{len(pending)} of {items} items are to be done", flush=True)
+    while pending:
+        finished, _ = ray.wait(list(pending), num_returns=1)
+        (out / f"{pending.pop(finished[0])}").write_text(ray.get(finished[0]))
+
+
+if __name__ == "__main__":
+    main()

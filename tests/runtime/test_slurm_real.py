@@ -1,0 +1,182 @@
+"""Jobs on a real SLURM of two nodes, each with its own address, /tmp and /dev/shm, inside namespaces of this machine.
+
+All jobs go through the command line. What is checked after each: the work is done, both nodes took part, and nothing is left on the nodes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.runtime.slurm_cluster import SlurmCluster, why_not
+
+pytestmark = [pytest.mark.slurm, pytest.mark.ray, pytest.mark.timeout(300), pytest.mark.xdist_group("slurm")]
+PAYLOAD = Path(__file__).with_name("slurm_payload.py")
+UP = 150  # seconds that a job may take to begin its work on a loaded machine
+DONE = 200
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    reason = why_not()
+    if reason:
+        pytest.skip(reason)
+    running = SlurmCluster(tmp_path_factory.mktemp("slurm"))
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def profile(cluster):
+    """Writes a profile; the payload stands in for ``deepstruc-hpc`` in the job unless ``real`` is asked for."""
+    stand_in = cluster.base / "stand-in"
+    stand_in.mkdir(exist_ok=True)
+    command = stand_in / "deepstruc-hpc"
+    command.write_text(f'#!/bin/sh\nwhile [ "$1" != --out ]; do shift; done\nexec {sys.executable} {PAYLOAD} "$@"\n')
+    command.chmod(0o755)
+
+    def write(name: str, *, real: bool = False, **settings: object) -> str:
+        base = {
+            "partition": "work",
+            "nodes": 2,
+            "cpus_per_node": 1,
+            "memory_gb_per_node": 2,
+            "object_store_gb": 0.1,
+            "time": "00:20:00",
+            "setup": [] if real else [f'export PATH="{stand_in}:$PATH"'],
+            "shared_dirs": [str(cluster.base)],
+            "ray_start_seconds": UP,
+        }
+        path = cluster.base / f"{name}.yaml"
+        path.write_text(yaml.safe_dump({**base, **settings}))
+        return str(path)
+
+    return write
+
+
+def submit(cluster: SlurmCluster, profile: str, stage: str, *arguments: str, options: tuple[str, ...] = ()) -> str:
+    return cluster.cli("slurm", "submit", stage, "--cluster", profile, *options, "--", *arguments).strip()
+
+
+def hosts(out: Path) -> Counter[str]:
+    return Counter(path.read_text() for path in out.iterdir())
+
+
+def wait_for_items(cluster: SlurmCluster, out: Path, count: int) -> None:
+    cluster.wait_until(lambda: out.is_dir() and len(list(out.iterdir())) >= count, UP, f"{count} items are in {out}\n{cluster.logs()}")
+
+
+def start_now(cluster: SlurmCluster, job: str) -> None:
+    """A requeued job is held for two minutes, the test holds it for seconds; nodes refuse a start in the second in which it was killed."""
+    cluster.wait_for(job, "PENDING", 60)
+    cluster.run("scontrol", "update", f"JobId={job}", "StartTime=now+4")
+
+
+def assert_nothing_left(cluster: SlurmCluster) -> None:
+    cluster.wait_until(lambda: not cluster.left_behind(), 15, "nothing is left on the nodes")
+    assert cluster.left_behind() == ""
+
+
+def test_two_jobs_at_once_on_the_same_nodes_both_use_both_nodes_and_leave_nothing(cluster, profile):
+    """Fails if a port, a temporary folder or a token is not the job's own, or if a job ends the other's Ray with its own."""
+    path = profile("twice")
+    first = submit(cluster, path, "build", "recipe", "--out", "one", "--items", "8", "--seconds", "0.5")
+    second = submit(cluster, path, "build", "recipe", "--out", "two", "--items", "24", "--seconds", "0.5")
+    assert cluster.wait_for(first, "COMPLETED FAILED", DONE)["ExitCode"] == "0:0", cluster.logs()
+    assert cluster.wait_for(second, "COMPLETED FAILED", DONE)["ExitCode"] == "0:0", cluster.logs()
+    for name, items in (("one", 8), ("two", 24)):
+        found = hosts(cluster.work / name)
+        assert set(found) == {"node1", "node2"}
+        assert found.total() == items
+        assert "Ray is up" in (cluster.work / f"{name}.slurm" / f"events-{first if name == 'one' else second}.txt").read_text()
+    assert_nothing_left(cluster)
+    states = json.loads(cluster.cli("slurm", "status", "one", "--json"))
+    assert [(state["state"], state["nodes"]) for state in states] == [("COMPLETED", "node[1-2]")]
+    assert "8 of 8 items" in cluster.cli("slurm", "logs", "one")
+
+
+@pytest.mark.parametrize("broken", ["node1", "node2"])
+def test_a_ray_that_does_not_start_on_a_node_fails_the_job_with_the_reason(cluster, profile, broken):
+    """Fails if a job whose head or worker did not come up is COMPLETED with the work undone."""
+    shim = cluster.base / f"shim-{broken}"
+    shim.mkdir()
+    ray = shim / "ray"
+    real = Path(sys.executable).parent / "ray"
+    ray.write_text(f'#!/bin/sh\n[ "$(hostname)" != {broken} ] || {{ echo "no licence for Ray on this node"; exit 3; }}\nexec {real} "$@"\n')
+    ray.chmod(0o755)
+    job = submit(cluster, profile(f"broken-{broken}", setup=[f'export PATH="{shim}:$PATH"']), "build", "recipe", "--out", f"out-{broken}")
+    assert cluster.wait_for(job, "COMPLETED FAILED", DONE)["ExitCode"] == "70:0"
+    status = cluster.cli("slurm", "status", f"out-{broken}")
+    assert "FAILED" in status
+    assert f"on {broken}" in status
+    assert "no licence for Ray on this node" in status
+    assert_nothing_left(cluster)
+
+
+def test_a_cancelled_job_ends_soon_and_leaves_nothing(cluster, profile):
+    job = submit(cluster, profile("cancel"), "build", "recipe", "--out", "endless", "--items", "1000", "--seconds", "1")
+    wait_for_items(cluster, cluster.work / "endless", 2)
+    assert cluster.cli("slurm", "cancel", "endless").split() == [job]
+    cluster.wait_for(job, "CANCELLED", 30)
+    cluster.wait_until(lambda: cluster.nodes_in_state("IDLE") == 2, 30, "both nodes are idle again")
+    assert_nothing_left(cluster)
+    assert "stopped by SLURM" in cluster.cli("slurm", "status", "endless")
+
+
+def test_a_job_warned_of_its_time_limit_is_requeued_and_goes_on_where_it_stopped(cluster, profile):
+    """The signal is the one that SLURM sends before the limit, sent by hand so that the test need not wait for it."""
+    job = submit(cluster, profile("limit"), "build", "recipe", "--out", "warned", "--items", "16", "--seconds", "1")
+    wait_for_items(cluster, cluster.work / "warned", 3)
+    cluster.run("scancel", "--batch", "--signal=USR1", job)
+    start_now(cluster, job)
+    found = cluster.wait_for(job, "COMPLETED FAILED", DONE)
+    assert (found["ExitCode"], found["Restarts"]) == ("0:0", "1"), cluster.logs()
+    assert hosts(cluster.work / "warned").total() == 16
+    log = cluster.cli("slurm", "logs", "warned")
+    assert "requeued: stopped before the time limit" in log
+    first, second = (int(number) for number in re.findall(r"^(\d+) of 16 items are to be done", log, re.MULTILINE))
+    assert first == 16
+    assert second <= 13, "the second start began anew"
+    assert_nothing_left(cluster)
+
+
+def test_when_a_node_dies_a_build_goes_on_without_it_and_a_training_is_requeued(cluster, profile):
+    """The node is cut off in mid-work of two jobs at once; both end well, the second with both nodes again."""
+    path = profile("dying")
+    build = submit(cluster, path, "build", "recipe", "--out", "going-on", "--items", "40", "--seconds", "1")
+    train = submit(cluster, path, "train", "store", "--out", "requeued", "--items", "40", "--seconds", "1")
+    for name in ("going-on", "requeued"):
+        wait_for_items(cluster, cluster.work / name, 3)
+    cluster.order("kill-node2")
+    try:
+        cluster.wait_until(lambda: cluster.job(train).get("JobState") == "PENDING", 90, f"the training waits for its second node\n{cluster.logs()}")
+        assert cluster.wait_for(build, "COMPLETED FAILED", DONE)["ExitCode"] == "0:0", cluster.logs()
+        assert hosts(cluster.work / "going-on").total() == 40
+        assert "node2 was lost; going on with 1 of 2 nodes" in cluster.cli("slurm", "status", "going-on") + cluster.cli("slurm", "logs", "going-on")
+    finally:
+        cluster.order("start-node2")
+    cluster.wait_until(lambda: cluster.nodes_in_state("IDLE") == 2, 60, "the node is back")
+    start_now(cluster, train)
+    found = cluster.wait_for(train, "COMPLETED FAILED", DONE)
+    assert (found["ExitCode"], found["Restarts"]) == ("0:0", "1"), cluster.logs()
+    assert hosts(cluster.work / "requeued").total() == 40
+    assert_nothing_left(cluster)
+
+
+def test_init_writes_a_profile_from_what_slurm_says_that_submit_accepts(cluster):
+    said = cluster.cli("slurm", "init", "--out", "found.yaml")
+    assert "partition work" in said
+    found = yaml.safe_load((cluster.work / "found.yaml").read_text())
+    assert (found["partition"], found["cpus_per_node"]) == ("work", 4)
+    script = cluster.cli("slurm", "submit", "build", "--cluster", "found.yaml", "--nodes", "2", "--dry-run", "--", "smoke", "--out", "x.zarr")
+    assert "#SBATCH --partition=work\n#SBATCH --nodes=2\n" in script
+    assert not (cluster.work / "x.zarr.slurm").exists(), "a dry run writes nothing"
+    (cluster.work / "found.sbatch").write_text(script)
+    assert "to start at" in cluster.run("sbatch", "--test-only", "found.sbatch", check=False)
