@@ -6,7 +6,7 @@ icosahedral and decahedral arrangements, and every faulted close-packed sequence
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -18,7 +18,7 @@ from scipy.spatial import cKDTree
 
 from deepstruc_hpc.core.errors import StructureError
 from deepstruc_hpc.core.structure import Structure
-from deepstruc_hpc.structures.close_packed import COLUMNS, LAYER_SPACING, distinct_sequences, stacked_sites
+from deepstruc_hpc.structures.close_packed import COLUMNS, LAYER_SPACING, distinct_sequences, sequence_of, stacked_sites
 from deepstruc_hpc.structures.cubic import equivalent_planes, lattice_sites
 from deepstruc_hpc.structures.multiply_twinned import icosahedron_sites
 from deepstruc_hpc.structures.sites import Sites, canonical_permutation, to_structure
@@ -186,15 +186,58 @@ def hcp_parents(radius: float) -> list[Parent]:
     ]
 
 
-def stacked_parent(sequence: str, radius: float) -> Parent:
-    """A finite stack of close-packed layers about its middle, on the A column."""
-    sites = _ordered(stacked_sites(sequence, radius), radius, lateral=True)
+def stacked_parent(sequence: str, radius: float, column: str = "A") -> Parent:
+    """A finite stack of close-packed layers about its middle, with the A, B or C column or a bond of an A layer on its axis."""
+    sites = _ordered(stacked_sites(sequence, radius, column), radius, lateral=True)
     heights = np.round(sites[:, 2] / LAYER_SPACING + (len(sequence) - 1) / 2).astype(np.intp)
+    reach = float(np.hypot(1.6, LAYER_SPACING * (len(sequence) - 1) / 2))
+    name = f"close-packed {sequence}" + (f" on {column}" if column != "A" else "")
+    return Parent(name, "stacking_fault", sites, radius, _stack_facets(), "hexagonal", layer=heights, symmetry_reach=reach)
+
+
+def _stack_facets() -> tuple[NDArray[np.float64], ...]:
+    """Prism faces, and the {111} and {100} faces of fcc above and below, in both orientations of a twin."""
     odd, even = np.pi / 6 + 2 * np.pi / 3 * np.arange(3), np.pi / 2 + 2 * np.pi / 3 * np.arange(3)
     steep, flat = np.arctan(1 / np.sqrt(8.0)), np.arctan(1 / np.sqrt(2.0))
-    facets = (_PRISM, _pyramid(odd, steep), _pyramid(even, steep), _pyramid(odd, flat), _pyramid(even, flat))
-    reach = float(np.hypot(1.6, LAYER_SPACING * (len(sequence) - 1) / 2))
-    return Parent(f"close-packed {sequence}", "stacking_fault", sites, radius, facets, "hexagonal", layer=heights, symmetry_reach=reach)
+    return (_PRISM, _pyramid(odd, steep), _pyramid(even, steep), _pyramid(odd, flat), _pyramid(even, flat))
+
+
+FAULTS: dict[str, str] = {"twin": "h", "intrinsic fault": "hh", "extrinsic fault": "hch", "double twin": "hcch"}
+"""Planar faults in an endless fcc crystal, by the stacking of the layers at the fault."""
+
+
+def faulted_parent(fault: str, radius: float) -> Parent:
+    """Fcc with one planar fault through its middle, complete within the radius, on the column of its middle layer; z normal to the fault."""
+    around = int(np.ceil(radius / LAYER_SPACING)) + 2
+    sequence = sequence_of("c" * around + FAULTS[fault] + "c" * around)
+    reach = float(np.hypot(1.6, 3.1 * LAYER_SPACING))
+    sites = _ordered(stacked_sites(sequence, radius, sequence[len(sequence) // 2]), radius)
+    return Parent(f"fcc {fault}", "stacking_fault", sites, radius, (*_stack_facets(), _BASAL), "hexagonal", symmetry_reach=reach)
+
+
+@lru_cache(maxsize=256)
+def parent_of(name: str, radius: float) -> Parent:
+    """One parent by name: of the standard set, any ``close-packed SEQUENCE`` (``… on B``), or ``fcc twin`` and the other faults.
+
+    Args:
+        name: see :class:`Parent`.
+        radius: within which the set is complete.
+
+    Raises:
+        StructureError: no such parent.
+    """
+    if name.startswith("close-packed "):
+        sequence, _, column = name.removeprefix("close-packed ").partition(" on ")
+        return stacked_parent(sequence, radius, column or "A")
+    if name.startswith("fcc ") and name.removeprefix("fcc ") in FAULTS:
+        return faulted_parent(name.removeprefix("fcc "), radius)
+    makers: dict[str, Callable[[float], list[Parent]]] = {
+        "hcp": hcp_parents,
+        "decahedral": decahedral_parents,
+        "icosahedral": lambda reach: [icosahedral_parent(reach)],
+    }
+    candidates = makers.get(name.partition(" ")[0], cubic_parents)(radius)
+    return candidates[parent_named(name, candidates)]
 
 
 def icosahedral_parent(radius: float) -> Parent:

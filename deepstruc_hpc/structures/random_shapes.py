@@ -2,7 +2,6 @@
 
 A body is a level function over the parent's sites: how far it must grow to hold a site. A cluster of about N atoms is the N sites of lowest level,
 with every site that ties with the last, so bodies of any size cost the same.
-that ties with the last, so bodies of any size cost the same.
 """
 
 from __future__ import annotations

@@ -1,0 +1,218 @@
+"""Clusters cut from parents by bodies: spheres, ellipsoids, prisms, facets (Wulff shapes), at every size that differs.
+
+A body grows from the parent's origin; each size at which it takes up atoms is one shape. Atoms that dangle are taken off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepstruc_hpc.core.errors import StructureError
+from deepstruc_hpc.core.structure import Structure
+from deepstruc_hpc.structures.close_packed import distinct_sequences, stacking_word
+from deepstruc_hpc.structures.family import Candidates, Family
+from deepstruc_hpc.structures.parents import CUBIC_ORIGINS, FAULTS, HCP_ORIGINS, Parent, parent_of
+from deepstruc_hpc.structures.random_shapes import without_dangling
+from deepstruc_hpc.structures.sites import to_structure
+
+AXES: dict[str, tuple[float, float, float]] = {"001": (0, 0, 1), "110": (1, 1, 0), "111": (1, 1, 1)}
+"""Long or short axes of ellipsoids, in the parent's frame (z is the hexagonal and five-fold axis)."""
+
+CRYSTAL_PARENTS = (
+    *(f"{lattice} {origin}" for lattice, origins in CUBIC_ORIGINS.items() for origin in origins),
+    *(f"hcp {origin}" for origin in HCP_ORIGINS),
+)
+TWINNED_PARENTS = ("decahedral atom", "decahedral bond", "icosahedral", *(f"fcc {fault}" for fault in FAULTS))
+
+_LEVEL_DIGITS = 5
+_RIM = 1.0
+
+
+def body_levels(parent: Parent, body: str, *, axis: str = "001", aspect: float = 1.0, facets: Sequence[float] = ()) -> NDArray[np.float64]:
+    """How far a body must grow to hold each site; (S,), nearest-neighbour distances.
+
+    Args:
+        parent: the sites.
+        body: ``sphere``; ``ellipsoid`` (aspect: length along the axis over width); ``round`` or ``hexagonal`` prism along z; ``facetted``.
+        axis: of the ellipsoid, a key of :data:`AXES`.
+        aspect: see body.
+        facets: relative distance of each of the parent's families of facets; 0 leaves a family out.
+
+    Raises:
+        StructureError: no such body, or facets that leave it open.
+    """
+    x = parent.sites
+    if body == "sphere":
+        return parent.distance
+    if body == "ellipsoid":
+        along = x @ (np.array(AXES[axis]) / np.linalg.norm(AXES[axis]))
+        level: NDArray[np.float64] = np.sqrt(parent.distance**2 - along**2 + (along / aspect) ** 2)
+        return level
+    if body == "round":
+        return np.asarray(np.hypot(x[:, 0], x[:, 1]))
+    if body == "hexagonal":
+        return np.asarray((x @ parent.facets[0].T).max(axis=1))
+    if body == "facetted" and len(facets) == len(parent.facets) and any(facets):
+        return np.asarray(
+            np.max([(x @ normals.T).max(axis=1) / reach for normals, reach in zip(parent.facets, facets, strict=True) if reach], axis=0)
+        )
+    raise StructureError(f"body {body!r} with facets {list(facets)} on parent {parent.name}: needs sphere, ellipsoid, round, hexagonal, or facetted "
+                         f"with {len(parent.facets)} distances.")  # fmt: skip
+
+
+def build_body(symbol: str, nn_distance: float, *, parent: str, body: str, level: float, reach: float, **details: Any) -> Structure:
+    """A body grown to a level on a parent.
+
+    Args:
+        symbol: element.
+        nn_distance: Å.
+        parent: a name that :func:`deepstruc_hpc.structures.parents.parent_of` knows.
+        body: see :func:`body_levels`, and there the details.
+        level: how far the body has grown, nearest-neighbour distances.
+        reach: radius of a ball that holds the body.
+        **details: of the body.
+
+    Raises:
+        StructureError: nothing is left, or a layer of a stack is empty.
+    """
+    chosen = parent_of(parent, reach)
+    mask = without_dangling(chosen, body_levels(chosen, body, **details) <= level + 2 * 10**-_LEVEL_DIGITS)
+    structure_type = chosen.structure_type
+    if chosen.layer is not None:
+        if len(np.unique(chosen.layer[mask])) <= int(chosen.layer.max()):
+            raise StructureError(f"{body} of level {level} on {parent}: a layer has no atoms; ask for a larger one.")
+        structure_type = _type_of_sequence(parent)
+    return to_structure(chosen.sites[mask], symbol, nn_distance, structure_type, f"{symbol} {_name(parent, body, level, details)}")
+
+
+def _type_of_sequence(parent: str) -> str:
+    letters = set(stacking_word(parent.split()[1]))
+    return {"c": "fcc", "h": "hcp"}.get("".join(letters), "stacking_fault")
+
+
+def _name(parent: str, body: str, level: float, details: Mapping[str, Any]) -> str:
+    extras = [f"{key} {'/'.join(f'{v:g}' for v in value) if isinstance(value, (list, tuple)) else value}" for key, value in details.items()]
+    return " ".join([parent, body, *extras, f"{level:.{_LEVEL_DIGITS}g}"])
+
+
+def sizes_of(parent: str, body: str, max_atoms: int, *, seen: set[bytes] | None = None, **details: Any) -> Candidates:
+    """Every size of a body on a parent up to max_atoms atoms, smallest first.
+
+    Args:
+        parent: its name.
+        body: see :func:`body_levels`, and there the details.
+        max_atoms: of the largest.
+        seen: fillings to leave out; the new ones are added. Share it only between bodies on one parent and with one max_atoms.
+        **details: of the body.
+    """
+    seen = set() if seen is None else seen
+    flat = body in {"round", "hexagonal"}
+    chosen = parent_of(parent, _even(np.sqrt(max_atoms / 3.0) + 2.0 if flat else np.cbrt(max_atoms / 2.0) * 1.35 + 2.0))
+    levels = np.round(body_levels(chosen, body, **details), _LEVEL_DIGITS)
+    away = np.hypot(chosen.sites[:, 0], chosen.sites[:, 1]) if chosen.layer is not None else chosen.distance
+    open_from = levels[away > chosen.radius - _RIM].min()
+    values, counts = np.unique(levels, return_counts=True)
+    for value in values[(np.cumsum(counts) <= 1.15 * max_atoms + 8) & (values < open_from)]:
+        mask = without_dangling(chosen, levels <= value + 10**-_LEVEL_DIGITS)
+        complete = chosen.layer is None or len(np.unique(chosen.layer[mask])) > int(chosen.layer.max())
+        key = np.packbits(mask).tobytes()
+        if complete and 0 < np.count_nonzero(mask) <= max_atoms and key not in seen:
+            seen.add(key)
+            shape = {"parent": parent, "body": body, "level": float(value), "reach": _even(float(away[levels <= value].max()) + 0.5), **details}
+            yield _name(parent, body, float(value), details), shape
+
+
+def _even(radius: float) -> float:
+    """A radius in steps of 2, so that few sets of sites are made."""
+    return float(2 * np.ceil(radius / 2))
+
+
+def _stacks(
+    max_atoms: int, *, min_layers: int, max_layers: int, pure: bool, cross_sections: Iterable[str], columns: Iterable[str], sequences: Iterable[str]
+) -> Candidates:
+    chosen = list(sequences) or [sequence for n in range(min_layers, max_layers + 1) for sequence in distinct_sequences(n, pure=pure)]
+    for sequence in chosen:
+        for column in columns:
+            for section in cross_sections:
+                details: dict[str, Any] = {"facets": [0.0, 1.0, 1.0, 0.0, 0.0]} if section == "facetted" else {}
+                yield from sizes_of(f"close-packed {sequence}" + (f" on {column}" if column != "A" else ""), section, max_atoms, **details)
+
+
+def _round_bodies(max_atoms: int, *, parents: Iterable[str], axes: Iterable[str], aspects: Iterable[float]) -> Candidates:
+    for parent in parents:
+        seen: set[bytes] = set()
+        yield from sizes_of(parent, "sphere", max_atoms, seen=seen)
+        for axis in axes if aspects else ():
+            if axis != "001" and not parent.startswith(("sc", "bcc", "fcc")):
+                continue
+            for aspect in aspects:
+                yield from sizes_of(parent, "ellipsoid", max_atoms, seen=seen, axis=axis, aspect=float(aspect))
+
+
+def _wulff(max_atoms: int, *, parents: Iterable[str], ratios: Sequence[float]) -> Candidates:
+    for parent in parents:
+        families = len(parent_of(parent, 2.0).facets)
+        seen: set[bytes] = set()
+        for combination in _facet_combinations(families, [float(ratio) for ratio in ratios]):
+            yield from sizes_of(parent, "facetted", max_atoms, seen=seen, facets=combination)
+
+
+def _facet_combinations(families: int, ratios: Sequence[float]) -> list[list[float]]:
+    """Relative distances with the first named family at 1, one, two or three families at a time."""
+    combinations = [[1.0 if i == j else 0.0 for i in range(families)] for j in range(families)]
+    for first in range(families):
+        for second in range(families):
+            if second != first:
+                combinations += [[1.0 if i == first else ratio if i == second else 0.0 for i in range(families)] for ratio in ratios]
+    for one in ratios:
+        for two in ratios:
+            combinations.append([1.0, one, two, *[0.0] * (families - 3)] if families >= 3 else [1.0, one][:families])
+    unique = {tuple(round(value, 6) for value in combination): combination for combination in combinations}
+    return list(unique.values())
+
+
+BODY_FAMILIES = (
+    Family(
+        "stacking_fault",
+        "stacking_fault",
+        _stacks,
+        build_body,
+        {
+            "min_layers": 4,
+            "max_layers": 6,
+            "pure": False,
+            "cross_sections": ("round", "hexagonal", "facetted"),
+            "columns": ("A", "B", "C"),
+            "sequences": (),
+        },
+        description="close-packed stacks of 4 to max_layers layers, every faulted sequence; pure: true adds fcc (ABC…) and hcp (AB…)",
+    ),
+    Family(
+        "round",
+        "unknown",
+        _round_bodies,
+        build_body,
+        {"parents": CRYSTAL_PARENTS, "axes": ("001", "111"), "aspects": (0.6, 0.75, 1.35, 1.7)},
+        description="spherical and ellipsoidal cuts of sc, bcc, fcc and hcp about atoms, bonds and holes",
+    ),
+    Family(
+        "wulff",
+        "unknown",
+        _wulff,
+        build_body,
+        {"parents": CRYSTAL_PARENTS, "ratios": (0.8, 0.9, 1.1)},
+        description="facetted bodies of sc, bcc, fcc and hcp at ratios of facet distances, about atoms, bonds and holes",
+    ),
+    Family(
+        "twinned",
+        "unknown",
+        _wulff,
+        build_body,
+        {"parents": TWINNED_PARENTS, "ratios": (0.8, 1.1)},
+        description="facetted bodies of decahedra, icosahedra, and fcc with a twin plane or a stacking fault",
+    ),
+)
