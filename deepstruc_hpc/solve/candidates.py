@@ -51,6 +51,10 @@ class CatalogShapes:
 
     Args:
         catalog: an open catalog.
+
+    Attributes:
+        indices: number in the catalog of each one-element shape.
+        elements: all that occur in the catalog.
     """
 
     def __init__(self, catalog: Catalog) -> None:
@@ -58,18 +62,13 @@ class CatalogShapes:
         one_element = np.array([len(_symbols(text)) == 1 for text in columns["elements"]], dtype=bool)
         keys = ["structure_type", "fingerprint"] if "fingerprint" in columns else ["structure_type", "family", "shape"]
         first = ~columns.duplicated(keys).to_numpy()
-        self._metal = _read(catalog, np.flatnonzero(one_element & first), columns, unit=True)
+        self.indices = np.flatnonzero(one_element & first)
+        self._metal = _read(catalog, self.indices, columns, unit=True)
         self._fixed = _read(catalog, np.flatnonzero(~one_element), columns, unit=False)
         self.elements = tuple(sorted({symbol for text in columns["elements"].unique() for symbol in _symbols(text)}))
-        self.max_atoms = int(columns["n_atoms"].max()) if len(columns) else 0
 
     def __len__(self) -> int:
         return len(self._metal) + len(self._fixed)
-
-    @property
-    def unit_shapes(self) -> list[Candidate]:
-        """One-element shapes in units of the nearest-neighbour distance, in the order in which :meth:`candidates` gives them."""
-        return self._metal
 
     def candidates(self, elements: Sequence[str]) -> list[Candidate]:
         """The one-element shapes as clusters of the first element, then the entries of several elements that the sample holds."""

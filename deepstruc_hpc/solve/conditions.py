@@ -12,6 +12,7 @@ import numpy as np
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import ConfigError, DeepstrucError, PdfFileError, StructureError
 from deepstruc_hpc.physics.form_factors import neutron_length, xray_form_factor
+from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.solve.config import DEFAULT_QDAMP, DEFAULT_QMAX, DEFAULT_QMIN, DEFAULT_RMAX, SolveSettings
 from deepstruc_hpc.structures.elements import nn_distance
 
@@ -42,6 +43,11 @@ class Conditions:
     elements: tuple[str, ...]
     origin: Mapping[str, str]
     notes: tuple[str, ...] = ()
+
+    @property
+    def instrument(self) -> Instrument:
+        """Radiation, range of Q and resolution, as the engine takes them."""
+        return Instrument.model_validate({name: getattr(self, name) for name in Instrument.model_fields})
 
     def independent_points(self, rmax: float | None = None) -> float:
         """How many independent numbers the curve holds up to rmax: (rmax − rmin)(Qmax − Qmin)/π."""

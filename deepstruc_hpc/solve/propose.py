@@ -14,7 +14,6 @@ from scipy.spatial import cKDTree
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import PdfFileError
 from deepstruc_hpc.core.seeds import item_rng
-from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.solve.candidates import Candidate, CatalogShapes, without_duplicates
 from deepstruc_hpc.solve.conditions import Conditions, first_peak
 from deepstruc_hpc.solve.config import SolveSettings
@@ -32,7 +31,7 @@ class Proposals:
         candidates: without duplicates, all of ``elements``.
         elements: of the sample, the first is the metal of one-element shapes.
         type_prior: the model's probability of each structure type for this curve, or None without a model.
-        mean: the latent mean of the prior, or None without a model.
+        prior: mean and standard deviation, (D,) each, of the model's prior over latent points, or None without a model.
         counts: how many samples were drawn, how many were dropped and why.
         notes: one sentence each.
     """
@@ -40,7 +39,7 @@ class Proposals:
     candidates: list[Candidate]
     elements: tuple[str, ...]
     type_prior: Mapping[str, float] | None = None
-    mean: NDArray[np.float64] | None = None
+    prior: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -79,44 +78,37 @@ def propose(
     found: list[Candidate] = shapes.candidates(elements) if shapes is not None else []
     if model is None:
         return Proposals(found, elements, counts={"catalog": len(found)}, notes=tuple(notes))
-    samples, prior = _sample(curve, conditions, settings, model, symbol=elements[0], rng=item_rng(settings.seed, item_id))
+    try:
+        center, std = model.prior(curve, symbol=elements[0])
+        samples, prior = _sample(curve, conditions, settings, model, symbol=elements[0], rng=item_rng(settings.seed, item_id))
+    except PdfFileError as uncovered:
+        notes.append(f"the model was not asked: {uncovered}")
+        return Proposals(found, elements, counts={"catalog": len(found)}, notes=tuple(notes))
     usable = [placed for sample in samples if (placed := at_bulk_distance(sample, elements[0])) is not None]
     distinct = without_duplicates([*usable, *found])
     counts = {"samples": len(samples), "clashing": len(samples) - len(usable), "catalog": len(found), "distinct": len(distinct)}
-    return Proposals(distinct, elements, prior, prior_mean(model, curve), counts, tuple(notes))
-
-
-def prior_mean(model: Any, curve: PdfCurve) -> NDArray[np.float64]:
-    """(D,) the mean of the model's prior for a curve."""
-    mean, _ = model.prior(curve)
-    return np.atleast_2d(np.asarray(mean, dtype=float))[0]
+    return Proposals(distinct, elements, prior, (np.ravel(center), np.ravel(std)), counts, tuple(notes))
 
 
 def _sample(
     curve: PdfCurve, conditions: Conditions, settings: SolveSettings, model: Any, *, symbol: str, rng: np.random.Generator
 ) -> tuple[list[Candidate], dict[str, float] | None]:
     """Samples of every level of sigma, and the types' shares under the prior itself (sigma 1)."""
-    instrument = Instrument(
-        radiation=conditions.radiation, qmin=conditions.qmin, qmax=conditions.qmax, qdamp=conditions.qdamp, qbroad=conditions.qbroad
-    )
     shares = [len(part) for part in np.array_split(np.arange(settings.samples), len(settings.sigma))]
     drawn: list[Candidate] = []
     for sigma, count in zip(settings.sigma, shares, strict=True):
         if count:
-            drawn += [
-                Candidate(
-                    proposal.structure,
-                    "cvae",
-                    latent=tuple(float(value) for value in np.ravel(proposal.latent)),
-                    log_prior=float(proposal.log_prior),
-                    complexity=1,
-                )
-                for proposal in model.propose(curve, symbol=symbol, n_samples=count, sigma=sigma, rng=rng, instrument=instrument)
-            ]
-    typical = model.propose(curve, symbol=symbol, n_samples=64, sigma=1.0, rng=rng, instrument=instrument)
+            found = model.propose(curve, symbol=symbol, n_samples=count, sigma=sigma, rng=rng, instrument=conditions.instrument)
+            drawn += [_candidate(proposal) for proposal in found]
+    typical = model.propose(curve, symbol=symbol, n_samples=64, sigma=1.0, rng=rng, instrument=conditions.instrument)
     kinds = Counter(proposal.structure.structure_type for proposal in typical)
     total = sum(kinds.values())
     return drawn, {kind: count / total for kind, count in kinds.items()} if total else None
+
+
+def _candidate(proposal: Any) -> Candidate:
+    latent = tuple(float(value) for value in np.ravel(proposal.latent))
+    return Candidate(proposal.structure, "cvae", latent=latent, log_prior=float(proposal.log_prior), complexity=1)
 
 
 def at_bulk_distance(candidate: Candidate, symbol: str) -> Candidate | None:
@@ -124,7 +116,7 @@ def at_bulk_distance(candidate: Candidate, symbol: str) -> Candidate | None:
     positions = candidate.structure.positions
     if len(positions) < 2:
         return None
-    nearest = cKDTree(positions).query(positions, k=2)[0][:, 1]
+    nearest = np.asarray(cKDTree(positions).query(positions, k=2)[0])[:, 1]
     typical = float(np.median(nearest))
     if not nearest.min() > CLOSEST_CONTACT * typical:
         return None
@@ -136,7 +128,8 @@ def _nearest_metal(curve: PdfCurve, symbols: tuple[str, ...]) -> str:
     known = [symbol for symbol in symbols if symbol in METALLIC_RADII_PM]
     if peak is None or not known:
         raise PdfFileError(f"{curve.source}: no element is named, and G(r) has no first peak between 1.8 and 4.5 Å. Give --elements, for example Au.")
-    return min(known, key=lambda symbol: abs(nn_distance(symbol, "twelve") - peak))
+    position = peak
+    return min(known, key=lambda symbol: abs(nn_distance(symbol, "twelve") - position))
 
 
 def start_scale(curve: PdfCurve, symbol: str) -> float:

@@ -44,7 +44,7 @@ def rank_candidates(
     Returns:
         The rows in order of rank with the new columns ``rank``, ``score`` (nats, best 0) and ``probability`` (sums to 1).
     """
-    fitted = table[np.isfinite(table["rw"].to_numpy(dtype=float))].copy()
+    fitted: pd.DataFrame = table[np.isfinite(table["rw"].to_numpy(dtype=float))].copy()
     if fitted.empty:
         return fitted.assign(rank=pd.Series(dtype=int), score=pd.Series(dtype=float), probability=pd.Series(dtype=float))
     prior = mixed_prior(sorted(set(fitted["structure_type"])), type_prior, settings.prior_weight)
@@ -120,4 +120,5 @@ def _probabilities(fitted: pd.DataFrame) -> np.ndarray:
     within = weight / pd.Series(weight, index=fitted.index).groupby(fitted["structure_type"], sort=False).transform("sum").to_numpy(dtype=float)
     per_type = np.exp(groups.max().to_numpy(dtype=float))
     share = dict(zip(groups.max().index, per_type / per_type.sum(), strict=True))
-    return within * np.array([share[kind] for kind in fitted["structure_type"]])
+    probability: np.ndarray = within * np.array([share[kind] for kind in fitted["structure_type"]])
+    return probability

@@ -34,8 +34,14 @@ def refine(candidates: Sequence[Candidate], curve: PdfCurve, conditions: Conditi
     frames = []
     for first in range(0, len(candidates), FIT_AT_A_TIME):
         chunk = candidates[first : first + FIT_AT_A_TIME]
-        table = fit_candidates([scaled(candidate, start).structure for candidate in chunk], curve, **_settings(conditions)).to_frame()
-        frames.append(table.reset_index(drop=True))
+        table = fit_candidates(
+            [scaled(candidate, start).structure for candidate in chunk],
+            curve,
+            rmin=conditions.rmin,
+            rmax=conditions.rmax,
+            **conditions.instrument.model_dump(),
+        )
+        frames.append(table.to_frame())
     if not frames:
         return _describe(candidates)
     fits = pd.concat(frames, ignore_index=True)
@@ -54,7 +60,7 @@ def refined_structure(candidate: Candidate, row: pd.Series) -> Structure:
 def fit_curve_table(candidate: Candidate, row: pd.Series, curve: PdfCurve, conditions: Conditions) -> pd.DataFrame:
     """r, g_obs, g_calc and difference on the measured points between rmin and rmax."""
     inside = curve.between(conditions.rmin, conditions.rmax)
-    calculated = fitted_curve(candidate.structure, row, inside, **_settings(conditions))
+    calculated = fitted_curve(candidate.structure, {str(name): value for name, value in row.items()}, inside, **conditions.instrument.model_dump())
     return pd.DataFrame({"r": inside.r, "g_obs": inside.g, "g_calc": calculated, "difference": inside.g - calculated})
 
 
@@ -107,11 +113,6 @@ def tail_ratio(curve: PdfCurve, size: float) -> float | None:
     if len(inner) < 10 or len(outer) < 10 or curve.r[-1] < start + 3.0 or not inner.any():
         return None
     return float(np.sqrt(np.mean(outer**2) / np.mean(inner**2)))
-
-
-def _settings(conditions: Conditions) -> dict[str, float | str]:
-    names = ("rmin", "rmax", "qmin", "qmax", "qdamp", "qbroad", "radiation")
-    return {name: getattr(conditions, name) for name in names}
 
 
 def _describe(candidates: Sequence[Candidate]) -> pd.DataFrame:

@@ -61,20 +61,28 @@ def resolve_sources(model: str | Path | None, catalog: str | Path | None, wanted
 
 
 def _model(given: str | Path | None, ids: dict[str, str], notes: list[str]) -> str | None:
-    from deepstruc_hpc.model.checkpoint import load_model
+    from deepstruc_hpc.model.checkpoint import WEIGHTS, find_checkpoint, read_info
 
     name = DEFAULT_MODEL if given is None else str(given)
     if given is not None and Path(given).exists():
         name = str(Path(given).resolve())
     try:
-        loaded = load_model(name)
+        directory = find_checkpoint(name)
+        info = read_info(directory)
     except CheckpointError:
         if given is not None:
             raise
         notes.append("no trained model comes with this installation: candidates come from the catalog alone")
         return None
-    ids["model"] = str(getattr(loaded, "id", name))
-    return name
+    ids["model"] = f"{info.name}:{_hash(directory / WEIGHTS)}"
+    return str(directory.resolve())
+
+
+def _hash(weights: Path) -> str:
+    try:
+        return blake2b(weights.read_bytes(), digest_size=8).hexdigest()
+    except OSError as missing:
+        raise CheckpointError(f"{weights}: cannot be read ({missing.strerror}). The checkpoint is damaged; use another or train again.") from missing
 
 
 def _catalog(given: str | Path | None, ids: dict[str, str]) -> str:

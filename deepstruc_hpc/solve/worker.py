@@ -14,12 +14,13 @@ import pandas as pd
 from deepstruc_hpc.core.config import validate_config
 from deepstruc_hpc.core.errors import DeepstrucError, OutputError
 from deepstruc_hpc.core.structure import Structure
+from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.data.pdf_files import read_pdf
 from deepstruc_hpc.solve.candidates import CatalogShapes
 from deepstruc_hpc.solve.conditions import Conditions, resolve_conditions
 from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.inputs import PdfItem, file_hash
-from deepstruc_hpc.solve.latent import latent_table
+from deepstruc_hpc.solve.latent import catalog_map, latent_table
 from deepstruc_hpc.solve.limits import time_limit
 from deepstruc_hpc.solve.propose import Proposals, propose, start_scale
 from deepstruc_hpc.solve.rank import in_words, rank_candidates, type_table
@@ -68,7 +69,12 @@ class Solver:
     def __init__(self, plan: WorkerPlan) -> None:
         self.plan = plan
         self.model = _open_model(plan.model)
-        self.shapes = _open_shapes(plan.catalog)
+        self.shapes: CatalogShapes | None = None
+        self.map: pd.DataFrame | None = None
+        if plan.catalog is not None:
+            catalog = Catalog.open(plan.catalog)
+            self.shapes = CatalogShapes(catalog)
+            self.map = catalog_map(catalog, self.shapes, self.model) if self.model is not None else None
 
     def __call__(self, item: PdfItem | None) -> ItemRecord | None:
         """Solve, write the item's folder, and say how it went. None is a heartbeat and gives None.
@@ -120,15 +126,15 @@ class Solver:
         record.details = {"counts": dict(proposals.counts), "notes": [*curve.notes, *conditions.notes, *proposals.notes]}
         first = ranked.iloc[0]
         fit = fit_curve_table(proposals.candidates[int(first["index"])], first, curve, conditions)
-        latent = latent_table(fits, proposals, self.model, curve) if self.model is not None else None
+        latent = latent_table(fits, proposals, self.map) if self.model is not None else None
         return ItemTables(ranked, types, fit, latent, best)
 
     def _rank(self, fits: pd.DataFrame, proposals: Proposals, conditions: Conditions, settings: SolveSettings) -> tuple[pd.DataFrame, pd.DataFrame]:
         if not np.isfinite(fits["rw"].to_numpy(dtype=float)).any():
             reason = fits["refused"].iloc[0] if "refused" in fits else "no finite Rw"
             raise DeepstrucError(f"none of the {len(fits)} candidates could be fitted: {reason}.")
-        lead = fits.loc[fits["rw"].idxmin()]
-        end = 1.1 * diameter(proposals.candidates[int(lead["index"])].structure) + 2.0
+        lead = int(fits["rw"].to_numpy(dtype=float).argmin())
+        end = 1.1 * diameter(proposals.candidates[lead].structure) + 2.0
         ranked = rank_candidates(fits, independent_points=conditions.independent_points(end), settings=settings.rank, type_prior=proposals.type_prior)
         return ranked, type_table(ranked)
 
@@ -152,14 +158,6 @@ def _open_model(name: str | None) -> Any | None:
     from deepstruc_hpc.model.checkpoint import load_model
 
     return load_model(name)
-
-
-def _open_shapes(store: str | None) -> CatalogShapes | None:
-    if store is None:
-        return None
-    from deepstruc_hpc.data.catalog_store import Catalog
-
-    return CatalogShapes(Catalog.open(store))
 
 
 def failure_record(item: PdfItem, plan: WorkerPlan, message: str) -> ItemRecord:
