@@ -1,0 +1,261 @@
+"""Build a catalog: what of the plan is not in the store yet is made by actors and named in the manifest by this process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from os import PathLike
+from typing import Any
+
+from deepstruc_hpc import __version__
+from deepstruc_hpc.catalog.blocks import BlockBuilder
+from deepstruc_hpc.catalog.plan import Plan, PlannedBlock, make_plan
+from deepstruc_hpc.catalog.recipe import Recipe
+from deepstruc_hpc.core.errors import OutputError, StoreError
+from deepstruc_hpc.data.catalog_index import index_key, write_index
+from deepstruc_hpc.data.manifest import ROOT, BlockEntry, Manifest, create_store
+from deepstruc_hpc.data.schema import BLOCKS
+from deepstruc_hpc.data.store_files import StoreFiles, writing
+from deepstruc_hpc.runtime.pool import ItemFailure, Worker, map_over_actors
+from deepstruc_hpc.runtime.progress import progress_bar
+from deepstruc_hpc.runtime.ray_session import ray_session
+
+SECONDS_BETWEEN_MANIFESTS = 0.5
+LOCK = ".build.lock"
+_OURS = {ROOT, "r", BLOCKS, LOCK}
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """What a build did.
+
+    Attributes:
+        store: path or URL.
+        recipe_hash: the catalog's id.
+        content_hash: of all that is stored now.
+        n_structures: in the store now.
+        n_planned: that the recipe asks for.
+        n_blocks: in the store now.
+        n_built: blocks made by this call.
+        n_found: blocks that were there.
+        n_new: structures made by this call.
+        n_bytes: size of all blocks.
+        seconds: of this call, without the start of Ray.
+        failed: block id and reason of each block that could not be made.
+    """
+
+    store: str
+    recipe_hash: str
+    content_hash: str
+    n_structures: int
+    n_planned: int
+    n_blocks: int
+    n_built: int
+    n_found: int
+    n_new: int
+    n_bytes: int
+    seconds: float
+    failed: Mapping[str, str]
+
+    @property
+    def complete(self) -> bool:
+        """True when nothing is missing."""
+        return not self.failed and self.n_structures == self.n_planned
+
+    def facts(self) -> dict[str, Any]:
+        """The report as plain values, with the rate of this call."""
+        rate = round(self.n_new / self.seconds, 1) if self.seconds and self.n_new else 0.0
+        return {**asdict(self), "complete": self.complete, "structures_a_second": rate}
+
+
+def build_catalog(
+    recipe: Recipe, out: str | PathLike[str], *, workers: int | None = None, limit: int | None = None, progress: bool = True
+) -> BuildReport:
+    """Build a recipe into a store, or what is missing of it there.
+
+    Args:
+        recipe: see :func:`deepstruc_hpc.catalog.recipe.load_recipe`.
+        out: directory or URL.
+        workers: actors; None for one a core, 0 for this process without Ray.
+        limit: replaces the recipe's limit (another catalog, then).
+        progress: show a bar on stderr.
+
+    Raises:
+        RecipeError: no structures.
+        StoreError: the store holds another recipe, or something else is there.
+        OutputError: the store cannot be written. What the manifest names is whole, and a second call goes on.
+    """
+    if limit is not None:
+        recipe = recipe.updated(limit=limit)
+    files = StoreFiles(out)
+    plan = make_plan(recipe)
+    with building(files):
+        manifest = open_or_create(files, plan)
+        return build_missing(files, manifest, [plan], workers=workers, progress=progress)
+
+
+def build_missing(files: StoreFiles, manifest: Manifest, plans: list[Plan], *, workers: int | None, progress: bool) -> BuildReport:
+    """Make the blocks of the plans that the manifest does not name, and the index at the end."""
+    found = frozenset(manifest.blocks)
+    failed: dict[str, str] = {}
+    pending = sum(block_id not in manifest.blocks for plan in plans for block_id in plan.block_ids)
+    remove_orphans(files, manifest)
+    started = time.perf_counter()
+    writer = _ManifestWriter(files, manifest)
+    with ExitStack() as stack:
+        stack.callback(writer.flush)
+        if pending and workers != 0:
+            session = stack.enter_context(ray_session(workers))
+            workers = min(pending, workers or max(1, int(session.cpus)))
+            started = time.perf_counter()
+        blocks = (block for plan in plans for block in plan.pending(manifest.blocks))
+        make_worker: Callable[[], Worker] = partial(BlockBuilder, files.url, manifest.conditions)
+        label = "building blocks" if progress else ""
+        outcomes = (
+            _here(make_worker, blocks, label, pending)
+            if not workers
+            else map_over_actors(make_worker, blocks, workers=workers, progress_label=label, total=pending)
+        )
+        for block, outcome in outcomes:
+            if isinstance(outcome, ItemFailure):
+                if isinstance(outcome.error, OutputError):
+                    raise outcome.error
+                failed[block.id] = str(outcome)
+            else:
+                writer.add(outcome)
+    if not files.exists(index_key(writer.manifest)):
+        write_index(files, writer.manifest)
+    return _report(files, writer.manifest, found, failed, time.perf_counter() - started)
+
+
+def open_or_create(files: StoreFiles, plan: Plan) -> Manifest:
+    """The manifest of the store, which is made where there is none.
+
+    Raises:
+        StoreError: the store is another recipe's, or another program's.
+    """
+    recipe = plan.recipe
+    if not files.exists(ROOT):
+        _refuse_foreign(files)
+        recipes = ({**recipe.content(), "name": recipe.name, "description": recipe.description},)
+        manifest = Manifest(recipes, recipe.id, recipe.pdf, __version__, len(plan), plan.n_blocks)
+        create_store(files, manifest)
+        return manifest
+    manifest = Manifest.read(files)
+    if manifest.recipe_hash != recipe.id:
+        raise StoreError(f"{files.url}: holds another recipe ({_difference(manifest, recipe)}). Choose another --out, or remove the store.")
+    strange = sorted(set(manifest.blocks) - set(plan.block_ids))
+    if strange:
+        raise StoreError(
+            f"{files.url}: block {strange[0]} is not in the plan of this recipe: the store was made by version {manifest.code_version}, with other "
+            "shapes. Choose another --out and build anew."
+        )
+    return manifest
+
+
+def remove_orphans(files: StoreFiles, manifest: Manifest) -> None:
+    """Delete groups that no manifest names: what killed builds left."""
+    named = {block.path for block in manifest.blocks.values()}
+    with writing(files.url):
+        for name in files.folders(BLOCKS):
+            if f"{BLOCKS}/{name}" not in named:
+                files.delete(f"{BLOCKS}/{name}")
+
+
+@contextmanager
+def building(files: StoreFiles) -> Iterator[None]:
+    """Keeps a second build out of a directory while this one runs. The system lifts the lock when the process ends, however it ends.
+
+    Raises:
+        StoreError: another build is at work there.
+    """
+    if not files.is_local:
+        yield
+        return
+    import fcntl
+
+    with writing(files.url):
+        files.path.mkdir(parents=True, exist_ok=True)
+        stream = (files.path / LOCK).open("w")
+    with stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as busy:
+            raise StoreError(f"{files.url}: another build is writing this store. Wait for it, or choose another --out.") from busy
+        except OSError:  # a file system without locks: go on as on an object store
+            pass
+        yield
+
+
+class _ManifestWriter:
+    """Collects finished blocks and replaces the manifest at most twice a second."""
+
+    def __init__(self, files: StoreFiles, manifest: Manifest) -> None:
+        self._files, self.manifest = files, manifest
+        self._written, self._dirty = time.monotonic(), False
+
+    def add(self, entry: BlockEntry) -> None:
+        self.manifest, self._dirty = self.manifest.with_block(entry), True
+        if time.monotonic() - self._written > SECONDS_BETWEEN_MANIFESTS:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._dirty:
+            self._files.write({ROOT: self.manifest.to_bytes()})
+            self._written, self._dirty = time.monotonic(), False
+
+
+def _here(make_worker: Callable[[], Worker], blocks: Iterator[PlannedBlock], label: str, total: int) -> Iterator[tuple[PlannedBlock, Any]]:
+    worker = make_worker()
+    with ExitStack() as stack:
+        bar = stack.enter_context(progress_bar(label, total)) if label else None
+        for block in blocks:
+            yield block, worker(block)
+            if bar is not None:
+                bar.advance()
+
+
+def _refuse_foreign(files: StoreFiles) -> None:
+    if not files.is_local or not files.path.exists():
+        return
+    strange = sorted(path.name for path in files.path.iterdir() if path.name not in _OURS and not path.name.startswith("."))
+    if strange:
+        raise StoreError(f"{files.url}: not empty, and no catalog ({strange[0]} is there). Choose an empty or a new directory for --out.")
+
+
+def _difference(manifest: Manifest, recipe: Recipe) -> str:
+    """The first settings in which the stored recipe and the given one differ."""
+    stored, given = manifest.recipes[0], recipe.content()
+    if len(manifest.recipes) > 1:
+        return f"{len(manifest.recipes)} recipes, the last one appended"
+    differing = [key for key in given if stored.get(key) != given[key]]
+    if not differing:
+        return f"made with other settings of recipe {stored.get('name')}"
+    shown = [f"{key}: {_short(stored.get(key))} there, {_short(given[key])} asked for" for key in differing[:2]]
+    return "; ".join(shown) + (f"; {len(differing) - 2} more" if len(differing) > 2 else "")
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _report(files: StoreFiles, manifest: Manifest, found: frozenset[str], failed: Mapping[str, str], seconds: float) -> BuildReport:
+    blocks = manifest.blocks.values()
+    return BuildReport(
+        store=files.url,
+        recipe_hash=manifest.recipe_hash,
+        content_hash=manifest.content_hash,
+        n_structures=sum(block.n_structures for block in blocks),
+        n_planned=manifest.n_planned,
+        n_blocks=len(manifest.blocks),
+        n_built=len(manifest.blocks) - len(found),
+        n_found=len(found),
+        n_new=sum(block.n_structures for block in blocks if block.id not in found),
+        n_bytes=sum(block.n_bytes for block in blocks),
+        seconds=round(seconds, 3),
+        failed=dict(failed),
+    )

@@ -1,0 +1,186 @@
+"""``deepstruc-hpc catalog …``: build, look into, export and check catalogs of structures."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from deepstruc_hpc.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+STORE = typer.Argument(..., help="The catalog: a directory, or a URL such as s3://bucket/catalog.")
+RECIPE = typer.Argument(..., help="A recipe: a YAML file, or the name of one that comes with the program (monometallic, demo, …).")
+WHERE = typer.Option("", "--where", help="Expression over the columns, e.g. 'structure_type == \"fcc\" and n_atoms < 100'.")
+AS_JSON = typer.Option(False, "--json", help="One JSON document on stdout.")
+WORKERS = typer.Option(None, "--workers", min=0, help="Ray actors; by default one a core. 0: in this process, without Ray.")
+ROWS_OF_A_TABLE = 50
+
+
+class TableFormat(StrEnum):
+    """How ``list`` prints."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+class FileFormat(StrEnum):
+    """What ``export`` writes."""
+
+    XYZ = "xyz"
+    CIF = "cif"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group of commands to the application."""
+    group = typer.Typer(no_args_is_help=True, help="Structures with their simulated PDFs: build a catalog from a recipe, ask it, check it.")
+    group.command("build")(build)
+    group.command("info")(info)
+    group.command("list")(list_structures)
+    group.command("export")(export_files)
+    group.command("verify")(verify_store)
+    app.add_typer(group, name="catalog")
+
+
+def build(
+    recipe: str = RECIPE,
+    *,
+    out: str = typer.Option(..., "--out", help="The store to make or to complete: a directory or a URL."),
+    workers: int | None = WORKERS,
+    limit: int | None = typer.Option(None, "--limit", min=1, help="At most so many structures, spread evenly over the types."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Only say how many structures, blocks and bytes it would be, and about how long."),
+    as_json: bool = AS_JSON,
+) -> None:
+    """Build a recipe into a store, or what is missing of it there.
+
+    Example: deepstruc-hpc catalog build demo --out demo.zarr --workers 2
+    """
+    from deepstruc_hpc.catalog.build import build_catalog
+    from deepstruc_hpc.catalog.dry_run import estimate
+    from deepstruc_hpc.catalog.recipe import load_recipe
+
+    loaded = load_recipe(recipe, limit=limit)
+    if dry_run:
+        _print_facts(estimate(loaded, workers), as_json)
+        return
+    report = build_catalog(loaded, out, workers=workers)
+    _print_facts(report.facts(), as_json)
+    for block, reason in report.failed.items():
+        typer.echo(f"failed: block {block}: {reason}", err=True)
+    if not report.complete:
+        raise typer.Exit(1)
+
+
+def info(store: str = STORE, *, as_json: bool = AS_JSON) -> None:
+    """Say what is in a catalog: counts by type, element and size, r grid, hashes, sizes.
+
+    Example: deepstruc-hpc catalog info demo.zarr
+    """
+    from deepstruc_hpc.catalog.query import describe
+    from deepstruc_hpc.data.catalog_store import Catalog
+
+    _print_facts(describe(Catalog.open(store)), as_json)
+
+
+def list_structures(
+    store: str = STORE,
+    *,
+    where: str = WHERE,
+    columns: str = typer.Option("", "--columns", help="Names of columns, joined by commas."),
+    limit: int | None = typer.Option(None, "--limit", min=0, help=f"Most rows; by default {ROWS_OF_A_TABLE} for a table, all for csv and json."),
+    table_format: TableFormat = typer.Option(TableFormat.TABLE, "--format", help="table, csv or json."),
+) -> None:
+    """List structures by their columns.
+
+    Example: deepstruc-hpc catalog list demo.zarr --where 'structure_type == "icosahedral"' --columns formula,diameter
+    """
+    from deepstruc_hpc.catalog.query import select
+    from deepstruc_hpc.data.catalog_store import Catalog
+
+    names = [name.strip() for name in columns.split(",") if name.strip()]
+    rows = select(Catalog.open(store), where, names)
+    if limit is None and table_format is TableFormat.TABLE:
+        limit = ROWS_OF_A_TABLE
+    shown = rows if limit is None else rows.head(limit)
+    _print_rows(shown, table_format)
+    if len(shown) < len(rows):
+        typer.echo(f"{len(shown)} of {len(rows)} rows; --limit shows more", err=True)
+
+
+def export_files(
+    store: str = STORE,
+    directory: Path = typer.Argument(..., help="Where to write the files and their index.csv."),
+    *,
+    where: str = WHERE,
+    file_format: FileFormat = typer.Option(FileFormat.XYZ, "--format", help="xyz or cif."),
+) -> None:
+    """Write structures as files.
+
+    Example: deepstruc-hpc catalog export demo.zarr structures --where 'elements == "Au" and n_atoms < 60'
+    """
+    from deepstruc_hpc.catalog.query import export
+    from deepstruc_hpc.data.catalog_store import Catalog
+
+    count = export(Catalog.open(store), directory, where, file_format.value)
+    typer.echo(f"{count} files in {directory}, described in {directory / 'index.csv'}")
+
+
+def verify_store(store: str = STORE, *, as_json: bool = AS_JSON) -> None:
+    """Check every checksum and invariant; exit code 1 and the block's name where one fails.
+
+    Example: deepstruc-hpc catalog verify demo.zarr
+    """
+    from deepstruc_hpc.data.catalog_store import Catalog
+    from deepstruc_hpc.data.catalog_verify import orphans, verify
+    from deepstruc_hpc.runtime.progress import progress_bar
+
+    catalog = Catalog.open(store)
+    with progress_bar("checking blocks", len(catalog.blocks)) as bar:
+        faults = verify(catalog, bar.advance)
+    left = orphans(catalog)
+    if as_json:
+        found = [{"block": fault.block, "message": fault.message} for fault in faults]
+        typer.echo(json.dumps({"store": catalog.files.url, "blocks": len(catalog.blocks), "faults": found, "left_over": left}, indent=1))
+    else:
+        typer.echo("\n".join(str(fault) for fault in faults) or f"{len(catalog.blocks)} blocks with {len(catalog)} structures: no fault")
+        if left:
+            typer.echo(f"{len(left)} groups that no manifest names are left of interrupted builds; the next build removes them", err=True)
+        if faults:
+            typer.echo("mend it: deepstruc-hpc catalog build RECIPE --out STORE --repair makes the damaged blocks again", err=True)
+    if faults:
+        raise typer.Exit(1)
+
+
+def _print_facts(facts: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(facts, indent=1, ensure_ascii=False))
+        return
+    width = max(len(name) for name in facts)
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            shown = "  ".join(f"{key} {part}" for key, part in value.items())
+        elif isinstance(value, list):
+            shown = ", ".join(str(part) for part in value)
+        else:
+            shown = ("yes" if value else "no") if isinstance(value, bool) else str(value)
+        typer.echo(f"{name.replace('_', ' '):{width}}  {shown}")
+
+
+def _print_rows(rows: pd.DataFrame, table_format: TableFormat) -> None:
+    if table_format is TableFormat.CSV:
+        rows.to_csv(sys.stdout, index=False)
+    elif table_format is TableFormat.JSON:
+        typer.echo(json.dumps(json.loads(rows.to_json(orient="records", double_precision=10)), ensure_ascii=False))
+    elif rows.empty:
+        typer.echo("no structure fits", err=True)
+    elif not len(rows.columns):
+        raise ConfigError("--columns: no names given.")
+    else:
+        typer.echo(rows.to_string(index=False, float_format=lambda value: f"{value:.4g}"))

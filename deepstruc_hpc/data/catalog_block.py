@@ -1,0 +1,139 @@
+"""One block of a catalog: arrays in memory, as the bytes of a Zarr group, and read back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepstruc_hpc.core.errors import StoreError
+from deepstruc_hpc.core.structure import Structure
+from deepstruc_hpc.data.schema import BLOCK_ARRAYS, COLUMN_ARRAYS, COLUMNS, ROWS_PER_CHUNK
+from deepstruc_hpc.data.species import atomic_numbers, element_symbols
+
+DIGEST_BYTES = 16
+
+
+@dataclass(frozen=True, eq=False)
+class BlockContent:
+    """The arrays of one block.
+
+    Attributes:
+        positions: (A, 3) float32 Å, A atoms of all structures.
+        species: (A,) uint8 atomic numbers.
+        offsets: (S + 1,) int64.
+        pdf: (S, R) float32 Å⁻².
+        columns: name → (S,) array; strings as object arrays. Parameters of the shapes follow the columns of the schema.
+    """
+
+    positions: NDArray[np.float32]
+    species: NDArray[np.uint8]
+    offsets: NDArray[np.int64]
+    pdf: NDArray[np.float32]
+    columns: Mapping[str, NDArray[Any]]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @classmethod
+    def of_structures(cls, structures: Sequence[Structure], pdf: NDArray[np.float32], columns: Mapping[str, NDArray[Any]]) -> BlockContent:
+        """Put structures one after the other."""
+        offsets = np.concatenate([[0], np.cumsum([len(structure) for structure in structures])]).astype(np.int64)
+        positions = np.concatenate([structure.positions for structure in structures]).astype(np.float32)
+        species = np.concatenate([atomic_numbers(structure.symbols) for structure in structures])
+        return cls(positions, species, offsets, np.ascontiguousarray(pdf, dtype=np.float32), columns)
+
+    def structure(self, row: int) -> Structure:
+        """Structure of one row."""
+        start, stop = int(self.offsets[row]), int(self.offsets[row + 1])
+        return Structure(
+            element_symbols(self.species[start:stop]),
+            self.positions[start:stop].astype(np.float64),
+            str(self.columns["structure_type"][row]),
+            str(self.columns["label"][row]),
+        )
+
+    def content_hash(self) -> str:
+        """Hash of every value of every array, independent of how the bytes are compressed."""
+        digest = blake2b(digest_size=DIGEST_BYTES)
+        arrays: dict[str, NDArray[Any]] = {spec.name: getattr(self, spec.name) for spec in BLOCK_ARRAYS}
+        arrays |= {f"{COLUMNS}/{name}": values for name, values in self.columns.items()}
+        for name in sorted(arrays):
+            values = arrays[name]
+            text = is_text(values)
+            digest.update(f"{name} {'str' if text else values.dtype.str} {values.shape}\n".encode())
+            digest.update("\0".join(values.tolist()).encode() if text else np.ascontiguousarray(values).tobytes())
+        return digest.hexdigest()
+
+
+def is_text(values: NDArray[Any]) -> bool:
+    """True for an array of strings."""
+    return values.dtype.kind in "OTU"
+
+
+def encode_block(block: BlockContent, attributes: Mapping[str, Any]) -> dict[str, bytes]:
+    """The block as the files of a Zarr v3 group, name → bytes: made in memory, so that it can be hashed and written whole."""
+    import zarr
+    from zarr.storage import MemoryStore
+
+    memory: dict[str, Any] = {}
+    group = zarr.create_group(MemoryStore(memory), zarr_format=3, attributes=dict(attributes))
+    for spec in BLOCK_ARRAYS:
+        values = getattr(block, spec.name)
+        _create(group, spec.name, values, rows=ROWS_PER_CHUNK if spec.name == "pdf" else None, dims=spec.dims, unit=spec.unit)
+    columns = group.create_group(COLUMNS)
+    units = {spec.name: spec.unit for spec in COLUMN_ARRAYS}
+    for name, values in block.columns.items():
+        _create(columns, name, values, rows=None, dims=("structure",), unit=units.get(name, ""))
+    return {key: memory[key].to_bytes() for key in sorted(memory)}
+
+
+def files_digest(files: Mapping[str, bytes]) -> str:
+    """Hash over names and bytes of the files of a block."""
+    digest = blake2b(digest_size=DIGEST_BYTES)
+    for name in sorted(files):
+        digest.update(f"{name} {len(files[name])}\n".encode())
+        digest.update(files[name])
+    return digest.hexdigest()
+
+
+def read_block(group: Any, *, pdf: bool = True) -> BlockContent:
+    """Read the arrays of an opened Zarr group.
+
+    Raises:
+        StoreError: an array is missing or cannot be decoded.
+    """
+    try:
+        columns = {name: read_column(array) for name, array in sorted(group[COLUMNS].arrays())}
+        curves = group["pdf"][:] if pdf else np.empty((0, 0), dtype=np.float32)
+        return BlockContent(group["positions"][:], group["species"][:], group["offsets"][:], curves, columns)
+    except (KeyError, ValueError, RuntimeError, OSError, TypeError) as damaged:
+        raise StoreError(f"{group.path}: the block cannot be read ({damaged}). Run: deepstruc-hpc catalog verify STORE") from damaged
+
+
+def read_column(array: Any) -> NDArray[Any]:
+    """A column: numbers as they are, strings as an object array."""
+    values: NDArray[Any] = np.asarray(array[:])
+    return values.astype(object) if is_text(values) else values
+
+
+def _create(group: Any, name: str, values: NDArray[Any], *, rows: int | None, dims: tuple[str, ...], unit: str) -> None:
+    from zarr.codecs import BloscCodec, BloscShuffle
+
+    shape = tuple(max(length, 1) for length in values.shape)
+    options: dict[str, Any] = {"shape": values.shape, "chunks": shape, "dimension_names": dims}
+    if is_text(values):
+        options |= {"dtype": str, "compressors": BloscCodec(cname="zstd", clevel=3)}
+    else:
+        shuffle = BloscShuffle.shuffle if values.dtype.itemsize > 1 else BloscShuffle.noshuffle
+        options |= {"dtype": values.dtype, "compressors": BloscCodec(cname="lz4", clevel=5, shuffle=shuffle, typesize=values.dtype.itemsize)}
+    if rows is not None and shape[0] > rows:
+        whole = -(-shape[0] // rows) * rows
+        options |= {"chunks": (rows, *shape[1:]), "shards": (whole, *shape[1:])}
+    array = group.create_array(name, **options, attributes={"unit": unit} if unit else {})
+    if values.size:
+        array[:] = values.astype(str) if is_text(values) else values

@@ -1,0 +1,167 @@
+"""Bytes in and out of a store, be it a directory or a URL that fsspec opens."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from deepstruc_hpc.core.errors import OutputError, StoreError
+
+SYNCS_AT_ONCE = 8
+
+
+class StoreFiles:
+    """The files of one store, named by keys such as ``blocks/x/zarr.json``.
+
+    A write of one key is atomic: a reader sees the old bytes or the new ones. On a directory that is a temporary name, fsync and rename; object
+    stores do it by themselves.
+    """
+
+    def __init__(self, url: str | os.PathLike[str]) -> None:
+        text = os.fspath(url)
+        self.is_local = "://" not in text or text.startswith("file://")
+        if self.is_local:
+            self.path = Path(text.removeprefix("file://")).expanduser().absolute()
+            self.url = str(self.path)
+        else:
+            self.url = text.rstrip("/")
+            self._fs, self._root = _open_url(self.url)
+
+    def __reduce__(self) -> tuple[type[StoreFiles], tuple[str]]:
+        return StoreFiles, (self.url,)
+
+    def read(self, key: str) -> bytes:
+        """The bytes of one key.
+
+        Raises:
+            FileNotFoundError: there is no such key.
+        """
+        if self.is_local:
+            return (self.path / key).read_bytes()
+        content: bytes = self._fs.cat_file(f"{self._root}/{key}")
+        return content
+
+    def exists(self, key: str) -> bool:
+        """True when the key is there."""
+        return (self.path / key).is_file() if self.is_local else bool(self._fs.isfile(f"{self._root}/{key}"))
+
+    def write(self, contents: Mapping[str, bytes]) -> None:
+        """Write keys, each atomically, in the order given.
+
+        Raises:
+            OutputError: no space, read-only, or no such place.
+        """
+        with writing(self.url):
+            if self.is_local:
+                _write_files({self.path / key: content for key, content in contents.items()})
+                return
+            for key, content in contents.items():
+                self._fs.pipe_file(f"{self._root}/{key}", content)
+
+    def keys(self, prefix: str) -> list[str]:
+        """All keys under a prefix, sorted."""
+        if self.is_local:
+            base = self.path / prefix
+            return sorted(path.relative_to(self.path).as_posix() for path in base.rglob("*") if path.is_file())
+        self._fs.invalidate_cache()
+        found = self._fs.find(f"{self._root}/{prefix}")
+        return sorted(str(name).removeprefix(self._root).lstrip("/") for name in found)
+
+    def folders(self, prefix: str) -> list[str]:
+        """Names of the folders directly under a prefix, sorted."""
+        depth = len(prefix.split("/"))
+        if self.is_local:
+            base = self.path / prefix
+            return sorted(path.name for path in base.iterdir() if path.is_dir()) if base.is_dir() else []
+        return sorted({key.split("/")[depth] for key in self.keys(prefix) if key.count("/") > depth})
+
+    def delete(self, key: str) -> None:
+        """Remove a key or everything under a prefix; nothing happens where there is none."""
+        if self.is_local:
+            _delete_tree(self.path / key)
+        elif self._fs.exists(f"{self._root}/{key}"):
+            self._fs.rm(f"{self._root}/{key}", recursive=True)
+
+    def zarr_store(self) -> Any:
+        """A read-only Zarr store over these files."""
+        from zarr.storage import FsspecStore, LocalStore
+
+        if self.is_local:
+            return LocalStore(self.path, read_only=True)
+        return FsspecStore.from_url(self.url, read_only=True)
+
+    def local_copy(self, key: str) -> Any:
+        """Something that pyarrow opens: a path, or an open file of the remote store."""
+        return str(self.path / key) if self.is_local else self._fs.open(f"{self._root}/{key}", "rb")
+
+
+@contextmanager
+def writing(place: str) -> Iterator[None]:
+    """Turns what the system says of a failed write into an error that tells what to do."""
+    try:
+        yield
+    except OSError as failed:
+        reason = failed.strerror or str(failed)
+        raise OutputError(
+            f"{place}: cannot be written ({reason}). Free space or choose another --out; what the manifest names is whole, the same command goes on."
+        ) from failed
+
+
+def _open_url(url: str) -> tuple[Any, str]:
+    import fsspec
+
+    try:
+        filesystem, root = fsspec.core.url_to_fs(url)
+    except (ImportError, ValueError) as unusable:
+        raise StoreError(
+            f"{url}: cannot be opened ({unusable}). Use a directory, or a URL whose fsspec package is installed (s3:// needs s3fs)."
+        ) from unusable
+    return filesystem, str(root).rstrip("/")
+
+
+def _write_files(contents: Mapping[Path, bytes]) -> None:
+    """All bytes reach the disk under temporary names first; then they get their names, in order."""
+    temporary = {path: path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp") for path in contents}
+    try:
+        for folder in dict.fromkeys(path.parent for path in contents):
+            folder.mkdir(parents=True, exist_ok=True)
+        for path, content in contents.items():
+            temporary[path].write_bytes(content)
+        if len(contents) == 1:
+            _sync(*temporary.values())
+        else:
+            with ThreadPoolExecutor(SYNCS_AT_ONCE) as pool:
+                list(pool.map(_sync, temporary.values()))
+        for path, written in temporary.items():
+            written.replace(path)
+    except OSError:
+        for written in temporary.values():
+            _discard(written)
+        raise
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _discard(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink()
+
+
+def _delete_tree(path: Path) -> None:
+    if path.is_dir():
+        for child in path.iterdir():
+            _delete_tree(child)
+        path.rmdir()
+    else:
+        path.unlink(missing_ok=True)

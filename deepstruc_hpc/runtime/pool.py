@@ -1,0 +1,215 @@
+"""Many items over a few actors: bounded in flight, repeated when an actor or its node dies, with a progress bar."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sized
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+from deepstruc_hpc.core.errors import EngineError
+from deepstruc_hpc.runtime.progress import Progress, progress_bar
+from deepstruc_hpc.runtime.ray_session import quiet_ray, share_of_cpus
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Worker(Protocol):
+    """A plain class that holds costly state and works on one item at a time; it knows nothing of Ray."""
+
+    def __call__(self, item: Any) -> Any:
+        """The result of one item."""
+        ...
+
+
+@dataclass(frozen=True)
+class ItemFailure:
+    """Stands in the place of a result.
+
+    Attributes:
+        error: what the worker raised, or what Ray said of a dead actor.
+        attempts: how often the item was tried.
+        died: True when the actor or its node ended, False when the worker raised.
+    """
+
+    error: BaseException
+    attempts: int
+    died: bool
+
+    def __str__(self) -> str:
+        if self.died:
+            return f"the worker process ended {self.attempts} times while it worked on this ({type(self.error).__name__})"
+        return f"{type(self.error).__name__}: {self.error}"
+
+
+@dataclass
+class _Task(Generic[Item]):
+    item: Item
+    attempts: int = 0
+
+
+@dataclass
+class _Actor(Generic[Item]):
+    handle: Any
+    ready: bool = False
+    running: dict[Any, _Task[Item]] = field(default_factory=dict)
+
+
+class _Host:
+    """What runs in the actor's process: makes the worker once and hands it the items.
+
+    The worker is made in a method, not in the constructor: Ray hands on what a method raises, but of a failed constructor only the text.
+    """
+
+    def ready(self, make_worker: Callable[[], Worker]) -> bool:
+        self._worker = make_worker()
+        return True
+
+    def run(self, item: Any) -> Any:
+        return self._worker(item)
+
+
+def map_over_actors(
+    make_worker: Callable[[], Worker],
+    items: Iterable[Item],
+    *,
+    workers: int,
+    max_in_flight: int | None = None,
+    retries: int = 3,
+    on_result: Callable[[Item, Any], None] | None = None,
+    progress_label: str = "",
+    total: int | None = None,
+    cpus_per_worker: float | None = None,
+    gpus_per_worker: float = 0.0,
+) -> Iterator[tuple[Item, Any]]:
+    """Work on items in actors and yield ``(item, result or ItemFailure)`` as they finish, in any order.
+
+    Needs an open Ray session. Items are taken from the iterable only when there is room, so it may be endless.
+
+    Args:
+        make_worker: makes the worker inside the actor's process; any picklable callable, a class too.
+        items: what to work on.
+        workers: number of actors.
+        max_in_flight: most items handed out at a time (default: one an actor).
+        retries: how often an item is tried again when its actor dies. An exception of the worker itself is final: it would only come again.
+        on_result: called in this process with each item and its result before it is yielded.
+        progress_label: a text shows a progress bar on stderr, empty shows none.
+        total: number of items for the bar, where ``items`` has no length.
+        cpus_per_worker: cores that Ray reserves an actor (default: such that all of them run).
+        gpus_per_worker: devices that Ray reserves an actor.
+    """
+    ray = quiet_ray()
+    cpus = share_of_cpus(float(ray.cluster_resources().get("CPU", 1.0)), workers) if cpus_per_worker is None else cpus_per_worker
+    remote = ray.remote(num_cpus=cpus, num_gpus=gpus_per_worker, max_restarts=0, max_task_retries=0)(_Host)
+    pool: _Pool[Item] = _Pool(remote.remote, make_worker, workers, max(1, -(-(max_in_flight or workers) // workers)), retries)
+    length = total if total is not None else len(items) if isinstance(items, Sized) else None
+    with progress_bar(progress_label, length) if progress_label else nullcontext(Progress()) as bar:
+        try:
+            for item, result in pool.run(items):
+                bar.advance()
+                if on_result is not None:
+                    on_result(item, result)
+                yield item, result
+        finally:
+            pool.close()
+
+
+class _Pool(Generic[Item]):
+    def __init__(self, start: Callable[[], Any], make_worker: Callable[[], Worker], workers: int, depth: int, retries: int) -> None:
+        self._start, self._make_worker = start, make_worker
+        self._workers, self._depth, self._retries = workers, depth, retries
+        self._failed_starts = 0
+        self._actors: list[_Actor[Item]] = []
+        self._waiting: dict[Any, _Actor[Item]] = {}
+        self._again: deque[_Task[Item]] = deque()
+
+    def run(self, items: Iterable[Item]) -> Iterator[tuple[Item, Any]]:
+        ray = quiet_ray()
+        source = iter(items)
+        exhausted = False
+        while True:
+            while not exhausted or self._again:
+                actor = self._with_room()
+                if actor is None:
+                    break
+                task = self._next_task(source)
+                if task is None:
+                    exhausted = True
+                    break
+                reference = actor.handle.run.remote(task.item)
+                actor.running[reference] = task
+                self._waiting[reference] = actor
+            if exhausted and not self._again and not any(actor.running for actor in self._actors):
+                return
+            self._fill(needed=not exhausted or bool(self._again))
+            finished, _ = ray.wait(list(self._waiting), num_returns=1)
+            outcome = self._collect(finished[0])
+            if outcome is not None:
+                yield outcome
+
+    def close(self) -> None:
+        ray = quiet_ray()
+        if ray.is_initialized():
+            for actor in self._actors:
+                ray.kill(actor.handle)
+        self._actors.clear()
+        self._waiting.clear()
+
+    def _with_room(self) -> _Actor[Item] | None:
+        self._fill(needed=True)
+        free = [actor for actor in self._actors if actor.ready and len(actor.running) < self._depth]
+        return min(free, key=lambda actor: len(actor.running), default=None)
+
+    def _fill(self, *, needed: bool) -> None:
+        """Starts actors up to the number asked for. An actor gets items only once it runs: on a lost node none waits for ever."""
+        while needed and len(self._actors) < self._workers:
+            actor: _Actor[Item] = _Actor(self._start())
+            self._actors.append(actor)
+            self._waiting[actor.handle.ready.remote(self._make_worker)] = actor
+
+    def _next_task(self, source: Iterator[Item]) -> _Task[Item] | None:
+        if self._again:
+            return self._again.popleft()
+        for item in source:
+            return _Task(item)
+        return None
+
+    def _collect(self, reference: Any) -> tuple[Item, Any] | None:
+        ray = quiet_ray()
+        actor = self._waiting.pop(reference)
+        task = actor.running.pop(reference, None)
+        try:
+            result = ray.get(reference)
+        except ray.exceptions.RayTaskError as raised:
+            if task is None:
+                raise _cause(raised) from raised
+            return task.item, ItemFailure(_cause(raised), task.attempts + 1, died=False)
+        except ray.exceptions.RayActorError as dead:
+            return self._bury(actor, task, dead)
+        if task is None:
+            actor.ready, self._failed_starts = True, 0
+            return None
+        return task.item, result
+
+    def _bury(self, actor: _Actor[Item], task: _Task[Item] | None, dead: BaseException) -> tuple[Item, Any] | None:
+        if actor in self._actors:
+            self._actors.remove(actor)
+        if task is None:
+            self._failed_starts += 1
+            if self._failed_starts > self._workers + self._retries:
+                raise EngineError(
+                    f"{self._failed_starts} workers in a row ended while they started ({dead}). Look at memory and at Ray's logs."
+                ) from dead
+            return None
+        task.attempts += 1
+        if task.attempts > self._retries:
+            return task.item, ItemFailure(dead, task.attempts, died=True)
+        self._again.append(task)
+        return None
+
+
+def _cause(error: Any) -> BaseException:
+    cause = getattr(error, "cause", None)
+    return cause if isinstance(cause, BaseException) else error

@@ -1,0 +1,97 @@
+"""Join the Ray cluster that is there, or start a quiet local one and end it again."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+
+OBJECT_STORE_BYTES = 512 * 2**20
+"""Upper limit of a local session's object store: blocks and batches are small, and Ray's default of 30 % of memory is not ours to take."""
+
+SMALLEST_OBJECT_STORE_BYTES = 80 * 2**20
+
+
+@dataclass(frozen=True)
+class RaySession:
+    """What the session offers.
+
+    Attributes:
+        cpus: logical cores of all nodes.
+        gpus: devices of all nodes.
+        nodes: number of nodes alive.
+        started_here: False when the session was there before and stays when we leave.
+    """
+
+    cpus: float
+    gpus: float
+    nodes: int
+    started_here: bool
+
+    def cpus_per_worker(self, workers: int) -> float:
+        """The share of a core that lets this many workers run at the same time; never more than one core each."""
+        return share_of_cpus(self.cpus, workers)
+
+
+def share_of_cpus(cpus: float, workers: int) -> float:
+    """min(1, cpus / workers), rounded down to hundredths so that all workers fit."""
+    return min(1.0, max(0.01, int(100 * cpus / max(workers, 1)) / 100))
+
+
+@contextmanager
+def ray_session(num_cpus: int | None = None, *, quiet: bool = True) -> Iterator[RaySession]:
+    """Use Ray inside a ``with``.
+
+    A session that this process has open already is used and left open. Otherwise the cluster named by ``RAY_ADDRESS`` is joined, else a local one is
+    started with ``num_cpus`` (default: the cores that this process may use) on the loopback address, without dashboard and usage statistics,
+    and ended at the end of the block.
+    """
+    ray = quiet_ray()
+    started_here = not ray.is_initialized()
+    if started_here:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ray.init(**_init_options(num_cpus, quiet=quiet))
+    try:
+        resources = ray.cluster_resources()
+        alive = sum(bool(node["Alive"]) for node in ray.nodes())
+        yield RaySession(float(resources.get("CPU", 1.0)), float(resources.get("GPU", 0.0)), alive, started_here)
+    finally:
+        if started_here:
+            ray.shutdown()
+
+
+def quiet_ray() -> Any:
+    """The ray module, imported with the settings that keep it from calling outside."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_OBJECT_STORE_ALLOW_SLOW_STORAGE", "1")
+    os.environ.setdefault("RAY_DEDUP_LOGS", "1")
+    import ray
+
+    return ray
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on (its affinity), at least one."""
+    return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+def _init_options(num_cpus: int | None, *, quiet: bool) -> dict[str, Any]:
+    common: dict[str, Any] = {"log_to_driver": not quiet, "logging_level": logging.ERROR if quiet else logging.INFO, "configure_logging": True}
+    if os.environ.get("RAY_ADDRESS"):
+        return {**common, "ignore_reinit_error": True}
+    store = int(min(OBJECT_STORE_BYTES, max(SMALLEST_OBJECT_STORE_BYTES, 0.1 * psutil.virtual_memory().available)))
+    return {
+        **common,
+        "num_cpus": num_cpus or usable_cores(),
+        "include_dashboard": False,
+        "object_store_memory": store,
+        "_node_ip_address": "127.0.0.1",
+    }
