@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from deepstruc_hpc.core.errors import ConfigError, StructureError
+from deepstruc_hpc.physics.compiled import compiled
 from deepstruc_hpc.physics.form_factors import Radiation, scattering_factors
 from deepstruc_hpc.physics.histogram import class_pairs, extent, pair_histograms
 from deepstruc_hpc.physics.transform import chebyshev_nodes, lagrange_basis, nodes_for_exponential, sine_sums
@@ -208,7 +208,7 @@ def _damped_sum(values: Float, start: float, step: float, q: Float, scale: Float
     return np.asarray((np.exp(-u * nodes[:, None] * q**2) * sums).sum(axis=0))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _add_pairs(d: Any, weight: Any, variance: Any, element: Any, table: Any, q: Any, total: Any) -> None:
     for k in range(d.shape[0]):
         if weight[k] == 0.0 or d[k] <= 1.4901161193847656e-8:

@@ -19,7 +19,7 @@ from deepstruc_hpc.physics.form_factors import Radiation, covalent_radius, eleme
 from deepstruc_hpc.physics.histogram import class_pairs, extent
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.physics.levenberg import Float, Minimum, NormalEquations, minimise
-from deepstruc_hpc.physics.model_kernel import evaluate_spectra, normal_sums
+from deepstruc_hpc.physics.model_kernel import evaluate_derivatives, evaluate_values, normal_sums
 from deepstruc_hpc.physics.separable import Spectra, kernel_table, spectra_of
 from deepstruc_hpc.physics.simulate import simulate_pdf
 from deepstruc_hpc.physics.target import Target, target_of
@@ -252,6 +252,7 @@ class Evaluator:
         self.weights = spectra.pair_weights(target.q)
         self.q = target.q.astype(np.float32)
         self.tables = kernel_table()
+        self.values = spectra.values.reshape(*spectra.values.shape[:2], -1)
 
     def costs(self, index: NDArray[np.int64], p: Float) -> Float:
         """(C,) sums of squares at the best scale."""
@@ -281,10 +282,11 @@ class Evaluator:
         scales = scale_at_nodes(self.spectra.nodes, p[:, 0], p[:, 2], self.delta1, self.qbroad).astype(np.float32)
         zoom, uiso = p[:, 0].astype(np.float32), p[:, 1].astype(np.float32)
         out = np.empty((len(index), rows, len(self.q)), dtype=np.float32)
-        s = self.spectra
+        kernel = evaluate_values if rows == 1 else evaluate_derivatives
+        grid = (self.q, self.spectra.dq, self.spectra.origin, *self.tables)
 
         def work(a: int, b: int) -> None:
-            evaluate_spectra(s.values, self.weights, index[a:b], zoom[a:b], uiso[a:b], scales[a:b], self.q, s.dq, s.origin, *self.tables, out[a:b])
+            kernel(self.values, self.weights, index[a:b], zoom[a:b], uiso[a:b], scales[a:b], *grid, out[a:b])
 
         run_blocks(work, len(index), threads=self.threads, smallest=8)
         return out

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from deepstruc_hpc.physics.compiled import compiled
 from deepstruc_hpc.physics.threads import run_blocks, run_ranges
 
 COINCIDENT = 1.4901161193847656e-8
@@ -25,7 +25,7 @@ COINCIDENT = 1.4901161193847656e-8
 _PAIRS_PER_TASK = 4_000_000
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+@compiled
 def _spread(x: Any, y: Any, z: Any, w: Any, rows: Any, columns: Any, triangle: bool, inv_h: float, hist: Any, d: Any) -> None:
     """Add the pairs of rows × columns (j > i only when ``triangle``) to one histogram; ``d`` is scratch for distances."""
     last = hist.shape[0] - 6
@@ -62,7 +62,7 @@ def _spread(x: Any, y: Any, z: Any, w: Any, rows: Any, columns: Any, triangle: b
                 hist[k + 5] += ab * te * f * (1.0 / 120.0)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _spread_many(x: Any, y: Any, z: Any, w: Any, starts: Any, first: int, stop: int, n_classes: int, inv_h: float, hist: Any) -> None:
     """Histograms of structures first..stop; ``starts`` (S, C+1) are the class boundaries in the flat arrays, ``hist`` is (S, P, B)."""
     scratch = np.empty(512)

@@ -5,21 +5,84 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from deepstruc_hpc.physics.separable import N_NODES, TAPS
+from deepstruc_hpc.physics.compiled import compiled, inlined
 
-ROW_VALUE, ROW_ZOOM, ROW_UISO, ROW_DELTA2 = range(4)
+F32 = np.float32
+_MODES = 8  # = separable.N_NODES: one vector register of single precision
+_LOG2E = F32(1.4426950408889634)
+_LN2 = F32(0.6931471805599453)
+_HALF = F32(0.5)
+_ONE = F32(1.0)
+_C3, _C4, _C5, _C6 = F32(1 / 6), F32(1 / 24), F32(1 / 120), F32(1 / 720)
+_SMALLEST = F32(-125.0)
+_BIAS, _MANTISSA = np.int32(127), np.int32(23)
 
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
-def evaluate_spectra(
-    values: Any, weights: Any, index: Any, zoom: Any, uiso: Any, scales: Any, q: Any, dq: float, origin: int, table: Any, slope: Any, out: Any
+@inlined
+def decay(x: Any) -> Any:
+    """exp(x) for x ≤ 0 in single precision to 2e-7: 2ⁿ by its bits times a polynomial; unlike the library's it runs in vector registers."""
+    y = max(x * _LOG2E, _SMALLEST)
+    n = np.int32(y - _HALF)
+    f = (y - F32(n)) * _LN2
+    polynomial = _ONE + f * (_ONE + f * (_HALF + f * (_C3 + f * (_C4 + f * (_C5 + f * _C6)))))
+    return polynomial * np.int32((n + _BIAS) << _MANTISSA).view(F32)
+
+
+@inlined
+def _weights(table: Any, row: Any, f: Any) -> Any:
+    """Six interpolation weights, linear between two rows of a table."""
+    return (
+        table[row, 0] + f * (table[row + 1, 0] - table[row, 0]),
+        table[row, 1] + f * (table[row + 1, 1] - table[row, 1]),
+        table[row, 2] + f * (table[row + 1, 2] - table[row, 2]),
+        table[row, 3] + f * (table[row + 1, 3] - table[row, 3]),
+        table[row, 4] + f * (table[row + 1, 4] - table[row, 4]),
+        table[row, 5] + f * (table[row + 1, 5] - table[row, 5]),
+    )
+
+
+@inlined
+def _tap(x: Any, i: Any, a: Any) -> Any:
+    """One mode at an interpolated q: six rows of ``x``, eight modes apart."""
+    return a[0] * x[i] + a[1] * x[i + 8] + a[2] * x[i + 16] + a[3] * x[i + 24] + a[4] * x[i + 32] + a[5] * x[i + 40]
+
+
+@compiled
+def evaluate_values(  # noqa: PLR0917 - compiled functions take positional arguments
+    values: Any, weights: Any, index: Any, zoom: Any, uiso: Any, scales: Any, q: Any, dq: Any, origin: Any, table: Any, slope: Any, out: Any
 ) -> None:
-    """F(Q) of many candidates, and its derivatives by zoom, U and delta2 where ``out`` has room for them.
+    """F(Q) of many candidates: row 0 of :func:`evaluate_derivatives`, which names the arguments; ``out`` is (C, 1, Q)."""
+    rows = F32(table.shape[0] - 2)
+    for c in range(index.shape[0]):
+        s = index[c]
+        scale = scales[c, 0]
+        to_grid = np.float64(zoom[c]) / dq
+        for j in range(q.shape[0]):
+            x = to_grid * q[j] + origin
+            k = int(x)
+            t = F32(x - k) * rows
+            row = int(t)
+            a = _weights(table, row, t - F32(row))
+            uq2 = uiso[c] * q[j] * q[j]
+            total = F32(0.0)
+            for p in range(values.shape[1]):
+                modes = values[s, p]
+                part = F32(0.0)
+                for m in range(_MODES):
+                    part += decay(-uq2 * scale[m]) * _tap(modes, (k - 2) * _MODES + m, a)
+                total += part * weights[s, p, j]
+            out[c, 0, j] = total / zoom[c]
+
+
+@compiled
+def evaluate_derivatives(  # noqa: PLR0917 - compiled functions take positional arguments
+    values: Any, weights: Any, index: Any, zoom: Any, uiso: Any, scales: Any, q: Any, dq: Any, origin: Any, table: Any, slope: Any, out: Any
+) -> None:
+    """F(Q) of many candidates and its derivatives by zoom, U and delta2.
 
     Args:
-        values: (S, P, K, M) float32, see ``Spectra``.
+        values: (S, P, K·M) float32, see ``Spectra``; M = 8.
         weights: (S, P, Q) float32 W_p(Q).
         index: (C,) which cluster each candidate is.
         zoom: (C,) float32.
@@ -28,71 +91,65 @@ def evaluate_spectra(
         q: (Q,) float32, Å⁻¹.
         dq: step of the spectra.
         origin: their index of q = 0.
-        table: (rows + 2, TAPS) kernel.
-        slope: (rows + 2, TAPS) its derivative.
-        out: (C, 4, Q) or (C, 1, Q) float32, overwritten.
+        table: (rows + 2, 6) interpolation kernel.
+        slope: (rows + 2, 6) its derivative.
+        out: (C, 4, Q) float32, overwritten.
     """
-    one = np.float32(1.0)
-    rows = np.float32(table.shape[0] - 2)
-    full = out.shape[1] == 4
-    taps = np.empty(TAPS, dtype=np.float32)
-    slopes = np.empty(TAPS, dtype=np.float32)
-    v = np.empty(N_NODES, dtype=np.float32)
-    dv = np.empty(N_NODES, dtype=np.float32)
+    rows = F32(table.shape[0] - 2)
+    per_step = F32(1.0 / dq)
     for c in range(index.shape[0]):
         s = index[c]
-        z = zoom[c]
+        scale, by_zoom, by_delta2 = scales[c, 0], scales[c, 1], scales[c, 2]
+        to_grid = np.float64(zoom[c]) / dq
+        inverse = _ONE / zoom[c]
         for j in range(q.shape[0]):
-            x = np.float64(z) * q[j] / dq + origin
+            x = to_grid * q[j] + origin
             k = int(x)
-            t = np.float32(x - k) * rows
+            t = F32(x - k) * rows
             row = int(t)
-            fraction = t - np.float32(row)
-            for tap in range(TAPS):
-                taps[tap] = table[row, tap] + fraction * (table[row + 1, tap] - table[row, tap])
-            if full:
-                for tap in range(TAPS):
-                    slopes[tap] = slope[row, tap] + fraction * (slope[row + 1, tap] - slope[row, tap])
-            for m in range(N_NODES):
-                v[m] = 0.0
-                dv[m] = 0.0
-            for p in range(values.shape[1]):
-                w = weights[s, p, j]
-                for tap in range(TAPS):
-                    a = w * taps[tap]
-                    for m in range(N_NODES):
-                        v[m] += a * values[s, p, k - (TAPS // 2 - 1) + tap, m]
-                if full:
-                    for tap in range(TAPS):
-                        a = w * slopes[tap]
-                        for m in range(N_NODES):
-                            dv[m] += a * values[s, p, k - (TAPS // 2 - 1) + tap, m]
+            a = _weights(table, row, t - F32(row))
+            b = _weights(slope, row, t - F32(row))
             q2 = q[j] * q[j]
             uq2 = uiso[c] * q2
-            value = np.float32(0.0)
-            by_index = np.float32(0.0)
-            by_s = np.float32(0.0)
-            by_zoom = np.float32(0.0)
-            by_delta2 = np.float32(0.0)
-            for m in range(N_NODES):
-                damping = np.exp(-uq2 * scales[c, 0, m])
-                term = damping * v[m]
-                value += term
-                if full:
-                    by_index += damping * dv[m]
-                    by_s += scales[c, 0, m] * term
-                    by_zoom += scales[c, 1, m] * term
-                    by_delta2 += scales[c, 2, m] * term
-            inverse = one / z
-            out[c, 0, j] = value * inverse
-            if full:
-                out[c, 1, j] = inverse * (by_index * q[j] / np.float32(dq) - uq2 * by_zoom - value * inverse)
-                out[c, 2, j] = -inverse * q2 * by_s
-                out[c, 3, j] = -inverse * uq2 * by_delta2
+            s0 = s1 = s2 = s3 = s4 = F32(0.0)
+            for p in range(values.shape[1]):
+                modes = values[s, p]
+                p0 = p1 = p2 = p3 = p4 = F32(0.0)
+                for m in range(_MODES):
+                    damping = decay(-uq2 * scale[m])
+                    term = damping * _tap(modes, (k - 2) * _MODES + m, a)
+                    p0 += term
+                    p1 += damping * _tap(modes, (k - 2) * _MODES + m, b)
+                    p2 += scale[m] * term
+                    p3 += by_zoom[m] * term
+                    p4 += by_delta2[m] * term
+                w = weights[s, p, j]
+                s0, s1, s2, s3, s4 = s0 + w * p0, s1 + w * p1, s2 + w * p2, s3 + w * p3, s4 + w * p4
+            out[c, 0, j] = s0 * inverse
+            out[c, 1, j] = inverse * (s1 * q[j] * per_step - uq2 * s3 - s0 * inverse)
+            out[c, 2, j] = -inverse * q2 * s2
+            out[c, 3, j] = -inverse * uq2 * s4
 
 
-@njit(cache=True, nogil=True, fastmath=True)
-def normal_sums(curves: Any, data: Any, outside: float, free_scale: bool, cost: Any, scale: Any, hessian: Any, gradient: Any) -> None:
+@compiled
+def _grams(curve: Any, data: Any, gram: Any, with_data: Any) -> None:
+    for a in range(curve.shape[0]):
+        total = 0.0
+        for k in range(curve.shape[1]):
+            total += curve[a, k] * data[k]
+        with_data[a] = total
+        for b in range(a + 1):
+            total = 0.0
+            for k in range(curve.shape[1]):
+                total += np.float64(curve[a, k]) * curve[b, k]
+            gram[a, b] = total
+            gram[b, a] = total
+
+
+@compiled
+def normal_sums(  # noqa: PLR0917 - compiled functions take positional arguments
+    curves: Any, data: Any, outside: float, free_scale: bool, cost: Any, scale: Any, hessian: Any, gradient: Any
+) -> None:
     """Variable projection: the best scale ≥ 0 of each candidate, the remaining sum of squares and the normal equations of the other parameters.
 
     With g the curve, d_p its derivatives, y the data: s = max(0, ⟨g,y⟩/⟨g,g⟩), J_p = s (d_p − g⟨g,d_p⟩/⟨g,g⟩) (Kaufman's form), r = y − s g.
@@ -111,17 +168,7 @@ def normal_sums(curves: Any, data: Any, outside: float, free_scale: bool, cost: 
     gram = np.empty((n, n))
     with_data = np.empty(n)
     for c in range(curves.shape[0]):
-        for a in range(n):
-            total = 0.0
-            for k in range(curves.shape[2]):
-                total += curves[c, a, k] * data[k]
-            with_data[a] = total
-            for b in range(a + 1):
-                total = 0.0
-                for k in range(curves.shape[2]):
-                    total += np.float64(curves[c, a, k]) * curves[c, b, k]
-                gram[a, b] = total
-                gram[b, a] = total
+        _grams(curves[c], data, gram, with_data)
         norm = max(gram[0, 0], 1e-300)
         s = max(0.0, with_data[0] / norm) if free_scale else 1.0
         total = outside
@@ -134,5 +181,4 @@ def normal_sums(curves: Any, data: Any, outside: float, free_scale: bool, cost: 
             projected = gram[a, 0] / norm if free_scale else 0.0
             gradient[c, a - 1] = s * ((with_data[a] - s * gram[a, 0]) - projected * (with_data[0] - s * gram[0, 0]))
             for b in range(1, n):
-                correction = gram[a, 0] * gram[b, 0] / norm if free_scale else 0.0
-                hessian[c, a - 1, b - 1] = s * s * (gram[a, b] - correction)
+                hessian[c, a - 1, b - 1] = s * s * (gram[a, b] - projected * gram[b, 0])
