@@ -77,7 +77,7 @@ class SlurmCluster:
         (base / "slurm.conf").write_text(SLURM_CONF.format(base=base))
         (base / "hosts").write_text("127.0.0.1 localhost\n10.213.0.1 login\n10.213.0.11 node1\n10.213.0.12 node2\n")
         command = base / "bin" / "deepstruc-hpc"
-        command.write_text(f'#!/bin/sh\nexec {sys.executable} -m deepstruc_hpc.cli "$@"\n')
+        command.write_text(f'#!/bin/sh\nexec {sys.executable} /tmp/dsh_cli.py "$@"\n')
         command.chmod(0o755)
         self.environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith(("RAY_", "SLURM_"))},
@@ -164,7 +164,13 @@ class SlurmCluster:
 
     def logs(self) -> str:
         """The ends of all logs, for a failed test."""
-        paths = [*self.work.rglob("*.log"), *self.work.rglob("events-*.txt"), self.base / "cluster.log", self.base / "node1.log", self.base / "slurmctld.log"]
+        paths = [
+            *self.work.rglob("*.log"),
+            *self.work.rglob("events-*.txt"),
+            self.base / "cluster.log",
+            self.base / "node1.log",
+            self.base / "slurmctld.log",
+        ]
         return "\n".join(f"--- {path}\n{path.read_text(errors='replace')[-2500:]}" for path in paths if path.is_file())
 
     def on_node(self, name: str, line: str) -> str:
@@ -174,6 +180,9 @@ class SlurmCluster:
 
     def left_behind(self) -> str:
         """What jobs left on the nodes: Ray processes, temporary folders, shared memory, tokens; empty when nothing."""
-        left = [self.on_node(name, "ls -d /tmp/dsh-* /tmp/ray* /dev/shm/* 2> /dev/null; pgrep -a 'raylet|gcs_server' | cut -c 1-100; true") for name in ("node1", "node2")]
+        left = [
+            self.on_node(name, "ls -d /tmp/dsh-* /tmp/ray* /dev/shm/* 2> /dev/null; pgrep -a 'raylet|gcs_server' | cut -c 1-100; true")
+            for name in ("node1", "node2")
+        ]
         tokens = [str(path) for path in self.work.rglob(".ray-token-*")]
         return "\n".join([*left, *tokens]).strip()

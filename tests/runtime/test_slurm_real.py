@@ -150,15 +150,15 @@ def test_a_job_warned_of_its_time_limit_is_requeued_and_goes_on_where_it_stopped
 def test_when_a_node_dies_a_build_goes_on_without_it_and_a_training_is_requeued(cluster, profile):
     """The node is cut off in mid-work of two jobs at once; both end well, the second with both nodes again."""
     path = profile("dying")
-    build = submit(cluster, path, "build", "recipe", "--out", "going-on", "--items", "40", "--seconds", "1")
-    train = submit(cluster, path, "train", "store", "--out", "requeued", "--items", "40", "--seconds", "1")
+    build = submit(cluster, path, "build", "recipe", "--out", "going-on", "--items", "24", "--seconds", "1")
+    train = submit(cluster, path, "train", "store", "--out", "requeued", "--items", "24", "--seconds", "1")
     for name in ("going-on", "requeued"):
         wait_for_items(cluster, cluster.work / name, 3)
     cluster.order("kill-node2")
     try:
         cluster.wait_until(lambda: cluster.job(train).get("JobState") == "PENDING", 90, f"the training waits for its second node\n{cluster.logs()}")
         assert cluster.wait_for(build, "COMPLETED FAILED", DONE)["ExitCode"] == "0:0", cluster.logs()
-        assert hosts(cluster.work / "going-on").total() == 40
+        assert hosts(cluster.work / "going-on").total() == 24
         assert "node2 was lost; going on with 1 of 2 nodes" in cluster.cli("slurm", "status", "going-on") + cluster.cli("slurm", "logs", "going-on")
     finally:
         cluster.order("start-node2")
@@ -166,7 +166,7 @@ def test_when_a_node_dies_a_build_goes_on_without_it_and_a_training_is_requeued(
     start_now(cluster, train)
     found = cluster.wait_for(train, "COMPLETED FAILED", DONE)
     assert (found["ExitCode"], found["Restarts"]) == ("0:0", "1"), cluster.logs()
-    assert hosts(cluster.work / "requeued").total() == 40
+    assert hosts(cluster.work / "requeued").total() == 24
     assert_nothing_left(cluster)
 
 
