@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import PdfFileError
-from deepstruc_hpc.data.pdf_header import Columns, parse_header, read_columns
+from deepstruc_hpc.data.pdf_header import Columns, announced_rmax, parse_header, read_columns
 from deepstruc_hpc.data.pdf_text import DataBlock, find_data, read_text
 
 MIN_RANGE = 6.0
@@ -56,6 +56,7 @@ def read_pdf(path: str | Path) -> PdfCurve:
     _check_range(where, r, header.get("qmax"))
     _check_grid(where, block, r, header.get("qmax"), notes)
     _note_oddities(block, r, g, header.get("qmax"), notes)
+    _note_early_end(block, r, notes)
     if where.suffix.lower() in {".cgr", ".fgr"} and not any("calculated curve" in note for note in notes):
         notes.append(f"The ending {where.suffix} stands for a calculated curve; it was read like a measured one.")
     return PdfCurve(r=r, g=g, dg=dg, header=header, source=str(path), notes=tuple(notes))
@@ -213,3 +214,10 @@ def _note_oddities(block: DataBlock, r: NDArray[np.float64], g: NDArray[np.float
         if away[worst] > max(30.0 * float(np.median(away)), 0.5 * float(g.std())):
             line = block.line_numbers[worst + 2]
             notes.append(f"Line {line}: G({r[worst + 2]:g} Å) = {g[worst + 2]:g} sticks out of its neighbours; check that the line is not damaged.")
+
+
+def _note_early_end(block: DataBlock, r: NDArray[np.float64], notes: list[str]) -> None:
+    """Compare the end of the data with the ``rmax`` that the header announces."""
+    announced = announced_rmax(block.header)
+    if announced is not None and r[-1] < announced - max(2.5 * float(np.median(np.diff(r))), 0.002 * announced):
+        notes.append(f"The header announces r up to {announced:g} Å, the data end at {r[-1]:g} Å. Is the file whole?")

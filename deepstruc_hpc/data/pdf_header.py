@@ -20,6 +20,7 @@ _LIMITS = {
     "wavelength": (0.005, 10.0),
     "temperature": (0.0, 5000.0),
 }
+_RMAX = re.compile(r"(?<![\w.])(?:rmax|maxR)\s*=\s*(\d+\.?\d*)(?![\w.])", re.IGNORECASE)
 _TEXTS = {
     "composition": re.compile(r"^\W*composition\s*[=:]\s*(\S.*?)\s*$", re.IGNORECASE),
     "mode": re.compile(r"^\W*(?:mode|radiation)\s*[=:]\s*(\S+)", re.IGNORECASE),
@@ -86,6 +87,12 @@ def parse_header(lines: Sequence[str]) -> tuple[dict[str, float | str], list[str
     if radiation:
         header["radiation"] = radiation
     return header, notes
+
+
+def announced_rmax(lines: Sequence[str]) -> float | None:
+    """The end of r that the writing program was asked for, Å; None where the header does not say."""
+    found = [match for line in lines for match in _RMAX.finditer(line)]
+    return float(found[-1][1]) if found else None
 
 
 def _take_number(key: str, found: list[re.Match[str]], header: dict[str, float | str], notes: list[str]) -> None:

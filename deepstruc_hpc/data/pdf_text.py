@@ -114,7 +114,7 @@ def _decode(path: Path, data: bytes, encoding: str) -> str:
 
 def _utf16_without_mark(path: Path, data: bytes) -> str:
     head = np.frombuffer(data[:20_000], dtype=np.uint8)
-    even, odd = (head[0::2] == 0).mean(), (head[1::2] == 0).mean()
+    even, odd = (head[0::2] == 0).sum() / len(head) * 2, (head[1::2] == 0).sum() / len(head) * 2
     if len(data) % 2 == 0 and odd > 0.9 and even < 0.1:
         return "utf-16-le"
     if len(data) % 2 == 0 and even > 0.9 and odd < 0.1:

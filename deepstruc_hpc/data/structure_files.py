@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -118,7 +119,9 @@ def _parse_cif(path: Path, text: str) -> Structure:
     from pymatgen.io.cif import CifParser  # slow to import, and only CIF needs it
 
     try:
-        cell = CifParser.from_str(text, frac_tolerance=0.0).parse_structures(primitive=False)[0]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what matters in them comes back as an error below
+            cell = CifParser.from_str(text, frac_tolerance=0.0).parse_structures(primitive=False)[0]
     except (ValueError, IndexError, KeyError, AttributeError, TypeError, AssertionError) as broken:
         raise StructureError(f"{path}: not a CIF with one ordered structure ({' '.join(str(broken).split())[:200]}).") from broken
     if not cell.is_ordered:
