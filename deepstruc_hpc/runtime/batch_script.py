@@ -87,7 +87,7 @@ def check_arguments(job: Job) -> None:
 def output_of(arguments: Sequence[str]) -> str | None:
     """The value of ``--out``."""
     for index, argument in enumerate(arguments):
-        if argument == "--out" and index + 1 < len(arguments):
+        if argument in ("--out", "-o") and index + 1 < len(arguments):
             return arguments[index + 1]
         if argument.startswith("--out="):
             return argument.removeprefix("--out=")
@@ -95,13 +95,10 @@ def output_of(arguments: Sequence[str]) -> str | None:
 
 
 def command_line(job: Job, profile: ClusterProfile) -> list[str]:
-    """The words of the command, with the number of training workers when it is not given."""
+    """The words of the command; a training on GPUs gets one worker a GPU unless the user says otherwise."""
     words = ["deepstruc-hpc", *COMMANDS[job.stage], *job.arguments]
-    if job.stage == "train":
-        if not _is_given(job.arguments, "--workers"):
-            words += ["--workers", str(profile.nodes * max(1, profile.gpus_per_node))]
-        if profile.gpus_per_node and not _is_given(job.arguments, "--gpus-per-worker"):
-            words += ["--gpus-per-worker", "1"]
+    if job.stage == "train" and profile.gpus_per_node and not _is_given(job.arguments, "--gpus-per-worker"):
+        words += ["--gpus-per-worker", "1"]
     return words
 
 
@@ -181,7 +178,7 @@ def _ray_part(job: Job, profile: ClusterProfile) -> list[str]:
     if job.folders:
         lines += [f'FOLDER=$(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" {shlex.quote(str(job.folders_path))})', 'NAME=$(basename "$FOLDER")']
     resume = ""
-    if job.stage in ("train", "sweep") and "--resume" not in job.arguments:
+    if job.stage == "train" and "--resume" not in job.arguments:  # all other commands go on by themselves
         lines += ['RESUME=""; [ "${SLURM_RESTART_COUNT:-0}" = 0 ] || RESUME=--resume  # a requeued job goes on where it stopped']
         resume = " $RESUME"
     return ["# Ray on all nodes of the job, the command on top of it.", *lines, f"run_on_ray {_words(command_line(job, profile))}{resume}"]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent.parent
+NODES_OWN = Path("/") / "tmp"  # what slurm_node.sh mounts anew on every node
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "scontrol", "unshare", "nsenter", "ip")
 
 SLURM_CONF = """\
@@ -77,7 +78,7 @@ class SlurmCluster:
         (base / "slurm.conf").write_text(SLURM_CONF.format(base=base))
         (base / "hosts").write_text("127.0.0.1 localhost\n10.213.0.1 login\n10.213.0.11 node1\n10.213.0.12 node2\n")
         command = base / "bin" / "deepstruc-hpc"
-        command.write_text(f'#!/bin/sh\nexec {sys.executable} /tmp/dsh_cli.py "$@"\n')
+        command.write_text(f'#!/bin/sh\nexec {sys.executable} -m deepstruc_hpc.cli "$@"\n')
         command.chmod(0o755)
         self.environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith(("RAY_", "SLURM_"))},
@@ -90,7 +91,7 @@ class SlurmCluster:
 
     def start(self) -> None:
         """Bring everything up and wait until both nodes are idle."""
-        shared = [str(path) for path in {CHECKOUT, Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve()} if path.is_relative_to("/tmp")]
+        shared = [str(path) for path in {CHECKOUT, Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve()} if path.is_relative_to(NODES_OWN)]
         flags = ["--net", "--pid", "--mount", "--uts", "--ipc", "--fork", "--kill-child=SIGKILL", "--mount-proc"]
         with (self.base / "cluster.log").open("w") as log:
             self._outer = subprocess.Popen(

@@ -20,7 +20,8 @@ def main() -> None:
     ray.init(log_to_driver=False, logging_level="ERROR")
     remote = ray.remote(num_cpus=1, max_retries=10, scheduling_strategy="SPREAD")(work)
     pending = {remote.remote(seconds): item for item in range(items) if not (out / f"{item}").exists()}
-    print(f"{len(pending)} of {items} items are to be done", flush=True)
+    sys.stdout.write(f"{len(pending)} of {items} items are to be done\n")
+    sys.stdout.flush()
     while pending:
         finished, _ = ray.wait(list(pending), num_returns=1)
         (out / f"{pending.pop(finished[0])}").write_text(ray.get(finished[0]))

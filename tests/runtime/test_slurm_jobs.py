@@ -62,7 +62,7 @@ def test_a_second_job_for_the_same_output_is_refused_while_the_first_lives(progr
     programs("sbatch", "41\n")
     programs("scontrol", RUNNING)
     slurm.submit(a_job(tmp_path), ClusterProfile(cpus_per_node=4), "p")
-    with pytest.raises(ConfigError, match="job 41 .* runs already"):
+    with pytest.raises(ConfigError, match=r"job 41 .* runs already"):
         slurm.submit(a_job(tmp_path), ClusterProfile(cpus_per_node=4), "p")
     programs("scontrol", RUNNING.replace("RUNNING", "FAILED"))
     slurm.submit(a_job(tmp_path), ClusterProfile(cpus_per_node=4), "p")
@@ -203,7 +203,11 @@ def test_a_job_on_a_laptop_can_be_cancelled(programs, tmp_path):
 
 # What the cluster says of itself.
 
-SINFO = "gpu|up|10|64|256000|gpu:a100:4(S:0-1),nvme:1|1-00:00:00|2:32:1\ngpu|up|2|32|128000|gpu:v100:2|1-00:00:00|2:16:1\ncpu|up|100|96|380000|(null)|infinite|2:48:1\n"
+SINFO = """\
+gpu|up|10|64|256000|gpu:a100:4(S:0-1),nvme:1|1-00:00:00|2:32:1
+gpu|up|2|32|128000|gpu:v100:2|1-00:00:00|2:16:1
+cpu|up|100|96|380000|(null)|infinite|2:48:1
+"""
 
 
 def test_sinfo_is_read_and_of_several_kinds_of_node_the_smallest_counts():

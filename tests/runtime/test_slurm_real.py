@@ -5,15 +5,18 @@ All jobs go through the command line. What is checked after each: the work is do
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import sys
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
+from deepstruc_hpc import simulate_pdf
 from tests.runtime.slurm_cluster import SlurmCluster, why_not
 
 pytestmark = [pytest.mark.slurm, pytest.mark.ray, pytest.mark.timeout(300), pytest.mark.xdist_group("slurm")]
@@ -168,6 +171,38 @@ def test_when_a_node_dies_a_build_goes_on_without_it_and_a_training_is_requeued(
     assert (found["ExitCode"], found["Restarts"]) == ("0:0", "1"), cluster.logs()
     assert hosts(cluster.work / "requeued").total() == 24
     assert_nothing_left(cluster)
+
+
+def test_build_train_and_solve_run_as_a_pipeline_on_two_nodes(cluster, profile):
+    """The commands themselves: a catalog over both nodes, a training of two workers on two nodes (gloo), and a measured-like curve solved with both."""
+    curve(cluster.work / "measured" / "au.gr")
+    path = profile("pipeline", real=True)
+    stages = ["--build", "smoke --out s.zarr", "--train", "s.zarr --out run --config smoke --workers 2"]
+    stages += ["--solve", "measured --out solved --catalog s.zarr --model run --samples 8 --elements Au --no-figures --no-report"]
+    said = cluster.cli("slurm", "pipeline", "--cluster", path, *stages)
+    jobs = dict(line.split() for line in said.splitlines())
+    assert list(jobs) == ["build", "train", "solve"]
+    for stage, job in jobs.items():
+        assert cluster.wait_for(job, "COMPLETED FAILED CANCELLED", DONE)["ExitCode"] == "0:0", f"{stage}\n{cluster.logs()}"
+    assert "complete" in cluster.cli("slurm", "logs", "s.zarr")
+    epochs = [json.loads(line) for line in (cluster.work / "run" / "epochs.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in epochs] == [1, 2, 3]
+    assert (cluster.work / "run" / "checkpoint").is_dir()
+    (row,) = csv.DictReader((cluster.work / "solved" / "summary.csv").open())
+    assert row["status"] == "ok"
+    assert float(row["rw"]) < 0.2
+    assert_nothing_left(cluster)
+
+
+def curve(path: Path) -> None:
+    """G(r) of an icosahedron of 13 gold atoms, as a file."""
+    golden = (1 + 5**0.5) / 2
+    corners = [(0, a, b * golden) for a in (-1, 1) for b in (-1, 1)]
+    positions = 1.4 * np.array([(0, 0, 0), *(np.roll(corner, turn) for corner in corners for turn in range(3))], dtype=float)
+    r = np.arange(2.0, 20.0, 0.02)
+    g = simulate_pdf(["Au"] * 13, positions, r, qmin=0.7, qmax=25.0, qdamp=0.04)
+    path.parent.mkdir()
+    path.write_text("#qmax = 25.0\n#qmin = 0.7\n" + "".join(f"{one:.4f} {other:.6f}\n" for one, other in zip(r, g, strict=True)))
 
 
 def test_init_writes_a_profile_from_what_slurm_says_that_submit_accepts(cluster):

@@ -98,10 +98,11 @@ def test_a_task_of_an_array_takes_its_own_folder_and_name(tmp_path):
     assert "#SBATCH --array=0-1\n" in script
 
 
-def test_the_users_own_number_of_training_workers_is_kept():
-    script = render_script(a_job("s", "--out", "r", "--workers", "3", stage="train"), plain(nodes=2, gpus_per_node=4), "p")
-    assert "--workers 3 --gpus-per-worker 1 $RESUME" in script
-    assert script.count("--workers") == 1
+def test_a_training_gets_a_worker_for_every_gpu_unless_the_user_says_otherwise():
+    on_gpus = plain(nodes=2, gpus_per_node=4)
+    assert "--gpus-per-worker 1 $RESUME" in render_script(a_job("s", "--out", "r", stage="train"), on_gpus, "p")
+    assert "--out r --gpus-per-worker 0.5 $RESUME" in render_script(a_job("s", "--out", "r", "--gpus-per-worker", "0.5", stage="train"), on_gpus, "p")
+    assert "--gpus-per-worker" not in render_script(a_job("s", "--out", "r", stage="train"), plain(), "p")
 
 
 def test_a_set_up_line_that_fails_ends_the_job_before_the_work(tmp_path):
