@@ -17,7 +17,7 @@ from deepstruc_hpc.structures.close_packed import distinct_sequences, stacking_w
 from deepstruc_hpc.structures.family import Candidates, Family
 from deepstruc_hpc.structures.parents import CUBIC_ORIGINS, FAULTS, HCP_ORIGINS, Parent, parent_of
 from deepstruc_hpc.structures.random_shapes import without_dangling
-from deepstruc_hpc.structures.sites import to_structure
+from deepstruc_hpc.structures.sites import EmptyShapeError, to_structure
 
 AXES: dict[str, tuple[float, float, float]] = {"001": (0, 0, 1), "110": (1, 1, 0), "111": (1, 1, 1)}
 """Long or short axes of ellipsoids, in the parent's frame (z is the hexagonal and five-fold axis)."""
@@ -84,7 +84,7 @@ def build_body(symbol: str, nn_distance: float, *, parent: str, body: str, level
     structure_type = chosen.structure_type
     if chosen.layer is not None:
         if len(np.unique(chosen.layer[mask])) <= int(chosen.layer.max()):
-            raise StructureError(f"{body} of level {level} on {parent}: a layer has no atoms; ask for a larger one.")
+            raise EmptyShapeError(f"{body} of level {level} on {parent}: a layer has no atoms; ask for a larger one.")
         structure_type = _type_of_sequence(parent)
     return to_structure(chosen.sites[mask], symbol, nn_distance, structure_type, f"{symbol} {_name(parent, body, level, details)}")
 

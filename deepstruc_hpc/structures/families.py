@@ -11,6 +11,7 @@ from importlib.metadata import entry_points
 
 from deepstruc_hpc.core.errors import RecipeError, StructureError
 from deepstruc_hpc.structures.bodies import BODY_FAMILIES
+from deepstruc_hpc.structures.crystal_cut import CRYSTAL_FAMILIES
 from deepstruc_hpc.structures.family import Family, Shape
 from deepstruc_hpc.structures.paper_families import PAPER_FAMILIES
 
@@ -18,7 +19,7 @@ __all__ = ["ENTRY_POINT_GROUP", "FAMILIES", "Family", "Shape", "family_named"]
 
 ENTRY_POINT_GROUP = "deepstruc_hpc.structures"
 
-FAMILIES: dict[str, Family] = {family.name: family for family in (*PAPER_FAMILIES, *BODY_FAMILIES)}
+FAMILIES: dict[str, Family] = {family.name: family for family in (*PAPER_FAMILIES, *BODY_FAMILIES, *CRYSTAL_FAMILIES)}
 """Built-in families by name."""
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from deepstruc_hpc.core.errors import RecipeError
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.structures.fingerprint import fingerprint
-from deepstruc_hpc.structures.sites import shortest_distance
+from deepstruc_hpc.structures.sites import EmptyShapeError, shortest_distance
 
 Candidates = Iterator[tuple[str, dict[str, Any]]]
 """(name, parameters) of shapes, repeats allowed."""
@@ -77,7 +77,10 @@ class Family:
             raise RecipeError(f"family {self.name}: atoms from {min_atoms} to {max_atoms} is an empty range.")
         seen: set[str] = set()
         for name, parameters in self.candidates(max_atoms, **{**self.options, **options}):
-            structure = self.builder("Au", 1.0, **parameters)
+            try:
+                structure = self.builder("Au", 1.0, **parameters)
+            except EmptyShapeError:
+                continue
             if not min_atoms <= structure.n_atoms <= max_atoms or (self.takes_metal and not self.strained and not _is_bonded(structure)):
                 continue
             mark = fingerprint(structure)

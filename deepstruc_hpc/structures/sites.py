@@ -21,6 +21,10 @@ Sites: TypeAlias = NDArray[np.float64]
 _TOLERANCE_DIGITS = 6
 
 
+class EmptyShapeError(StructureError):
+    """Parameters that leave no atoms: a list of shapes passes over them."""
+
+
 def canonical_permutation(sites: ArrayLike) -> NDArray[np.intp]:
     """Indices that put sites in the builder's order: distance from the origin, polar angle, azimuth.
 
@@ -49,7 +53,7 @@ def centred_and_ordered(sites: ArrayLike) -> Sites:
     """Sites with their centroid at the origin, rounded to 1e-12 and in the builder's order."""
     xyz = np.asarray(sites, dtype=np.float64).reshape(-1, 3)
     if len(xyz) == 0:
-        raise StructureError("a shape without atoms cannot be built; ask for a larger one.")
+        raise EmptyShapeError("a shape without atoms cannot be built; ask for a larger one.")
     xyz = np.round(xyz - xyz.mean(axis=0), 12) + 0.0
     return np.ascontiguousarray(xyz[canonical_permutation(xyz)])
 
