@@ -94,6 +94,9 @@ def test_lines_lost_moved_or_broken_never_give_a_wrong_curve_without_a_word(plac
     np.testing.assert_allclose(curve.r, r[at], atol=1e-6)
     np.testing.assert_allclose(curve.g, g[at], atol=1e-6)
     assert (np.diff(at) == 1).all(), "points within the range were lost without a word"
+    if not any(kind == "cut" for kind, _, _ in damage):
+        touched = sum(length if kind == "delete" else 2 for kind, _, length in damage)
+        assert len(curve) >= len(r) - touched, "a part of the curve was lost without a word"
 
 
 def damage_lines(lines: list[str], kind: str, at: int, length: int) -> None:
