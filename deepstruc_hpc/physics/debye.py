@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deepstruc_hpc.core.errors import ConfigError, StructureError
+from deepstruc_hpc.core.errors import StructureError
 from deepstruc_hpc.physics.compiled import compiled
 from deepstruc_hpc.physics.form_factors import Radiation, scattering_factors
 from deepstruc_hpc.physics.histogram import class_pairs, extent, pair_histograms
@@ -104,7 +104,7 @@ class Atoms:
         Returns:
             (E(E+1)/2, Q).
         """
-        counts = np.bincount(self.element, weights=self.occupancy, minlength=len(self.elements))
+        counts = np.bincount(self.element, weights=self.occupancy, minlength=len(self.elements)).astype(np.float64)
         return element_pair_weights(factors, counts)
 
     def fq(self, q: Float, factors: Float, *, qbroad: float = 0.0, delta1: float = 0.0, delta2: float = 0.0) -> Float:
@@ -114,7 +114,7 @@ class Atoms:
         atom, kind, classes = _classes(self, highest)
         n_bins = int(extent(self.positions) / step) + 8
         weights = [self.occupancy[atom] * kind.weight]
-        hist = pair_histograms([self.positions[atom]], [kind.number], len(classes), step, n_bins, weights)[0]
+        hist = pair_histograms([self.positions[atom]], [kind.number], len(classes), step, n_bins, weights=weights)[0]
         used = np.flatnonzero(hist.any(axis=0))
         if not len(used):
             return np.zeros(len(q))
@@ -130,7 +130,7 @@ class Atoms:
                 continue
             (element_a, u_a), (element_b, u_b) = classes[a], classes[b]
             weight = pair_weights[element_pair[min(element_a, element_b), max(element_a, element_b)]]
-            total += weight * _damped_sum(per_distance[index], first * step, step, q, scale, 0.5 * (u_a + u_b))
+            total += weight * _damped_sum(per_distance[index], first * step, step, q, scale=scale, u=0.5 * (u_a + u_b))
         return total
 
     def fq_exact(
@@ -196,7 +196,7 @@ def _classes(atoms: Atoms, qmax: float) -> tuple[NDArray[np.int64], _Members, li
     return np.tile(everyone, len(nodes)), _Members(numbers, basis.ravel()), classes
 
 
-def _damped_sum(values: Float, start: float, step: float, q: Float, scale: Float, u: float) -> Float:
+def _damped_sum(values: Float, start: float, step: float, q: Float, *, scale: Float, u: float) -> Float:
     """Σ_b values_b exp(−u s_b q²) sin(q d_b): exp(−u s q²) is interpolated in s at as many nodes as 1e-10 needs (one where s is constant)."""
     low, high = float(scale.min()), float(scale.max())
     if high - low < 1e-14:
@@ -209,19 +209,11 @@ def _damped_sum(values: Float, start: float, step: float, q: Float, scale: Float
 
 
 @compiled
-def _add_pairs(d: Any, weight: Any, variance: Any, element: Any, table: Any, q: Any, total: Any) -> None:
+def _add_pairs(  # noqa: PLR0917 - compiled functions take positional arguments
+    d: Any, weight: Any, variance: Any, element: Any, table: Any, q: Any, total: Any
+) -> None:
     for k in range(d.shape[0]):
         if weight[k] == 0.0 or d[k] <= 1.4901161193847656e-8:
             continue
         for i in range(q.shape[0]):
             total[i] += weight[k] * table[element[k], i] * np.exp(-0.5 * variance[k] * q[i] * q[i]) * np.sin(q[i] * d[k]) / d[k]
-
-
-def check_range(qmin: float, qmax: float) -> None:
-    """Refuse an empty or negative range of Q.
-
-    Raises:
-        ConfigError: saying what was given.
-    """
-    if not 0 <= qmin < qmax < np.inf:
-        raise ConfigError(f"Qmin = {qmin:g} and Qmax = {qmax:g} Å⁻¹: 0 ≤ Qmin < Qmax is needed.")

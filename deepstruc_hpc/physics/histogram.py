@@ -12,6 +12,7 @@ every later step (widths, form factors, zoom) is a function on the grid. Pairs a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,9 @@ _PAIRS_PER_TASK = 4_000_000
 
 
 @compiled
-def _spread(x: Any, y: Any, z: Any, w: Any, rows: Any, columns: Any, triangle: bool, inv_h: float, hist: Any, d: Any) -> None:
+def _spread(  # noqa: PLR0917 - compiled functions take positional arguments
+    x: Any, y: Any, z: Any, w: Any, rows: Any, columns: Any, triangle: bool, inv_h: float, hist: Any, d: Any
+) -> None:
     """Add the pairs of rows × columns (j > i only when ``triangle``) to one histogram; ``d`` is scratch for distances."""
     last = hist.shape[0] - 6
     for i in range(rows[0], rows[1]):
@@ -63,7 +66,9 @@ def _spread(x: Any, y: Any, z: Any, w: Any, rows: Any, columns: Any, triangle: b
 
 
 @compiled
-def _spread_many(x: Any, y: Any, z: Any, w: Any, starts: Any, first: int, stop: int, n_classes: int, inv_h: float, hist: Any) -> None:
+def _spread_many(  # noqa: PLR0917 - compiled functions take positional arguments
+    x: Any, y: Any, z: Any, w: Any, starts: Any, first: int, stop: int, n_classes: int, inv_h: float, hist: Any
+) -> None:
     """Histograms of structures first..stop; ``starts`` (S, C+1) are the class boundaries in the flat arrays, ``hist`` is (S, P, B)."""
     scratch = np.empty(512)
     rows = np.empty(2, dtype=np.int64)
@@ -99,6 +104,7 @@ def pair_histograms(
     n_classes: int,
     step: float,
     n_bins: int,
+    *,
     weights: Sequence[NDArray[np.float64]] | None = None,
     threads: int | None = None,
 ) -> NDArray[np.float64]:
@@ -130,7 +136,7 @@ def pair_histograms(
     starts += (np.cumsum(sizes) - sizes)[:, None]
     hist = np.zeros((len(positions), pair_count(n_classes), n_bins))
     if len(positions) == 1 and sizes[0] ** 2 > 2 * _PAIRS_PER_TASK:
-        _spread_large(x, y, z, w, starts[0], 1.0 / step, hist[0], threads)
+        _spread_large((x, y, z, w), starts[0], 1.0 / step, hist[0], threads)
     else:
         run_blocks_by_cost(lambda a, b: _spread_many(x, y, z, w, starts, a, b, n_classes, 1.0 / step, hist), sizes.astype(float) ** 2, threads)
     return hist
@@ -142,10 +148,10 @@ def run_blocks_by_cost(work: Any, costs: NDArray[np.float64], threads: int | Non
     pieces = run_blocks(lambda a, b: (a, b), 64 if total[-1] > 1e6 else 1, threads=threads)
     wanted = [total[-1] * a / pieces[-1][1] for a, _ in pieces[1:]]
     edges = [0, *np.searchsorted(total, wanted).tolist(), len(costs)]
-    run_ranges(work, [(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True) if b > a] or [(0, 0)])
+    run_ranges(work, [(a, b) for a, b in pairwise(edges) if b > a] or [(0, 0)])
 
 
-def _spread_large(x: Any, y: Any, z: Any, w: Any, starts: Any, inv_h: float, hist: Any, threads: int | None) -> None:
+def _spread_large(flat: tuple[Any, Any, Any, Any], starts: Any, inv_h: float, hist: Any, threads: int | None) -> None:
     """One large cluster: the rows of each class pair are dealt to the threads, each with a histogram of its own."""
     n_classes = len(starts) - 1
     for pair, (a, b) in enumerate(class_pairs(n_classes)):
@@ -157,9 +163,10 @@ def _spread_large(x: Any, y: Any, z: Any, w: Any, starts: Any, inv_h: float, his
         if a == b:  # a triangle: equal areas, not equal numbers of rows
             fractions = 1.0 - np.sqrt(1.0 - np.arange(len(parts) + 1) / len(parts))
             edges = np.round(fractions * n_rows).astype(int).tolist()
-            parts = list(zip(edges[:-1], edges[1:], strict=True))
+            parts = list(pairwise(edges))
 
         def rows_of(i: int, k: int, first: int = int(starts[a]), columns: Any = columns, triangle: bool = a == b) -> Any:
+            x, y, z, w = flat
             own = np.zeros(hist.shape[1])
             _spread(x, y, z, w, np.array([first + i, first + k]), columns, triangle, inv_h, own, np.empty(512))
             return own

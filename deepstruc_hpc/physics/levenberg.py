@@ -13,16 +13,35 @@ Float = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class NormalEquations:
-    """Sum of squares and normal equations of C problems at given parameters: cost (C,), scale (C,), hessian JᵀJ (C, P, P), gradient Jᵀr (C, P)."""
+    """Sums of squares and normal equations of C problems at given parameters, the scale eliminated.
+
+    Attributes:
+        cost: (C,) sum of squares.
+        scale: (C,) best scale.
+        hessian: (C, P, P) JᵀJ with the scale projected out.
+        gradient: (C, P) Jᵀr.
+        full: (C, P+1, P+1) JᵀJ of the scale (first) and the parameters.
+    """
 
     cost: Float
     scale: Float
     hessian: Float
     gradient: Float
+    full: Float
+
+    @classmethod
+    def empty(cls, problems: int, parameters: int) -> NormalEquations:
+        """Room for C problems of P parameters."""
+        n, p = problems, parameters
+        return cls(np.empty(n), np.empty(n), np.empty((n, p, p)), np.empty((n, p)), np.empty((n, p + 1, p + 1)))
+
+    def take(self, rows: NDArray[np.int64] | slice) -> NormalEquations:
+        """Some of the problems; with a slice, views into the same memory."""
+        return NormalEquations(self.cost[rows], self.scale[rows], self.hessian[rows], self.gradient[rows], self.full[rows])
 
     def keep(self, other: NormalEquations, rows: NDArray[np.int64], source: NDArray[np.bool_]) -> None:
         """Overwrite ``rows`` with those entries of ``other`` that ``source`` selects."""
-        for name in ("cost", "scale", "hessian", "gradient"):
+        for name in ("cost", "scale", "hessian", "gradient", "full"):
             getattr(self, name)[rows] = getattr(other, name)[source]
 
 
@@ -35,14 +54,18 @@ class Minimum:
     converged: NDArray[np.bool_]
     evaluations: NDArray[np.int64]
 
+    def take(self, rows: NDArray[np.int64]) -> Minimum:
+        """Some of the problems."""
+        return Minimum(self.parameters[rows], self.equations.take(rows), self.converged[rows], self.evaluations[rows])
+
 
 def minimise(
     equations_at: Callable[[NDArray[np.int64], Float], NormalEquations],
     start: Float,
     low: Float,
     high: Float,
-    free: NDArray[np.bool_],
     *,
+    free: NDArray[np.bool_],
     tolerance: float = 1e-7,
     max_iterations: int = 40,
 ) -> Minimum:
@@ -61,7 +84,7 @@ def minimise(
         The minimum of each problem.
     """
     n = len(start)
-    p = np.clip(start, low, high)
+    p = np.asarray(np.clip(start, low, high), dtype=np.float64)
     rows = np.arange(n)
     state = equations_at(rows, p)
     damping = np.full(n, 1e-2)
@@ -69,7 +92,7 @@ def minimise(
     evaluations = np.ones(n, dtype=np.int64)
     active = rows
     for _ in range(max_iterations):
-        step = _step(state.hessian[active], state.gradient[active], damping[active], p[active], (low[active], high[active]), free)
+        step = _step(state.hessian[active], state.gradient[active], damping[active], p[active], (low[active], high[active], free))
         gain = np.einsum("ci,ci->c", step, state.gradient[active]) - 0.5 * np.einsum("ci,cij,cj->c", step, state.hessian[active], step)
         done = gain <= tolerance * np.maximum(state.cost[active], 1e-30)
         converged[active[done]] = True
@@ -91,14 +114,14 @@ def minimise(
     return Minimum(p, state, converged, evaluations)
 
 
-def _step(hessian: Float, gradient: Float, damping: Float, p: Float, bounds: tuple[Float, Float], free: NDArray[np.bool_]) -> Float:
+def _step(hessian: Float, gradient: Float, damping: Float, p: Float, limits: tuple[Float, Float, NDArray[np.bool_]]) -> Float:
     """The damped Gauss–Newton step over the parameters that may move: free ones that do not push against a bound."""
-    low, high = bounds
+    low, high, free = limits
     moving = free & ~((p <= low) & (gradient <= 0)) & ~((p >= high) & (gradient >= 0))
     diagonal = np.einsum("cii->ci", hessian)
     scale = np.where(moving & (diagonal > 0), 1.0 / np.sqrt(np.maximum(diagonal, 1e-300)), 0.0)
     matrix = hessian * scale[:, :, None] * scale[:, None, :]
     index = np.arange(p.shape[1])
     matrix[:, index, index] = np.where(scale > 0, 1.0 + damping[:, None], 1.0)
-    step: Float = np.linalg.solve(matrix, (gradient * scale)[:, :, None])[:, :, 0] * scale
-    return np.clip(p + step, low, high) - p
+    step = np.linalg.solve(matrix, (gradient * scale)[:, :, None])[:, :, 0] * scale
+    return np.asarray(np.clip(p + step, low, high) - p, dtype=np.float64)

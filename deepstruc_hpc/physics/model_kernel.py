@@ -50,9 +50,9 @@ def _tap(x: Any, i: Any, a: Any) -> Any:
 
 @compiled
 def evaluate_values(  # noqa: PLR0917 - compiled functions take positional arguments
-    values: Any, weights: Any, index: Any, zoom: Any, uiso: Any, scales: Any, q: Any, dq: Any, origin: Any, table: Any, slope: Any, out: Any
+    values: Any, weights: Any, index: Any, zoom: Any, uiso: Any, scales: Any, q: Any, dq: Any, origin: Any, table: Any, out: Any
 ) -> None:
-    """F(Q) of many candidates: row 0 of :func:`evaluate_derivatives`, which names the arguments; ``out`` is (C, 1, Q)."""
+    """F(Q) of many candidates: row 0 of :func:`evaluate_derivatives`, which names the arguments (no slope here); ``out`` is (C, 1, Q)."""
     rows = F32(table.shape[0] - 2)
     for c in range(index.shape[0]):
         s = index[c]
@@ -148,7 +148,7 @@ def _grams(curve: Any, data: Any, gram: Any, with_data: Any) -> None:
 
 @compiled
 def normal_sums(  # noqa: PLR0917 - compiled functions take positional arguments
-    curves: Any, data: Any, outside: float, free_scale: bool, cost: Any, scale: Any, hessian: Any, gradient: Any
+    curves: Any, data: Any, outside: float, free_scale: bool, cost: Any, scale: Any, hessian: Any, gradient: Any, full: Any
 ) -> None:
     """Variable projection: the best scale ≥ 0 of each candidate, the remaining sum of squares and the normal equations of the other parameters.
 
@@ -163,6 +163,7 @@ def normal_sums(  # noqa: PLR0917 - compiled functions take positional arguments
         scale: (C,) out.
         hessian: (C, D−1, D−1) out: JᵀJ.
         gradient: (C, D−1) out: Jᵀr.
+        full: (C, D, D) out: JᵀJ of scale and parameters before the projection.
     """
     n = curves.shape[1]
     gram = np.empty((n, n))
@@ -177,6 +178,9 @@ def normal_sums(  # noqa: PLR0917 - compiled functions take positional arguments
             total += difference * difference
         cost[c] = total
         scale[c] = s
+        full[c] = gram
+        full[c, 1:, :] *= s
+        full[c, :, 1:] *= s
         for a in range(1, n):
             projected = gram[a, 0] / norm if free_scale else 0.0
             gradient[c, a - 1] = s * ((with_data[a] - s * gram[a, 0]) - projected * (with_data[0] - s * gram[0, 0]))

@@ -6,8 +6,10 @@ With s(d) the width factor of :mod:`deepstruc_hpc.physics.widths` and L_m(d) int
     F(Q; z, U, …) = Σ_p W_p(Q) Σ_m exp(−U s(z d_m) Q²) F_pm(zQ)/z,      F_pm(q) = (2/N) Σ_{pairs of p} L_m(d) sin(qd)/d,
 
 with z the zoom (all distances times z), p a pair of elements and W_p = fₐf_b/⟨f⟩² (1 for one element). F_pm is made once a structure, on a uniform
-grid of q at twice the Nyquist rate of the largest distance, prepared (divided by the transform of the kernel) for interpolation with six taps of the
-"exponential of semicircle" kernel of the non-uniform FFT. Source of the kernel: Barnett, Magland & af Klinteberg, SIAM J. Sci. Comput. 41 (2019) C479.
+grid of q at twice the Nyquist rate of the largest distance, prepared (divided by the transform of the kernel) for interpolation with six taps of
+the "exponential of semicircle" kernel of the non-uniform FFT.
+
+Source of the kernel: Barnett, Magland & af Klinteberg, SIAM J. Sci. Comput. 41 (2019) C479.
 """
 
 from __future__ import annotations
@@ -16,15 +18,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from deepstruc_hpc.core.errors import ConfigError
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.physics.debye import element_pair_weights
 from deepstruc_hpc.physics.form_factors import Radiation, scattering_factors
 from deepstruc_hpc.physics.histogram import extent, pair_histograms
-from deepstruc_hpc.physics.simulate import require_structures
 from deepstruc_hpc.physics.transform import chebyshev_nodes, lagrange_basis
 
 TAPS = 6
@@ -150,7 +153,8 @@ def spectra_of(
     Returns:
         Spectra; ``values`` are plain float32 arrays that may be moved to any device.
     """
-    require_structures(structures)
+    if not len(structures):
+        raise ConfigError("no structures were given; at least one is needed.")
     unit = np.ones(len(structures)) if lengths is None else np.asarray(lengths, dtype=np.float64)
     positions = [structure.positions / scale for structure, scale in zip(structures, unit, strict=True)]
     elements = tuple(sorted(set().union(*(structure.elements for structure in structures))))
@@ -166,7 +170,7 @@ def spectra_of(
     near = _shortest(hist, step)
     smallest = float(near[np.isfinite(near)].min(initial=reach)) if shortest is None else shortest
     nodes = node_distances(max(smallest - 3 * step, step), reach, resolution=resolution)
-    values, dq, origin = _transform(hist, nodes, step, highest, reach, resolution)
+    values, dq, origin = _transform(hist, nodes, step, highest=highest, reach=reach, resolution=resolution)
     values *= (2.0 / counts.sum(axis=1))[:, None, None, None].astype(np.float32)
     fractions = counts / counts.sum(axis=1, keepdims=True)
     n_atoms = counts.sum(axis=1).astype(np.int64)
@@ -181,7 +185,7 @@ def _shortest(hist: NDArray[np.float64], step: float) -> NDArray[np.float64]:
 
 
 def _transform(
-    hist: NDArray[np.float64], nodes: NDArray[np.float64], step: float, highest: float, reach: float, resolution: bool
+    hist: NDArray[np.float64], nodes: NDArray[np.float64], step: float, *, highest: float, reach: float, resolution: bool
 ) -> tuple[NDArray[np.float32], float, int]:
     """Histograms (S, P, B) → spectra (S, P, K, M), dq, origin: one matrix product over the grid of distances."""
     n_bins = hist.shape[2]
@@ -200,5 +204,5 @@ def _transform(
     return np.ascontiguousarray(spectra.transpose(0, 1, 3, 2)), dq, origin
 
 
-def _inverse_square(d: NDArray[np.float64]) -> NDArray[np.float64]:
+def _inverse_square(d: Any) -> NDArray[np.float64]:
     return np.asarray(d**-2.0)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from deepstruc_hpc.core.errors import ConfigError
 from deepstruc_hpc.core.structure import Structure
-from deepstruc_hpc.physics.debye import Atoms, check_range, element_pair_weights
+from deepstruc_hpc.physics.debye import Atoms, element_pair_weights
 from deepstruc_hpc.physics.form_factors import Radiation, scattering_factors
 from deepstruc_hpc.physics.histogram import extent, pair_count, pair_histograms
 from deepstruc_hpc.physics.instrument import Instrument
@@ -73,6 +73,16 @@ def simulate_pdf(
     return np.asarray(fq_to_gr(fq, q, weights, r, qdamp))
 
 
+def check_range(qmin: float, qmax: float) -> None:
+    """Refuse an empty or negative range of Q.
+
+    Raises:
+        ConfigError: saying what was given.
+    """
+    if not 0 <= qmin < qmax < np.inf:
+        raise ConfigError(f"Qmin = {qmin:g} and Qmax = {qmax:g} Å⁻¹: 0 ≤ Qmin < Qmax is needed.")
+
+
 def simulate_pdf_batch(
     structures: Sequence[Structure],
     r: ArrayLike,
@@ -118,7 +128,8 @@ def simulate_pdf_batch(
         for first in range(start, stop, block):
             chosen = order[first : min(first + block, stop)]
             conditions = (uiso, delta1, delta2)
-            out[chosen] = _block_of_curves([structures[index] for index in chosen], r, instrument, conditions, step, n_bins, threads)
+            block_of = [structures[index] for index in chosen]
+            out[chosen] = _block_of_curves(block_of, r, instrument, conditions=conditions, step=step, n_bins=n_bins, threads=threads)
         start = stop
     return out
 
@@ -127,6 +138,7 @@ def _block_of_curves(
     structures: list[Structure],
     r: NDArray[np.float64],
     instrument: Instrument,
+    *,
     conditions: tuple[float, float, float],
     step: float,
     n_bins: int,
@@ -137,7 +149,7 @@ def _block_of_curves(
     classes = [np.unique(np.array(structure.symbols), return_inverse=True)[1].ravel() for structure in structures]
     n_classes = len(structures[0].elements)
     hist = pair_histograms([structure.positions for structure in structures], classes, n_classes, step, n_bins, threads=threads)
-    sums = hist.astype(np.float32) @ _distance_to_q(q.tobytes(), step, n_bins, *conditions, instrument.qbroad)
+    sums = hist.astype(np.float32) @ _distance_to_q(q.tobytes(), step, n_bins, (*conditions, instrument.qbroad))
     pair = np.stack([_pair_weights(structure, q, instrument.radiation) for structure in structures]).astype(np.float32)
     fq = np.einsum("spq,spq->sq", sums, pair)
     curves: NDArray[np.float32] = fq @ _q_to_r(q.tobytes(), weights.tobytes(), r.tobytes(), instrument.qdamp)
@@ -163,9 +175,10 @@ def _rounded_bins(size: float, step: float) -> int:
 
 
 @lru_cache(maxsize=8)
-def _distance_to_q(q: bytes, step: float, n_bins: int, uiso: float, delta1: float, delta2: float, qbroad: float) -> NDArray[np.float32]:
+def _distance_to_q(q: bytes, step: float, n_bins: int, widths: tuple[float, float, float, float]) -> NDArray[np.float32]:
     """(B, Q): exp(−σ²(d)Q²/2) sin(Qd)/d on the grid of distances."""
     nodes = np.frombuffer(q)
+    uiso, delta1, delta2, qbroad = widths
     d = np.arange(1, n_bins) * step
     scale = width_scale(d, delta1=delta1, delta2=delta2, qbroad=qbroad)
     matrix = np.zeros((n_bins, len(nodes)), dtype=np.float32)
@@ -183,13 +196,3 @@ def _q_to_r(q: bytes, weights: bytes, r: bytes, qdamp: float) -> NDArray[np.floa
         np.float32
     )
     return matrix
-
-
-def require_structures(structures: Sequence[Structure]) -> None:
-    """Refuse an empty list.
-
-    Raises:
-        ConfigError: when there is nothing to do.
-    """
-    if not len(structures):
-        raise ConfigError("no structures were given; at least one is needed.")

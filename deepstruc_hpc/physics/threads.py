@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from itertools import pairwise
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -30,7 +31,7 @@ def run_blocks(work: Callable[[int, int], T], n_items: int, *, threads: int | No
     """
     count = max(1, min(threads or thread_count(), n_items // max(smallest, 1)))
     edges = [n_items * index // count for index in range(count + 1)]
-    return run_ranges(work, list(zip(edges[:-1], edges[1:], strict=True)))
+    return run_ranges(work, list(pairwise(edges)))
 
 
 def run_ranges(work: Callable[[int, int], T], ranges: Sequence[tuple[int, int]]) -> list[T]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 
 from deepstruc_hpc.physics.separable import KERNEL_BETA, TAPS, Spectra
 from deepstruc_hpc.physics.transform import quadrature
-
-if TYPE_CHECKING:
-    import torch
 
 
 class SpectraTensors:
@@ -26,8 +24,6 @@ class SpectraTensors:
     """
 
     def __init__(self, spectra: Spectra, device: Any = "cpu") -> None:
-        import torch
-
         if spectra.values.shape[1] != 1:
             raise ValueError(f"spectra of one element are needed here, found {spectra.elements}.")
         self.values = torch.as_tensor(spectra.values[:, 0], device=device)
@@ -52,12 +48,10 @@ def interpolate(values: torch.Tensor, q: torch.Tensor, dq: float, origin: int) -
     Returns:
         (B, Q, M).
     """
-    import torch
-
     x = q / dq + origin
     base = x.detach().floor()
     fraction = x - base
-    taps = torch.stack([_kernel(fraction - offset) for offset in range(-(TAPS // 2 - 1), TAPS // 2 + 1)], dim=-1)
+    taps = torch.stack([kernel(fraction - offset) for offset in range(-(TAPS // 2 - 1), TAPS // 2 + 1)], dim=-1)
     first = base.long() - (TAPS // 2 - 1)
     if bool((first < 0).any()) or bool((first + TAPS > values.shape[1]).any()):
         raise ValueError("zoom·Q lies outside the spectra: make them with a larger q_max or max_zoom.")
@@ -68,11 +62,17 @@ def interpolate(values: torch.Tensor, q: torch.Tensor, dq: float, origin: int) -
     return total
 
 
-def _kernel(x: torch.Tensor) -> torch.Tensor:
-    import torch
-
+def kernel(x: torch.Tensor) -> torch.Tensor:
+    """The interpolation kernel at a distance of x grid steps, |x| ≤ 3: exp(β(√(1−(x/3)²) − 1))."""
     root = torch.sqrt(torch.clamp(1.0 - (x * (2.0 / TAPS)) ** 2, min=1e-12))
     return torch.exp(KERNEL_BETA * (root - 1.0))
+
+
+def kernel_slope(x: torch.Tensor) -> torch.Tensor:
+    """Derivative of :func:`kernel` by x."""
+    scaled = x * (2.0 / TAPS)
+    root = torch.sqrt(torch.clamp(1.0 - scaled**2, min=1e-12))
+    return -torch.exp(KERNEL_BETA * (root - 1.0)) * KERNEL_BETA * scaled / root * (2.0 / TAPS)
 
 
 def fq_from_spectra(
@@ -99,8 +99,6 @@ def fq_from_spectra(
     Returns:
         (B, Q) Å⁻¹.
     """
-    import torch
-
     d = zoom[:, None] * spectra.nodes
     broad = qbroad[:, None] if isinstance(qbroad, torch.Tensor) else qbroad
     scale = torch.clamp(1.0 - delta2[:, None] / d**2 + (broad * d) ** 2, min=0.0)
@@ -125,8 +123,8 @@ def pdf_from_spectra(
 ) -> torch.Tensor:
     """G(r) of a batch, every item under conditions of its own.
 
-    The sine integral of each item runs over its own [Qmin, Qmax], exactly (Gauss–Legendre), as a batched matrix product. Single precision: the error is
-    about 1e-5 of max|G|.
+    The sine integral of each item runs over its own [Qmin, Qmax], exactly (Gauss–Legendre), as a batched matrix product. In single precision the
+    error is about 1e-5 of max|G|.
 
     Args:
         values: (B, K, M) from :meth:`SpectraTensors.batch`.
@@ -151,8 +149,6 @@ def pdf_from_spectra(
         ``t = SpectraTensors(spectra_of(structures, q_max=25 * 3.6, lengths=nn_distances))`` once, then in each batch
         ``pdf_from_spectra(t.batch(index), t, r, zoom=nn, uiso=u, delta2=d2, qmin=lo, qmax=hi, qdamp=damp)``.
     """
-    import torch
-
     grid = r if r.ndim == 2 else r.expand(values.shape[0], -1)
     reach = spectra.longest * float(zoom.detach().max()) + float(grid.abs().max())
     nodes, node_weights = quadrature(0.0, 1.0, reach * float((qmax - qmin).detach().max()))

@@ -1,0 +1,89 @@
+"""Curves of candidates at given parameters, reduced to what a fit needs; compiled code on the CPU."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepstruc_hpc.physics.levenberg import Float, NormalEquations
+from deepstruc_hpc.physics.model_kernel import evaluate_derivatives, evaluate_values, normal_sums
+from deepstruc_hpc.physics.separable import Spectra, kernel_table
+from deepstruc_hpc.physics.target import Target
+from deepstruc_hpc.physics.threads import run_blocks
+
+_BLOCK = 2048
+
+
+class Evaluator(Protocol):
+    """What the fit asks of an engine. Parameters ``p`` are (C, 3): zoom, uiso (Å²), delta2 (Å²)."""
+
+    def costs(self, index: NDArray[np.int64], p: Float) -> Float:
+        """(C,) sums of squares at the best scale of clusters ``index`` (C,)."""
+        ...
+
+    def equations(self, index: NDArray[np.int64], p: Float) -> NormalEquations:
+        """Normal equations of clusters ``index`` (C,)."""
+        ...
+
+
+class CompiledEvaluator:
+    """The engine for CPUs: numba kernels on all threads and one BLAS product a block."""
+
+    def __init__(self, spectra: Spectra, target: Target, *, qbroad: float, delta1: float, free_scale: bool, threads: int | None = None) -> None:
+        self.spectra, self.target = spectra, target
+        self.qbroad, self.delta1, self.free_scale, self.threads = qbroad, delta1, free_scale, threads
+        self.weights = spectra.pair_weights(target.q)
+        self.q = target.q.astype(np.float32)
+        self.tables = kernel_table()
+        self.values = spectra.values.reshape(*spectra.values.shape[:2], -1)
+
+    def costs(self, index: NDArray[np.int64], p: Float) -> Float:
+        """(C,) sums of squares at the best scale."""
+        return self._reduce(index, p, 1).cost
+
+    def equations(self, index: NDArray[np.int64], p: Float) -> NormalEquations:
+        """Normal equations of clusters ``index`` (C,)."""
+        return self._reduce(index, p, 4)
+
+    def fq(self, index: NDArray[np.int64], p: Float, rows: int) -> NDArray[np.float32]:
+        """(C, rows, Q) F(Q) and, for rows = 4, its derivatives by zoom, uiso and delta2."""
+        scales = scale_at_nodes(self.spectra.nodes, p[:, 0], p[:, 2], delta1=self.delta1, qbroad=self.qbroad).astype(np.float32)
+        zoom, uiso = p[:, 0].astype(np.float32), p[:, 1].astype(np.float32)
+        out = np.empty((len(index), rows, len(self.q)), dtype=np.float32)
+        grid = (self.q, self.spectra.dq, self.spectra.origin)
+
+        def work(a: int, b: int) -> None:
+            chosen = (self.values, self.weights, index[a:b], zoom[a:b], uiso[a:b], scales[a:b])
+            if rows == 1:
+                evaluate_values(*chosen, *grid, self.tables[0], out[a:b])
+            else:
+                evaluate_derivatives(*chosen, *grid, *self.tables, out[a:b])
+
+        run_blocks(work, len(index), threads=self.threads, smallest=8)
+        return out
+
+    def _reduce(self, index: NDArray[np.int64], p: Float, rows: int) -> NormalEquations:
+        result = NormalEquations.empty(len(index), rows - 1)
+        for first in range(0, len(index), _BLOCK):
+            part = slice(first, min(first + _BLOCK, len(index)))
+            curves = self.fq(index[part], p[part], rows).reshape(-1, len(self.q)) @ self.target.transform
+            curves = curves.reshape(-1, rows, curves.shape[1])
+            outs = result.take(part)
+
+            def sums(a: int, b: int, curves: Any = curves, outs: NormalEquations = outs) -> None:
+                o = outs.take(slice(a, b))
+                normal_sums(curves[a:b], self.target.data, self.target.outside, self.free_scale, o.cost, o.scale, o.hessian, o.gradient, o.full)
+
+            run_blocks(sums, len(curves), threads=self.threads, smallest=64)
+        return result
+
+
+def scale_at_nodes(nodes: Float, zoom: Float, delta2: Float, *, delta1: float, qbroad: float) -> Float:
+    """s(z d_m), ∂s/∂zoom and ∂s/∂delta2 at the node distances: (C, 3, M). All zero where s would be negative."""
+    d = zoom[:, None] * nodes
+    near, nearer, wide = delta1 / d, delta2[:, None] / d**2, (qbroad * d) ** 2
+    scale = 1.0 - near - nearer + wide
+    stack = np.stack([scale, (near + 2.0 * nearer + 2.0 * wide) / zoom[:, None], -(d**-2.0)], axis=1)
+    return np.where(scale[:, None, :] > 0, stack, 0.0)
