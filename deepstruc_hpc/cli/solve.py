@@ -164,5 +164,5 @@ def _print_summary(out: Path, frame: pd.DataFrame, page: Path | None, as_json: b
     for row in frame.itertuples():
         if row.message:
             typer.echo(f"{Path(str(row.file)).name}: {row.message}")
-    counts = ", ".join(f"{count} {name!s}" for name, count in frame["status"].value_counts().items())
+    counts = ", ".join(f"{count} {name!s}" for name, count in frame["status"].value_counts().to_dict().items())
     typer.echo(f"{counts or 'nothing solved'}. Results: {out}" + (f"  Report: {page}" if page else ""))

@@ -34,7 +34,7 @@ class RefusalSettings(Config):
 
     rw_refuse: float = Field(0.6, gt=0, description="best Rw above which the curve is refused")
     rw_warn: float = Field(0.4, gt=0, description="best Rw above which the answer carries a warning")
-    tail_ratio: float = Field(0.3, gt=0, description="RMS of G beyond the largest candidate over RMS within it, above which the curve is refused")
+    tail_ratio: float = Field(0.2, gt=0, description="RMS of G beyond the best candidate over RMS within it, above which the candidate is too small")
 
 
 class SolveSettings(Config):

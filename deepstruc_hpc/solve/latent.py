@@ -28,7 +28,9 @@ def catalog_map(catalog: Catalog, shapes: CatalogShapes, model: Any) -> pd.DataF
     Returns:
         catalog_id, structure_type, z1, z2.
     """
-    spread: Any = np.unique(np.linspace(0, len(shapes.indices) - 1, min(len(shapes.indices), MOST_ON_THE_MAP)).astype(int)) if len(shapes.indices) else []
+    spread: Any = (
+        np.unique(np.linspace(0, len(shapes.indices) - 1, min(len(shapes.indices), MOST_ON_THE_MAP)).astype(int)) if len(shapes.indices) else []
+    )
     chosen = [int(shapes.indices[place]) for place in spread]
     rows = []
     for index, structure in zip(chosen, catalog.structures(chosen), strict=True):

@@ -12,8 +12,11 @@ A candidate's score is a log posterior:
 - The prior over types is uniform, or mixed with what the model says about this curve.
 - Complexity counts what a perfect crystal or multiply twinned particle does not have: each stacking fault, vacancy or free shape parameter.
 
-Each type is judged by its best candidate; within a type the probability is shared among sizes and shapes in proportion to exp(score). So
-probabilities of candidates add up to those of types, and the first candidate always belongs to the most probable type.
+The evidence of a type is the mean over its listed shapes of exp(2·score), to the power ½: halfway between its best and its average shape. Who
+tries a thousand shapes of one type finds a good fit by chance, and pays for that; a hundred sizes that fit alike count like one. Structures that
+were found by searching (samples, neighbours) are no list to average over: the best of them counts, its complexity is its price. Within a type
+the probability is shared in proportion to exp(score). Probabilities of candidates add up to those of types; the order is that of (probability of
+the type) × (fit relative to the best of the type), so the first candidate always belongs to the most probable type.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ import pandas as pd
 from deepstruc_hpc.solve.config import RankSettings
 
 FITTED_PARAMETERS = 4
+SHARPNESS = 2.0
 LATTICES = {"fcc": "fcc", "octahedral": "fcc"}
 """Types that are one crystal with different outlines."""
 
@@ -36,7 +40,8 @@ def rank_candidates(
     """Order candidates by posterior.
 
     Args:
-        table: one row a fitted candidate with ``structure_type``, ``n_atoms``, ``rw`` and ``complexity``; rows whose rw is not finite are left out.
+        table: one row a fitted candidate with ``source``, ``structure_type``, ``n_atoms``, ``rw`` and ``complexity``; rows whose rw is not finite
+            are left out.
         independent_points: of the curve up to where the particle ends.
         settings: floor, temper and weights.
         type_prior: the model's probability of each type, or None.
@@ -53,8 +58,14 @@ def rank_candidates(
     score = -0.5 * data * np.log(rw**2 + settings.misfit_floor**2)
     score += np.log([prior[kind] for kind in fitted["structure_type"]])
     score -= settings.complexity_penalty * fitted["complexity"].to_numpy(dtype=float)
-    fitted["score"] = score - score.max()
-    fitted["probability"] = _probabilities(fitted)
+    score -= score.max()
+    share = type_probabilities(fitted["structure_type"].to_numpy(), fitted["source"].to_numpy(), score)
+    best = {kind: score[(fitted["structure_type"] == kind).to_numpy()].max() for kind in share}
+    relative = np.array([score[row] - best[kind] for row, kind in enumerate(fitted["structure_type"])])
+    key = relative + np.array([np.log(max(share[kind], 1e-300)) for kind in fitted["structure_type"]])
+    within = pd.Series(np.exp(relative), index=fitted.index).groupby(fitted["structure_type"]).transform("sum").to_numpy(dtype=float)
+    fitted["score"] = key - key.max()
+    fitted["probability"] = np.exp(relative) / within * np.array([share[kind] for kind in fitted["structure_type"]])
     fitted = fitted.sort_values(["score", "rw"], ascending=[False, True], kind="stable").reset_index(drop=True)
     fitted.insert(0, "rank", np.arange(1, len(fitted) + 1))
     return fitted
@@ -113,12 +124,22 @@ def size_range(ranked: pd.DataFrame, share: float = 0.9) -> tuple[int, int]:
     return int(kept.min()), int(kept.max())
 
 
-def _probabilities(fitted: pd.DataFrame) -> np.ndarray:
-    groups = fitted.groupby("structure_type", sort=False)["score"]
-    best = groups.transform("max").to_numpy(dtype=float)
-    weight = np.exp(fitted["score"].to_numpy(dtype=float) - best)
-    within = weight / pd.Series(weight, index=fitted.index).groupby(fitted["structure_type"], sort=False).transform("sum").to_numpy(dtype=float)
-    per_type = np.exp(groups.max().to_numpy(dtype=float))
-    share = dict(zip(groups.max().index, per_type / per_type.sum(), strict=True))
-    probability: np.ndarray = within * np.array([share[kind] for kind in fitted["structure_type"]])
-    return probability
+def type_probabilities(types: np.ndarray, sources: np.ndarray, score: np.ndarray) -> dict[str, float]:
+    """The probability of each structure type.
+
+    Args:
+        types: (C,) of each candidate.
+        sources: (C,); ``catalog`` marks listed shapes.
+        score: (C,) nats, the best at 0.
+    """
+    evidence = {}
+    for kind in dict.fromkeys(types):
+        listed, found = score[(types == kind) & (sources == "catalog")], score[(types == kind) & (sources != "catalog")]
+        ways = [float(found.max())] if len(found) else []
+        if len(listed):
+            best = float(listed.max())
+            ways.append(best + float(np.log(np.mean(np.exp(SHARPNESS * (listed - best)))) / SHARPNESS))
+        evidence[str(kind)] = max(ways)
+    top = max(evidence.values())
+    total = sum(np.exp(value - top) for value in evidence.values())
+    return {kind: float(np.exp(value - top) / total) for kind, value in evidence.items()}

@@ -70,38 +70,36 @@ def diameter(structure: Structure) -> float:
     return float(2.0 * radii.max()) if len(radii) else 0.0
 
 
-def judge(curve: PdfCurve, best: Structure, rw: float, largest: float, settings: RefusalSettings) -> tuple[str, str]:
+def judge(curve: PdfCurve, best: Structure, rw: float, settings: RefusalSettings) -> tuple[str, str]:
     """Whether the curve belongs to the world of the candidates.
 
-    Refused are a curve that keeps oscillating beyond the largest candidate (bulk, or a particle that is too large), and one that no candidate
-    comes near.
+    Refused are a curve that keeps oscillating beyond the best candidate while that candidate fits poorly (bulk, or a particle larger than all
+    candidates), and one that no candidate comes near. Measured nanoparticles have 2 to 7 % of their
+    amplitude beyond their best candidate, bulk 25 to 90 %.
 
     Args:
         curve: the whole measured curve, not only the fitted range.
         best: rank 1, refined.
         rw: of rank 1.
-        largest: diameter of the largest candidate, Å.
         settings: the limits.
 
     Returns:
         status (``ok`` or ``refused``) and a message, which is empty or a warning where the status is ``ok``.
     """
-    tail = tail_ratio(curve, max(diameter(best), 4.0))
-    beyond = tail_ratio(curve, largest)
-    if beyond is not None and beyond > settings.tail_ratio:
+    size = max(diameter(best), 4.0)
+    tail = tail_ratio(curve, size)
+    beyond = tail is not None and tail > settings.tail_ratio
+    if beyond and rw > settings.rw_warn:
         return "refused", (
-            f"G(r) goes on oscillating beyond the largest candidate ({largest:.0f} Å across): {100 * beyond:.0f} % of its amplitude within. "
-            "This looks like a bulk crystal or a particle larger than every candidate; a catalog with larger structures is needed"
+            f"G(r) goes on oscillating beyond the best candidate ({size:.0f} Å across, Rw {rw:.2f}) with {100 * (tail or 0):.0f} % of its amplitude: "
+            "a bulk crystal, or a particle larger than every candidate. A catalog with larger structures is needed"
         )
     if rw > settings.rw_refuse:
-        return (
-            "refused",
-            f"no candidate comes near the curve (best Rw {rw:.2f}): other kind of sample, other elements or other units",
-        )
+        return "refused", f"no candidate comes near the curve (best Rw {rw:.2f}): another kind of sample, other elements or other units"
     if rw > settings.rw_warn:
         return "ok", f"warning: even the best candidate fits poorly (Rw {rw:.2f}); the sample may hold something else"
-    if tail is not None and tail > settings.tail_ratio:
-        return "ok", f"warning: the curve holds structure beyond the best candidate ({diameter(best):.0f} Å across)"
+    if beyond:
+        return "ok", f"warning: the curve holds structure beyond the best candidate ({size:.0f} Å across)"
     return "ok", ""
 
 

@@ -119,7 +119,7 @@ class Solver:
         fits = refine(proposals.candidates, curve, conditions, start=start_scale(curve, proposals.elements[0]))
         ranked, types = self._rank(fits, proposals, conditions, settings)
         best = self._best_structures(ranked, proposals, settings.keep)
-        status, warning = judge(curve, best[0], float(ranked["rw"].iloc[0]), _largest(proposals), settings.refusal)
+        status, warning = judge(curve, best[0], float(ranked["rw"].iloc[0]), settings.refusal)
         doubts = in_words(ranked, types, settings.rank) if status == "ok" else ""
         record.status, record.message = status, "; ".join(part for part in (warning, doubts, *proposals.notes) if part)
         self._take_over(record, ranked, types)
@@ -142,14 +142,12 @@ class Solver:
         return [refined_structure(proposals.candidates[int(row["index"])], row) for _, row in ranked.head(keep).iterrows()]
 
     def _take_over(self, record: ItemRecord, ranked: pd.DataFrame, types: pd.DataFrame) -> None:
+        """Fill the row; a curve that is refused gets no answer, only how far the best candidate stayed away."""
         first = ranked.iloc[0]
-        record.structure_type, record.n_atoms = str(first["structure_type"]), int(first["n_atoms"])
-        record.rw, record.probability = float(first["rw"]), float(types["probability"].iloc[0])
-        record.n_candidates = len(ranked)
-
-
-def _largest(proposals: Proposals) -> float:
-    return max(diameter(candidate.structure) for candidate in proposals.candidates)
+        record.rw, record.n_candidates = float(first["rw"]), len(ranked)
+        if record.status == "ok":
+            record.structure_type, record.n_atoms = str(first["structure_type"]), int(first["n_atoms"])
+            record.probability = float(types["probability"].iloc[0])
 
 
 def _open_model(name: str | None) -> Any | None:

@@ -11,7 +11,7 @@ SETTINGS = RankSettings()
 
 
 def _table(*rows):
-    return pd.DataFrame(rows, columns=["structure_type", "n_atoms", "rw", "complexity"])
+    return pd.DataFrame(rows, columns=["structure_type", "n_atoms", "rw", "complexity"]).assign(source="catalog")
 
 
 def _rank(table, **options):
@@ -59,6 +59,19 @@ def test_many_sizes_of_one_type_do_not_vote_it_up():
     many = _table(*[("fcc", n, 0.20, 0) for n in range(100)], ("hcp", 100, 0.19, 0))
     share = [type_table(_rank(table)).set_index("structure_type").loc["hcp", "probability"] for table in (one, many)]
     assert share[0] == pytest.approx(share[1])
+
+
+def test_the_best_of_a_thousand_tries_is_worth_less_than_the_best_of_three():
+    bad = [("stacking_fault", n, 0.5, 0) for n in range(1000)]
+    table = _table(*bad, ("stacking_fault", 71, 0.148, 0), ("decahedral", 105, 0.155, 0), ("decahedral", 54, 0.3, 0), ("decahedral", 13, 0.3, 0))
+    assert _rank(table)["structure_type"].iloc[0] == "decahedral"
+    assert _rank(table[999:])["structure_type"].iloc[0] == "stacking_fault"
+
+
+def test_bad_samples_of_a_type_do_not_speak_against_it():
+    listed = _table(("fcc", 100, 0.20, 0), ("hcp", 100, 0.19, 0))
+    samples = _table(*[("hcp", n, 0.7, 1) for n in range(1000)]).assign(source="cvae")
+    assert _rank(pd.concat([listed, samples], ignore_index=True))["structure_type"].iloc[0] == "hcp"
 
 
 def test_below_the_floor_differences_of_rw_mean_little():
