@@ -233,7 +233,7 @@ def _check_interruptions(text: TextFile, best: list[int], rows: Rows, runs: list
             f"{text.path}:{after[0] + 1}: found {found} inside the table, where {columns} numbers as in line {end + 1} are needed, "
             "and more rows follow. Mend the line, or keep one curve a file."
         )
-    before = [run for run in runs if run[-1] < begin and _is_curve_like(run, rows, _columns(rows, begin))]
+    before = [run for run in runs if run[-1] < begin and (_is_curve_like(run, rows, _columns(rows, begin)) or _leads_to(run, best, rows))]
     if started and any(run[-1] < begin for run in runs):
         before = [run for run in runs if run[-1] < begin]
     if before:
@@ -250,6 +250,12 @@ def _is_curve_like(run: list[int], rows: Rows, columns: int) -> bool:
         return False
     r = np.array([rows[i][0][0] for i in run])  # type: ignore[index]
     return bool((np.diff(r) > 0).all())
+
+
+def _leads_to(run: list[int], best: list[int], rows: Rows) -> bool:
+    """Whether the last row of a run stands where a row before the data should stand: at most three steps of r before it."""
+    last, begin, second = (rows[i][0][0] for i in (run[-1], best[0], best[min(1, len(best) - 1)]))  # type: ignore[index]
+    return 0 < begin - last <= 3.5 * (second - begin)
 
 
 def _short(line: str) -> str:
