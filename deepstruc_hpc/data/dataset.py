@@ -103,7 +103,9 @@ class TrainingView:
             n_atoms=np.array([len(structure) for structure in structures], dtype=np.int64),
             structure_type=np.array([index[structure.structure_type] for structure in structures], dtype=np.int64),
             nn_distance=np.asarray(nn_distance, dtype=np.float32),
-            graphs=GraphTable.of([structure_graph(structure, float(unit), cutoff=cutoff) for structure, unit in zip(structures, nn_distance, strict=True)]),
+            graphs=GraphTable.of(
+                [structure_graph(structure, float(unit), cutoff=cutoff) for structure, unit in zip(structures, nn_distance, strict=True)]
+            ),
             types=tuple(types),
             pdfs=pdfs,
         )

@@ -51,7 +51,9 @@ def structure_graph(structure: Structure, nn_distance: float, *, cutoff: float =
         StructureError: when the structure has no atoms or ``nn_distance`` is not positive.
     """
     if len(structure) == 0 or nn_distance <= 0:
-        raise StructureError(f"structure {structure.label!r}: {len(structure)} atoms, nearest-neighbour distance {nn_distance} Å: no graph can be made.")
+        raise StructureError(
+            f"structure {structure.label!r}: {len(structure)} atoms, nearest-neighbour distance {nn_distance} Å: no graph can be made."
+        )
     positions = structure.positions / nn_distance
     positions = positions - positions.mean(axis=0)
     pairs = cKDTree(positions).query_pairs(cutoff, output_type="ndarray").astype(np.int64)

@@ -32,7 +32,7 @@ def split_rows(columns: pd.DataFrame, kind: SplitName, *, validation: float = 0.
     to different metals, on all sides; ``shape`` never does.
 
     Args:
-        columns: the catalog's table with ``id``, ``family`` and ``shape``.
+        columns: the catalog's table with ``id`` and ``fingerprint``.
         kind: ``random`` or ``shape``.
         validation: expected share of the validation set.
         test: expected share of the test set.
@@ -51,13 +51,15 @@ def split_rows(columns: pd.DataFrame, kind: SplitName, *, validation: float = 0.
         test=np.flatnonzero((place >= validation) & (place < held_out)),
     )
     if len(sets.train) == 0:
-        raise StoreError(f"the {kind} split of {len(columns)} structures leaves none to train on. Use a larger catalog or smaller validation and test shares.")
+        raise StoreError(
+            f"the {kind} split of {len(columns)} structures leaves none to train on. Use a larger catalog or smaller validation and test shares."
+        )
     return sets
 
 
 def shape_ids(columns: pd.DataFrame) -> list[str]:
-    """A name for each row that structures differing only in element or size of the unit share."""
-    return [f"{family}/{shape}" for family, shape in zip(columns["family"], columns["shape"], strict=True)]
+    """A name for each row that structures share when they differ in element, scale, orientation and order of atoms only: the catalog's fingerprint."""
+    return list(columns["fingerprint"].astype(str))
 
 
 def epoch_rows(

@@ -145,7 +145,9 @@ def load_weights(model: Cvae, directory: Path) -> None:
         raise CheckpointError(f"{path}: cannot be read ({broken}). The checkpoint is damaged; use another or train again.") from broken
     except RuntimeError as mismatch:
         reason = str(mismatch).splitlines()[1].strip() if "\n" in str(mismatch) else str(mismatch)
-        raise CheckpointError(f"{path}: weights do not fit the settings in {DESCRIPTION}: {reason} The two files are not of one checkpoint.") from mismatch
+        raise CheckpointError(
+            f"{path}: weights do not fit the settings in {DESCRIPTION}: {reason} The two files are not of one checkpoint."
+        ) from mismatch
 
 
 def load_training_state(directory: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 
 from deepstruc_hpc.model.config import ModelConfig
@@ -15,12 +16,34 @@ from deepstruc_hpc.model.parts import Decoder, Gaussian, GraphBatch
 class Cvae(nn.Module):
     """encode: q(z | structure, PDF); prior: p(z | PDF); decode: z → structure. No state is kept between calls."""
 
+    pdf_mean: Tensor
+    pdf_std: Tensor
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
         self.encoder = GraphEncoder(config.encoder, config.grid.points, config.latent_dim)
         self.pdf_prior = PdfPrior(config.prior, config.grid.points, config.latent_dim)
         self.decoder_network = make_decoder(config)
+        self.register_buffer("pdf_mean", torch.zeros(config.grid.points))
+        self.register_buffer("pdf_std", torch.ones(config.grid.points))
+
+    @torch.no_grad()
+    def fit_input_scale(self, pdf: Tensor) -> None:
+        """Take mean and spread of G at every point of the axis from a sample of PDFs, (B, 2, R).
+
+        Size is told by the weak far end of a PDF: on its own scale there it is learned as early as the strong first peaks.
+        """
+        g, known = pdf[:, 0], pdf[:, 1]
+        count = known.sum(dim=0).clamp(min=1.0)
+        mean = (g * known).sum(dim=0) / count
+        variance = ((g - mean).square() * known).sum(dim=0) / count
+        self.pdf_mean.copy_(mean)
+        self.pdf_std.copy_(variance.sqrt().clamp(min=0.02))
+
+    def _scaled(self, pdf: Tensor) -> Tensor:
+        g, known = pdf[:, 0], pdf[:, 1]
+        return torch.stack([(g - self.pdf_mean) / self.pdf_std * known, known], dim=1)
 
     @property
     def decoder(self) -> Decoder:
@@ -29,12 +52,12 @@ class Cvae(nn.Module):
 
     def encode(self, graphs: GraphBatch, pdf: Tensor) -> Gaussian:
         """Posterior over the latent point of B structures with (B, 2, R) PDFs."""
-        posterior: Gaussian = self.encoder(graphs, pdf)
+        posterior: Gaussian = self.encoder(graphs, self._scaled(pdf))
         return posterior
 
     def prior(self, pdf: Tensor) -> Gaussian:
         """Prior over the latent point from (B, 2, R) PDFs alone."""
-        prior: Gaussian = self.pdf_prior(pdf)
+        prior: Gaussian = self.pdf_prior(self._scaled(pdf))
         return prior
 
     def decode(self, z: Tensor) -> Any:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from deepstruc_hpc.model.parts import Gaussian
 
 LOG_STD_RANGE = (-5.0, 2.0)
+INITIAL_LOG_STD = -2.0
 
 
 class ResidualBlock(nn.Module):
@@ -52,7 +53,7 @@ class GaussianHead(nn.Module):
         """(B, width) to a distribution over (B, latent)."""
         low, high = LOG_STD_RANGE
         middle, half = (high + low) / 2, (high - low) / 2
-        return Gaussian(self.mean(x), middle + half * torch.tanh((self.log_std(x) - middle - 0.5) / half))
+        return Gaussian(self.mean(x), middle + half * torch.tanh((self.log_std(x) + INITIAL_LOG_STD - middle) / half))
 
 
 def fourier_features(z: Tensor, octaves: int) -> Tensor:

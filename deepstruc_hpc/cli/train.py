@@ -1,0 +1,104 @@
+"""Commands train, evaluate and sweep train."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from deepstruc_hpc.training.sweep import SweepReport
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    app.command("train")(train_command)
+    app.command("evaluate")(evaluate_command)
+    sweep_group(app).command("train")(sweep_train_command)
+
+
+def sweep_group(app: typer.Typer) -> typer.Typer:
+    """The group ``sweep`` of the application; made when it is not there."""
+    for group in app.registered_groups:
+        if group.name == "sweep" and group.typer_instance is not None:
+            return group.typer_instance
+    sweep = typer.Typer(name="sweep", help="Search settings: many runs, the best kept.", no_args_is_help=True)
+    app.add_typer(sweep)
+    return sweep
+
+
+CONFIG_HELP = "Settings: a YAML file, or a preset: demo, paper, smoke."
+SET_HELP = "One setting as key=value, e.g. epochs=50 or model.latent_dim=2. May be given several times."
+
+
+def train_command(
+    store: str = typer.Argument(..., help="Catalog: a path or URL."),
+    out: Path = typer.Option(..., "--out", help="Directory of the training."),
+    config: str | None = typer.Option(None, "--config", help=CONFIG_HELP),
+    overrides: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help=SET_HELP),
+    workers: int | None = typer.Option(None, "--workers", min=1, help="Ray Train workers; default: one a core, or one a GPU."),
+    gpus_per_worker: float = typer.Option(0.0, "--gpus-per-worker", min=0.0, help="GPUs of each worker; 0 trains on CPUs."),
+    resume: bool = typer.Option(False, "--resume", help="Go on with the training in --out."),
+    print_config: bool = typer.Option(False, "--print-config", help="Print the resolved settings and end."),
+    json_output: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
+) -> None:
+    """Train a CVAE on a catalog with Ray Train; track it in MLflow.
+
+    Writes OUT/checkpoint (the best epoch, for solve --model), OUT/epochs.jsonl, OUT/config.yaml and OUT/mlflow.db.
+
+    Example: deepstruc-hpc train catalog.zarr --out run --config demo --workers 2 --set max_minutes=5
+    """
+    from deepstruc_hpc.training.config import load_train_config
+
+    settings = load_train_config(config, overrides)
+    if print_config:
+        typer.echo(settings.to_yaml(), nl=False)
+        return
+    from deepstruc_hpc.training.display import EpochPrinter, summary_text
+    from deepstruc_hpc.training.loop import train
+
+    report = train(store, out, settings, workers=workers, gpus_per_worker=gpus_per_worker, resume=resume, watch=EpochPrinter())
+    typer.echo(json.dumps(report.as_dict()) if json_output else summary_text(report))
+
+
+def evaluate_command(
+    checkpoint: str = typer.Argument(..., help="Directory of a checkpoint or a training, or the name of a model that comes with the program."),
+    store: str = typer.Argument(..., help="Catalog: a path or URL."),
+    split: str = typer.Option("random", "--split", help="random: the paper's; shape: no shape on two sides."),
+    pdfs: str = typer.Option("stored", "--pdfs", help="stored: the catalog's own; measured_like: noise and random conditions."),
+    limit: int = typer.Option(500, "--limit", min=1, help="At most so many structures of the test set."),
+    seed: int = typer.Option(0, "--seed", min=0, help="Of the division and of the conditions."),
+    json_output: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
+) -> None:
+    """Measure a model on the test set: errors of positions, number of atoms, type; beside it the nearest neighbour in PDF space.
+
+    Example: deepstruc-hpc evaluate run catalog.zarr --split shape
+    """
+    from deepstruc_hpc.training.evaluate import EvaluateSettings, evaluate
+
+    from deepstruc_hpc.core.config import validate_config
+
+    settings = validate_config(EvaluateSettings, {"split": split, "pdfs": pdfs, "limit": limit, "seed": seed}, source="options")
+    report = evaluate(checkpoint, store, settings)
+    typer.echo(json.dumps(report.as_dict()) if json_output else report.as_text())
+
+
+def sweep_train_command(
+    store: str = typer.Argument(..., help="Catalog: a path or URL."),
+    config: Path = typer.Option(..., "--config", help="Sweep: base settings, search space, number of trials (YAML)."),
+    out: Path = typer.Option(..., "--out", help="Directory of the sweep; a second call goes on."),
+    json_output: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
+) -> None:
+    """Search training settings with Ray Tune, Optuna and ASHA.
+
+    Writes OUT/trials.csv and OUT/best.yaml, which train --config takes.
+
+    Example: deepstruc-hpc sweep train catalog.zarr --config sweep.yaml --out sweep
+    """
+    from deepstruc_hpc.training.sweep import load_sweep_config, sweep_train
+
+    report: SweepReport = sweep_train(store, out, load_sweep_config(config))
+    document: dict[str, Any] = report.as_dict()
+    typer.echo(json.dumps(document) if json_output else report.as_text())

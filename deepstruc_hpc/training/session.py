@@ -1,0 +1,179 @@
+"""A training as one worker carries it: state, epochs, and how they go on after a stop. Neither Ray nor MLflow is known here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from deepstruc_hpc.core.seeds import item_seed
+from deepstruc_hpc.data.dataset import TrainingView
+from deepstruc_hpc.data.splits import Split, epoch_rows
+from deepstruc_hpc.model.cvae import Cvae
+from deepstruc_hpc.model.losses import CvaeObjective, kl_weight
+from deepstruc_hpc.training.config import TrainConfig, learning_rate
+from deepstruc_hpc.training.step import StepSchedule, to_tensors, train_step, validation_sums
+
+Sums = dict[str, float]
+
+
+def _alone(sums: Sums) -> Sums:
+    return sums
+
+
+def _bare(module: nn.Module) -> nn.Module:
+    return module
+
+
+@dataclass(frozen=True)
+class Crew:
+    """The worker's place among its fellows.
+
+    Attributes:
+        rank: 0 … size − 1.
+        size: number of workers.
+        device: where this one computes.
+        total: sums numbers over all workers; every worker must call it alike.
+        wrap: makes the objective data-parallel.
+    """
+
+    rank: int = 0
+    size: int = 1
+    device: str = "cpu"
+    total: Callable[[Sums], Sums] = _alone
+    wrap: Callable[[nn.Module], nn.Module] = _bare
+
+
+@dataclass
+class Clock:
+    """How the wall-time limit bends the schedules.
+
+    Attributes:
+        deadline: seconds of :func:`time.time` at which this call shall end, or None.
+        began: when this worker began.
+        from_progress: progress at that time.
+    """
+
+    deadline: float | None = None
+    began: float = field(default_factory=time.time)
+    from_progress: float = 0.0
+
+    def progress(self, by_steps: float) -> float:
+        """By steps, or by time where that is further: the time that is left is used as the rest of the schedule."""
+        if self.deadline is None:
+            return by_steps
+        share = min(max((time.time() - self.began) / max(self.deadline - self.began, 1e-9), 0.0), 1.0)
+        return max(by_steps, self.from_progress + (1.0 - self.from_progress) * share)
+
+    def is_up(self, another: float) -> bool:
+        """Whether an epoch of ``another`` seconds would end more than half its length late."""
+        return self.deadline is not None and time.time() + 0.5 * another > self.deadline
+
+
+class TrainingSession:
+    """Model, optimizer and place in the schedule.
+
+    Attributes:
+        epoch: number of finished epochs.
+        history: metrics of each of them.
+    """
+
+    def __init__(self, config: TrainConfig, view: TrainingView, split: Split, *, crew: Crew | None = None, deadline: float | None = None) -> None:
+        self.config, self.view, self.split = config, view, split
+        self.crew = crew or Crew()
+        torch.manual_seed(config.seed)
+        self.model = Cvae(config.model).to(self.crew.device)
+        self.objective = self.crew.wrap(CvaeObjective(self.model, config.loss))
+        self.optimizer = torch.optim.AdamW(self.objective.parameters(), lr=config.optimiser.learning_rate, weight_decay=config.optimiser.weight_decay)
+        self.types = [view.types[number] for number in view.structure_type]
+        self.epoch = 0
+        self.history: list[dict[str, float]] = []
+        self.clock = Clock(deadline)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the weights do not tell: optimizer, epoch, history."""
+        return {"optimizer": self.optimizer.state_dict(), "epoch": self.epoch, "history": self.history}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state; the weights are loaded into ``model`` beforehand."""
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.epoch, self.history = int(state["epoch"]), list(state["history"])
+        self.clock.from_progress = min(self.epoch / self.config.epochs, 1.0)
+
+    def run_epoch(self) -> dict[str, float]:
+        """Train one epoch, validate, and return its metrics, the same on every worker but for the time."""
+        began = time.time()
+        trained = self._train_epoch()
+        self.epoch += 1
+        metrics = {"epoch": float(self.epoch), **trained, **self._validate()}
+        metrics["seconds"] = time.time() - began
+        self.history.append(metrics)
+        return metrics
+
+    def best(self) -> dict[str, float]:
+        """Metrics of the epoch with the lowest validation loss, the first of equals."""
+        return min(self.history, key=lambda metrics: metrics["val_loss"])
+
+    def why_stop(self, stop_at: int | None = None) -> str:
+        """Why the training ends here, or an empty string; all workers agree.
+
+        Args:
+            stop_at: number of epochs at which this call ends, to be resumed.
+        """
+        if self.epoch >= self.config.epochs:
+            return "all epochs done"
+        if stop_at is not None and self.epoch >= stop_at:
+            return "stop_after reached"
+        if self.history and self.config.patience and self.epoch - self.best()["epoch"] >= self.config.patience:
+            return f"no better validation loss for {self.config.patience} epochs"
+        late = self.crew.rank == 0 and self.clock.is_up(self.history[-1]["seconds"] if self.history else 0.0)
+        if self.clock.deadline is not None and self.crew.total({"late": float(late)})["late"] > 0:
+            return "max_minutes reached"
+        return ""
+
+    def _train_epoch(self) -> dict[str, float]:
+        config, crew = self.config, self.crew
+        per_worker = -(-config.batch_size // crew.size)
+        rows = epoch_rows(
+            self.split.train,
+            self.types,
+            samples=config.samples_per_epoch or len(self.split.train),
+            balance=config.data.balance,
+            seed=config.seed,
+            epoch=self.epoch,
+            world_size=crew.size,
+            batch_size=per_worker,
+        )[crew.rank]
+        seed = item_seed(config.seed, f"epoch {self.epoch} rank {crew.rank}")
+        rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
+        with_graph = max(1, round(per_worker * config.loss.posterior_share))
+        sums: dict[str, float] = {}
+        schedule = StepSchedule(0.0, 0.0)
+        for step, part in enumerate(rows):
+            progress = self.clock.progress((self.epoch + step / len(rows)) / config.epochs)
+            schedule = StepSchedule(learning_rate(config.optimiser, progress), kl_weight(config.loss, progress))
+            terms = train_step(
+                self.objective,
+                self.optimizer,
+                to_tensors(self.view.batch(part, rng, n_graphs=with_graph), crew.device),
+                schedule=schedule,
+                latent_dim=config.model.latent_dim,
+                clip_norm=config.optimiser.clip_norm,
+                generator=generator,
+            )
+            for name, term in terms.items():
+                sums[name] = sums.get(name, 0.0) + float(term)
+        totals = crew.total(sums)
+        means = {f"train_{name}": value / (len(rows) * crew.size) for name, value in totals.items()}
+        return {**means, "learning_rate": schedule.learning_rate, "kl_weight": schedule.kl_weight, "samples": float(rows.size * crew.size)}
+
+    def _validate(self) -> dict[str, float]:
+        rows = self.split.validation[self.crew.rank :: self.crew.size]
+        sums = self.crew.total(validation_sums(self.model, self.config.loss, self.view, rows, seed=self.config.seed, device=self.crew.device))
+        count = max(sums.pop("count"), 1.0)
+        return {f"val_{name}": value / count for name, value in sums.items()}

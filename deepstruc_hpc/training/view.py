@@ -1,0 +1,67 @@
+"""From a catalog and the settings to what the steps are fed with."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from deepstruc_hpc.core.errors import ConfigError, StoreError
+from deepstruc_hpc.data.catalog_store import Catalog
+from deepstruc_hpc.data.dataset import TrainingView
+from deepstruc_hpc.data.splits import Split, shape_ids, split_rows
+from deepstruc_hpc.data.training_pdfs import MeasuredLikePdfs, StoredPdfs
+from deepstruc_hpc.model.config import ModelConfig
+from deepstruc_hpc.training.config import DataConfig, TrainConfig
+
+
+def resolved_model(config: ModelConfig, catalog: Catalog) -> ModelConfig:
+    """The model's settings with size and types from the catalog where they are left open.
+
+    Raises:
+        StoreError: the catalog is empty.
+        ConfigError: the catalog holds larger structures, or other types, than the settings allow.
+    """
+    if len(catalog) == 0:
+        raise StoreError(f"{catalog!r}: no structures, nothing to train on. Let the build finish first: deepstruc-hpc catalog build.")
+    largest = int(catalog.columns["n_atoms"].max())
+    types = tuple(sorted(catalog.columns["structure_type"].unique()))
+    if config.max_atoms and config.max_atoms < largest:
+        raise ConfigError(
+            f"model.max_atoms: {config.max_atoms}, but the catalog holds structures of {largest} atoms. Set it to {largest} or more, or to 0."
+        )
+    strange = sorted(set(types) - set(config.structure_types or types))
+    if strange:
+        raise ConfigError(f"model.structure_types: the catalog also holds {', '.join(strange)}. Add them, or leave the key empty.")
+    return config.updated(max_atoms=config.max_atoms or largest, structure_types=config.structure_types or types)
+
+
+def load_view(catalog: Catalog, config: TrainConfig, *, stored_pdfs: bool | None = None) -> TrainingView:
+    """Read a whole catalog into memory as the training sees it.
+
+    Args:
+        catalog: may still grow; what it held when it was opened is taken.
+        config: with the model's settings resolved.
+        stored_pdfs: take the catalog's own PDFs (True) or measured-like ones (False), whatever the settings say.
+    """
+    structures = catalog.structures(range(len(catalog)))
+    nn_distance = catalog.columns["nn_distance"].to_numpy(dtype=np.float64)
+    grid = config.model.grid.axis()
+    stored = config.data.pdfs == "stored" if stored_pdfs is None else stored_pdfs
+    pdfs = (
+        StoredPdfs(np.asarray(catalog.r), np.asarray(catalog.pdf, dtype=np.float32), nn_distance.astype(np.float32), grid)
+        if stored
+        else MeasuredLikePdfs.of(structures, nn_distance, shape_ids(catalog.columns), grid, config.data.conditions)
+    )
+    return TrainingView.of(
+        structures,
+        nn_distance,
+        config.model.structure_types,
+        pdfs,
+        max_atoms=config.model.max_atoms,
+        cutoff=config.model.encoder.cutoff,
+        order=config.data.atom_order,
+    )
+
+
+def load_split(catalog: Catalog, config: DataConfig, seed: int) -> Split:
+    """The catalog's rows divided as the settings say."""
+    return split_rows(catalog.columns, config.split, validation=config.validation, test=config.test, seed=seed)
