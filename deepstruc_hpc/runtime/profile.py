@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from deepstruc_hpc.core.config import Config, load_config
+from deepstruc_hpc.core.config import Config, load_config, validate_config
 from deepstruc_hpc.core.errors import ConfigError
 from deepstruc_hpc.core.resources import find_resource
 
@@ -126,7 +126,7 @@ class ClusterProfile(Config):
         """The settings of one stage: the profile's, then the stage's own, then ``changes`` (from options; ``None`` changes nothing)."""
         given = {key: value for key, value in (changes or {}).items() if value is not None}
         own = dict(self.stages).get(stage, {})  # type: ignore[call-overload]
-        return self.updated(**{**own, **given, "stages": {}})
+        return validate_config(type(self), {**self.model_dump(), **own, **given, "stages": {}}, source=f"profile for {stage} with the options given")
 
     def node_failure_policy(self, stage: str) -> str:
         """``requeue`` or ``continue``: a training job needs all its workers, a build or a solve can do without some."""

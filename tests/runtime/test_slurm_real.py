@@ -8,8 +8,10 @@ from __future__ import annotations
 import csv
 import json
 import re
+import sqlite3
 import sys
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -150,31 +152,37 @@ def test_a_job_warned_of_its_time_limit_is_requeued_and_goes_on_where_it_stopped
     assert_nothing_left(cluster)
 
 
-def test_when_a_node_dies_a_build_goes_on_without_it_and_a_training_is_requeued(cluster, profile):
-    """The node is cut off in mid-work of two jobs at once; both end well, the second with both nodes again."""
-    path = profile("dying")
-    build = submit(cluster, path, "build", "recipe", "--out", "going-on", "--items", "24", "--seconds", "1")
-    train = submit(cluster, path, "train", "store", "--out", "requeued", "--items", "24", "--seconds", "1")
-    for name in ("going-on", "requeued"):
-        wait_for_items(cluster, cluster.work / name, 3)
+def test_when_a_node_dies_a_build_goes_on_without_it_and_a_training_is_requeued_and_resumes(cluster, profile):
+    """The node is cut off in mid-work of two jobs at once. The training's second start adds to the run that the first one began."""
+    cluster.cli("catalog", "build", "smoke", "--out", "small.zarr", "--workers", "0")
+    build = submit(cluster, profile("dying"), "build", "recipe", "--out", "going-on", "--items", "24", "--seconds", "1")
+    words = ("small.zarr", "--out", "requeued", "--config", "smoke", "--workers", "2", "--set", "epochs=20")
+    train = submit(cluster, profile("dying-train", real=True), "train", *words)
+    wait_for_items(cluster, cluster.work / "going-on", 3)
+    log = cluster.work / "requeued" / "epochs.jsonl"
+    cluster.wait_until(lambda: log.is_file() and len(log.read_text().splitlines()) >= 2, UP, "two epochs are done")
     cluster.order("kill-node2")
     try:
-        cluster.wait_until(lambda: cluster.job(train).get("JobState") == "PENDING", 90, f"the training waits for its second node\n{cluster.logs()}")
+        cluster.wait_until(lambda: cluster.job(train).get("JobState") == "PENDING", 90, "the training waits for its second node")
         assert cluster.wait_for(build, "COMPLETED FAILED", DONE)["ExitCode"] == "0:0", cluster.logs()
-        assert hosts(cluster.work / "going-on").total() == 24
-        assert "node2 was lost; going on with 1 of 2 nodes" in cluster.cli("slurm", "status", "going-on") + cluster.cli("slurm", "logs", "going-on")
     finally:
         cluster.order("start-node2")
+    assert hosts(cluster.work / "going-on").total() == 24
+    before = len(log.read_text().splitlines())
+    assert before < 20, "the training was over before the node died"
     cluster.wait_until(lambda: cluster.nodes_in_state("IDLE") == 2, 60, "the node is back")
     start_now(cluster, train)
     found = cluster.wait_for(train, "COMPLETED FAILED", DONE)
     assert (found["ExitCode"], found["Restarts"]) == ("0:0", "1"), cluster.logs()
-    assert hosts(cluster.work / "requeued").total() == 24
+    with closing(sqlite3.connect(cluster.work / "requeued" / "mlflow.db")) as tracked:
+        steps = tracked.execute("select run_uuid, step from metrics where key = 'val_loss' order by step").fetchall()
+    assert [step for _, step in steps] == list(range(1, 21))
+    assert len({run for run, _ in steps}) == 1, "the resumed training is another run in MLflow"
     assert_nothing_left(cluster)
 
 
 def test_build_train_and_solve_run_as_a_pipeline_on_two_nodes(cluster, profile):
-    """The commands themselves: a catalog over both nodes, a training of two workers on two nodes (gloo), and a measured-like curve solved with both."""
+    """The commands themselves: a catalog over both nodes, a training of two workers on two nodes (gloo), a curve solved with both."""
     curve(cluster.work / "measured" / "au.gr")
     path = profile("pipeline", real=True)
     stages = ["--build", "smoke --out s.zarr", "--train", "s.zarr --out run --config smoke --workers 2"]
