@@ -8,6 +8,7 @@ octahedral sites empty.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -201,7 +202,9 @@ def cif_crystal(path: str, digest: str = "") -> Crystal:
     from pymatgen.io.cif import CifParser
 
     try:
-        structure = CifParser(path, occupancy_tolerance=1.05).parse_structures(primitive=False)[0]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            structure = CifParser(path, occupancy_tolerance=1.05).parse_structures(primitive=False)[0]
     except (ValueError, KeyError, IndexError, AssertionError, TypeError) as broken:
         raise StructureError(f"{path}: not a CIF with a crystal structure in it ({' '.join(str(broken).split())[:200]}).") from broken
     return crystal_from_pymatgen(structure, Path(path).stem)

@@ -12,6 +12,7 @@ from importlib.metadata import entry_points
 from deepstruc_hpc.core.errors import RecipeError, StructureError
 from deepstruc_hpc.structures.bodies import BODY_FAMILIES
 from deepstruc_hpc.structures.crystal_cut import CRYSTAL_FAMILIES
+from deepstruc_hpc.structures.derived_families import alloy_family, disordered_family
 from deepstruc_hpc.structures.family import Family, Shape
 from deepstruc_hpc.structures.paper_families import PAPER_FAMILIES
 
@@ -21,6 +22,8 @@ ENTRY_POINT_GROUP = "deepstruc_hpc.structures"
 
 FAMILIES: dict[str, Family] = {family.name: family for family in (*PAPER_FAMILIES, *BODY_FAMILIES, *CRYSTAL_FAMILIES)}
 """Built-in families by name."""
+
+FAMILIES |= {family.name: family for family in (alloy_family(FAMILIES), disordered_family(FAMILIES))}
 
 
 def family_named(name: str) -> Family:
