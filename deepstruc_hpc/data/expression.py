@@ -30,7 +30,7 @@ def names_in(expression: str, columns: Collection[str]) -> list[str]:
         ConfigError: not an expression, something that is not allowed, or a column that is not there.
     """
     try:
-        tree = ast.parse(expression.strip(), mode="eval")
+        tree = ast.parse(_one_line(expression), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as invalid:
         raise ConfigError(f"--where {expression}: not an expression ({getattr(invalid, 'msg', invalid)}); {_EXAMPLE}") from invalid
     for node in ast.walk(tree):
@@ -56,7 +56,7 @@ def matching(frame: pd.DataFrame, expression: str) -> pd.Series[bool]:
     import pandas as pd
 
     try:
-        result = frame.eval(" ".join(expression.split()), engine="python")
+        result = frame.eval(_one_line(expression), engine="python")
     except Exception as failed:
         raise ConfigError(f"--where {expression}: cannot be evaluated ({type(failed).__name__}: {failed}); {_EXAMPLE}") from failed
     if not isinstance(result, pd.Series) or not pd.api.types.is_bool_dtype(result):
@@ -79,3 +79,8 @@ def check_columns(wanted: Collection[str], columns: Collection[str]) -> list[str
 def _nearest(name: str, columns: Collection[str]) -> str:
     near = difflib.get_close_matches(name, columns, n=1)
     return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def _one_line(expression: str) -> str:
+    """pandas takes a second line for a second expression."""
+    return expression.replace("\r", " ").replace("\n", " ").strip()

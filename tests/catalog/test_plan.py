@@ -1,0 +1,109 @@
+"""The plan: the same list of structures every time, without repetitions, in blocks that depend on nothing but the recipe."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deepstruc_hpc.catalog.plan import make_plan
+from deepstruc_hpc.catalog.recipe import Recipe, load_recipe
+from deepstruc_hpc.core.errors import RecipeError
+from deepstruc_hpc.structures.families import family_named
+from deepstruc_hpc.structures.fingerprint import fingerprint
+
+SEVEN = ("octahedral", "icosahedral", "decahedral", "sc", "bcc", "fcc", "hcp")
+
+
+def small(**changes):
+    return Recipe(**{"name": "small", "elements": ("Au", "Pt"), "max_atoms": 60, "families": SEVEN, **changes})
+
+
+def ids(plan):
+    return [plan.structure(number).id for number in range(len(plan))]
+
+
+def test_the_papers_recipe_gives_the_papers_3743_structures():
+    """197 shapes × 19 radii, compared without their element; hcp and so on are what the paper states for its training and validation parts, and its test part."""
+    plan = make_plan(load_recipe("monometallic"))
+    assert len(plan) == 3743
+    assert plan.counts() == Counter({"hcp": 2014, "decahedral": 703, "sc": 361, "bcc": 361, "fcc": 152, "octahedral": 95, "icosahedral": 57})
+
+
+def test_the_demo_has_a_thousand_structures_of_all_seven_types():
+    plan = make_plan(load_recipe("demo"))
+    assert len(plan) == 1000
+    assert set(plan.counts()) == set(SEVEN)
+    assert min(plan.counts().values()) >= 30
+
+
+def test_the_same_recipe_gives_the_same_blocks_and_ids():
+    assert make_plan(small()).block_ids == make_plan(small()).block_ids
+    assert len(set(ids(make_plan(small())))) == len(make_plan(small()))
+
+
+def test_a_structure_keeps_its_id_in_another_recipe():
+    """Splits by id must survive an append and another order of families."""
+    turned = make_plan(small(families=tuple(reversed(SEVEN)), duplicates="keep"))
+    assert set(ids(make_plan(small()))) <= set(ids(turned))
+
+
+def test_no_two_shapes_of_one_metal_are_equal_up_to_rotation_and_order():
+    plan = make_plan(small(elements=("Au",)))
+    marks = []
+    for number in range(len(plan)):
+        item = plan.structure(number)
+        marks.append(fingerprint(family_named(item.shape.family).build(item.shape, item.symbol, item.nn_distance)))
+    assert len(set(marks)) == len(marks)
+    kept = make_plan(small(elements=("Au",), duplicates="keep"))
+    assert len(kept) > len(plan)  # there are repetitions between families, so the test above can fail
+
+
+def test_blocks_cut_the_list_without_gap_or_overlap():
+    plan = make_plan(small(block_size=7))
+    in_blocks = [item.id for number in range(plan.n_blocks) for item in plan.block(number).structures]
+    assert in_blocks == ids(plan)
+    assert list(plan.pending({})) == [plan.block(number) for number in range(plan.n_blocks)]
+    rest = list(plan.pending(dict.fromkeys(plan.block_ids[1:])))
+    assert [block.id for block in rest] == [plan.block_ids[0]]
+
+
+@given(limit=st.integers(1, 260))
+def test_a_limit_is_kept_and_shared_by_the_types(limit):
+    everything = PLAN_OF_SMALL.counts()
+    plan = make_plan_limited(limit)
+    counts = plan.counts()
+    assert len(plan) == min(limit, sum(everything.values()))
+    assert all(counts[name] <= everything[name] for name in counts)
+    unfilled = [counts[name] for name in everything if counts[name] < everything[name]]
+    if unfilled:
+        assert max(counts.values()) - min(unfilled) <= 1 or min(unfilled) >= limit // len(everything)
+    assert len(set(ids(plan))) == len(plan)
+
+
+def make_plan_limited(limit):
+    from deepstruc_hpc.catalog.plan import Plan
+
+    return Plan(small(limit=limit), PLAN_OF_SMALL.shapes)
+
+
+PLAN_OF_SMALL = make_plan(small())
+
+
+def test_a_limit_of_a_family_spreads_over_its_sizes():
+    whole = make_plan(small(families=("hcp",), elements=("Au",)))
+    plan = make_plan(small(families=({"family": "hcp", "limit": 5},), elements=("Au",)))
+    assert len(plan) == 5
+    sizes = [plan.structure(number).shape.n_atoms for number in range(5)]
+    largest = max(whole.structure(number).shape.n_atoms for number in range(len(whole)))
+    assert max(sizes) > largest / 2
+
+
+def test_a_recipe_without_a_structure_of_the_right_size_is_refused():
+    with pytest.raises(RecipeError, match="no structures"):
+        make_plan(small(families=("icosahedral",), min_atoms=14, max_atoms=50))
+
+
+def test_an_option_that_the_family_does_not_have_is_refused_with_the_familys_name():
+    with pytest.raises(RecipeError, match=r"fcc.*wings"):
+        make_plan(small(families=({"family": "fcc", "options": {"wings": 2}},)))
