@@ -77,11 +77,7 @@ class Solver:
             self.map = catalog_map(catalog, self.shapes, self.model) if self.model is not None else None
 
     def __call__(self, item: PdfItem | None) -> ItemRecord | None:
-        """Solve, write the item's folder, and say how it went. None is a heartbeat and gives None.
-
-        Raises:
-            OutputError: the output directory cannot be written: no later item could fare better.
-        """
+        """Solve, write the item's folder, and say how it went, whatever happens. None is a heartbeat and gives None."""
         if item is None:
             return None
         started = time.monotonic()
@@ -92,8 +88,6 @@ class Solver:
                 record.file_hash = file_hash(item.path)
                 record.settings_id = self.plan.settings_id(item)
                 tables = self._solve(item, record)
-        except OutputError:
-            raise
         except DeepstrucError as mendable:
             record.status, record.message = "failed", str(mendable)
         except (OSError, MemoryError) as refused:
@@ -102,7 +96,10 @@ class Solver:
             record.status, record.message = "failed", f"{item.path}: unexpected {type(defect).__name__}: {defect} (a defect of the program)"
         record.seconds = round(time.monotonic() - started, 3)
         if tables is not None:
-            write_item(self.plan.out, record, tables, self.plan.draw)
+            try:
+                write_item(self.plan.out, record, tables, self.plan.draw)
+            except OutputError as refused:
+                record.status, record.message = "failed", str(refused)
         return record
 
     def _solve(self, item: PdfItem, record: ItemRecord) -> ItemTables:
