@@ -50,7 +50,7 @@ def pdf_document(pdf: PdfResult) -> dict[str, Any]:
 
 
 def _fit(fit: pd.DataFrame | None) -> dict[str, Any] | None:
-    if fit is None or not {"r", "g_obs", "g_calc"} <= set(fit) or len(fit) < 2:
+    if fit is None or len(fit) < 2:
         return None
     thinned = fit.iloc[:: max(1, -(-len(fit) // MOST_POINTS))]
     return {name: pack(thinned[name]) for name in ("r", "g_obs", "g_calc")}
@@ -83,10 +83,9 @@ def _atoms(pdf: PdfResult, file: Any) -> dict[str, Any] | None:
 
 
 def _latent(latent: pd.DataFrame | None) -> dict[str, Any] | None:
-    if latent is None or not {"kind", "z1", "z2"} <= set(latent) or latent.empty:
+    if latent is None or latent.empty:
         return None
-    table = latent.assign(structure_type=latent["structure_type"].fillna("")) if "structure_type" in latent else latent.assign(structure_type="")
-    table = table if "rw" in table else table.assign(rw=np.nan)
+    table = latent.assign(structure_type=latent["structure_type"].fillna(""))
     samples = table[table["kind"] == "sample"].sort_values("rw", kind="stable").head(MOST_SAMPLES)
     means = [
         {key: row[key] for key in ("z1", "z2", "std1", "std2") if key in row}
@@ -97,10 +96,10 @@ def _latent(latent: pd.DataFrame | None) -> dict[str, Any] | None:
 
 
 def _points(table: pd.DataFrame) -> dict[str, Any]:
-    types = sorted({str(name) for name in table["structure_type"]})
+    codes, types = pd.factorize(table["structure_type"].astype(str), sort=True)
     return {
-        "types": types,
-        "type": pack([types.index(str(name)) for name in table["structure_type"]]),
+        "types": [str(name) for name in types],
+        "type": pack(codes),
         "z1": pack(table["z1"]),
         "z2": pack(table["z2"]),
         "rw": pack(table["rw"]),

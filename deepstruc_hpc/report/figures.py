@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from deepstruc_hpc.core.errors import OutputError
 from deepstruc_hpc.report.palette import CALCULATED, DATA, DIFFERENCE, type_colours
-from deepstruc_hpc.report.results import PARAMETERS, clean_row, read_table
+from deepstruc_hpc.report.results import NEEDED, PARAMETERS, clean_row, read_table
 
 LABELS = {"rw": ("Rw", ""), "scale": ("scale", ""), "zoom": ("zoom", ""), "uiso": ("Uiso", " Å²"), "delta2": ("δ₂", " Å²")}
 _STYLE: dict[Any, Any] = {
@@ -92,7 +92,7 @@ def latent_figure(latent: pd.DataFrame, *, title: str = "", sigma: Sequence[floa
         if len(samples):
             drawn = samples.sort_values("rw", ascending=False, na_position="first")
             face = [colours.get(str(name), "#6b7280") for name in drawn["structure_type"]]
-            axes.scatter(drawn["z1"], drawn["z2"], s=13, marker="D", c=face, edgecolors="#1f2937", linewidths=0.35, label="samples")
+            axes.scatter(drawn["z1"], drawn["z2"], s=9, marker="D", c=face, alpha=0.85, edgecolors="#1f2937", linewidths=0.3, label="samples")
         for _, row in latent[latent["kind"] == "mean"].iterrows():
             _mark_mean(axes, row, sigma)
         axes.set(xlabel="z₁", ylabel="z₂")
@@ -148,7 +148,7 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 def draw_folder(folder: Path, sigma: Sequence[float] = (3.0, 5.0, 7.0)) -> None:
     """Draw ``fit.png`` and ``latent.png`` of one PDF from the tables in its folder; what has no table is not drawn."""
-    fit, candidates, latent = (read_table(folder / f"{name}.csv") for name in ("fit", "candidates", "latent"))
+    fit, candidates, latent = (read_table(folder / f"{name}.csv", NEEDED[name]) for name in ("fit", "candidates", "latent"))
     best = clean_row(candidates.iloc[0]) if candidates is not None and len(candidates) else {}
     if fit is not None and len(fit) > 1:
         answer = f"{best.get('structure_type', '')}, {best.get('n_atoms', '?')} atoms" if best else ""

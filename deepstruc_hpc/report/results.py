@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,13 @@ import pandas as pd
 from deepstruc_hpc.core.errors import ConfigError
 
 BEST = 10
+NEEDED = {
+    "candidates": ("rank", "structure_type", "n_atoms", "rw"),
+    "types": ("structure_type", "probability"),
+    "fit": ("r", "g_obs", "g_calc"),
+    "latent": ("kind", "z1", "z2", "structure_type", "rw"),
+}
+"""Tables of a folder and the columns without which they are of no use."""
 PARAMETERS = ("rw", "scale", "zoom", "uiso", "delta2")
 """What a fit reports, in the order in which it is shown; each may have an uncertainty ``<name>_err``."""
 
@@ -90,17 +97,18 @@ def _read_pdf_folder(base: Path, row: Mapping[str, Any], item: Mapping[str, Any]
     folder = str(row.get("folder") or item.get("folder") or Path(str(row.get("file"))).stem)
     path = base / folder
     files = tuple(sorted(entry.name for entry in path.iterdir() if entry.is_file())) if path.is_dir() else ()
-    tables = {name: read_table(path / f"{name}.csv") for name in ("candidates", "types", "fit", "latent")}
+    tables = {name: read_table(path / f"{name}.csv", columns) for name, columns in NEEDED.items()}
     details = {key: value for key, value in item.items() if key not in row and value not in (None, "", {}, [])}
     return PdfResult(row, folder, path, details, **tables, files=files)
 
 
-def read_table(path: Path) -> pd.DataFrame | None:
-    """A CSV table, or None where it is missing, empty or broken."""
+def read_table(path: Path, needed: Sequence[str] = ()) -> pd.DataFrame | None:
+    """A CSV table, or None where it is missing, empty, broken, or lacks a needed column."""
     try:
-        return pd.read_csv(path, keep_default_na=True)
+        table = pd.read_csv(path, keep_default_na=True)
     except (OSError, ValueError):  # EmptyDataError and ParserError are ValueErrors
         return None
+    return table if set(needed) <= set(table) else None
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -43,7 +43,7 @@ function fillTable() {
       return order.down ? -compared : compared;
     });
   }
-  document.querySelector("#summary tbody").replaceChildren(...rows.map(({ row, i }) => make("tr", { tabindex: 0, onclick: () => open(i), onkeydown: (event) => { if (event.key === "Enter") open(i); } },
+  document.querySelector("#summary tbody").replaceChildren(...rows.map(({ row, i }) => make("tr", { tabindex: 0, onclick: () => openSection(i), onkeydown: (event) => { if (event.key === "Enter") openSection(i); } },
     columns.map((key) => cell(key, row[key])))));
   for (const head of document.querySelectorAll("#summary th")) head.setAttribute("aria-sort", head.dataset.key === order.key ? (order.down ? "descending" : "ascending") : "none");
 }
@@ -53,7 +53,7 @@ document.querySelector("#summary thead").append(make("tr", {}, columns.map((key)
   make("button", { type: "button", onclick: () => { order = { key, down: order.key === key && !order.down }; fillTable(); } }, HEADS[key])))));
 document.getElementById("filter").addEventListener("input", fillTable);
 
-function open(i) {
+function openSection(i) {
   const section = document.getElementById(`section-${i}`);
   section.open = true;
   section.scrollIntoView({ behavior: "smooth", block: "start" });
@@ -124,10 +124,10 @@ function sectionBody(i) {
     const map = data.latent ? make("div", { class: "plot map" }) : null;
     if (map) later.push(() => drawLatent(map, data.latent, folder.colours, sigmaLevels()));
     parts.push(make("div", { class: map ? "row map" : "" , style: "margin-top:18px" }, make("div", {}, make("h3", {}, "Candidates"), candidateTable(data.candidates)),
-      map ? make("div", {}, make("h3", {}, "Latent map: catalog ●, samples ◆, prior mean +"), map) : null));
+      map ? make("div", {}, make("h3", {}, "Latent map, first two coordinates: catalog ●, samples ◆, prior +"), map) : null));
   }
   if (Object.keys(data.details).length) parts.push(make("details", {}, make("summary", {}, "Conditions used for this file"), make("div", { class: "body" }, make("pre", { class: "settings" }, readable(data.details)))));
-  if (data.files.length) parts.push(make("p", { class: "files" }, data.files.map((name) => link(`${data.folder}/${name}`, name))));
+  if (data.files.length) parts.push(make("p", { class: "files" }, make("span", {}, "Files: "), data.files.map((name) => link(`${data.folder}/${name}`, name))));
   if (!parts.length) parts.push(make("p", { class: "note" }, "No results were written for this file."));
   return { parts, start: () => { for (const draw of later) draw(); views.live = views.map((view) => new AtomView(...view)); } };
 }

@@ -26,7 +26,7 @@ function drawFit(place, fit) {
     { x: r, y: calculated, mode: "lines", name: "fit", line: { color: CALCULATED, width: 1.6 }, hovertemplate: hover },
     { x: r, y: difference.map((d) => d + shift), customdata: difference, mode: "lines", name: "difference", line: { color: DIFFERENCE, width: 1.2 }, hovertemplate: "%{customdata:.4f} Å⁻²" },
   ], {
-    font: FONT, margin: { l: 62, r: 10, t: 28, b: 44 }, hovermode: "x unified", legend: { orientation: "h", x: 1, xanchor: "right", y: 1.02, yanchor: "bottom" },
+    font: FONT, margin: { l: 62, r: 10, t: 28, b: 44 }, hovermode: "x unified", legend: { orientation: "h", x: 0, xanchor: "left", y: 1.02, yanchor: "bottom", itemsizing: "constant" },
     xaxis: axis("r (Å)", { unifiedhovertitle: { text: "r = %{x:.2f} Å" } }), yaxis: axis("G(r) (Å⁻²)"),
     shapes: [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: shift, y1: shift, line: { color: "#b8bec8", width: 1 } }],
   }, CONFIG);
@@ -53,17 +53,17 @@ function drawLatent(place, latent, colours, sigma) {
   const legend = (name) => { const first = !shown.has(name); shown.add(name); return first; };
   for (const set of pointsByType(latent.catalog)) {
     traces.push({ x: set.z1, y: set.z2, text: hoverWords(set, "catalog"), hoverinfo: "text", mode: "markers", name: set.name || "catalog", legendgroup: set.name, showlegend: legend(set.name),
-      marker: { color: colours[set.name] || "#9aa1ab", size: 5, opacity: 0.5 } });
+      marker: { color: colours[set.name] || "#9aa1ab", size: 5, opacity: 0.42 } });
   }
   for (const set of pointsByType(latent.samples)) {
     traces.push({ x: set.z1, y: set.z2, text: hoverWords(set, "sample"), hoverinfo: "text", mode: "markers", name: set.name || "samples", legendgroup: set.name, showlegend: legend(set.name),
-      marker: { color: colours[set.name] || "#6b7280", size: 7, symbol: "diamond", opacity: 0.9, line: { color: "#1f2937", width: 0.7 } } });
+      marker: { color: colours[set.name] || "#6b7280", size: 5.5, symbol: "diamond", opacity: 0.8, line: { color: "#1f2937", width: 0.5 } } });
   }
   for (const mean of latent.means) {
     if (Number.isFinite(mean.std1) && Number.isFinite(mean.std2)) for (const level of sigma) traces.push(ellipse(mean, level));
     traces.push({ x: [mean.z1], y: [mean.z2], mode: "markers", name: "prior mean", hoverinfo: "name", marker: { symbol: "cross-thin", size: 15, line: { width: 2.5, color: "#000" } } });
   }
   Plotly.newPlot(place, traces, {
-    font: FONT, margin: { l: 52, r: 10, t: 10, b: 44 }, hovermode: "closest", legend: { font: { size: 12 }, itemsizing: "constant", bgcolor: "rgba(255,255,255,0.7)" }, xaxis: axis("z₁"), yaxis: axis("z₂"),
+    font: FONT, margin: { l: 52, r: 10, t: 30, b: 44 }, hovermode: "closest", legend: { font: { size: 12 }, itemsizing: "constant", orientation: "h", x: 0, y: -0.16, yanchor: "top" }, xaxis: axis("z₁"), yaxis: axis("z₂"),
   }, CONFIG);
 }
