@@ -9,6 +9,7 @@ a million. A displacement of one atom by 1e-3 of a bond changes it.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -26,12 +27,34 @@ def _weight(symbol: str) -> float:
     return 0.5 + int.from_bytes(blake2b(symbol.encode(), digest_size=4).digest(), "little") / 2**32
 
 
-def _distance_matrix(positions: NDArray[np.float64]) -> NDArray[np.float64]:
-    # Differences, not the Gram matrix: that one loses half the digits by cancellation.
-    squared = np.zeros((len(positions), len(positions)))
-    for axis in range(3):
-        squared += np.subtract.outer(positions[:, axis], positions[:, axis]) ** 2
-    return np.sqrt(squared)
+@lru_cache(maxsize=1)
+def _neighbour_sums() -> Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]:
+    """The compiled loop over pairs; made on first use, because numba takes its time to load."""
+    from numba import njit
+
+    @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+    def sums(x: NDArray[np.float64], w: NDArray[np.float64]) -> NDArray[np.float64]:
+        n_atoms = len(x)
+        out = np.zeros((4, n_atoms))
+        for i in range(n_atoms):
+            for j in range(i):
+                squared = (x[i, 0] - x[j, 0]) ** 2 + (x[i, 1] - x[j, 1]) ** 2 + (x[i, 2] - x[j, 2]) ** 2
+                far = np.sqrt(squared)
+                near = 1.0 / far
+                nearest = near / squared
+                quartic = squared * squared
+                out[0, i] += w[j] * far
+                out[0, j] += w[i] * far
+                out[1, i] += w[j] * near
+                out[1, j] += w[i] * near
+                out[2, i] += w[j] * nearest
+                out[2, j] += w[i] * nearest
+                out[3, i] += w[j] * quartic
+                out[3, j] += w[i] * quartic
+        return out
+
+    compiled: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]] = sums
+    return compiled
 
 
 def invariants(positions: NDArray[np.float64], weights: NDArray[np.float64] | None = None) -> tuple[float, NDArray[np.float64]]:
@@ -47,16 +70,12 @@ def invariants(positions: NDArray[np.float64], weights: NDArray[np.float64] | No
     n_atoms = len(positions)
     if n_atoms < 2:
         return 1.0, np.zeros(8)
-    distances = _distance_matrix(np.asarray(positions, dtype=np.float64))
-    size = float(np.sqrt((distances**2).sum() / (n_atoms * (n_atoms - 1))))
-    distances /= size
-    np.fill_diagonal(distances, np.inf)
-    inverse = 1.0 / distances
-    np.fill_diagonal(distances, 0.0)
+    centred = np.asarray(positions, dtype=np.float64) - np.mean(positions, axis=0)
+    # The mean square pair distance is 2 N/(N − 1) times the mean square distance from the centroid.
+    size = float(np.sqrt(2.0 * (centred**2).sum() / (n_atoms - 1)))
     w = np.ones(n_atoms) if weights is None else weights
     pairs = n_atoms * (n_atoms - 1)
-    far, near, nearest = distances @ w, inverse @ w, (inverse * inverse * inverse) @ w
-    quartic = (distances * distances) ** 2 @ w
+    far, near, nearest, quartic = _neighbour_sums()(centred / size, w)
     mean = w.mean()
     shape = np.array(
         [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import combinations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from deepstruc_hpc.core.errors import StructureError
 from deepstruc_hpc.core.structure import Structure
@@ -45,6 +46,16 @@ def decahedron_sites(p: int, q: int, r: int) -> Sites:
     return sites
 
 
+def _icosahedron_frame() -> tuple[NDArray[np.float64], list[tuple[int, int]], list[tuple[int, int, int]]]:
+    """Corners at distance 1 from the centre, edges and faces of an icosahedron; two-fold axes along x, y and z."""
+    golden = (1.0 + np.sqrt(5.0)) / 2.0
+    vertices = np.array([np.roll([0.0, s, t * golden], turn) for turn in range(3) for s in (1, -1) for t in (1, -1)]) / np.sqrt(1.0 + golden**2)
+    near = np.abs(np.linalg.norm(vertices[:, None] - vertices[None], axis=-1) - 2.0 / np.sqrt(1.0 + golden**2)) < 1e-6
+    edges = [(i, j) for i, j in combinations(range(12), 2) if near[i, j]]
+    faces = [(i, j, k) for i, j, k in combinations(range(12), 3) if near[i, j] and near[j, k] and near[i, k]]
+    return vertices, edges, faces
+
+
 def icosahedron_sites(shells: int) -> Sites:
     """Sites of a Mackay icosahedron with a number of shells (the central atom is the first), in units of the distance along a radius.
 
@@ -52,11 +63,7 @@ def icosahedron_sites(shells: int) -> Sites:
 
     Source: A. L. Mackay, Acta Cryst. 15 (1962) 916; 10 n² + 2 atoms in shell n.
     """
-    golden = (1.0 + np.sqrt(5.0)) / 2.0
-    vertices = np.array([np.roll([0.0, s, t * golden], turn) for turn in range(3) for s in (1, -1) for t in (1, -1)]) / np.sqrt(1.0 + golden**2)
-    near = np.abs(np.linalg.norm(vertices[:, None] - vertices[None], axis=-1) - 2.0 / np.sqrt(1.0 + golden**2)) < 1e-6
-    edges = [(i, j) for i, j in combinations(range(12), 2) if near[i, j]]
-    faces = [(i, j, k) for i, j, k in combinations(range(12), 3) if near[i, j] and near[j, k] and near[i, k]]
+    vertices, edges, faces = _icosahedron_frame()
     sites = [np.zeros((1, 3))]
     for shell in range(1, shells):
         sites.append(shell * vertices)
@@ -68,6 +75,41 @@ def icosahedron_sites(shells: int) -> Sites:
             for t in range(1, shell - s)
         ]
     return np.concatenate(sites)
+
+
+def anti_mackay_sites(shells: int) -> Sites:
+    """A Mackay icosahedron with an overlayer in stacking-fault (hcp) positions on its faces and atoms on its corners.
+
+    13 + 32 = 45, 55 + 72 = 127, 147 + 132 = 279 atoms for 2, 3 and 4 Mackay shells.
+
+    Source: J. P. K. Doye and D. J. Wales, Z. Phys. D 40 (1997) 194.
+
+    Args:
+        shells: of the Mackay core, the central atom counted; at least 2.
+    """
+    vertices, _, faces = _icosahedron_frame()
+    edge = shells - 1
+    overlayer = [shells * vertices]
+    for face in faces:
+        first, second, third = vertices[list(face)]
+        normal = first + second + third
+        normal /= np.linalg.norm(normal)
+        # An atom 1 from each corner of a triangle with sides of 1.0515.
+        height = np.sqrt(1.0 - ((first - second) @ (first - second)) / 3.0)
+        steps = [(i, j, edge - 1 - i - j) for i in range(edge) for j in range(edge - i)]
+        overlayer += [((i + 1 / 3) * first + (j + 1 / 3) * second + (k + 1 / 3) * third + height * normal)[None] for i, j, k in steps]
+    return np.concatenate([icosahedron_sites(shells), *overlayer])
+
+
+def build_anti_mackay(symbol: str, nn_distance: float, *, shells: int) -> Structure:
+    """An icosahedron with an anti-Mackay overlayer; ``nn_distance`` (Å) as for the Mackay icosahedron.
+
+    Raises:
+        StructureError: fewer than two Mackay shells.
+    """
+    if shells < 2:
+        raise StructureError(f"anti-Mackay icosahedron on {shells} shells: at least two are needed.")
+    return to_structure(anti_mackay_sites(shells), symbol, nn_distance, "icosahedral", f"{symbol} anti-Mackay shells {shells}")
 
 
 def build_decahedron(symbol: str, nn_distance: float, *, p: int, q: int, r: int) -> Structure:

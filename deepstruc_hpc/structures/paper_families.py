@@ -1,4 +1,4 @@
-"""The seven families of the DeepStruc paper: what is listed, in which order."""
+"""The seven families of the DeepStruc paper, and anti-Mackay icosahedra: what is listed, in which order."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from deepstruc_hpc.structures.close_packed import PAPER_C_OVER_A, build_hcp_block
 from deepstruc_hpc.structures.cubic import build_cubic
 from deepstruc_hpc.structures.family import Candidates, Family
-from deepstruc_hpc.structures.multiply_twinned import build_decahedron, build_icosahedron
+from deepstruc_hpc.structures.multiply_twinned import build_anti_mackay, build_decahedron, build_icosahedron
 from deepstruc_hpc.structures.octahedral import build_octahedron
 
 
@@ -38,7 +38,7 @@ def _decahedra(max_atoms: int, *, max_p: int, max_q: int, max_r: int) -> Candida
 
 def _icosahedra(max_atoms: int) -> Candidates:
     shells = 1
-    while (10 * (shells - 1) ** 3 + 15 * (shells - 1) ** 2 + 11 * (shells - 1) + 3) // 3 <= max_atoms:
+    while _icosahedron_atoms(shells) <= max_atoms:
         yield f"icosahedral shells {shells}", {"shells": shells}
         shells += 1
 
@@ -53,6 +53,18 @@ def _octahedra(max_atoms: int, *, truncated: bool) -> Candidates:
 
 def _octahedron_atoms(length: int, cutoff: int) -> int:
     return length * (2 * length**2 + 1) // 3 - cutoff * (cutoff + 1) * (2 * cutoff + 1)
+
+
+def _anti_mackay(max_atoms: int) -> Candidates:
+    shells = 2
+    while _icosahedron_atoms(shells) <= max_atoms:
+        yield f"anti-Mackay shells {shells}", {"shells": shells}
+        shells += 1
+
+
+def _icosahedron_atoms(shells: int) -> int:
+    n = shells - 1
+    return (10 * n**3 + 15 * n**2 + 11 * n + 3) // 3
 
 
 _LAYERS = {"max_layers": 10}
@@ -79,4 +91,12 @@ PAPER_FAMILIES = (
     Family("bcc", "bcc", _cubic("bcc"), build_cubic, _LAYERS, description="body-centred cubic with (100), (110), (111) facets"),
     Family("fcc", "fcc", _cubic("fcc"), build_cubic, _LAYERS, description="face-centred cubic with (100), (110), (111) facets"),
     Family("hcp", "hcp", _hcp_blocks, build_hcp_block, {"max_cells": 10, "c_over_a": PAPER_C_OVER_A}, description="blocks of hexagonal cells"),
+)
+
+ANTI_MACKAY = Family(
+    "anti_mackay",
+    "icosahedral",
+    _anti_mackay,
+    build_anti_mackay,
+    description="icosahedra with an overlayer in stacking-fault positions: 45, 127, 279 atoms",
 )

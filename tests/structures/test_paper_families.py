@@ -11,6 +11,7 @@ from deepstruc_hpc.structures.elements import METALS_OF_THE_PAPER, metallic_radi
 from deepstruc_hpc.structures.families import FAMILIES, family_named
 from deepstruc_hpc.structures.fingerprint import fingerprint
 from deepstruc_hpc.structures.sites import shortest_distance
+from deepstruc_hpc.structures.symmetry import operations_of, point_group
 
 PAPER = ("octahedral", "icosahedral", "decahedral", "sc", "bcc", "fcc", "hcp")
 
@@ -150,3 +151,11 @@ def test_an_unknown_family_or_option_is_refused_with_what_there_is():
         list(FAMILIES["fcc"].enumerate(5, 50, layers=3))
     with pytest.raises(RecipeError, match="empty range"):
         list(FAMILIES["fcc"].enumerate(50, 5))
+
+
+@pytest.mark.parametrize(("shells", "atoms"), [(2, 45), (3, 127), (4, 279)])
+def test_anti_mackay_icosahedra_have_their_magic_numbers_and_full_symmetry(shells, atoms):
+    built = FAMILIES["anti_mackay"].builder("Au", 2.7, shells=shells)
+    assert built.n_atoms == atoms
+    assert shortest_distance(built.positions) == pytest.approx(2.7, abs=1e-9)
+    assert len(operations_of(built.positions, point_group("icosahedral"), 100.0)) == 120
