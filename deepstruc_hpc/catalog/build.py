@@ -16,7 +16,9 @@ from deepstruc_hpc.catalog.plan import Plan, PlannedBlock, make_plan
 from deepstruc_hpc.catalog.recipe import Recipe
 from deepstruc_hpc.core.errors import OutputError, StoreError
 from deepstruc_hpc.data.catalog_index import index_key, write_index
-from deepstruc_hpc.data.manifest import ROOT, BlockEntry, Manifest, create_store
+from deepstruc_hpc.data.catalog_store import Catalog
+from deepstruc_hpc.data.catalog_verify import verify
+from deepstruc_hpc.data.manifest import ROOT, BlockEntry, Manifest, create_store, write_skeleton
 from deepstruc_hpc.data.schema import BLOCKS
 from deepstruc_hpc.data.store_files import StoreFiles, writing
 from deepstruc_hpc.runtime.pool import ItemFailure, Worker, map_over_actors
@@ -72,7 +74,13 @@ class BuildReport:
 
 
 def build_catalog(
-    recipe: Recipe, out: str | PathLike[str], *, workers: int | None = None, limit: int | None = None, progress: bool = True
+    recipe: Recipe,
+    out: str | PathLike[str],
+    *,
+    workers: int | None = None,
+    limit: int | None = None,
+    progress: bool = True,
+    repair: bool = False,
 ) -> BuildReport:
     """Build a recipe into a store, or what is missing of it there.
 
@@ -82,6 +90,7 @@ def build_catalog(
         workers: actors; None for one a core, 0 for this process without Ray.
         limit: replaces the recipe's limit (another catalog, then).
         progress: show a bar on stderr.
+        repair: check what is there first and make damaged blocks again.
 
     Raises:
         RecipeError: no structures.
@@ -94,6 +103,8 @@ def build_catalog(
     plan = make_plan(recipe)
     with building(files):
         manifest = open_or_create(files, plan)
+        if repair:
+            manifest = forget_damaged(files, manifest)
         return build_missing(files, manifest, [plan], workers=workers, progress=progress)
 
 
@@ -154,6 +165,17 @@ def open_or_create(files: StoreFiles, plan: Plan) -> Manifest:
             "shapes. Choose another --out and build anew."
         )
     return manifest
+
+
+def forget_damaged(files: StoreFiles, manifest: Manifest) -> Manifest:
+    """Take every block that fails a check out of the manifest, so that it is made again."""
+    faults = verify(Catalog(files, manifest))
+    if not faults:
+        return manifest
+    sound = manifest.without({fault.block for fault in faults})
+    write_skeleton(files, sound)
+    files.write({ROOT: sound.to_bytes()})
+    return sound
 
 
 def remove_orphans(files: StoreFiles, manifest: Manifest) -> None:

@@ -56,6 +56,7 @@ def build(
     workers: int | None = WORKERS,
     limit: int | None = typer.Option(None, "--limit", min=1, help="At most so many structures, spread evenly over the types."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Only say how many structures, blocks and bytes it would be, and about how long."),
+    repair: bool = typer.Option(False, "--repair", help="Check what is there first and make damaged blocks again."),
     as_json: bool = AS_JSON,
 ) -> None:
     """Build a recipe into a store, or what is missing of it there.
@@ -70,7 +71,7 @@ def build(
     if dry_run:
         _print_facts(estimate(loaded, workers), as_json)
         return
-    report = build_catalog(loaded, out, workers=workers)
+    report = build_catalog(loaded, out, workers=workers, repair=repair)
     _print_facts(report.facts(), as_json)
     for block, reason in report.failed.items():
         typer.echo(f"failed: block {block}: {reason}", err=True)

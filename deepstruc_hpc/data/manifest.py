@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import blake2b
 from typing import Any
@@ -88,6 +88,10 @@ class Manifest:
         """The state after one more block."""
         return replace(self, blocks={**self.blocks, block.id: block})
 
+    def without(self, block_ids: Collection[str]) -> Manifest:
+        """The state with some blocks forgotten."""
+        return replace(self, blocks={name: block for name, block in self.blocks.items() if name not in block_ids})
+
     def to_bytes(self) -> bytes:
         """The root group's metadata document with the manifest as its attributes."""
         body: dict[str, Any] = {
@@ -146,6 +150,15 @@ class Manifest:
 
 def create_store(files: StoreFiles, manifest: Manifest) -> None:
     """Write the skeleton of an empty catalog; the manifest last, which makes it one."""
+    files.write({**_skeleton(manifest), ROOT: manifest.to_bytes()})
+
+
+def write_skeleton(files: StoreFiles, manifest: Manifest) -> None:
+    """Write what surrounds the blocks once more: the r grid and the group of blocks."""
+    files.write(_skeleton(manifest))
+
+
+def _skeleton(manifest: Manifest) -> dict[str, bytes]:
     import zarr
     from zarr.storage import MemoryStore
 
@@ -154,8 +167,7 @@ def create_store(files: StoreFiles, manifest: Manifest) -> None:
     grid = manifest.conditions.r
     root.create_array("r", shape=grid.shape, dtype=np.float64, chunks=grid.shape, dimension_names=("r",), attributes={"unit": "Å"})[:] = grid
     root.create_group(BLOCKS)
-    skeleton = {key: value.to_bytes() for key, value in sorted(memory.items()) if key != ROOT}
-    files.write({**skeleton, ROOT: manifest.to_bytes()})
+    return {key: value.to_bytes() for key, value in sorted(memory.items()) if key != ROOT}
 
 
 def write_block(files: StoreFiles, block_id: str, block: BlockContent, *, nonce: str, parameters: Mapping[str, str]) -> BlockEntry:

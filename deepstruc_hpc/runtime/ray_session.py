@@ -90,6 +90,7 @@ def _init_options(num_cpus: int | None, *, quiet: bool) -> dict[str, Any]:
     store = int(min(OBJECT_STORE_BYTES, max(SMALLEST_OBJECT_STORE_BYTES, 0.1 * psutil.virtual_memory().available)))
     return {
         **common,
+        "address": "local",  # else Ray joins any cluster that it finds on this machine, another user's too
         "num_cpus": num_cpus or usable_cores(),
         "include_dashboard": False,
         "object_store_memory": store,

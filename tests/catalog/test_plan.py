@@ -24,7 +24,7 @@ def ids(plan):
 
 
 def test_the_papers_recipe_gives_the_papers_3743_structures():
-    """197 shapes × 19 radii, compared without their element; hcp and so on are what the paper states for its training and validation parts, and its test part."""
+    """197 shapes × 19 radii, compared without their element; the paper states the types for 80 % of it: hcp 1614, decahedral 568, …"""
     plan = make_plan(load_recipe("monometallic"))
     assert len(plan) == 3743
     assert plan.counts() == Counter({"hcp": 2014, "decahedral": 703, "sc": 361, "bcc": 361, "fcc": 152, "octahedral": 95, "icosahedral": 57})

@@ -1,0 +1,182 @@
+"""Kill anything at any time: what the manifest names is whole, and the next call completes the same catalog."""
+
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import psutil
+import pytest
+
+from deepstruc_hpc.catalog.build import build_catalog
+from deepstruc_hpc.core.errors import StoreError
+from deepstruc_hpc.data.catalog_store import Catalog
+from deepstruc_hpc.data.catalog_verify import verify
+from tests.catalog.recipes import small_recipe
+
+RECIPE = small_recipe(block_size=2)
+
+
+@pytest.fixture(scope="module")
+def content_hash(tmp_path_factory):
+    """Of the recipe, built without any trouble."""
+    return build_catalog(RECIPE, tmp_path_factory.mktemp("reference") / "store", workers=0, progress=False).content_hash
+
+
+def build_here(store):
+    build_catalog(RECIPE, store, workers=0, progress=False)
+
+
+def named_blocks(store):
+    """Blocks that the manifest names, each of them checked; 0 before there is a catalog."""
+    try:
+        catalog = Catalog.open(store)
+    except StoreError:
+        return 0
+    assert verify(catalog) == []
+    assert len(catalog.columns) == len(catalog)
+    return len(catalog.blocks)
+
+
+def test_a_driver_killed_ten_times_at_random_loses_nothing_that_the_manifest_names(content_hash, tmp_path):
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.catalog.test_faults", "zarr", "pyarrow.parquet", "pandas"])
+    store = tmp_path / "store"
+    rng = random.Random(0)
+    before, interrupted = 0, 0
+    for _ in range(10):
+        process = context.Process(target=build_here, args=(store,))
+        process.start()
+        time.sleep(rng.uniform(0.05, 1.5))
+        interrupted += process.is_alive()
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        after = named_blocks(store)
+        assert after >= before
+        before = after
+    assert interrupted >= 1
+    report = build_catalog(RECIPE, store, workers=0, progress=False)
+    assert report.complete
+    assert report.content_hash == content_hash
+    assert verify(Catalog.open(store)) == []
+
+
+@pytest.mark.ray
+def test_actors_killed_during_a_build_do_not_show_in_the_catalog(content_hash, ray_session_2cpu, tmp_path):
+    killed = []
+    over = threading.Event()
+
+    def kill_actors():
+        rng = random.Random(1)
+        while not over.is_set() and len(killed) < 3:
+            time.sleep(rng.uniform(0.1, 0.6))
+            for child in psutil.Process().children(recursive=True):
+                if "_Host" in child.name() or any("_Host" in part for part in _command(child)):
+                    child.send_signal(signal.SIGKILL)
+                    killed.append(child.pid)
+                    break
+
+    killer = threading.Thread(target=kill_actors)
+    killer.start()
+    try:
+        report = build_catalog(RECIPE, tmp_path / "store", workers=2, progress=False)
+    finally:
+        over.set()
+        killer.join()
+    assert killed
+    assert report.failed == {}
+    assert report.content_hash == content_hash
+    assert verify(Catalog.open(tmp_path / "store")) == []
+
+
+def _command(process):
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+@pytest.mark.ray
+def test_a_driver_with_actors_that_is_killed_leaves_no_process_and_a_store_that_goes_on(content_hash, tmp_path):
+    script = textwrap.dedent(
+        """
+        import sys
+        from deepstruc_hpc.catalog.build import build_catalog
+        from tests.catalog.recipes import small_recipe
+        build_catalog(small_recipe(block_size=2), sys.argv[1], workers=2, progress=False)
+        """
+    )
+    store = tmp_path / "store"
+    driver = subprocess.Popen([sys.executable, "-c", script, str(store)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _wait_for(lambda: driver.poll() is not None or named_blocks(store) >= 1, 240)
+    children = psutil.Process(driver.pid).children(recursive=True) if driver.poll() is None else []
+    driver.kill()
+    driver.wait()
+    named_blocks(store)
+    _, alive = psutil.wait_procs(children, timeout=15)
+    names = [child.name() for child in alive if child.is_running()]
+    for child in alive:  # Ray's own agents notice only after a minute that their node is gone
+        child.kill()
+    assert not [name for name in names if "_Host" in name or "raylet" in name or "gcs" in name]
+    report = build_catalog(RECIPE, store, workers=0, progress=False)
+    assert report.content_hash == content_hash
+
+
+def test_ctrl_c_leaves_a_store_that_the_next_call_completes(content_hash, tmp_path):
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.catalog.test_faults"])
+    store = tmp_path / "store"
+    process = context.Process(target=build_here, args=(store,))
+    process.start()
+    _wait_for(lambda: (store / "blocks").is_dir() and any((store / "blocks").iterdir()), 120)
+    os.kill(process.pid, signal.SIGINT)
+    process.join()
+    assert process.exitcode != 0
+    named_blocks(store)
+    report = build_catalog(RECIPE, store, workers=0, progress=False)
+    assert report.content_hash == content_hash
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_node_removed_in_mid_run_is_made_good_by_the_others(content_hash, tmp_path):
+    script = textwrap.dedent(
+        """
+        import sys, threading, time
+        import ray
+        from ray.cluster_utils import Cluster
+        from deepstruc_hpc.catalog.build import build_catalog
+        from tests.catalog.recipes import small_recipe
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+        nodes = [cluster.add_node(num_cpus=1), cluster.add_node(num_cpus=1)]
+        ray.init(address=cluster.address, log_to_driver=False)
+        cluster.wait_for_nodes()
+        lost = []
+        def lose():
+            time.sleep(float(sys.argv[2]))
+            cluster.remove_node(nodes[0], allow_graceful=False)
+            lost.append(True)
+        thread = threading.Thread(target=lose)
+        thread.start()
+        report = build_catalog(small_recipe(block_size=2), sys.argv[1], workers=3, progress=False)
+        thread.join()
+        print(report.content_hash, len(report.failed), bool(lost))
+        ray.shutdown()
+        cluster.shutdown()
+        """
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path / "store"), "4.0"], capture_output=True, text=True, check=False, timeout=500)
+    assert done.stdout.split()[-3:] == [content_hash, "0", "True"], done.stderr[-2000:]
+    assert verify(Catalog.open(tmp_path / "store")) == []
+
+
+def _wait_for(condition, seconds):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.05)
