@@ -1,0 +1,174 @@
+"""How build, solve and train scale over Ray nodes, what an item costs the driver, and where the time goes.
+
+    python benchmarks/scaling.py [--nodes 1,2] [--structures 400] [--files 6] [--epochs 4] [--stages overhead,build,solve,train]
+
+Every node is a Ray node of its own (raylet, object store) with one core, but all are on this machine: the network is not measured, and more
+nodes than idle cores say nothing. Build and solve are scaled weakly (n nodes get n times the items; efficiency is t(1) / t(n)), and the time is
+that of the whole command, start of workers included. Train is scaled strongly (the same epochs; efficiency is t(1) / (n t(n)) of the median epoch).
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+RECIPE = {
+    "name": "scaling",
+    "description": "Gold clusters for the scaling benchmark",
+    "elements": ["Au"],
+    "length_unit": "angstrom",
+    "min_atoms": 40,
+    "max_atoms": 250,
+    "families": ["fcc", "hcp", "bcc", "sc", "decahedral", "icosahedral", "octahedral"],
+    "block_size": 25,
+    "pdf": {"qmin": 0.7, "qmax": 25.0, "qdamp": 0.04, "uiso": 0.0038, "delta2": 2.0, "rmin": 2.0, "rmax": 30.0, "rstep": 0.01},
+}
+
+
+def command(*words: str, address: str) -> tuple[str, float]:
+    """Run ``deepstruc-hpc`` on the Ray at an address; returns what it printed and its wall time (s)."""
+    environment = {**os.environ, "RAY_ADDRESS": address, "OMP_NUM_THREADS": "1"}
+    began = time.perf_counter()
+    done = subprocess.run([sys.executable, "-m", "deepstruc_hpc.cli", *words], capture_output=True, text=True, env=environment, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{words} ended with {done.returncode}: {done.stderr[-2000:]}")
+    return done.stdout, time.perf_counter() - began
+
+
+def measured_files(folder: Path, count: int) -> Path:
+    """Curves of small gold cuboids, each of its own lattice constant."""
+    from deepstruc_hpc import simulate_pdf
+
+    folder.mkdir()
+    r = np.arange(2.0, 30.0, 0.01)
+    corners = np.array([(0, 0, 0), (0, 0.5, 0.5), (0.5, 0, 0.5), (0.5, 0.5, 0)])
+    cells = np.array([(i, j, k) for i in range(3) for j in range(3) for k in range(3)])
+    positions = (cells[:, None, :] + corners[None]).reshape(-1, 3)
+    for number in range(count):
+        g = simulate_pdf(["Au"] * len(positions), positions * (4.05 + 0.005 * number), r, qdamp=0.04)
+        (folder / f"au-{number:03d}.gr").write_text("#qmax = 25.0\n" + "".join(f"{a:.3f} {b:.6f}\n" for a, b in zip(r, g, strict=True)))
+    return folder
+
+
+def build(nodes: int, address: str, work: Path, options: argparse.Namespace) -> tuple[float, str]:
+    """Wall time of a build of n times the structures; beside it the workers' own rate."""
+    (work / "scaling.yaml").write_text(yaml.safe_dump(RECIPE))
+    limit = str(options.structures * nodes)
+    words = [
+        "catalog",
+        "build",
+        str(work / "scaling.yaml"),
+        "--out",
+        str(work / f"{nodes}.zarr"),
+        "--workers",
+        str(nodes),
+        "--limit",
+        limit,
+        "--json",
+    ]
+    said, seconds = command(*words, address=address)
+    report = json.loads(said)
+    return (
+        seconds,
+        f"{report['n_structures']} structures, {report['structures_a_second']:g}/s; start of the command {seconds - report['seconds']:.1f} s",
+    )
+
+
+def solve(nodes: int, address: str, work: Path, options: argparse.Namespace) -> tuple[float, str]:
+    """Wall time of solving n times the files against the catalog of one node's build."""
+    store, out = work / "1.zarr", work / f"solved-{nodes}"
+    files = measured_files(work / f"measured-{nodes}", options.files * nodes)
+    fixed = ["--catalog", str(store), "--sources", "catalog", "--elements", "Au", "--no-figures", "--no-report"]
+    _, seconds = command("solve", str(files), "--out", str(out), *fixed, "--workers", str(nodes), address=address)
+    rows = list(csv.DictReader((out / "summary.csv").open()))
+    busy = sum(float(row["seconds"]) for row in rows) / nodes
+    return seconds, f"{sum(row['status'] == 'ok' for row in rows)} files ok; in the files {busy:.1f} s, else {seconds - busy:.1f} s"
+
+
+def train(nodes: int, address: str, work: Path, options: argparse.Namespace) -> tuple[float, str]:
+    """Median time of an epoch after the first, times n, so that the efficiency comes out as for the others."""
+    run = work / f"run-{nodes}"
+    settings = ["--set", f"epochs={options.epochs}", "--set", "samples_per_epoch=1024", "--workers", str(nodes)]
+    _, seconds = command("train", str(work / "1.zarr"), "--out", str(run), *settings, address=address)
+    epochs = [json.loads(line)["seconds"] for line in (run / "epochs.jsonl").read_text().splitlines()]
+    epoch = statistics.median(epochs[1:] or epochs)
+    return epoch * nodes, f"epoch {epoch:.2f} s; all {seconds:.1f} s, of which epochs {sum(epochs):.1f} s"
+
+
+STAGES: dict[str, Callable[[int, str, Path, argparse.Namespace], tuple[float, str]]] = {"build": build, "solve": solve, "train": train}
+
+
+def nothing() -> Callable[[int], int]:
+    """Makes a worker that hands back what it gets: what remains is the driver's cost."""
+    return int
+
+
+def overhead(address: str, items: int = 3000) -> float:
+    """Milliseconds of an item that has nothing to do, through the pool that build and solve use."""
+    os.environ["RAY_ADDRESS"] = address
+    from deepstruc_hpc.runtime.pool import map_over_actors
+    from deepstruc_hpc.runtime.ray_session import ray_session
+
+    with ray_session():
+        began = 0.0
+        for count, _ in enumerate(map_over_actors(nothing, range(items), workers=1, max_in_flight=8)):
+            began = began or (time.process_time() if count >= items // 10 else 0.0)
+        spent = time.process_time() - began
+    return 1000 * spent / (items - items // 10)
+
+
+def measure(nodes: int, stages: Sequence[str], work: Path, options: argparse.Namespace) -> dict[str, tuple[float, str]]:
+    """All stages on a fresh cluster of so many nodes of one core."""
+    os.environ.pop("RAY_ADDRESS", None)
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 100 * 2**20, "include_dashboard": False})
+    try:
+        for _ in range(nodes - 1):
+            cluster.add_node(num_cpus=1, object_store_memory=100 * 2**20)
+        cluster.wait_for_nodes()
+        found = {stage: STAGES[stage](nodes, cluster.address, work, options) for stage in stages if stage in STAGES}
+        if nodes == 1 and "overhead" in stages:
+            cost = overhead(cluster.address)
+            found["driver"] = (cost / 1000, f"{cost:.2f} ms of the driver's CPU an item")
+        return found
+    finally:
+        cluster.shutdown()
+
+
+def main() -> None:
+    """Measure and print the table (Markdown)."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--nodes", default="1,2")
+    parser.add_argument("--structures", type=int, default=400, help="of a build, for every node")
+    parser.add_argument("--files", type=int, default=6, help="of a solve, for every node")
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--stages", default="overhead,build,solve,train")
+    options = parser.parse_args()
+    stages = options.stages.split(",")
+    counts = [int(count) for count in options.nodes.split(",")]
+    with tempfile.TemporaryDirectory() as folder:
+        found = {count: measure(count, stages, Path(folder), options) for count in counts}
+    load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "?"
+    print(f"{os.cpu_count()} cores, load {load} at the end\n\n| Stage | Nodes | Time (s) | Efficiency | Where |\n|---|---|---|---|---|")
+    for stage in found[counts[0]]:
+        for count in counts:
+            if stage in found[count]:
+                seconds, where = found[count][stage]
+                print(f"| {stage} | {count} | {seconds:.3g} | {found[counts[0]][stage][0] / seconds:.0%} | {where} |")
+
+
+if __name__ == "__main__":
+    main()
