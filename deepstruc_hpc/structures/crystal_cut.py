@@ -155,7 +155,7 @@ def cut_crystal(
     if surface in {"bonded", "formula_units"}:
         kept = _bonded(positions, symbols, shell)
         positions, symbols = positions[kept], symbols[kept]
-    if surface == "formula_units":
+    if surface == "formula_units" and len(positions):
         kept = _formula_units(crystal, positions, symbols, shell)
         positions, symbols = positions[kept], symbols[kept]
     if len(positions) == 0:
