@@ -86,7 +86,7 @@ def solve(
     frame = batch.run()
     page = _write_report(batch.out, frame) if report else None
     _print_summary(batch.out, frame, page, as_json)
-    if (frame["status"] == "failed").any():
+    if batch.any_failed(frame):
         raise typer.Exit(1)
 
 

@@ -110,6 +110,7 @@ class Batch:
         self.options, self.out = options, out
         self.values = read_values(options.values) if options.values else {}
         self.found = self._look(allow_empty=options.watch)
+        self.named: set[str] = set()
         self.sources = resolve_sources(model, catalog, settings.sources)
         self.plan = WorkerPlan(
             out=out,
@@ -134,6 +135,10 @@ class Batch:
             summary.save()
         return summary.frame()
 
+    def any_failed(self, frame: pd.DataFrame) -> bool:
+        """Whether a file of this call (not of an earlier one into the same directory) failed."""
+        return bool((frame["status"].eq("failed") & frame["file"].isin(self.named)).any())
+
     def head(self) -> dict[str, Any]:
         """The head of summary.json: settings, versions, ids."""
         return {
@@ -152,6 +157,7 @@ class Batch:
     def pending(self, summary: Summary, found: Sequence[Path]) -> list[PdfItem]:
         """The items that are not solved yet with these settings (all of them with ``force``), at most ``limit``."""
         items = make_items(found, summary.folders(), self.values)
+        self.named.update(str(item.path) for item in items)
         if not self.options.force:
             items = [item for item in items if not self._finished(summary, item)]
         return items[: self.options.limit]

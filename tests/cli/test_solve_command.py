@@ -1,0 +1,53 @@
+"""The solve command: options, exit codes, output."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.solve.conftest import measured, shape_of, shapes_store  # noqa: F401
+
+
+def _run(*words):
+    return subprocess.run([sys.executable, "-m", "deepstruc_hpc.cli", "solve", *map(str, words)], capture_output=True, text=True, check=False)
+
+
+def test_failed_files_make_exit_code_one_and_json_is_alone_on_stdout(measured, shapes_store, tmp_path):  # noqa: F811
+    options = ["--catalog", shapes_store, "--sources", "catalog", "--workers", "0", "--qdamp", "0.04", "--json"]
+    done = _run(measured, "--out", tmp_path / "out", *options)
+    assert done.returncode == 1, done.stderr
+    document = json.loads(done.stdout)
+    assert sorted(item["status"] for item in document["items"]) == ["failed", "ok", "ok", "ok"]
+    assert (tmp_path / "out" / "index.html").is_file()
+    assert (tmp_path / "out" / "fcc" / "fit.png").is_file()
+    used = json.loads((tmp_path / "out" / "fcc" / "result.json").read_text())["conditions"]
+    assert (used["qdamp"], used["origin"]["qdamp"]) == (0.04, "option")
+    again = _run(measured / "fcc.gr", "--out", tmp_path / "out", *options[:-1])
+    assert again.returncode == 0  # the file that failed is not of this call
+    assert "fcc.gr" in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["no-such-directory", "--out", "out"], "no-such-directory"),
+        (["--out", "out"], "no input"),
+        (["x.gr", "--out", "out", "--qmin", "9", "--qmax", "4"], "qmax"),
+        (["x.gr", "--out", "out", "--set", "sample=5"], "samples"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_code_two(words, said):
+    done = _run(*words)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert said in done.stderr
+
+
+def test_the_resolved_settings_are_printed_and_can_be_given_back(tmp_path):
+    printed = _run("--print-config", "--sigma", "2,4", "--elements", "Pt")
+    (tmp_path / "settings.yaml").write_text(printed.stdout)
+    again = _run("--print-config", "--config", tmp_path / "settings.yaml", "--rmax", "18")
+    assert printed.returncode == again.returncode == 0
+    assert again.stdout == printed.stdout.replace("rmax: null", "rmax: 18.0")

@@ -1,0 +1,61 @@
+"""The published structure types on measured curves, by the shapes that come with the program."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deepstruc_hpc.catalog.build import build_catalog
+from deepstruc_hpc.catalog.recipe import load_recipe
+from deepstruc_hpc.solve.batch import solve
+
+SHARED = Path(__file__).resolve().parents[3] / "shared"
+DATA, SCORE = SHARED / "data" / "experimental", SHARED / "tools" / "score_candidate.py"
+pytestmark = [
+    pytest.mark.experimental,
+    pytest.mark.skipif(not DATA.is_dir(), reason="the measured curves are not beside the checkout (../shared/data/experimental)"),
+]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    path = tmp_path_factory.mktemp("shapes") / "shapes.zarr"
+    build_catalog(load_recipe("shapes"), path, workers=0, progress=False)
+    return path
+
+
+@pytest.fixture(scope="module")
+def solved(store, tmp_path_factory):
+    out = tmp_path_factory.mktemp("solved")
+    frame = solve(DATA, out, catalog=store, sources="catalog", workers=0)
+    return out, {Path(row.file).stem: row for row in frame.itertuples()}
+
+
+@pytest.mark.parametrize(
+    ("stem", "types", "rw"),
+    [("Au144pMBA", {"decahedral"}, 0.156), ("Au144PET_100K", {"icosahedral"}, 0.305), ("Pt_1p8nm", {"fcc", "octahedral"}, 0.183)],
+)
+def test_the_published_type_comes_first(solved, stem, types, rw):
+    out, rows = solved
+    row = rows[stem]
+    assert row.status == "ok"
+    assert row.structure_type in types
+    if row.structure_type == "octahedral":
+        assert "fcc crystal" in row.message
+    if SCORE.exists():
+        command = [sys.executable, str(SCORE), str(DATA / f"{stem}.gr"), str(out / stem / "rank-001.xyz")]
+        words = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+        assert float(words[1]) <= rw
+
+
+def test_ligands_in_the_header_are_left_out_and_said(solved):
+    out, _ = solved
+    assert "S, C left out" in (out / "Au144PET_100K" / "result.json").read_text()
+
+
+def test_what_is_no_nanoparticle_is_refused_and_what_is_no_pdf_fails(store, tmp_path):
+    frame = solve(DATA / "dialects", tmp_path, catalog=store, sources="catalog", workers=0)
+    status = {Path(row.file).stem: row.status for row in frame.itertuples()}
+    assert status["lcmo_too_short"] == "failed"
+    assert {name for name, state in status.items() if state == "refused"} >= {"ni_pdfgetx2_nodg", "ni_pdfgetn_neutron", "c60_three_columns"}
