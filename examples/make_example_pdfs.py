@@ -1,6 +1,6 @@
 """Make the example PDFs in ``examples/pdfs`` and the truth beside them in ``examples/truth``.
 
-Every structure is one that the shipped catalogs of facetted clusters do not hold: spherical and off-centre cuts, clusters without their corners,
+Every structure is one that the catalogs ``demo`` and ``monometallic`` do not hold: spherical and off-centre cuts, clusters without their corners,
 larger sizes, a twin. Each PDF has its own range of Q, damping, thermal motion, scale and noise; the noise is white in the detector's counts, so it
 grows with Q in F(Q) and passes through the same Fourier transform as the signal. The header is that of PDFgetX3 and, like a real one, says
 nothing about Qdamp.

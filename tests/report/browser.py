@@ -33,15 +33,15 @@ class Browser:
         self.session = self._start(wanted)["sessionId"]
 
     def _start(self, wanted: dict) -> dict:
-        for _ in range(100):
+        for _ in range(300):
             try:
                 return self._call("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
             except ConnectionError:
                 time.sleep(0.1)
-        raise TimeoutError("chromedriver did not answer within 10 s")
+        raise TimeoutError("chromedriver did not answer within 30 s")
 
     def _call(self, method: str, path: str, body: dict | None = None):
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=180)
         try:
             connection.request(method, path, None if body is None else json.dumps(body), {"Content-Type": "application/json"})
             value = json.loads(connection.getresponse().read())["value"]
@@ -60,7 +60,7 @@ class Browser:
     def run(self, script: str, *arguments):
         return self.call("/execute/sync", {"script": script, "args": list(arguments)})
 
-    def wait(self, condition: str, seconds: float = 15.0):
+    def wait(self, condition: str, seconds: float = 45.0):
         """The value of a JavaScript expression once it is true."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:

@@ -67,6 +67,12 @@ function mix(a, b, share) {
   return "#" + [0, 1, 2].map((i) => Math.round(part(a, i) * (1 - share) + part(b, i) * share).toString(16).padStart(2, "0")).join("");
 }
 
+// One scale for all views of a section, so that sizes compare; what is much larger than the middle one is shrunk to its own view.
+function sameScale(views) {
+  const reaches = views.map((view) => view.reach).sort((a, b) => a - b), common = Math.min(reaches[reaches.length - 1], 1.5 * reaches[reaches.length >> 1]);
+  for (const view of views) { view.reach = Math.max(view.reach, common); view.draw(); }
+}
+
 class AtomView {
   constructor(canvas, atoms, options) {
     this.canvas = canvas; this.atoms = decodeAtoms(atoms); this.options = options; this.zoom = 1; this.home = multiply(turn(-0.35, 0), turn(0, 0.5)); this.rotation = this.home;

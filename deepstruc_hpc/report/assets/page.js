@@ -17,6 +17,7 @@ function make(tag, attributes, ...children) {
 
 function show(key, value) {
   if (value === null || value === undefined || value === "") return "";
+  if (key === "probability" && Number(value) > 0 && Number(value) < 0.005) return "< 0.01";
   return key in NUMBERS && Number.isFinite(Number(value)) ? Number(value).toFixed(NUMBERS[key]) : String(value);
 }
 
@@ -80,7 +81,7 @@ function typeBars(types) {
   return make("div", { class: "bars" }, types.filter((row) => row.structure_type).slice(0, 10).map((row) => make("div", { class: "bar", title: `best Rw ${show("rw", row.best_rw ?? row["best rw"])}` },
     make("span", {}, row.structure_type.replaceAll("_", " ")),
     make("span", { class: "track" }, make("span", { class: "fill", colour: folder.colours[row.structure_type] || "#9aa1ab", style: `width:${100 * (row.probability || 0)}%;--colour:${folder.colours[row.structure_type] || "#9aa1ab"}` })),
-    make("span", { class: "share" }, row.probability === null ? "" : row.probability.toFixed(2)))));
+    make("span", { class: "share" }, show("probability", row.probability)))));
 }
 
 function candidateViews(document_, views) {
@@ -126,10 +127,10 @@ function sectionBody(i) {
     parts.push(make("div", { class: map ? "row map" : "" , style: "margin-top:18px" }, make("div", {}, make("h3", {}, "Candidates"), candidateTable(data.candidates)),
       map ? make("div", {}, make("h3", {}, "Latent map, first two coordinates: catalog ●, samples ◆, prior +"), map) : null));
   }
-  if (Object.keys(data.details).length) parts.push(make("details", {}, make("summary", {}, "Conditions used for this file"), make("div", { class: "body" }, make("pre", { class: "settings" }, readable(data.details)))));
+  if (Object.keys(data.details).length) parts.push(make("details", { class: "small" }, make("summary", {}, "Conditions used for this file"), make("div", { class: "body" }, make("pre", { class: "settings" }, readable(data.details)))));
   if (data.files.length) parts.push(make("p", { class: "files" }, make("span", {}, "Files: "), data.files.map((name) => link(`${data.folder}/${name}`, name))));
   if (!parts.length) parts.push(make("p", { class: "note" }, "No results were written for this file."));
-  return { parts, start: () => { for (const draw of later) draw(); views.live = views.map((view) => new AtomView(...view)); } };
+  return { parts, start: () => { for (const draw of later) draw(); views.live = views.map((view) => new AtomView(...view)); sameScale(views.live); } };
 }
 
 function sigmaLevels() {

@@ -1,0 +1,70 @@
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from deepstruc_hpc import read_pdf, simulate_pdf
+from deepstruc_hpc.catalog.recipe import load_recipe
+from deepstruc_hpc.data.structure_files import read_structure
+from deepstruc_hpc.structures.families import FAMILIES
+from deepstruc_hpc.structures.fingerprint import fingerprint
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+TRUTH = pd.read_csv(EXAMPLES / "truth" / "truth.csv")
+ROWS = [pytest.param(row, id=row.file) for row in TRUTH.itertuples()]
+
+
+@pytest.fixture(scope="module")
+def script():
+    spec = importlib.util.spec_from_file_location("make_example_pdfs", EXAMPLES / "make_example_pdfs.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+RECIPES = [load_recipe(name) for name in ("demo", "monometallic")]
+
+
+def test_the_examples_cover_every_type_of_the_catalog_and_each_file_has_its_truth():
+    assert set(TRUTH["structure_type"]) >= {choice.family for recipe in RECIPES for choice in recipe.families}
+    assert sorted(TRUTH["file"]) == sorted(path.name for path in (EXAMPLES / "pdfs").iterdir())
+    assert len(TRUTH) >= 12
+
+
+def test_no_example_is_a_shape_of_the_demo_or_the_monometallic_catalog():
+    shipped = {}
+    choices = {(choice.family, recipe.min_atoms, recipe.max_atoms) for recipe in RECIPES for choice in recipe.families if not choice.options}
+    for name, smallest, largest in choices:
+        for shape in FAMILIES[name].enumerate(smallest, largest):
+            shipped[fingerprint(FAMILIES[name].builder("Au", 1.0, **shape.parameters), scale_free=True)] = shape.name
+    assert len(shipped) > 150
+    found = {row.file: read_structure(EXAMPLES / "truth" / f"{Path(row.file).stem}.xyz") for row in TRUTH.itertuples()}
+    assert {file: shipped.get(fingerprint(structure, scale_free=True)) for file, structure in found.items()} == dict.fromkeys(found)
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_the_true_structure_explains_its_pdf_up_to_the_noise(row):
+    curve = read_pdf(EXAMPLES / "pdfs" / row.file)
+    assert curve.notes == ()
+    assert (curve.header["qmin"], curve.header["qmax"], curve.header["program"]) == (row.qmin, row.qmax, "PDFgetX3")
+    assert "qdamp" not in curve.header
+    truth = read_structure(EXAMPLES / "truth" / f"{Path(row.file).stem}.xyz")
+    assert (len(truth), truth.formula, truth.structure_type) == (row.n_atoms, row.formula, row.structure_type)
+    seen = curve.r > 2.0
+    calculated = row.scale * simulate_pdf(
+        truth.symbols, truth.positions, curve.r[seen], qmin=row.qmin, qmax=row.qmax, qdamp=row.qdamp, uiso=row.uiso, delta2=row.delta2
+    )
+    rw = np.sqrt(((curve.g[seen] - calculated) ** 2).sum() / (curve.g[seen] ** 2).sum())
+    assert rw == pytest.approx(row.noise, rel=0.1)
+
+
+def test_the_script_gives_the_committed_files_again(script):
+    example = script.EXAMPLES[9]
+    r, g = script.measure(example, script.build(example))
+    curve = read_pdf(EXAMPLES / "pdfs" / f"{example.name}.gr")
+    np.testing.assert_allclose(r, curve.r)
+    np.testing.assert_allclose(g, curve.g, rtol=1e-4, atol=1e-5)
