@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from deepstruc_hpc.core.errors import StructureError
 from deepstruc_hpc.physics.compiled import compiled
 from deepstruc_hpc.physics.form_factors import Radiation, scattering_factors
-from deepstruc_hpc.physics.histogram import class_pairs, extent, pair_histograms
+from deepstruc_hpc.physics.histogram import class_pairs, extent, pair_count, pair_histograms
 from deepstruc_hpc.physics.transform import chebyshev_nodes, lagrange_basis, nodes_for_exponential, sine_sums
 from deepstruc_hpc.physics.widths import width_scale
 
@@ -20,6 +20,8 @@ FINE_PHASE = 0.08
 """Qmax·h of the histogram behind the reference path: a pair's error is below 1.3e-9 of its weight (module ``histogram``)."""
 _NODE_TOLERANCE = 1e-10
 _MAX_CLASSES = 12
+_PLAIN_WORK = 300_000
+"""With many different U, the plain double sum is used below this many terms (pairs times Q) a pair of classes."""
 
 
 def simulate_fq(
@@ -112,6 +114,9 @@ class Atoms:
         highest = max(float(np.abs(q).max(initial=0.0)), 1.0)
         step = FINE_PHASE / highest
         atom, kind, classes = _classes(self, highest)
+        terms = len(q) * len(self.positions) * (len(self.positions) - 1) // 2
+        if len(classes) > _MAX_CLASSES and terms < _PLAIN_WORK * pair_count(len(classes)):
+            return self.fq_exact(q, factors, qbroad=qbroad, delta1=delta1, delta2=delta2)
         n_bins = int(extent(self.positions) / step) + 8
         weights = [self.occupancy[atom] * kind.weight]
         hist = pair_histograms([self.positions[atom]], [kind.number], len(classes), step, n_bins, weights=weights)[0]
