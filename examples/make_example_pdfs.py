@@ -127,7 +127,7 @@ EXAMPLES = (
             0.995, 1.1, 24.0, 0.045, 0.0050, 1.8, 0.35, 0.07, 0, 25),
     Example("sample-05-Au", "Au", "decahedral", "Marks decahedron", lambda: decahedron_sites(2, 3, 2),
             0.985, 0.8, 28.0, 0.030, 0.0080, 2.6, 0.90, 0.05, 0, 30),
-    Example("sample-06-Cu", "Cu", "decahedral", "decahedron without its ten corners", lambda: without_outermost(decahedron_sites(4, 2, 0), 10),
+    Example("sample-06-Cu", "Cu", "decahedral", "off-centre cut of a decahedron", lambda: sphere(decahedron_sites(5, 4, 0), 2.4, (0.35, 0.2, 0.0)),
             0.995, 1.2, 23.0, 0.040, 0.0065, 2.1, 0.60, 0.06, 0, 22),
     Example("sample-07-Ag", "Ag", "icosahedral", "icosahedron of 147 without its vertices", lambda: without_outermost(icosahedron_sites(4), 12),
             0.975, 0.9, 24.0, 0.035, 0.0075, 2.5, 0.75, 0.06, 0, 28),
