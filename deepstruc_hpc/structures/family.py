@@ -27,6 +27,7 @@ class Shape:
         name: unique within the family, e.g. ``fcc 100:2 110:3 111:2``.
         parameters: what :meth:`Family.build` needs; numbers and strings only, so that it can be stored as JSON.
         n_atoms: number of atoms.
+        fingerprint: of the structure; free of scale and element where the family takes a metal.
     """
 
     family: str
@@ -34,6 +35,7 @@ class Shape:
     name: str
     parameters: Mapping[str, Any]
     n_atoms: int
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,12 +83,13 @@ class Family:
                 structure = self.builder("Au", 1.0, **parameters)
             except EmptyShapeError:
                 continue
-            if not min_atoms <= structure.n_atoms <= max_atoms or (self.takes_metal and not self.strained and not _is_bonded(structure)):
+            if not min_atoms <= structure.n_atoms <= max_atoms:
                 continue
-            mark = fingerprint(structure)
-            if mark not in seen:
-                seen.add(mark)
-                yield Shape(self.name, structure.structure_type, name, parameters, structure.n_atoms)
+            mark = fingerprint(structure, scale_free=self.takes_metal)
+            if mark in seen or (self.takes_metal and not self.strained and not _is_bonded(structure)):
+                continue
+            seen.add(mark)
+            yield Shape(self.name, structure.structure_type, name, parameters, structure.n_atoms, mark)
 
     def build(self, shape: Shape, symbol: str, nn_distance: float) -> Structure:
         """The structure of a shape; its label is ``symbol`` and the shape's name.
