@@ -139,7 +139,7 @@ def build_missing(files: StoreFiles, manifest: Manifest, plans: list[Plan], *, w
                 writer.add(outcome)
     if not files.exists(index_key(writer.manifest)):
         write_index(files, writer.manifest)
-    return _report(files, writer.manifest, found, failed, time.perf_counter() - started)
+    return report_of(files, writer.manifest, found, failed, time.perf_counter() - started)
 
 
 def open_or_create(files: StoreFiles, plan: Plan) -> Manifest:
@@ -265,7 +265,8 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _report(files: StoreFiles, manifest: Manifest, found: frozenset[str], failed: Mapping[str, str], seconds: float) -> BuildReport:
+def report_of(files: StoreFiles, manifest: Manifest, found: frozenset[str], failed: Mapping[str, str], seconds: float) -> BuildReport:
+    """What a call did, from the state it left and the blocks that were there before it."""
     blocks = manifest.blocks.values()
     return BuildReport(
         store=files.url,

@@ -70,7 +70,7 @@ class Plan:
         shapes: without duplicates, in the recipe's order.
         dropped: structures left out because an earlier one is the same.
         part: 0 for the first recipe of a store, 1, 2, … for those appended to it.
-        excluded: ids of structures that the store holds already.
+        excluded: see :func:`identities`, of structures that the store holds already.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Plan:
         chosen = _spread(recipe.limit, [shape.shape.structure_type for shape in shapes], self._starts)
         if excluded:
             numbers = np.arange(int(self._starts[-1])) if chosen is None else chosen
-            chosen = np.array([number for number in numbers if self._structure(int(number)).id not in excluded], dtype=np.int64)
+            chosen = np.array([number for number in numbers if excluded.isdisjoint(identities(self._structure(int(number))))], dtype=np.int64)
         self._chosen = chosen
 
     def __len__(self) -> int:
@@ -153,6 +153,16 @@ class Plan:
         return f"{self.part:02d}-{number:06d}-{digest.hexdigest()}"
 
 
+def identities(planned: PlannedStructure) -> tuple[str, str]:
+    """Two names, each of which tells that two structures are the same: the id, and what it is made of."""
+    return planned.id, identity(planned.fingerprint, planned.symbol, planned.nn_distance)
+
+
+def identity(fingerprint_of_shape: str, symbol: str, nn_distance: float) -> str:
+    """Shape, element and nearest-neighbour distance; the fingerprint alone where the shape brings its own elements (it then knows them)."""
+    return f"{fingerprint_of_shape} {symbol} {nn_distance:.4f}" if symbol else fingerprint_of_shape
+
+
 def structure_id(shape: Shape, symbol: str, nn_distance: float) -> str:
     """The name of a structure, equal in every catalog that holds it."""
     text = json.dumps([shape.family, shape.name, dict(shape.parameters), symbol, round(nn_distance, 6)], sort_keys=True, default=str)
@@ -213,7 +223,8 @@ def _shapes_of(recipe: Recipe, choice: FamilyChoice) -> list[Shape]:
 def _planned(recipe: Recipe, choice: FamilyChoice, shape: Shape) -> PlannedShape:
     family = family_named(shape.family)
     elements = recipe.elements_of(choice) if family.takes_metal else ()
-    return PlannedShape(shape, fingerprint(family.build(shape, "Au", 1.0), scale_free=family.takes_metal), tuple(dict.fromkeys(elements)))
+    mark = shape.fingerprint or fingerprint(family.build(shape, "Au", 1.0), scale_free=family.takes_metal)
+    return PlannedShape(shape, mark, tuple(dict.fromkeys(elements)))
 
 
 def _evenly(available: int, wanted: int) -> list[int]:

@@ -46,6 +46,9 @@ def register(app: typer.Typer) -> None:
     group.command("list")(list_structures)
     group.command("export")(export_files)
     group.command("verify")(verify_store)
+    group.command("append")(append)
+    group.command("merge")(merge)
+    group.command("diff")(diff)
     app.add_typer(group, name="catalog")
 
 
@@ -157,6 +160,48 @@ def verify_store(store: str = STORE, *, as_json: bool = AS_JSON) -> None:
             typer.echo("mend it: deepstruc-hpc catalog build RECIPE --out STORE --repair makes the damaged blocks again", err=True)
     if faults:
         raise typer.Exit(1)
+
+
+def append(recipe: str = RECIPE, store: str = STORE, *, workers: int | None = WORKERS, as_json: bool = AS_JSON) -> None:
+    """Add what a second recipe asks for to a catalog; structures that it holds already are left out.
+
+    Example: deepstruc-hpc catalog append more.yaml demo.zarr
+    """
+    from deepstruc_hpc.catalog.combine import append_recipe
+    from deepstruc_hpc.catalog.recipe import load_recipe
+
+    report = append_recipe(load_recipe(recipe), store, workers=workers)
+    _print_facts(report.facts(), as_json)
+    if not report.complete:
+        raise typer.Exit(1)
+
+
+def merge(
+    stores: list[str] = typer.Argument(..., help="Catalogs with the same conditions; of a structure in several the first counts."),
+    *,
+    out: str = typer.Option(..., "--out", help="The new store."),
+    as_json: bool = AS_JSON,
+) -> None:
+    """Put catalogs together into a new one.
+
+    Example: deepstruc-hpc catalog merge metals.zarr alloys.zarr --out all.zarr
+    """
+    from deepstruc_hpc.catalog.combine import merge_catalogs
+
+    _print_facts(merge_catalogs(stores, out).facts(), as_json)
+
+
+def diff(
+    first: str = typer.Argument(..., help="One catalog."), second: str = typer.Argument(..., help="Another."), *, as_json: bool = AS_JSON
+) -> None:
+    """Say which structures only one of two catalogs holds.
+
+    Example: deepstruc-hpc catalog diff old.zarr new.zarr
+    """
+    from deepstruc_hpc.catalog.combine import difference
+    from deepstruc_hpc.data.catalog_store import Catalog
+
+    _print_facts(difference(Catalog.open(first), Catalog.open(second)), as_json)
 
 
 def _print_facts(facts: dict[str, Any], as_json: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -47,14 +46,13 @@ def write_index(files: StoreFiles, manifest: Manifest) -> None:
     import pyarrow.parquet as pq
 
     schema = _arrow_schema(manifest)
-    buffer = io.BytesIO()
     groups = _block_groups(files)
-    with pq.ParquetWriter(buffer, schema, compression="zstd", use_dictionary=[name for name in schema.names if name in _REPEATING]) as writer:
+    key = index_key(manifest)
+    repeating = [name for name in schema.names if name in _REPEATING]
+    with files.large_file(key) as path, pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=repeating) as writer:
         for block in manifest.ordered:
             values = _block_columns(groups, block, schema.names, manifest)
             writer.write_table(pa.table({name: pa.array(values[name], type=schema.field(name).type) for name in schema.names}, schema=schema))
-    key = index_key(manifest)
-    files.write({key: buffer.getvalue()})
     for name in (name for name in _root_files(files) if name.startswith(PREFIX) and name != key):
         files.delete(name)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -62,6 +63,22 @@ class StoreFiles:
                 return
             for key, content in contents.items():
                 self._fs.pipe_file(f"{self._root}/{key}", content)
+
+    @contextmanager
+    def large_file(self, key: str) -> Iterator[Path]:
+        """A path to write a file to that need not fit into memory; it becomes the key when the block ends well.
+
+        Raises:
+            OutputError: see :meth:`write`.
+        """
+        with writing(self.url), tempfile.TemporaryDirectory(dir=self.path if self.is_local else None, prefix=".tmp-") as folder:
+            path = Path(folder) / Path(key).name
+            yield path
+            if self.is_local:
+                _sync(path)
+                path.replace(self.path / key)
+            else:
+                self._fs.put_file(str(path), f"{self._root}/{key}")
 
     def keys(self, prefix: str) -> list[str]:
         """All keys under a prefix, sorted."""
