@@ -34,6 +34,7 @@ SET_HELP = "One setting as key=value, e.g. epochs=50 or model.latent_dim=2. May 
 
 
 def train_command(
+    *,
     store: str = typer.Argument(..., help="Catalog: a path or URL."),
     out: Path = typer.Option(..., "--out", help="Directory of the training."),
     config: str | None = typer.Option(None, "--config", help=CONFIG_HELP),
@@ -64,6 +65,7 @@ def train_command(
 
 
 def evaluate_command(
+    *,
     checkpoint: str = typer.Argument(..., help="Directory of a checkpoint or a training, or the name of a model that comes with the program."),
     store: str = typer.Argument(..., help="Catalog: a path or URL."),
     split: str = typer.Option("random", "--split", help="random: the paper's; shape: no shape on two sides."),
@@ -76,9 +78,8 @@ def evaluate_command(
 
     Example: deepstruc-hpc evaluate run catalog.zarr --split shape
     """
-    from deepstruc_hpc.training.evaluate import EvaluateSettings, evaluate
-
     from deepstruc_hpc.core.config import validate_config
+    from deepstruc_hpc.training.evaluate import EvaluateSettings, evaluate
 
     settings = validate_config(EvaluateSettings, {"split": split, "pdfs": pdfs, "limit": limit, "seed": seed}, source="options")
     report = evaluate(checkpoint, store, settings)
@@ -97,7 +98,8 @@ def sweep_train_command(
 
     Example: deepstruc-hpc sweep train catalog.zarr --config sweep.yaml --out sweep
     """
-    from deepstruc_hpc.training.sweep import load_sweep_config, sweep_train
+    from deepstruc_hpc.training.sweep import sweep_train
+    from deepstruc_hpc.training.sweep_config import load_sweep_config
 
     report: SweepReport = sweep_train(store, out, load_sweep_config(config))
     document: dict[str, Any] = report.as_dict()

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepstruc_hpc.core.structure import Structure
+from deepstruc_hpc.data.site_targets import SiteArrays, SiteTable
 from deepstruc_hpc.data.graphs import GraphArrays, GraphTable, structure_graph
 
 AtomOrder = Literal["builder", "radial"]
@@ -28,6 +29,7 @@ class BatchArrays:
         n_atoms: (B,) int64.
         structure_type: (B,) int64.
         nn_distance: (B,) float32, Å.
+        sites: what a decoder over sites should say, where the view has sites.
     """
 
     pdf: NDArray[np.float32]
@@ -38,6 +40,26 @@ class BatchArrays:
     n_atoms: NDArray[np.int64]
     structure_type: NDArray[np.int64]
     nn_distance: NDArray[np.float32]
+    sites: SiteArrays | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class SiteSource:
+    """Where the sites of a batch come from.
+
+    Attributes:
+        table: parents and fillings of all structures.
+        per_structure: sites asked for of each structure.
+        edge_share: share of them at the surface.
+    """
+
+    table: SiteTable
+    per_structure: int
+    edge_share: float
+
+    def __call__(self, rows: NDArray[np.int64], rng: np.random.Generator) -> SiteArrays:
+        """Targets of some rows."""
+        return self.table.take(rows, rng, sites=self.per_structure, edge_share=self.edge_share)
 
 
 class PdfSource(Protocol):
@@ -51,7 +73,8 @@ class PdfSource(Protocol):
 class TrainingView:
     """Structures of a catalog as the model is trained on them.
 
-    Memory: 12 bytes × max_atoms a structure for positions, and about 20 bytes a bond and direction for the graphs: 1,000 structures of 100 atoms take 25 MB.
+    Memory: 12 bytes × max_atoms a structure for positions, and about 16 bytes a bond and direction for the graphs: 1,000 structures of
+    100 atoms take some 20 MB.
 
     Attributes:
         positions: (S, max_atoms, 3) float32.
@@ -61,6 +84,7 @@ class TrainingView:
         graphs: of all structures.
         types: names of the structure types.
         pdfs: where PDFs come from.
+        sites: where sites come from, for a decoder over sites.
     """
 
     positions: NDArray[np.float32]
@@ -70,6 +94,7 @@ class TrainingView:
     graphs: GraphTable
     types: tuple[str, ...]
     pdfs: PdfSource
+    sites: SiteSource | None = None
 
     @classmethod
     def of(
@@ -82,6 +107,7 @@ class TrainingView:
         max_atoms: int,
         cutoff: float = 1.2,
         order: AtomOrder = "builder",
+        sites: SiteSource | None = None,
     ) -> TrainingView:
         """Bring structures into memory.
 
@@ -93,6 +119,7 @@ class TrainingView:
             max_atoms: room for atoms.
             cutoff: reach of a bond, NN units.
             order: of atoms, see :func:`ordered_positions`.
+            sites: where sites come from, for a decoder over sites.
         """
         index = {name: number for number, name in enumerate(types)}
         positions = np.zeros((len(structures), max_atoms, 3), dtype=np.float32)
@@ -108,6 +135,7 @@ class TrainingView:
             ),
             types=tuple(types),
             pdfs=pdfs,
+            sites=sites,
         )
 
     def __len__(self) -> int:
@@ -132,19 +160,21 @@ class TrainingView:
             n_atoms=self.n_atoms[rows],
             structure_type=self.structure_type[rows],
             nn_distance=self.nn_distance[rows],
+            sites=None if self.sites is None else self.sites(rows, rng),
         )
 
 
 def ordered_positions(structure: Structure, nn_distance: float, order: AtomOrder) -> NDArray[np.float64]:
     """Positions about the centroid in NN units, (N, 3).
 
-    ``builder`` keeps the order of the catalog, as the paper does. ``radial`` sorts by distance from the centroid, then z, y, x: sizes of one family then
-    share their inner atoms' places in the list, which a decoder learns faster.
+    ``builder`` keeps the order of the catalog, as the paper does. ``radial`` sorts by distance from the centroid, then z, y, x: sizes of one family
+    then share their inner atoms' places in the list, which a decoder learns faster.
     """
-    positions = structure.positions / nn_distance
+    positions: NDArray[np.float64] = structure.positions / nn_distance
     positions = positions - positions.mean(axis=0)
     if order == "builder":
         return positions
     rounded = np.round(positions, 3) + 0.0
     radius = np.round(np.linalg.norm(positions, axis=1), 2)
-    return positions[np.lexsort((rounded[:, 0], rounded[:, 1], rounded[:, 2], radius))]
+    places = np.lexsort((rounded[:, 0], rounded[:, 1], rounded[:, 2], radius))
+    return np.asarray(positions[places])

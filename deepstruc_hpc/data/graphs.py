@@ -115,7 +115,9 @@ class GraphTable:
 def _ranges(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
     """The numbers start … start + count − 1 of every pair, end to end."""
     ends = np.cumsum(counts)
-    return np.arange(ends[-1] if len(ends) else 0, dtype=np.int64) + np.repeat(starts - (ends - counts), counts)
+    within = np.arange(ends[-1] if len(ends) else 0, dtype=np.int64)
+    found: NDArray[np.int64] = within + np.repeat(starts - (ends - counts), counts)
+    return found
 
 
 def to_data(structure: Structure, nn_distance: float, *, cutoff: float = 1.2) -> Data:

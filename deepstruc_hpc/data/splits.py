@@ -24,12 +24,16 @@ class Split:
     validation: NDArray[np.int64]
     test: NDArray[np.int64]
 
+    def within(self, usable: NDArray[np.bool_]) -> Split:
+        """The same sets without the rows that are not usable, (S,)."""
+        return Split(*(rows[usable[rows]] for rows in (self.train, self.validation, self.test)))
+
 
 def split_rows(columns: pd.DataFrame, kind: SplitName, *, validation: float = 0.2, test: float = 0.2, seed: int = 0) -> Split:
     """Divide a catalog's rows by a hash of each structure's id, or of its shape.
 
-    A row's set depends on its own name and the seed alone: rows appended later move nothing. ``random`` is the paper's protocol and puts one shape, scaled
-    to different metals, on all sides; ``shape`` never does.
+    A row's set depends on its own name and the seed alone: rows appended later move nothing. ``random`` is the paper's protocol and puts one shape,
+    scaled to different metals, on all sides; ``shape`` never does.
 
     Args:
         columns: the catalog's table with ``id`` and ``fingerprint``.
@@ -58,7 +62,7 @@ def split_rows(columns: pd.DataFrame, kind: SplitName, *, validation: float = 0.
 
 
 def shape_ids(columns: pd.DataFrame) -> list[str]:
-    """A name for each row that structures share when they differ in element, scale, orientation and order of atoms only: the catalog's fingerprint."""
+    """A name that structures share when they differ in element, scale, orientation and order of atoms only: the catalog's fingerprint."""
     return list(columns["fingerprint"].astype(str))
 
 
@@ -67,8 +71,8 @@ def epoch_rows(
 ) -> NDArray[np.int64]:
     """The rows of one epoch, dealt out to the workers: (world_size, steps, batch_size).
 
-    Every worker computes the same table and takes its own part, so nothing has to be sent. With ``balance`` 0 all rows come once before any comes twice;
-    with 1 every type is drawn equally often; between, in proportion to (rows of the type)^(1 − balance).
+    Every worker computes the same table and takes its own part, so nothing has to be sent. With ``balance`` 0 all rows come once before any comes
+    twice; with 1 every type is drawn equally often; between, in proportion to (rows of the type)^(1 − balance).
     """
     rng = np.random.default_rng([seed, epoch, 0x5EED])
     steps = max(1, round(samples / (world_size * batch_size)))

@@ -94,8 +94,9 @@ def curve_to_grid(curve: PdfCurve, nn_distance: float, grid: Array, *, rmin: flo
     known = (at >= low - 1e-9) & (at <= high + 1e-9)
     if high - low < 3 * nn_distance or known.sum() < 2:
         raise PdfFileError(
-            f"{curve.source or 'curve'}: G(r) is known from {low:.2f} to {high:.2f} Å, {max(high - low, 0) / nn_distance:.1f} nearest-neighbour distances of "
-            f"{nn_distance:.2f} Å. The model needs at least 3; measure or choose a longer range."
+            f"{curve.source or 'curve'}: G(r) is known from {low:.2f} to {high:.2f} Å, {max(high - low, 0) / nn_distance:.1f} nearest-neighbour "
+            f"distances of {nn_distance:.2f} Å. The model needs at least 3; measure or choose a longer range."
         )
     values = np.interp(at, curve.r, curve.g)
-    return standardise(values[None], known[None])[0]
+    channels: NDArray[np.float32] = standardise(values[None], known[None])[0]
+    return channels

@@ -16,6 +16,9 @@ from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.data.standard_pdf import sample_rows, standardise
 from deepstruc_hpc.physics.separable import spectra_of
 from deepstruc_hpc.physics.torch_pdf import SpectraTensors, interpolate
+from deepstruc_hpc.structures.sites import shortest_distance
+
+SPECTRA_AT_A_TIME = 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +57,14 @@ class MeasuredLike(Config):
     noise: tuple[float, float] = Field((0.0, 0.1), description="standard deviation of the noise in G over the RMS of G")
     rmin: tuple[float, float] = Field((1.6, 2.4), description="Å; the curve is masked below")
     rmax: tuple[float, float] = Field((15.0, 30.0), description="Å; the curve is masked beyond")
-    zoom: tuple[float, float] = Field((0.97, 1.03), description="error of the nearest-neighbour distance by which r is divided")
+    zoom: tuple[float, float] = Field(
+        (0.97, 1.05),
+        description="first peak over nearest-neighbour distance: an error of either, and 1.04 for icosahedra, whose shells lie nearer than their atoms",
+    )
+    metal: tuple[float, float] = Field((1.0, 1.0), description="the structure is expanded by this, as if it were of another metal")
+    baseline: tuple[float, float] = Field(
+        (0.0, 0.0), description="a straight line through 0 in G, of either sign: its value at the end over the RMS of G"
+    )
 
     @model_validator(mode="after")
     def _ranges_run_upward(self) -> Self:
@@ -72,9 +82,9 @@ Floats = NDArray[np.float32]
 class MeasuredLikePdfs:
     """New PDFs in every batch, from spectra of the shapes in units of their nearest-neighbour distance.
 
-    In that unit one axis of q serves every metal, so the sine transform is a product with one fixed matrix: a batch of 64 costs some 5 ms of one core.
-    F(q) = Σ_m exp(−U q² (1 − delta2/d_m²)) F_m(q), see :mod:`deepstruc_hpc.physics.separable`; the integral is a trapezoid sum with fractional ends, good
-    to about 1e-3 of the largest G. Noise is white in F(Q) between Qmin and Qmax, as counting leaves it, and scaled to the curve.
+    In that unit one axis of q serves every metal, so the sine transform is a product with one fixed matrix: a batch of 64 takes
+    some 5 ms of one core. F(q) = Σ_m exp(−U q² (1 − delta2/d_m²)) F_m(q), see :mod:`deepstruc_hpc.physics.separable`; the integral is a trapezoid
+    sum with fractional ends, good to some 3e-3 of the largest G. Noise is white in F(Q) between Qmin and Qmax, as counting leaves it, and scaled to the curve.
 
     Attributes:
         spectra: (U, Q, M) float32, F_m of each different shape.
@@ -124,15 +134,17 @@ class MeasuredLikePdfs:
             )
         _, first, shape_of = np.unique(np.asarray(shapes), return_index=True, return_inverse=True)
         different = [structures[row].with_symbols(("Au",) * len(structures[row])) for row in first]
-        q_max = ranges.qmax[1] * float(np.max(nn_distance))
-        made = spectra_of(different, q_max=q_max, max_zoom=1.01, lengths=np.asarray(nn_distance, dtype=np.float64)[first])
-        step = 2 * np.pi / (float(made.longest.max()) + 1.5 * float(grid[-1]))
+        q_max = ranges.qmax[1] * ranges.metal[1] * float(np.max(nn_distance))
+        units = np.asarray(nn_distance, dtype=np.float64)[first]
+        reach = max(_extent(structure) / unit for structure, unit in zip(different, units, strict=True))
+        step = 2 * np.pi / (reach + 1.5 * float(grid[-1]))
         q = np.arange(0.0, q_max, step)
+        spectra, nodes = _spectra(different, units, q, reach)
         return cls(
-            spectra=_tabulated(SpectraTensors(made), q),
+            spectra=spectra,
             shape_of=shape_of.astype(np.int64),
             q=q.astype(np.float32),
-            nodes=made.nodes.astype(np.float32),
+            nodes=nodes,
             nn_distance=np.asarray(nn_distance, dtype=np.float32),
             grid=grid,
             sines=(2 / np.pi * step * np.sin(np.outer(q, grid))).astype(np.float32),
@@ -141,16 +153,19 @@ class MeasuredLikePdfs:
 
     def __call__(self, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float32]:
         """(B, 2, R) standardised PDFs under conditions of their own."""
-        ranges, unit = self.ranges, self.nn_distance[rows][:, None]
+        ranges = self.ranges
         names = tuple(MeasuredLike.model_fields)
-        drawn = {name: rng.uniform(*getattr(ranges, name), size=(len(rows), 1)).astype(np.float32) for name in names}
+        drawn = {name: _between(getattr(ranges, name), len(rows), rng) for name in names}
+        unit = self.nn_distance[rows][:, None] * drawn["metal"]
         window = self._window(drawn["qmin"] * unit, drawn["qmax"] * unit)
         fq = self._fq(rows, drawn["uiso"] / unit**2, drawn["delta2"] / unit**2) * window
-        clean = (fq @ self.sines) * np.exp(-0.5 * (drawn["qdamp"] * unit * self.grid.astype(np.float32)) ** 2)
-        noise = (rng.standard_normal(fq.shape, dtype=np.float32) * window) @ self.sines
+        clean: Floats = (fq @ self.sines) * np.exp(-0.5 * (drawn["qdamp"] * unit * self.grid.astype(np.float32)) ** 2)
+        noise: Floats = (rng.standard_normal(fq.shape, dtype=np.float32) * window) @ self.sines
         amplitude = drawn["noise"] * _rms(clean) / np.maximum(_rms(noise), 1e-12)
         at = self.grid * drawn["zoom"]
-        g, known = sample_rows(self.grid, clean + amplitude * noise, at)
+        sign = np.where(rng.random((len(rows), 1)) < 0.5, -1.0, 1.0).astype(np.float32)
+        line = sign * drawn["baseline"] * _rms(clean) * (self.grid / self.grid[-1]).astype(np.float32)
+        g, known = sample_rows(self.grid, clean + amplitude * noise + line, at)
         angstrom = at * unit
         return standardise(g, known & (angstrom >= drawn["rmin"]) & (angstrom <= drawn["rmax"]))
 
@@ -167,9 +182,32 @@ class MeasuredLikePdfs:
         return total
 
 
+def _between(limits: tuple[float, float], count: int, rng: np.random.Generator) -> Floats:
+    drawn: Floats = rng.uniform(limits[0], limits[1], size=(count, 1)).astype(np.float32)
+    return drawn
+
+
 def _rms(values: Floats) -> Floats:
     root: Floats = np.sqrt((values**2).mean(axis=1, keepdims=True))
     return root
+
+
+def _extent(structure: Structure) -> float:
+    """An upper bound of the largest distance between two atoms, Å."""
+    return 2.0 * float(np.linalg.norm(structure.positions - structure.positions.mean(axis=0), axis=1).max())
+
+
+def _spectra(structures: Sequence[Structure], units: NDArray[np.float64], q: NDArray[np.float64], reach: float) -> tuple[Floats, Floats]:
+    """Spectra (S, Q, M) and node distances (M,), some structures at a time: the spectra's own fine grids take ten times the room."""
+    shortest = min(shortest_distance(structure.positions) / unit for structure, unit in zip(structures, units, strict=True))
+    tables: list[Floats] = []
+    nodes = np.zeros(0)
+    for start in range(0, len(structures), SPECTRA_AT_A_TIME):
+        part = slice(start, start + SPECTRA_AT_A_TIME)
+        made = spectra_of(structures[part], q_max=float(q[-1]), max_zoom=1.01, lengths=units[part], reach=reach, shortest=min(shortest, reach))
+        tables.append(_tabulated(SpectraTensors(made), q))
+        nodes = made.nodes
+    return np.concatenate(tables), nodes.astype(np.float32)
 
 
 def _tabulated(spectra: SpectraTensors, q: NDArray[np.float64]) -> Floats:
@@ -178,4 +216,5 @@ def _tabulated(spectra: SpectraTensors, q: NDArray[np.float64]) -> Floats:
 
     at = torch.from_numpy(q.astype(np.float32))[None]
     parts = [interpolate(spectra.values[row : row + 1], at, spectra.dq, spectra.origin)[0] for row in range(len(spectra.values))]
-    return torch.stack(parts).numpy()
+    table: Floats = torch.stack(parts).numpy()
+    return table

@@ -1,6 +1,7 @@
 """Checkpoints: directories that describe themselves and refuse what does not fit.
 
-A checkpoint holds ``model.safetensors`` (weights), ``config.json`` (:class:`CheckpointInfo`) and, while a training may still go on, ``training_state.pt``.
+A checkpoint holds ``model.safetensors`` (weights), ``config.json`` (:class:`CheckpointInfo`) and, while a training may still go on,
+``training_state.pt``.
 """
 
 from __future__ import annotations
@@ -91,8 +92,8 @@ def find_checkpoint(path_or_name: str | Path) -> Path:
             return candidate
     shipped = ", ".join(sorted(path.parent.name for path in PRETRAINED_DIR.glob(f"*/{DESCRIPTION}"))) or "none"
     raise CheckpointError(
-        f"{path_or_name}: no checkpoint there ({DESCRIPTION} and {WEIGHTS} are needed), and no model of that name comes with the program ({shipped}). "
-        "Give the directory that deepstruc-hpc train wrote with --out."
+        f"{path_or_name}: no checkpoint there ({DESCRIPTION} and {WEIGHTS} are needed), and no model of that name comes with the program "
+        f"({shipped}). Give the directory that deepstruc-hpc train wrote with --out."
     )
 
 
@@ -110,7 +111,8 @@ def read_info(directory: Path) -> CheckpointInfo:
     found = values.get("schema_version") if isinstance(values, dict) else None
     if found != SCHEMA_VERSION:
         raise CheckpointError(
-            f"{path}: checkpoint of schema {found}, but this program ({__version__}) reads schema {SCHEMA_VERSION}. Train again or use the version that wrote it."
+            f"{path}: checkpoint of schema {found}, but this program ({__version__}) reads schema {SCHEMA_VERSION}. "
+            "Train again or use the version that wrote it."
         )
     try:
         return CheckpointInfo.model_validate(values)

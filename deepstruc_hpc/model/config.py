@@ -31,7 +31,7 @@ class PdfGridConfig(Config):
 
     def axis(self) -> NDArray[np.float64]:
         """The points, r / d_nn, shape (R,)."""
-        return self.start + self.step * np.arange(self.points)
+        return np.asarray(self.start + self.step * np.arange(self.points), dtype=np.float64)
 
 
 class EncoderConfig(Config):
@@ -57,6 +57,22 @@ class CoordinatesConfig(Config):
     frequencies: int = Field(4, ge=0, description="octaves of Fourier features of each latent coordinate; 0 for none")
 
 
+class SitesConfig(Config):
+    """Decoder that says which sites of a parent are filled."""
+
+    hidden: int = Field(96, ge=4, description="width of the field over sites")
+    layers: int = Field(3, ge=1, description="layers of the field, each modulated by the latent point and the parent")
+    trunk: int = Field(256, ge=8, description="width of the network that modulates")
+    blocks: int = Field(2, ge=1, description="residual blocks of that network")
+    embedding: int = Field(24, ge=1, description="numbers that stand for a parent")
+    frequencies: int = Field(1, ge=0, description="octaves of Fourier features of each latent coordinate")
+    per_structure: int = Field(64, ge=8, description="sites asked for of each structure in a step of training")
+    edge_share: float = Field(0.75, ge=0, le=1, description="share of them at the surface, where the decision falls")
+    radius: float = Field(6.5, gt=1, description="reach of the parents, in nearest-neighbour distances")
+    max_layers: int = Field(8, ge=4, description="longest faulted stack among the parents")
+    parents: tuple[str, ...] = Field((), description="names of the parents; empty: the standard set")
+
+
 class ModelConfig(Config):
     """Everything needed to build the network before its weights are read.
 
@@ -64,13 +80,14 @@ class ModelConfig(Config):
     """
 
     latent_dim: int = Field(8, ge=1, description="size of the latent point; the paper has 2")
-    decoder: str = Field("coordinates", description="which decoder: coordinates")
+    decoder: str = Field("coordinates", description="which decoder: coordinates or sites")
     max_atoms: int = Field(0, ge=0, description="largest structure; 0: that of the catalog")
     structure_types: tuple[str, ...] = Field((), description="types in the order of the type head; empty: those of the catalog")
     grid: PdfGridConfig = PdfGridConfig()
     encoder: EncoderConfig = EncoderConfig()
     prior: PriorConfig = PriorConfig()
     coordinates: CoordinatesConfig = CoordinatesConfig()
+    sites: SitesConfig = SitesConfig()
 
     @model_validator(mode="after")
     def _knows_its_decoder(self) -> Self:
@@ -79,4 +96,4 @@ class ModelConfig(Config):
         return self
 
 
-DECODER_NAMES = ("coordinates",)
+DECODER_NAMES = ("coordinates", "sites")

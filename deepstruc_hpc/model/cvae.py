@@ -29,10 +29,11 @@ class Cvae(nn.Module):
         self.register_buffer("pdf_std", torch.ones(config.grid.points))
 
     @torch.no_grad()
-    def fit_input_scale(self, pdf: Tensor) -> None:
-        """Take mean and spread of G at every point of the axis from a sample of PDFs, (B, 2, R).
+    def initialise(self, graphs: GraphBatch, pdf: Tensor) -> None:
+        """Fit scales to a sample of B structures with (B, 2, R) PDFs, before the first step of a training.
 
-        Size is told by the weak far end of a PDF: on its own scale there it is learned as early as the strong first peaks.
+        The inputs: mean and spread of G at every point of the axis. Size is told by the weak far end of a PDF; on its own scale there it is learned as early
+        as the strong first peaks. The outputs: see :meth:`~deepstruc_hpc.model.layers.GaussianHead.spread_means`.
         """
         g, known = pdf[:, 0], pdf[:, 1]
         count = known.sum(dim=0).clamp(min=1.0)
@@ -40,6 +41,9 @@ class Cvae(nn.Module):
         variance = ((g - mean).square() * known).sum(dim=0) / count
         self.pdf_mean.copy_(mean)
         self.pdf_std.copy_(variance.sqrt().clamp(min=0.02))
+        scaled = self._scaled(pdf)
+        self.pdf_prior.head.spread_means(self.pdf_prior.features(scaled))
+        self.encoder.head.spread_means(self.encoder.features(graphs, scaled[: graphs.size]))
 
     def _scaled(self, pdf: Tensor) -> Tensor:
         g, known = pdf[:, 0], pdf[:, 1]

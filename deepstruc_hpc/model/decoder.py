@@ -13,6 +13,7 @@ from deepstruc_hpc.core.errors import ConfigError
 from deepstruc_hpc.model.config import ModelConfig
 from deepstruc_hpc.model.layers import ResidualNetwork, fourier_features
 from deepstruc_hpc.model.parts import DecodedArrays, Decoder, Targets, TensorRecord
+from deepstruc_hpc.model.sites import SitesDecoder
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +80,7 @@ class CoordinatesDecoder(nn.Module):
         return [DecodedArrays(positions[row, :count], probabilities[row]) for row, count in enumerate(output.n_atoms().tolist())]
 
 
-DECODERS: dict[str, Callable[[ModelConfig], nn.Module]] = {"coordinates": CoordinatesDecoder}
+DECODERS: dict[str, Callable[[ModelConfig], nn.Module]] = {"coordinates": CoordinatesDecoder, "sites": SitesDecoder}
 
 
 def make_decoder(config: ModelConfig) -> nn.Module:

@@ -21,9 +21,14 @@ class PdfPrior(nn.Module):
         self.network = ResidualNetwork(2 * grid_points, config.hidden, config.layers)
         self.head = GaussianHead(config.hidden, latent_dim)
 
+    def features(self, pdf: Tensor) -> Tensor:
+        """(B, 2, R) to what the head sees, (B, hidden)."""
+        out: Tensor = self.network(pdf.flatten(1))
+        return out
+
     def forward(self, pdf: Tensor) -> Gaussian:
         """(B, 2, R) to a distribution over (B, latent)."""
-        out: Gaussian = self.head(self.network(pdf.flatten(1)))
+        out: Gaussian = self.head(self.features(pdf))
         return out
 
 
@@ -42,12 +47,13 @@ class GraphEncoder(nn.Module):
             GINEConv(nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width)), edge_dim=EDGE_FEATURES) for _ in range(config.layers)
         )
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(config.layers))
-        self.pdf = nn.Sequential(nn.Linear(2 * grid_points, 2 * width), nn.SiLU())
+        self.pdf = nn.Sequential(nn.Linear(2 * grid_points, 2 * width), nn.SiLU(), nn.Linear(2 * width, 2 * width))
+        nn.init.zeros_(self.pdf[-1].weight)  # a fresh posterior tells structures apart, not the conditions of their PDFs
         self.join = ResidualNetwork(4 * width + 1, 2 * width, 1)
         self.head = GaussianHead(2 * width, latent_dim)
 
-    def forward(self, graphs: GraphBatch, pdf: Tensor) -> Gaussian:
-        """Graphs of B structures and (B, 2, R) PDFs to a distribution over (B, latent)."""
+    def features(self, graphs: GraphBatch, pdf: Tensor) -> Tensor:
+        """Graphs of B structures and (B, 2, R) PDFs to what the head sees, (B, 2 hidden)."""
         x = self.embed(graphs.nodes)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             x = x + nn.functional.silu(convolution(norm(x), graphs.edges, graphs.bonds))
@@ -55,5 +61,10 @@ class GraphEncoder(nn.Module):
         largest = scatter(x, graphs.owner, dim=0, dim_size=graphs.size, reduce="max")
         atoms = torch.bincount(graphs.owner, minlength=graphs.size).to(x.dtype)
         size = atoms[:, None].log1p() / 5.0
-        out: Gaussian = self.head(self.join(torch.cat([mean, largest, self.pdf(pdf.flatten(1)), size], dim=1)))
+        out: Tensor = self.join(torch.cat([mean, largest, self.pdf(pdf.flatten(1)), size], dim=1))
+        return out
+
+    def forward(self, graphs: GraphBatch, pdf: Tensor) -> Gaussian:
+        """Graphs of B structures and (B, 2, R) PDFs to a distribution over (B, latent)."""
+        out: Gaussian = self.head(self.features(graphs, pdf))
         return out

@@ -49,6 +49,21 @@ class GaussianHead(nn.Module):
         self.mean = nn.Linear(width, latent_dim)
         self.log_std = nn.Linear(width, latent_dim)
 
+    @torch.no_grad()
+    def spread_means(self, x: Tensor) -> None:
+        """Rescale the layer of the mean so that over a sample (B, width) the means have mean 0, variance 1 and no correlation.
+
+        At random weights all inputs fall on nearly one latent point, far closer than the sampling noise, and a decoder learns nothing of them for a long
+        time; spread out, it learns at once (data-dependent initialisation, Krähenbühl et al., ICLR 2016).
+        """
+        means = self.mean(x).double()
+        centre = means.mean(dim=0)
+        covariance = (means - centre).T @ (means - centre) / max(len(means) - 1, 1)
+        variances, directions = torch.linalg.eigh(covariance)
+        whitening = (directions / variances.clamp(min=1e-4 * float(variances.max()) + 1e-12).sqrt()).T
+        self.mean.bias.copy_((whitening @ (self.mean.bias.double() - centre)).float())
+        self.mean.weight.copy_((whitening @ self.mean.weight.double()).float())
+
     def forward(self, x: Tensor) -> Gaussian:
         """(B, width) to a distribution over (B, latent)."""
         low, high = LOG_STD_RANGE

@@ -20,9 +20,12 @@ class LossConfig(Config):
     positions: float = Field(1.0, ge=0, description="smooth absolute error of coordinates, NN units")
     n_atoms: float = Field(0.1, ge=0, description="cross-entropy of the number of atoms")
     structure_type: float = Field(0.1, ge=0, description="cross-entropy of the structure type")
+    sites: float = Field(1.0, ge=0, description="cross-entropy of filled and empty sites")
+    parent: float = Field(0.2, ge=0, description="cross-entropy of the parent")
     prior_share: float = Field(0.5, ge=0, le=1, description="share of the reconstruction that is asked of the prior's own sample")
     posterior_share: float = Field(0.25, gt=0, le=1, description="share of a batch that passes through the graph encoder, the costly part on a CPU")
     kl: float = Field(0.01, ge=0, description="weight of the divergence once the schedule is through")
+    kl_balance: float = Field(0.9, ge=0, le=1, description="share of the divergence's pull that moves the prior; the rest moves the posterior")
     kl_start: float = Field(1e-4, ge=0, description="weight of the divergence at the start")
     kl_until: float = Field(0.3, gt=0, le=1, description="share of the training at which the full weight is reached")
 
@@ -43,11 +46,19 @@ def gaussian_kl(q: Gaussian, p: Gaussian) -> Tensor:
     return (p.log_std - q.log_std + 0.5 * (ratio + shift - 1.0)).sum(dim=1)
 
 
+def balanced_kl(q: Gaussian, p: Gaussian, balance: float) -> Tensor:
+    """KL(q ‖ p) whose gradient moves p with the share ``balance`` and q with the rest; its value is that of :func:`gaussian_kl`.
+
+    A prior that is still to learn would otherwise pull all structures of the posterior together (Hafner et al., ICLR 2021, KL balancing).
+    """
+    return balance * gaussian_kl(q.detached(), p) + (1.0 - balance) * gaussian_kl(q, p.detached())
+
+
 class CvaeObjective(nn.Module):
     """Loss of a batch; a module, so that data-parallel wrappers see one forward pass.
 
-    Beside the evidence bound, a share of the reconstruction is asked of a sample of the prior: at use there is no posterior, and a prior trained by the
-    divergence alone may point where the decoder was never asked (Sohn, Lee & Yan, NeurIPS 2015, the hybrid objective).
+    Beside the evidence bound, a share of the reconstruction is asked of a sample of the prior: at use there is no posterior, and a prior trained by
+    the divergence alone may point where the decoder was never asked (Sohn, Lee & Yan, NeurIPS 2015, the hybrid objective).
     """
 
     def __init__(self, model: Cvae, config: LossConfig) -> None:
@@ -66,7 +77,7 @@ class CvaeObjective(nn.Module):
         config, seen = self.config, batch.graphs.size
         prior = self.model.prior(batch.pdf)
         posterior = self.model.encode(batch.graphs, batch.pdf[:seen])
-        divergence = gaussian_kl(posterior, prior.first(seen)).mean()
+        divergence = balanced_kl(posterior, prior.first(seen), config.kl_balance).mean()
         decoder = self.model.decoder
         by_posterior = decoder.losses(self.model.decode(posterior.sample(noise[0, :seen])), batch.targets.first(seen))
         by_prior = decoder.losses(self.model.decode(prior.sample(noise[1])), batch.targets)

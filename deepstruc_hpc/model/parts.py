@@ -46,6 +46,10 @@ class Gaussian(TensorRecord):
         """The first rows."""
         return Gaussian(self.mean[:count], self.log_std[:count])
 
+    def detached(self) -> Gaussian:
+        """The same distribution, which no gradient moves."""
+        return Gaussian(self.mean.detach(), self.log_std.detach())
+
     def sample(self, noise: Tensor) -> Tensor:
         """The point that standard normal noise (B, latent) stands for."""
         return self.mean + noise * self.log_std.exp()
@@ -71,6 +75,27 @@ class GraphBatch(TensorRecord):
 
 
 @dataclass(frozen=True, eq=False)
+class SiteTargets(TensorRecord):
+    """What a decoder over sites should give; see :class:`~deepstruc_hpc.data.site_targets.SiteArrays`.
+
+    Attributes:
+        parent: (B,) int64, number of the parent.
+        site: (B, K) int64, the sites asked for.
+        filled: (B, K), 1 where such a site is filled.
+        mask: (B, ⌈S/8⌉) uint8, all sites of the parent as bits.
+    """
+
+    parent: Tensor
+    site: Tensor
+    filled: Tensor
+    mask: Tensor
+
+    def first(self, count: int) -> SiteTargets:
+        """The targets of the first structures."""
+        return SiteTargets(self.parent[:count], self.site[:count], self.filled[:count], self.mask[:count])
+
+
+@dataclass(frozen=True, eq=False)
 class Targets(TensorRecord):
     """What the decoder should give.
 
@@ -78,15 +103,18 @@ class Targets(TensorRecord):
         positions: (B, max_atoms, 3) in units of the NN distance, centred; zero and meaningless beyond the structure's own atoms.
         n_atoms: (B,) int64.
         structure_type: (B,) int64, index into the model's types.
+        sites: for a decoder over sites.
     """
 
     positions: Tensor
     n_atoms: Tensor
     structure_type: Tensor
+    sites: SiteTargets | None = None
 
     def first(self, count: int) -> Targets:
         """The targets of the first structures."""
-        return Targets(self.positions[:count], self.n_atoms[:count], self.structure_type[:count])
+        sites = None if self.sites is None else self.sites.first(count)
+        return Targets(self.positions[:count], self.n_atoms[:count], self.structure_type[:count], sites)
 
     def mask(self) -> Tensor:
         """(B, max_atoms): 1 for real atoms, 0 beyond them."""
@@ -131,10 +159,10 @@ class Decoder(Protocol):
         """The decoder's own output record for (B, latent) points."""
 
     def losses(self, output: Any, targets: Targets) -> dict[str, Tensor]:
-        """Scalar terms of the reconstruction loss by name, unweighted: ``positions``, ``n_atoms``, ``structure_type``, …"""
+        """Scalar terms of the reconstruction loss by name, unweighted: ``positions``, ``n_atoms``, ``structure_type``."""
 
     def errors(self, output: Any, targets: Targets) -> dict[str, Tensor]:
-        """(B,) figures of merit: ``mae`` (mean distance of atoms in builder's order, NN units), ``n_exact``, ``type_exact``."""
+        """(B,) figures of merit: ``mae`` (mean distance of atoms in the targets' order, NN units), ``n_exact``, ``type_exact``."""
 
     def structures(self, output: Any) -> Sequence[DecodedArrays]:
         """The structures that an output stands for."""

@@ -25,7 +25,8 @@ class EpochPrinter:
             self.first = (epoch - 1, time.time() - metrics["seconds"])
         pace = (time.time() - self.first[1]) / max(epoch - self.first[0], 1.0)
         self.console.print(
-            f"[bold]epoch {epoch:.0f}[/]/{epochs:.0f}  loss {metrics['train_loss']:.3f}  kl {metrics['train_kl']:.2f}  [cyan]val {metrics['val_loss']:.3f}[/]  "
+            f"[bold]epoch {epoch:.0f}[/]/{epochs:.0f}  loss {metrics['train_loss']:.3f}  kl {metrics['train_kl']:.2f}  "
+            f"[cyan]val {metrics['val_loss']:.3f}[/]  "
             f"MAE {metrics['val_mae']:.3f} Å  N exact {metrics['val_n_exact']:.0%}  type {metrics['val_type_exact']:.0%}  "
             f"{metrics['samples'] / max(metrics['seconds'], 1e-9):.0f}/s  left ≤ {duration(pace * (epochs - epoch))}"
         )
@@ -42,7 +43,8 @@ def summary_text(report: TrainReport) -> str:
     best = report.best
     return "\n".join(
         [
-            f"best epoch    {best['epoch']:.0f} of {report.epochs}: MAE {best['val_mae']:.3f} Å, N exact {best['val_n_exact']:.1%}, type {best['val_type_exact']:.1%}",
+            f"best epoch    {best['epoch']:.0f} of {report.epochs}: MAE {best['val_mae']:.3f} Å, "
+            f"N exact {best['val_n_exact']:.1%}, type {best['val_type_exact']:.1%}",
             f"checkpoint    {report.checkpoint}",
             f"MLflow        {report.tracking_uri} run {report.mlflow_run}",
             f"time          {duration(report.seconds)}, first epoch after {duration(report.first_epoch_after)}, {report.workers} workers",

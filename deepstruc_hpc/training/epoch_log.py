@@ -13,7 +13,7 @@ from ray.train import Checkpoint, UserCallback
 FILE = "epochs.jsonl"
 
 
-class EpochLog(UserCallback):
+class EpochLog(UserCallback):  # type: ignore[misc]  # ray is untyped
     """Appends a line for every epoch whose checkpoint is stored. Ray runs it in the controller, on the driver's machine."""
 
     def __init__(self, path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -104,7 +104,7 @@ def train(
     with ray_session(max(usable_cores(), workers or 1)) as session:
         crew = workers or default_workers(session, gpus_per_worker)
         observer.workers = crew
-        _fit(order, files, config, session, crew, gpus_per_worker, observer)
+        _fit(order, files, config, Crewing(crew, session.cpus_per_worker(crew), gpus_per_worker), observer)
     return observer.report(began)
 
 
@@ -129,9 +129,24 @@ def default_workers(session: RaySession, gpus_per_worker: float) -> int:
     return int(session.gpus / gpus_per_worker)
 
 
-def _fit(order: dict[str, Any], files: RunFiles, config: TrainConfig, session: RaySession, workers: int, gpus: float, observer: _Observer) -> None:
+@dataclass(frozen=True)
+class Crewing:
+    """Workers of a training and what each of them holds.
+
+    Attributes:
+        workers: how many.
+        cpus: of each.
+        gpus: of each; 0 for gloo on CPUs, else nccl.
+    """
+
+    workers: int
+    cpus: float
+    gpus: float = 0.0
+
+
+def _fit(order: dict[str, Any], files: RunFiles, config: TrainConfig, crewing: Crewing, observer: _Observer) -> None:
     """Run Ray Train in a thread, so that this one can watch and Ctrl-C stays Python's own."""
-    trainer = make_trainer(order, files, config, session, workers, gpus)
+    trainer = make_trainer(order, files, config, crewing)
     failure: list[BaseException] = []
 
     def run() -> None:
@@ -156,7 +171,7 @@ def _fit(order: dict[str, Any], files: RunFiles, config: TrainConfig, session: R
         raise _readable(failure[0], files) from failure[0]
 
 
-def make_trainer(order: dict[str, Any], files: RunFiles, config: TrainConfig, session: RaySession, workers: int, gpus: float) -> Any:
+def make_trainer(order: dict[str, Any], files: RunFiles, config: TrainConfig, crewing: Crewing, callbacks: Sequence[Any] = ()) -> Any:
     """The TorchTrainer of a training."""
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
     from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
@@ -164,18 +179,19 @@ def make_trainer(order: dict[str, Any], files: RunFiles, config: TrainConfig, se
 
     from deepstruc_hpc.training.worker import train_worker
 
-    resources = {"CPU": session.cpus_per_worker(workers), **({"GPU": gpus} if gpus > 0 else {})}
+    on_gpu = crewing.gpus > 0
+    resources = {"CPU": crewing.cpus, **({"GPU": crewing.gpus} if on_gpu else {})}
     return TorchTrainer(
         train_worker,
         train_loop_config=order,
-        torch_config=TorchConfig(backend="nccl" if gpus > 0 else "gloo"),
-        scaling_config=ScalingConfig(num_workers=workers, use_gpu=gpus > 0, resources_per_worker=resources),
+        torch_config=TorchConfig(backend="nccl" if on_gpu else "gloo"),
+        scaling_config=ScalingConfig(num_workers=crewing.workers, use_gpu=on_gpu, resources_per_worker=resources),
         run_config=RunConfig(
             name=RAY_FOLDER,
             storage_path=str(files.root),
             failure_config=FailureConfig(max_failures=config.max_failures),
             checkpoint_config=CheckpointConfig(num_to_keep=2, checkpoint_score_attribute="val_loss", checkpoint_score_order="min"),
-            callbacks=[EpochLog(files.root / FILE)],
+            callbacks=[EpochLog(files.root / FILE), *callbacks],
         ),
     )
 

@@ -23,8 +23,8 @@ SETTINGS, IDENTITY, RAY_FOLDER = "config.yaml", "run.json", "ray"
 class RunFiles:
     """Paths of one training.
 
-    ``config.yaml`` settings as resolved; ``run.json`` catalog, versions, MLflow's run; ``epochs.jsonl`` metrics by epoch; ``checkpoint/`` the best epoch;
-    ``ray/`` the checkpoints to go on from; ``mlflow.db`` and ``mlflow-artifacts/`` where no other tracking server is set.
+    ``config.yaml`` settings as resolved; ``run.json`` catalog, versions, MLflow's run; ``epochs.jsonl`` metrics by epoch; ``checkpoint/`` the best
+    epoch; ``ray/`` the checkpoints to go on from; ``mlflow.db`` and ``mlflow-artifacts/`` where no other tracking server is set.
     """
 
     root: Path
@@ -90,14 +90,14 @@ class RunFiles:
     def _check_same(self, config: TrainConfig, catalog: Catalog, before: dict[str, Any]) -> None:
         if before.get("catalog_hash") != catalog.content_hash:
             raise CheckpointError(
-                f"{self.root}: was begun on the catalog {before.get('catalog_id', '?')[:12]} with content {str(before.get('catalog_hash'))[:12]}, but the catalog given "
-                f"has {catalog.id[:12]} with content {catalog.content_hash[:12]}. Give the catalog that it was begun on, or another --out."
+                f"{self.root}: was begun on a catalog with recipe {before.get('catalog_id', '?')[:12]} and content "
+                f"{str(before.get('catalog_hash'))[:12]}, but the one given has {catalog.id[:12]} and {catalog.content_hash[:12]}. Give the catalog that it was begun on, or another --out."
             )
         old, new = (flattened(settings.model_dump(mode="json")) for settings in (load_config(TrainConfig, self.settings), config))
         changed = sorted(key for key in new if key not in MAY_CHANGE_ON_RESUME and old.get(key) != new[key])
         if changed:
-            first = changed[0]
+            first, may = changed[0], ", ".join(sorted(MAY_CHANGE_ON_RESUME))
             raise ConfigError(
-                f"{self.root}: was begun with {first} = {old.get(first)}, and --resume asks for {new[first]}. Only {', '.join(sorted(MAY_CHANGE_ON_RESUME))} may "
-                "change in a resumed training."
+                f"{self.root}: was begun with {first} = {old.get(first)}, and --resume asks for {new[first]}. Only {may} may change "
+                "in a resumed training."
             )

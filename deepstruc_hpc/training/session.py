@@ -19,6 +19,8 @@ from deepstruc_hpc.model.losses import CvaeObjective, kl_weight
 from deepstruc_hpc.training.config import TrainConfig, learning_rate
 from deepstruc_hpc.training.step import StepSchedule, to_tensors, train_step, validation_sums
 
+INITIAL_SAMPLE = 512
+
 Sums = dict[str, float]
 
 
@@ -84,16 +86,25 @@ class TrainingSession:
     """
 
     def __init__(self, config: TrainConfig, view: TrainingView, split: Split, *, crew: Crew | None = None, deadline: float | None = None) -> None:
-        self.config, self.view, self.split = config, view, split
+        self.config, self.view, self.split = config, view, split if view.sites is None else split.within(view.sites.table.parent >= 0)
         self.crew = crew or Crew()
         torch.manual_seed(config.seed)
-        self.model = Cvae(config.model).to(self.crew.device)
+        self.model = Cvae(config.model)
+        self._initialise()
+        self.model.to(self.crew.device)
         self.objective = self.crew.wrap(CvaeObjective(self.model, config.loss))
         self.optimizer = torch.optim.AdamW(self.objective.parameters(), lr=config.optimiser.learning_rate, weight_decay=config.optimiser.weight_decay)
         self.types = [view.types[number] for number in view.structure_type]
         self.epoch = 0
         self.history: list[dict[str, float]] = []
         self.clock = Clock(deadline)
+
+    def _initialise(self) -> None:
+        """Fit the new network's scales to a sample of the training set, the same on every worker."""
+        rng = np.random.default_rng([self.config.seed, 0x1217])
+        rows = rng.choice(self.split.train, size=min(INITIAL_SAMPLE, 4 * len(self.split.train)))
+        sample = to_tensors(self.view.batch(rows, rng))
+        self.model.initialise(sample.graphs, sample.pdf)
 
     def state_dict(self) -> dict[str, Any]:
         """All that the weights do not tell: optimizer, epoch, history."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from deepstruc_hpc.data.dataset import BatchArrays, TrainingView
 from deepstruc_hpc.model.cvae import Cvae
 from deepstruc_hpc.model.losses import LossConfig, weighted
-from deepstruc_hpc.model.parts import GraphBatch, Targets, TrainingBatch
+from deepstruc_hpc.model.parts import GraphBatch, SiteTargets, Targets, TrainingBatch
 
 VALIDATION_BATCH = 128
 
@@ -27,7 +27,9 @@ def to_tensors(arrays: BatchArrays, device: torch.device | str = "cpu") -> Train
         torch.from_numpy(arrays.owner),
         arrays.n_graphs,
     )
-    targets = Targets(torch.from_numpy(arrays.positions), torch.from_numpy(arrays.n_atoms), torch.from_numpy(arrays.structure_type))
+    asked = arrays.sites
+    sites = None if asked is None else SiteTargets(*(torch.from_numpy(part) for part in (asked.parent, asked.site, asked.filled, asked.mask)))
+    targets = Targets(torch.from_numpy(arrays.positions), torch.from_numpy(arrays.n_atoms), torch.from_numpy(arrays.structure_type), sites)
     return TrainingBatch(torch.from_numpy(arrays.pdf), graphs, targets, torch.from_numpy(arrays.nn_distance)).to(device)
 
 
@@ -89,7 +91,7 @@ def validation_sums(
     """Sums over structures decoded from the mean of the prior; divide by ``count``.
 
     Returns:
-        ``loss`` (weighted reconstruction), ``mae`` (Å, mean distance of atoms in the model's order), ``n_exact``, ``type_exact``, ``count``.
+        ``loss`` (weighted reconstruction), the decoder's errors by name (``mae`` in Å), ``count``.
     """
     sums = dict.fromkeys(("loss", "mae", "n_exact", "type_exact", "count"), 0.0)
     model.eval()
@@ -99,9 +101,9 @@ def validation_sums(
         size = len(batch.nn_distance)
         sums["loss"] += float(weighted(loss, model.decoder.losses(output, batch.targets))) * size
         errors = model.decoder.errors(output, batch.targets)
-        sums["mae"] += float((errors["mae"] * batch.nn_distance).sum())
-        sums["n_exact"] += float(errors["n_exact"].sum())
-        sums["type_exact"] += float(errors["type_exact"].sum())
+        for name, values in errors.items():
+            scale = batch.nn_distance if name == "mae" else torch.ones_like(values)
+            sums[name] = sums.get(name, 0.0) + float((values * scale).sum())
         sums["count"] += size
     model.train()
     return sums

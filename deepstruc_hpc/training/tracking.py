@@ -46,10 +46,11 @@ class Tracker:
             EngineError: the store cannot be reached or used.
         """
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        for noisy in ("mlflow", "alembic"):
-            logging.getLogger(noisy).setLevel(logging.ERROR)
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
+
+        for noisy in ("mlflow", "alembic", "mlflow.store.db.utils"):
+            logging.getLogger(noisy).setLevel(logging.ERROR)
 
         self.uri = uri
         try:
@@ -64,7 +65,8 @@ class Tracker:
             self._written = {metric.step for metric in self._client.get_metric_history(self.run_id, MARK)}
         except MlflowException as refused:
             raise EngineError(
-                f"MLflow at {uri}: {' '.join(str(refused).split())[:300]} Check MLFLOW_TRACKING_URI, or unset it to write into the run's own directory."
+                f"MLflow at {uri}: {' '.join(str(refused).split())[:300]} Check MLFLOW_TRACKING_URI, or unset it "
+                "to write into the run's own directory."
             ) from refused
 
     def log_parameters(self, settings: Mapping[str, Any]) -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from deepstruc_hpc.core.errors import ConfigError, StoreError
+from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.data.catalog_store import Catalog
-from deepstruc_hpc.data.dataset import TrainingView
+from deepstruc_hpc.data.dataset import SiteSource, TrainingView
+from deepstruc_hpc.data.site_targets import SiteTable
 from deepstruc_hpc.data.splits import Split, shape_ids, split_rows
 from deepstruc_hpc.data.training_pdfs import MeasuredLikePdfs, StoredPdfs
 from deepstruc_hpc.model.config import ModelConfig
+from deepstruc_hpc.model.site_features import SiteBook
+from deepstruc_hpc.structures.parents import standard_parents
 from deepstruc_hpc.training.config import DataConfig, TrainConfig
 
 
@@ -31,6 +36,9 @@ def resolved_model(config: ModelConfig, catalog: Catalog) -> ModelConfig:
     strange = sorted(set(types) - set(config.structure_types or types))
     if strange:
         raise ConfigError(f"model.structure_types: the catalog also holds {', '.join(strange)}. Add them, or leave the key empty.")
+    if config.decoder == "sites" and not config.sites.parents:
+        names = tuple(parent.name for parent in standard_parents(config.sites.radius, config.sites.max_layers))
+        config = config.updated(sites=config.sites.updated(parents=names).model_dump())
     return config.updated(max_atoms=config.max_atoms or largest, structure_types=config.structure_types or types)
 
 
@@ -46,10 +54,14 @@ def load_view(catalog: Catalog, config: TrainConfig, *, stored_pdfs: bool | None
     nn_distance = catalog.columns["nn_distance"].to_numpy(dtype=np.float64)
     grid = config.model.grid.axis()
     stored = config.data.pdfs == "stored" if stored_pdfs is None else stored_pdfs
+    sites = _sites(structures, config.model) if config.model.decoder == "sites" else None
+    different = shape_ids(catalog.columns)
+    if sites is not None:
+        structures, different = _with_stand_ins(structures, different, sites.table.parent >= 0)
     pdfs = (
         StoredPdfs(np.asarray(catalog.r), np.asarray(catalog.pdf, dtype=np.float32), nn_distance.astype(np.float32), grid)
         if stored
-        else MeasuredLikePdfs.of(structures, nn_distance, shape_ids(catalog.columns), grid, config.data.conditions)
+        else MeasuredLikePdfs.of(structures, nn_distance, different, grid, config.data.conditions)
     )
     return TrainingView.of(
         structures,
@@ -59,7 +71,20 @@ def load_view(catalog: Catalog, config: TrainConfig, *, stored_pdfs: bool | None
         max_atoms=config.model.max_atoms,
         cutoff=config.model.encoder.cutoff,
         order=config.data.atom_order,
+        sites=sites,
     )
+
+
+def _sites(structures: list[Structure], config: ModelConfig) -> SiteSource:
+    table = SiteTable.of(structures, SiteBook(config.sites.parents, config.sites.radius).parents())
+    return SiteSource(table, config.sites.per_structure, config.sites.edge_share)
+
+
+def _with_stand_ins(structures: list[Structure], shapes: list[str], usable: NDArray[np.bool_]) -> tuple[list[Structure], list[str]]:
+    """The first usable structure in the place of every one that is on no parent and will not be drawn: sheets and rods would blow up all tables."""
+    first = int(np.flatnonzero(usable)[0])
+    places = [row if usable[row] else first for row in range(len(structures))]
+    return [structures[row] for row in places], [shapes[row] for row in places]
 
 
 def load_split(catalog: Catalog, config: DataConfig, seed: int) -> Split:

@@ -1,0 +1,74 @@
+"""Sites of parents as a network sees them: coordinates, numbers that symmetry leaves alone, and Fourier terms of both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from deepstruc_hpc.structures.parents import Parent, parent_of
+
+LENGTH = 4.0
+"""Coordinates are divided by it, nearest-neighbour distances."""
+MOST_INVARIANTS = 8
+INVARIANT_FREQUENCIES = (0.25, 0.5, 1.0)
+COORDINATE_FREQUENCIES = (0.125, 0.25, 0.5)
+"""Periods of Fourier terms, in inverse nearest-neighbour distances."""
+FEATURES = 3 + 6 + 2 + MOST_INVARIANTS * (1 + 2 * len(INVARIANT_FREQUENCIES)) + 3 * 2 * len(COORDINATE_FREQUENCIES)
+
+
+def site_features(parent: Parent) -> NDArray[np.float32]:
+    """(S, FEATURES) numbers of order 1 for each site of a parent."""
+    x = parent.sites / LENGTH
+    radius = parent.distance / LENGTH
+    products = np.column_stack([x[:, i] * x[:, j] for i in range(3) for j in range(i, 3)])
+    invariants = np.zeros((len(parent), MOST_INVARIANTS))
+    known = parent.invariants[:, :MOST_INVARIANTS]
+    invariants[:, : known.shape[1]] = known
+    waves = [wave(2 * np.pi * f * invariants) for f in INVARIANT_FREQUENCIES for wave in (np.sin, np.cos)]
+    waves += [wave(2 * np.pi * f * parent.sites) for f in COORDINATE_FREQUENCIES for wave in (np.sin, np.cos)]
+    return np.column_stack([x, products, radius, radius**2, invariants / LENGTH, *waves]).astype(np.float32)
+
+
+class SiteBook:
+    """Parents by number, made when they are first asked for.
+
+    Args:
+        names: of the parents.
+        radius: within which their sets are complete, nearest-neighbour distances.
+    """
+
+    def __init__(self, names: Sequence[str], radius: float) -> None:
+        self.names = tuple(names)
+        self.radius = radius
+        self._features: dict[tuple[int, str], Tensor] = {}
+        self._table: tuple[Tensor, Tensor] | None = None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def parent(self, index: int) -> Parent:
+        """A parent by number."""
+        return parent_of(self.names[index], self.radius)
+
+    def parents(self) -> tuple[Parent, ...]:
+        """All of them."""
+        return tuple(self.parent(index) for index in range(len(self)))
+
+    def features(self, index: int, device: torch.device | str = "cpu") -> Tensor:
+        """(S, FEATURES) of one parent."""
+        key = (index, str(device))
+        if key not in self._features:
+            self._features[key] = torch.from_numpy(site_features(self.parent(index))).to(device)
+        return self._features[key]
+
+    def table(self, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
+        """Features of all parents laid end to end, (ΣS, FEATURES), and the first row of each, (P,)."""
+        if self._table is None or self._table[0].device != torch.device(device):
+            parts = [self.features(index, device) for index in range(len(self))]
+            starts = np.cumsum([0, *(len(part) for part in parts)])[:-1]
+            self._table = (torch.cat(parts), torch.from_numpy(starts.astype(np.int64)).to(device))
+        return self._table

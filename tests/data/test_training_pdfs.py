@@ -1,0 +1,117 @@
+"""PDFs as the model sees them: one axis for all metals, nothing padded, conditions as drawn."""
+
+import numpy as np
+import pytest
+
+from deepstruc_hpc.core.curve import PdfCurve
+from deepstruc_hpc.core.errors import PdfFileError, StoreError
+from deepstruc_hpc.data.standard_pdf import curve_to_grid, first_neighbour_distance, standardise
+from deepstruc_hpc.data.training_pdfs import MeasuredLike, MeasuredLikePdfs, StoredPdfs
+from deepstruc_hpc.physics.simulate import simulate_pdf
+from deepstruc_hpc.structures.elements import nn_distance
+from deepstruc_hpc.structures.families import FAMILIES
+from tests.model.clusters import clusters, curve_of, icosahedron
+
+GRID = 0.7 + 0.04 * np.arange(150)
+EXACT = {
+    "qmin": (1.0, 1.0),
+    "qmax": (20.0, 20.0),
+    "qdamp": (0.03, 0.03),
+    "uiso": (0.006, 0.006),
+    "delta2": (2.0, 2.0),
+    "noise": (0.0, 0.0),
+    "rmin": (1.9, 1.9),
+    "rmax": (15.0, 15.0),
+    "zoom": (1.0, 1.0),
+}
+
+
+def source(**changes):
+    structures, units, names = clusters()
+    return MeasuredLikePdfs.of(structures, units, names, GRID, MeasuredLike(**{**EXACT, **changes}))
+
+
+@pytest.mark.law
+def test_a_training_pdf_is_the_simulated_one_under_the_same_conditions():
+    structures, units, _ = clusters()
+    rows = np.array([0, 5, len(structures) - 1])
+    made = source()(rows, np.random.default_rng(0))
+    for pdf, row in zip(made, rows, strict=True):
+        structure, r = structures[row], GRID * units[row]
+        exact = simulate_pdf(structure.symbols, structure.positions, r, qmin=1.0, qmax=20.0, qdamp=0.03, uiso=0.006, delta2=2.0)
+        expected = standardise(exact[None], ((r >= 1.9) & (r <= 15.0))[None])[0]
+        assert np.array_equal(pdf[1], expected[1])
+        assert pdf[0] == pytest.approx(expected[0], abs=5e-3 * float(np.abs(expected[0]).max()))
+
+
+def test_noise_is_as_strong_as_asked_and_differs_between_draws():
+    rows = np.zeros(200, dtype=np.int64)
+    clean, noisy = source()(rows[:1], np.random.default_rng(1))[0, 0], source(noise=(0.2, 0.2))(rows, np.random.default_rng(1))[:, 0]
+    known = clean != 0
+    scatter = (noisy - noisy.mean(axis=0))[:, known]
+    assert np.sqrt((scatter**2).mean()) == pytest.approx(0.2, abs=0.03)
+
+
+def test_zoom_moves_the_first_peak_by_its_factor():  # an error of the NN distance, as a measured curve brings it
+    peak = GRID[np.argmax(source(zoom=(1.1, 1.1))(np.array([0]), np.random.default_rng(0))[0, 0])]
+    unmoved = GRID[np.argmax(source()(np.array([0]), np.random.default_rng(0))[0, 0])]
+    assert peak == pytest.approx(unmoved / 1.1, abs=0.041)
+
+
+def test_several_elements_are_refused_with_the_way_out():
+    structures, units, names = clusters()
+    alloy = structures[0].with_symbols(["Cu", *structures[0].symbols[1:]])
+    with pytest.raises(StoreError, match=r"data\.pdfs=stored"):
+        MeasuredLikePdfs.of([alloy], units[:1], names[:1], GRID, MeasuredLike())
+
+
+def test_stored_pdfs_are_taken_as_they_are():
+    structure, unit = icosahedron(), nn_distance("Au")
+    r = np.arange(1.0, 20.0, 0.01)
+    g = simulate_pdf(structure.symbols, structure.positions, r)
+    made = StoredPdfs(r, g[None].astype(np.float32), np.array([unit], dtype=np.float32), GRID)(np.array([0]), np.random.default_rng(0))
+    expected = curve_to_grid(PdfCurve(r=r, g=g), unit, GRID, rmin=2.0)
+    assert made[0] == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.law
+def test_every_metal_of_one_shape_gives_one_curve():  # fails if r or U are not scaled with the NN distance
+    au, cu = nn_distance("Au"), nn_distance("Cu")
+    one = PdfCurve(r=np.arange(1.5, 20.0, 0.02) * au, g=(rows := np.sin(np.arange(1.5, 20.0, 0.02) * 6.0)))
+    other = PdfCurve(r=np.arange(1.5, 20.0, 0.02) * cu, g=3.0 * rows)
+    known = GRID >= 1.6
+    left, right = curve_to_grid(one, au, GRID, rmin=1.55 * au), curve_to_grid(other, cu, GRID, rmin=1.55 * cu)
+    assert left[:, known] == pytest.approx(right[:, known], abs=1e-5)
+
+
+def test_what_a_curve_does_not_cover_is_masked_not_padded():
+    unit = nn_distance("Au")
+    channels = curve_to_grid(curve_of(icosahedron(), rmax=12.0), unit, GRID, rmin=2.0)
+    at = GRID * unit
+    assert np.array_equal(channels[1] > 0, (at >= 2.0 - 1e-9) & (at <= 11.98 + 1e-9))
+    assert not channels[0][channels[1] == 0].any()
+    assert np.sqrt((channels[0][channels[1] > 0] ** 2).mean()) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_a_curve_too_short_for_the_model_is_refused():
+    with pytest.raises(PdfFileError, match="needs at least 3"):
+        curve_to_grid(curve_of(icosahedron(), rmax=8.0), nn_distance("Au"), GRID)
+
+
+@pytest.mark.parametrize("symbol", ["Au", "Cu", "Fe"])
+def test_the_first_peak_gives_the_nearest_neighbour_distance(symbol):
+    shape = max(FAMILIES["fcc"].enumerate(30, 60), key=lambda shape: shape.n_atoms)
+    structure = FAMILIES["fcc"].build(shape, symbol, 1.03 * nn_distance(symbol))
+    assert first_neighbour_distance(curve_of(structure), nn_distance(symbol)) == pytest.approx(1.03 * nn_distance(symbol), rel=0.005)
+
+
+def test_the_first_peak_of_an_icosahedron_lies_inside_the_range_that_training_covers():
+    found = first_neighbour_distance(curve_of(icosahedron()), nn_distance("Au")) / nn_distance("Au")
+    low, high = MeasuredLike().zoom
+    assert low < found < high
+
+
+def test_without_a_peak_the_expected_distance_stays():
+    r = np.arange(1.5, 20.0, 0.02)
+    assert first_neighbour_distance(PdfCurve(r=r, g=-np.ones_like(r)), 2.8) == 2.8
+    assert first_neighbour_distance(PdfCurve(r=r + 5.0, g=np.ones_like(r)), 2.8) == 2.8
