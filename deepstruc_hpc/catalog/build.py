@@ -12,6 +12,7 @@ from typing import Any
 
 from deepstruc_hpc import __version__
 from deepstruc_hpc.catalog.blocks import BlockBuilder
+from deepstruc_hpc.catalog.card import CARD, write_card
 from deepstruc_hpc.catalog.plan import Plan, PlannedBlock, make_plan
 from deepstruc_hpc.catalog.recipe import Recipe
 from deepstruc_hpc.core.errors import OutputError, StoreError
@@ -137,8 +138,7 @@ def build_missing(files: StoreFiles, manifest: Manifest, plans: list[Plan], *, w
                 failed[block.id] = str(outcome)
             else:
                 writer.add(outcome)
-    if not files.exists(index_key(writer.manifest)):
-        write_index(files, writer.manifest)
+    finish(files, writer.manifest)
     return report_of(files, writer.manifest, found, failed, time.perf_counter() - started)
 
 
@@ -165,6 +165,13 @@ def open_or_create(files: StoreFiles, plan: Plan) -> Manifest:
             "shapes. Choose another --out and build anew."
         )
     return manifest
+
+
+def finish(files: StoreFiles, manifest: Manifest) -> None:
+    """Write what is derived from the blocks, the index of columns and the card, where it is not that of this state."""
+    if not (files.exists(index_key(manifest)) and files.exists(CARD)):
+        write_index(files, manifest)
+        write_card(Catalog(files, manifest))
 
 
 def forget_damaged(files: StoreFiles, manifest: Manifest) -> Manifest:

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from deepstruc_hpc import __version__
-from deepstruc_hpc.catalog.build import BuildReport, build_missing, building, report_of
+from deepstruc_hpc.catalog.build import BuildReport, build_missing, building, finish, report_of
 from deepstruc_hpc.catalog.plan import identity, make_plan
 from deepstruc_hpc.catalog.recipe import Recipe, recipe_hash
 from deepstruc_hpc.core.errors import StoreError
 from deepstruc_hpc.data.catalog_block import BlockContent
-from deepstruc_hpc.data.catalog_index import index_key, read_columns, write_index
+from deepstruc_hpc.data.catalog_index import read_columns
 from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.data.manifest import ROOT, Manifest, create_store, write_block
 from deepstruc_hpc.data.store_files import StoreFiles
@@ -83,8 +83,7 @@ def merge_catalogs(stores: Sequence[str | PathLike[str]], out: str | PathLike[st
             entry = write_block(files, block_id, content, nonce="merged", parameters=catalog.blocks[number].parameters)
             manifest = manifest.with_block(entry)
             files.write({ROOT: manifest.to_bytes()})
-        if not files.exists(index_key(manifest)):
-            write_index(files, manifest)
+        finish(files, manifest)
         return report_of(files, manifest, found, {}, 0.0)
 
 

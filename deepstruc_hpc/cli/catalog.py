@@ -49,6 +49,7 @@ def register(app: typer.Typer) -> None:
     group.command("append")(append)
     group.command("merge")(merge)
     group.command("diff")(diff)
+    group.command("card")(card)
     app.add_typer(group, name="catalog")
 
 
@@ -202,6 +203,19 @@ def diff(
     from deepstruc_hpc.data.catalog_store import Catalog
 
     _print_facts(difference(Catalog.open(first), Catalog.open(second)), as_json)
+
+
+def card(store: str = STORE) -> None:
+    """Write the catalog card with a figure of one structure of each type, README.md and structures.png in the store.
+
+    Example: deepstruc-hpc catalog card demo.zarr
+    """
+    from deepstruc_hpc.catalog.card import CARD, FIGURE, write_card
+    from deepstruc_hpc.data.catalog_store import Catalog
+
+    catalog = Catalog.open(store)
+    write_card(catalog, figure=True)
+    typer.echo(f"{catalog.files.url}/{CARD} and {FIGURE}")
 
 
 def _print_facts(facts: dict[str, Any], as_json: bool) -> None:
