@@ -272,10 +272,11 @@ lost_nodes() { # looks whether a node's Ray has ended; by policy the command goe
 requeue() { # requeue WHY: the same job id starts again, and the command resumes
     [ "$DSH_REQUEUE" = 1 ] || fail "$1; the profile says not to requeue. Submit again: the work resumes where it stopped"
     [ "$DSH_RESTART" -lt "$DSH_MAX_REQUEUES" ] || fail "$1; already requeued $DSH_RESTART times. Look at the log, then submit again"
-    scontrol requeue "$DSH_JOB" || fail "$1; SLURM refused to requeue. Submit again: the work resumes where it stopped"
+    trap 'exit 143' TERM # SLURM ends this start of the job as soon as it has requeued it
     note "requeued: $1"
-    trap 'exit 143' TERM # SLURM ends this start of the job now
-    pause 120
+    scontrol requeue "$DSH_JOB" || fail "$1; SLURM refused to requeue. Submit again: the work resumes where it stopped"
+    local second
+    for second in {1..120}; do pause 1; done
     exit 75
 }
 
