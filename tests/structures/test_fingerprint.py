@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.spatial.distance import pdist, squareform
 from scipy.spatial.transform import Rotation
 
 from deepstruc_hpc.core.structure import Structure
@@ -61,3 +62,27 @@ def test_swapping_two_elements_is_seen_and_swapping_two_equal_atoms_is_not():
     other_corner = base.with_symbols(("Cu", "Au", *("Cu",) * 11))
     assert fingerprint(centre_gold) != fingerprint(corner_gold)
     assert fingerprint(corner_gold) == fingerprint(other_corner)
+
+
+def surroundings(positions: np.ndarray) -> bytes:
+    """The distances from each atom to all others, atoms in any order."""
+    rows = np.sort(np.round(squareform(pdist(positions)), 4), axis=1)
+    return rows[np.lexsort(rows.T)].tobytes()
+
+
+def test_fingerprints_merge_those_shapes_and_only_those_whose_atoms_have_the_same_surroundings():
+    """Over thousands of candidates, repeats included. Two ellipsoids of 49 atoms among them share all pair distances without being congruent."""
+    lines = {"round": {"parents": ("fcc atom", "bcc hole", "hcp cross bond")}, "wulff": {}, "fcc": {}, "octahedral": {"truncated": True}}
+    by_mark: dict[str, bytes] = {}
+    by_surroundings: dict[bytes, str] = {}
+    candidates = 0
+    for name, options in lines.items():
+        family = FAMILIES[name]
+        for _, parameters in family.candidates(60, **{**family.options, **options}):
+            structure = family.builder("Au", 1.0, **parameters)
+            if structure.n_atoms <= 70:
+                candidates += 1
+                mark, around = fingerprint(structure), surroundings(structure.positions)
+                assert by_mark.setdefault(mark, around) == around
+                assert by_surroundings.setdefault(around, mark) == mark
+    assert candidates > len(by_mark) > 400
