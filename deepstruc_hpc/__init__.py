@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from deepstruc_hpc.core.version import __version__
+
 if TYPE_CHECKING:
     from deepstruc_hpc.core.curve import PdfCurve
     from deepstruc_hpc.core.structure import Structure
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
     from deepstruc_hpc.physics.fit import fit_candidates
     from deepstruc_hpc.physics.simulate import simulate_pdf
     from deepstruc_hpc.solve.batch import solve
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "Catalog": "deepstruc_hpc.data.catalog_store",
@@ -33,7 +33,7 @@ _HOMES = {
     "solve": "deepstruc_hpc.solve.batch",
 }
 
-__all__ = ["Catalog", "PdfCurve", "Structure", "fit_candidates", "load_model", "read_pdf", "simulate_fq", "simulate_pdf", "solve"]
+__all__ = ["Catalog", "PdfCurve", "Structure", "__version__", "fit_candidates", "load_model", "read_pdf", "simulate_fq", "simulate_pdf", "solve"]
 
 
 def __getattr__(name: str) -> Any:

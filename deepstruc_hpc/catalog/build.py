@@ -10,12 +10,12 @@ from functools import partial
 from os import PathLike
 from typing import Any
 
-from deepstruc_hpc import __version__
 from deepstruc_hpc.catalog.blocks import BlockBuilder
 from deepstruc_hpc.catalog.card import CARD, write_card
 from deepstruc_hpc.catalog.plan import Plan, PlannedBlock, make_plan
 from deepstruc_hpc.catalog.recipe import Recipe
 from deepstruc_hpc.core.errors import OutputError, StoreError
+from deepstruc_hpc.core.version import __version__
 from deepstruc_hpc.data.catalog_index import index_key, write_index
 from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.data.catalog_verify import verify

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from deepstruc_hpc import __version__
 from deepstruc_hpc.catalog.build import BuildReport, build_missing, building, finish, report_of
 from deepstruc_hpc.catalog.plan import identity, make_plan
 from deepstruc_hpc.catalog.recipe import Recipe, recipe_hash
 from deepstruc_hpc.core.errors import StoreError
+from deepstruc_hpc.core.version import __version__
 from deepstruc_hpc.data.catalog_block import BlockContent
 from deepstruc_hpc.data.catalog_index import read_columns
 from deepstruc_hpc.data.catalog_store import Catalog

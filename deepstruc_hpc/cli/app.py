@@ -14,8 +14,8 @@ from importlib import import_module
 import typer
 from typer.exceptions import TyperException
 
-from deepstruc_hpc import __version__
 from deepstruc_hpc.core.errors import DeepstrucError
+from deepstruc_hpc.core.version import __version__
 
 COMMAND_MODULES = ("doctor", "catalog", "train", "solve", "report", "slurm")
 INTERRUPTED = 130

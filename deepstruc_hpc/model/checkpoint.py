@@ -16,9 +16,9 @@ from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from deepstruc_hpc import __version__
 from deepstruc_hpc.core.config import Config
 from deepstruc_hpc.core.errors import CheckpointError
+from deepstruc_hpc.core.version import __version__
 from deepstruc_hpc.model.config import ModelConfig
 from deepstruc_hpc.model.cvae import Cvae
 

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from deepstruc_hpc import __version__
 from deepstruc_hpc.core.errors import OutputError
+from deepstruc_hpc.core.version import __version__
 from deepstruc_hpc.report.encode import pdf_document, to_json
 from deepstruc_hpc.report.figures import draw_folder, save_figure, waterfall_figure
 from deepstruc_hpc.report.palette import type_colours

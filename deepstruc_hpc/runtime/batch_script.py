@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deepstruc_hpc import __version__
 from deepstruc_hpc.core.errors import ConfigError
+from deepstruc_hpc.core.version import __version__
 from deepstruc_hpc.runtime.profile import ClusterProfile
 
 COMMANDS = {"build": ("catalog", "build"), "train": ("train",), "sweep": ("sweep",), "solve": ("solve",)}

@@ -14,8 +14,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
-from deepstruc_hpc import __version__
 from deepstruc_hpc.core.resources import cache_dir, share_dir
+from deepstruc_hpc.core.version import __version__
 
 State = Literal["ok", "missing", "broken"]
 

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deepstruc_hpc import __version__
 from deepstruc_hpc.core.errors import ConfigError, DeepstrucError, EngineError, OutputError
+from deepstruc_hpc.core.version import __version__
 from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.runtime.ray_session import RaySession, ray_session, usable_cores
 from deepstruc_hpc.training.config import TrainConfig

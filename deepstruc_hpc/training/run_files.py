@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deepstruc_hpc import __version__
 from deepstruc_hpc.core.config import load_config
 from deepstruc_hpc.core.errors import CheckpointError, ConfigError
+from deepstruc_hpc.core.version import __version__
 from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.model.checkpoint import INSIDE_A_RUN, STATE, replace_directory
 from deepstruc_hpc.training.config import MAY_CHANGE_ON_RESUME, TrainConfig
@@ -89,9 +89,10 @@ class RunFiles:
 
     def _check_same(self, config: TrainConfig, catalog: Catalog, before: dict[str, Any]) -> None:
         if before.get("catalog_hash") != catalog.content_hash:
+            was, now = str(before.get("catalog_hash"))[:12], catalog.content_hash[:12]
             raise CheckpointError(
-                f"{self.root}: was begun on a catalog with recipe {before.get('catalog_id', '?')[:12]} and content "
-                f"{str(before.get('catalog_hash'))[:12]}, but the one given has {catalog.id[:12]} and {catalog.content_hash[:12]}. Give the catalog that it was begun on, or another --out."
+                f"{self.root}: was begun on a catalog with the content {was}, but the one given has {now}. Give the catalog that it was begun on, "
+                "or another --out."
             )
         old, new = (flattened(settings.model_dump(mode="json")) for settings in (load_config(TrainConfig, self.settings), config))
         changed = sorted(key for key in new if key not in MAY_CHANGE_ON_RESUME and old.get(key) != new[key])

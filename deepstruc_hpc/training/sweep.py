@@ -11,8 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from deepstruc_hpc import __version__
 from deepstruc_hpc.core.errors import ConfigError, EngineError
+from deepstruc_hpc.core.version import __version__
 from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.runtime.ray_session import RaySession, ray_session, usable_cores
 from deepstruc_hpc.training.epoch_log import FILE, read_epochs
