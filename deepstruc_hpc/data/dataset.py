@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepstruc_hpc.core.structure import Structure
-from deepstruc_hpc.data.site_targets import SiteArrays, SiteTable
 from deepstruc_hpc.data.graphs import GraphArrays, GraphTable, structure_graph
+from deepstruc_hpc.data.site_targets import SiteArrays, SiteTable
 
 AtomOrder = Literal["builder", "radial"]
 

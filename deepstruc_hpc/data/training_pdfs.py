@@ -84,7 +84,8 @@ class MeasuredLikePdfs:
 
     In that unit one axis of q serves every metal, so the sine transform is a product with one fixed matrix: a batch of 64 takes
     some 5 ms of one core. F(q) = Σ_m exp(−U q² (1 − delta2/d_m²)) F_m(q), see :mod:`deepstruc_hpc.physics.separable`; the integral is a trapezoid
-    sum with fractional ends, good to some 3e-3 of the largest G. Noise is white in F(Q) between Qmin and Qmax, as counting leaves it, and scaled to the curve.
+    sum with fractional ends, good to some 3e-3 of the largest G. Noise is white in F(Q) between Qmin and Qmax, as counting leaves it, and scaled to
+    the curve.
 
     Attributes:
         spectra: (U, Q, M) float32, F_m of each different shape.
@@ -156,15 +157,16 @@ class MeasuredLikePdfs:
         ranges = self.ranges
         names = tuple(MeasuredLike.model_fields)
         drawn = {name: _between(getattr(ranges, name), len(rows), rng) for name in names}
-        unit = self.nn_distance[rows][:, None] * drawn["metal"]
+        unit: Floats = self.nn_distance[rows][:, None] * drawn["metal"]
         window = self._window(drawn["qmin"] * unit, drawn["qmax"] * unit)
         fq = self._fq(rows, drawn["uiso"] / unit**2, drawn["delta2"] / unit**2) * window
-        clean: Floats = (fq @ self.sines) * np.exp(-0.5 * (drawn["qdamp"] * unit * self.grid.astype(np.float32)) ** 2)
-        noise: Floats = (rng.standard_normal(fq.shape, dtype=np.float32) * window) @ self.sines
+        envelope = np.exp(-0.5 * (drawn["qdamp"] * unit * self.grid) ** 2).astype(np.float32)
+        clean = np.asarray((fq @ self.sines) * envelope, dtype=np.float32)
+        noise = np.asarray((rng.standard_normal(fq.shape, dtype=np.float32) * window) @ self.sines, dtype=np.float32)
         amplitude = drawn["noise"] * _rms(clean) / np.maximum(_rms(noise), 1e-12)
         at = self.grid * drawn["zoom"]
         sign = np.where(rng.random((len(rows), 1)) < 0.5, -1.0, 1.0).astype(np.float32)
-        line = sign * drawn["baseline"] * _rms(clean) * (self.grid / self.grid[-1]).astype(np.float32)
+        line: Floats = sign * drawn["baseline"] * _rms(clean) * (self.grid / self.grid[-1]).astype(np.float32)
         g, known = sample_rows(self.grid, clean + amplitude * noise + line, at)
         angstrom = at * unit
         return standardise(g, known & (angstrom >= drawn["rmin"]) & (angstrom <= drawn["rmax"]))
@@ -172,7 +174,8 @@ class MeasuredLikePdfs:
     def _window(self, low: Floats, high: Floats) -> Floats:
         """(B, Q): 1 between the limits (B, 1), the covered share of the step at the ends, 0 outside."""
         step = self.q[1] - self.q[0]
-        return np.clip((self.q - low) / step + 0.5, 0.0, 1.0) * np.clip((high - self.q) / step + 0.5, 0.0, 1.0)
+        window: Floats = np.clip((self.q - low) / step + 0.5, 0.0, 1.0) * np.clip((high - self.q) / step + 0.5, 0.0, 1.0)
+        return window
 
     def _fq(self, rows: NDArray[np.int64], uiso: Floats, delta2: Floats) -> Floats:
         """(B, Q) for U and delta2, (B, 1), in units of d_nn."""

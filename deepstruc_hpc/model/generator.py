@@ -18,10 +18,16 @@ from deepstruc_hpc.data.standard_pdf import curve_to_grid, first_neighbour_dista
 from deepstruc_hpc.model.checkpoint import CheckpointInfo
 from deepstruc_hpc.model.cvae import Cvae
 from deepstruc_hpc.model.parts import DecodedArrays, GraphBatch
+from deepstruc_hpc.model.site_proposals import parent_probabilities, propose_fillings
+from deepstruc_hpc.model.sites import SAME_LATTICE, SitesDecoder
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.structures.elements import nn_distance as nn_distance_of
 
 DECODE_BATCH = 512
+PARENT_SAMPLES = 64
+"""Samples of the prior over which the probabilities of types and parents are averaged."""
+POINTS_SHARE = 6
+"""A decoder over sites gives about so many proposals a latent point."""
 
 Array = NDArray[np.float64]
 
@@ -121,7 +127,9 @@ class StructureModel:
     ) -> list[Proposal]:
         """Structures for a curve, from latent points around the mean of the prior.
 
-        The first proposal is the mean itself; the others are drawn with ``sigma`` times the prior's standard deviation.
+        The first proposal is the mean itself; the others are drawn with ``sigma`` times the prior's standard deviation. A decoder over sites has a
+        larger latent space, in which the distance from the mean is kept as it would be in two dimensions, and gives several parents and several
+        cuts for each point; it proposes no filling twice, and so may give fewer than were asked for.
 
         Args:
             curve: measured G(r).
@@ -137,6 +145,9 @@ class StructureModel:
         del instrument
         unit = self.nn_distance(curve, symbol)
         mean, std = self.prior(curve, nn_distance=unit)
+        decoder = self.network.decoder_network
+        if isinstance(decoder, SitesDecoder):
+            return self._propose_sites(decoder, mean, std, unit, symbol=symbol, n_samples=n_samples, sigma=sigma, rng=rng)
         offsets = sigma * rng.standard_normal((n_samples, self.latent_dim))
         offsets[:1] = 0.0
         points = mean + offsets * std
@@ -146,6 +157,50 @@ class StructureModel:
             structure = self._structure(decoded, symbol, unit, f"sigma {sigma:g} sample {number + 1}")
             proposals.append(Proposal(structure, point, float(log_prior[number]), float(decoded.type_probabilities.max())))
         return proposals
+
+    def _propose_sites(
+        self, decoder: SitesDecoder, mean: Array, std: Array, unit: float, *, symbol: str, n_samples: int, sigma: float, rng: np.random.Generator
+    ) -> list[Proposal]:
+        typical = mean + std * rng.standard_normal((PARENT_SAMPLES, self.latent_dim))
+        probabilities = parent_probabilities(decoder, typical, self.device)
+        n_points = max(4, -(-n_samples // POINTS_SHARE))
+        offsets = sigma * np.sqrt(2.0 / self.latent_dim) * rng.standard_normal((n_points, self.latent_dim))
+        offsets[:1] = 0.0
+        points = mean + offsets * std
+        density = -0.5 * (offsets**2).sum(axis=1) - np.log(std).sum() - 0.5 * self.latent_dim * math.log(2 * math.pi)
+        proposals = []
+        most = self.info.model.max_atoms
+        fillings = propose_fillings(decoder, points, probabilities, count=n_samples, max_atoms=most, device=self.device)
+        for number, filling in enumerate(fillings, start=1):
+            parent = decoder.book.parent(filling.parent)
+            label = f"{symbol} cvae {parent.name} {int(filling.mask.sum())} atoms, sigma {sigma:g} proposal {number}"
+            structure = parent.structure(filling.mask, symbol, unit, label)
+            log_prior = float(density[filling.sample]) + math.log(filling.parent_probability)
+            proposals.append(Proposal(structure, points[filling.sample], log_prior, filling.parent_probability))
+        return proposals
+
+    def type_probabilities(self, curve: PdfCurve, *, symbol: str | None = None, rng: np.random.Generator | None = None) -> dict[str, float]:
+        """What the model says of the structure types before anything is fitted: averaged over the prior's own samples (sigma 1).
+
+        A decoder over sites says the lattice, not the outline: ``octahedral`` then has the probability of fcc, beside fcc, and the sum may exceed 1.
+
+        Args:
+            curve: measured G(r).
+            symbol: element.
+            rng: random numbers; the same every time where not given.
+        """
+        mean, std = self.prior(curve, nn_distance=self.nn_distance(curve, symbol))
+        random = rng or np.random.default_rng(0)
+        points = mean + std * random.standard_normal((PARENT_SAMPLES, self.latent_dim))
+        decoder = self.network.decoder_network
+        if isinstance(decoder, SitesDecoder):
+            shares = decoder.type_probabilities(parent_probabilities(decoder, points, self.device))
+        else:
+            shares = np.mean([decoded.type_probabilities for decoded in self._decode_arrays(points)], axis=0)
+        found = dict(zip(self.info.model.structure_types, (float(share) for share in shares), strict=True))
+        if isinstance(decoder, SitesDecoder):
+            found |= {outline: found[lattice] for outline, lattice in SAME_LATTICE.items() if lattice in found}
+        return found
 
     def nn_distance(self, curve: PdfCurve, symbol: str | None = None) -> float:
         """The nearest-neighbour distance by which a curve's r is divided, Å: its first peak, near what the element lets expect.

@@ -40,7 +40,10 @@ class SitesOutput(TensorRecord):
 
 
 class SiteField(nn.Module):
-    """p(site filled | z, parent): a small network on site features, each layer scaled and shifted by z and the parent (FiLM, Perez et al., AAAI 2018)."""
+    """p(site filled | z, parent): a small network on site features, each layer scaled and shifted by z and the parent.
+
+    Such modulation is FiLM (Perez et al., AAAI 2018). The features also enter the logit directly: a sphere or an ellipsoid is linear in them.
+    """
 
     def __init__(self, config: ModelConfig, n_parents: int) -> None:
         super().__init__()
@@ -64,8 +67,7 @@ class SiteField(nn.Module):
         for number, layer in enumerate(self.inner, start=1):
             x = x + silu(layer(x) * (1.0 + film[:, number, 0]) + film[:, number, 1])
         deep, direct, bias = weights.split([self.hidden, FEATURES, 1], dim=1)
-        plain = features @ direct.T if features.ndim == 2 else None
-        linear = plain.T if plain is not None else torch.einsum("bkf,bf->bk", features, direct)
+        linear = direct @ features.T if features.ndim == 2 else torch.einsum("bkf,bf->bk", features, direct)
         logits: Tensor = torch.einsum("bkh,bh->bk", x, deep) / self.hidden**0.5 + linear + bias
         return logits
 

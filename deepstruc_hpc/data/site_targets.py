@@ -1,0 +1,114 @@
+"""What a decoder over sites should say: the parent of each structure, and which of the parent's sites are filled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepstruc_hpc.core.errors import StoreError
+from deepstruc_hpc.core.structure import Structure
+from deepstruc_hpc.structures.assignment import ParentFinder
+from deepstruc_hpc.structures.parents import Parent
+
+REACH_BEYOND = 1.0
+"""Sites are asked for up to this far outside a structure's outermost atom, in nearest-neighbour distances."""
+
+
+@dataclass(frozen=True, eq=False)
+class SiteArrays:
+    """Targets of a batch.
+
+    Attributes:
+        parent: (B,) int64.
+        site: (B, K) int64, sites of that parent.
+        filled: (B, K) float32, 1 where the site is filled.
+        mask: (B, ⌈S/8⌉) uint8, all sites of the parent as bits.
+    """
+
+    parent: NDArray[np.int64]
+    site: NDArray[np.int64]
+    filled: NDArray[np.float32]
+    mask: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class SiteTable:
+    """Parents and fillings of many structures; about 1 kB each.
+
+    Attributes:
+        parent: (S,) int64; −1 for a structure that is a piece of no parent.
+        mask: (S, ⌈largest parent / 8⌉) uint8.
+        edge: (Σ,) int32, the sites at the surface of each structure, on both sides of it, laid end to end.
+        offsets: (S + 1,) int64 into ``edge``.
+        reach: (S,) int64, number of sites up to a little outside the structure.
+    """
+
+    parent: NDArray[np.int64]
+    mask: NDArray[np.uint8]
+    edge: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    reach: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, structures: Sequence[Structure], parents: Sequence[Parent]) -> SiteTable:
+        """Find the parent of every structure.
+
+        Raises:
+            StoreError: not one structure is a piece of a parent.
+        """
+        finder = ParentFinder(parents)
+        owner = np.full(len(structures), -1, dtype=np.int64)
+        width = -(-max(len(parent) for parent in parents) // 8)
+        masks = np.zeros((len(structures), width), dtype=np.uint8)
+        edges: list[NDArray[np.int32]] = []
+        reach = np.zeros(len(structures), dtype=np.int64)
+        for row, structure in enumerate(structures):
+            found = finder.find(structure.positions, structure.structure_type) if len(structure.elements) == 1 else None
+            if found is None:
+                edges.append(np.zeros(0, dtype=np.int32))
+                continue
+            owner[row] = found.parent
+            packed = np.packbits(found.mask)
+            masks[row, : len(packed)] = packed
+            parent = parents[found.parent]
+            edges.append(surface_sites(parent, found.mask))
+            reach[row] = np.searchsorted(parent.distance, parent.distance[found.mask].max() + REACH_BEYOND)
+        if (owner < 0).all():
+            raise StoreError(
+                f"none of the {len(structures)} structures is a piece of a parent lattice, which the decoder over sites needs. "
+                "Train the other decoder: --set model.decoder=coordinates."
+            )
+        offsets = np.cumsum([0, *(len(edge) for edge in edges)], dtype=np.int64)
+        return cls(owner, masks, np.concatenate(edges), offsets, reach)
+
+    def __len__(self) -> int:
+        return len(self.parent)
+
+    def take(self, rows: NDArray[np.int64], rng: np.random.Generator, *, sites: int, edge_share: float) -> SiteArrays:
+        """Targets of some rows at sites drawn anew.
+
+        Args:
+            rows: of structures that have a parent.
+            rng: which sites.
+            sites: K, how many of each structure.
+            edge_share: expected share of sites at the surface, where the decision falls.
+        """
+        shape = (len(rows), sites)
+        counts = (self.offsets[rows + 1] - self.offsets[rows])[:, None]
+        place = self.offsets[rows][:, None] + (rng.random(shape) * counts).astype(np.int64)
+        anywhere = (rng.random(shape) * self.reach[rows][:, None]).astype(np.int64)
+        site = np.where(rng.random(shape) < edge_share, self.edge[np.minimum(place, len(self.edge) - 1)], anywhere)
+        mask = self.mask[rows]
+        bits = np.take_along_axis(mask, site // 8, axis=1) >> (7 - site % 8).astype(np.uint8)
+        return SiteArrays(self.parent[rows], site, (bits & 1).astype(np.float32), mask)
+
+
+def surface_sites(parent: Parent, mask: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Filled sites with an empty neighbour and empty sites with a filled one."""
+    filled = mask.astype(np.int32)
+    neighbours = parent.bonds @ filled
+    coordination = np.diff(parent.bonds.indptr)
+    return np.flatnonzero(np.where(mask, neighbours < coordination, neighbours > 0)).astype(np.int32)

@@ -1,0 +1,123 @@
+"""Proposals of a decoder over sites: several parents by probability, latent samples, and several cuts of the nested family of sites."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from deepstruc_hpc.model.sites import FEWEST_ATOMS, SitesDecoder
+
+MOST_PARENTS = 8
+LEAST_PROBABILITY = 2e-3
+CUTS = 4
+UNSURE = 2.5
+"""Sites with logits up to this from zero may be filled or not: between them a structure may be cut."""
+
+Mask = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class SiteProposal:
+    """A filling.
+
+    Attributes:
+        parent: number of the parent.
+        mask: (S,) its filled sites, in the representative under the parent's symmetry.
+        sample: number of the latent point.
+        parent_probability: p(parent | PDF), averaged over the latent points.
+    """
+
+    parent: int
+    mask: Mask
+    sample: int
+    parent_probability: float
+
+
+@torch.inference_mode()
+def parent_probabilities(decoder: SitesDecoder, points: Floats, device: torch.device) -> Floats:
+    """(P,) probabilities of the parents, averaged over (B, latent) points."""
+    z = torch.from_numpy(points.astype(np.float32)).to(device)
+    probabilities: Floats = decoder(z).parent_logits.double().softmax(dim=1).mean(dim=0).cpu().numpy()
+    return probabilities
+
+
+def propose_fillings(
+    decoder: SitesDecoder, points: Floats, probabilities: Floats, *, count: int, max_atoms: int, device: torch.device
+) -> list[SiteProposal]:
+    """At most ``count`` different fillings, the most probable parent's first.
+
+    Every parent is asked for a share in proportion to the root of its probability, so that less probable ones are tried too; what a parent does
+    not use goes to the next. The first cuts of all latent points come before the second cuts, and so on.
+
+    Args:
+        decoder: of the model.
+        points: (B, latent), the prior's mean first.
+        probabilities: (P,) of the parents.
+        count: how many.
+        max_atoms: of the largest structure.
+        device: of the decoder.
+    """
+    ranked = [int(parent) for parent in np.argsort(-probabilities, kind="stable")[:MOST_PARENTS]]
+    chosen = [parent for parent in ranked if probabilities[parent] >= LEAST_PROBABILITY] or ranked[:1]
+    weight = np.sqrt(probabilities[chosen])
+    found: list[SiteProposal] = []
+    for place, parent in enumerate(chosen):
+        left = count - len(found)
+        share = left if place == len(chosen) - 1 else int(np.ceil(left * weight[place] / weight[place:].sum()))
+        for mask, sample in _different(decoder, points, parent, max_atoms, device):
+            if share == 0:
+                break
+            share -= 1
+            found.append(SiteProposal(parent, mask, sample, float(probabilities[parent])))
+    return found
+
+
+def _different(decoder: SitesDecoder, points: Floats, parent: int, max_atoms: int, device: torch.device) -> Iterator[tuple[Mask, int]]:
+    """Different fillings of one parent and the latent points that they come from."""
+    known = decoder.book.parent(parent)
+    logits = _logits(decoder, points, parent, device)
+    cuts = [nested_cuts(row, max_atoms) for row in logits]
+    seen: set[bytes] = set()
+    yielded: set[bytes] = set()
+    for turn in range(CUTS):
+        for sample, sizes in enumerate(cuts):
+            if turn >= len(sizes):
+                continue
+            mask = np.zeros(len(known), dtype=bool)
+            mask[np.argsort(-logits[sample], kind="stable")[: sizes[turn]]] = True
+            if mask.tobytes() in seen:
+                continue
+            seen.add(mask.tobytes())
+            representative = known.canonical(mask)
+            if representative.tobytes() not in yielded:
+                yielded.add(representative.tobytes())
+                yield representative, sample
+
+
+@torch.inference_mode()
+def _logits(decoder: SitesDecoder, points: Floats, parent: int, device: torch.device) -> NDArray[np.float32]:
+    z = torch.from_numpy(points.astype(np.float32)).to(device)
+    parts = [decoder.site_logits(z[start : start + 16], parent).cpu().numpy() for start in range(0, len(z), 16)]
+    return np.concatenate(parts)
+
+
+def nested_cuts(logits: NDArray[np.float32], max_atoms: int) -> list[int]:
+    """Numbers of most probable sites at which to cut: at one half first, then at the largest gaps between sites that might be filled or not.
+
+    Args:
+        logits: (S,).
+        max_atoms: of the largest structure.
+    """
+    ordered = np.sort(logits)[::-1]
+    plain = int(np.clip(np.count_nonzero(ordered > 0), FEWEST_ATOMS, max_atoms))
+    low = int(np.clip(np.count_nonzero(ordered > UNSURE), FEWEST_ATOMS, max_atoms))
+    high = int(np.clip(np.count_nonzero(ordered > -UNSURE), FEWEST_ATOMS, min(max_atoms, len(ordered) - 1)))
+    sizes = np.arange(low, high + 1)
+    gaps = ordered[sizes - 1] - ordered[sizes]
+    others = [int(size) for size in sizes[np.argsort(-gaps, kind="stable")] if size != plain]
+    return [plain, *others[: CUTS - 1]]

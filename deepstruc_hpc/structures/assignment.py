@@ -1,0 +1,207 @@
+"""Which parent a cluster is a piece of, and which of the parent's sites it fills.
+
+One crystal can be described about an atom, a hole or a bond. To make the description unique, the origin is the point of high symmetry nearest to the
+cluster's centroid, and the filling is the representative under the symmetry about that origin. The cluster must stand in its parent's frame, up to
+the parent's point group, as all builders of this package leave it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import cKDTree
+
+from deepstruc_hpc.structures.close_packed import LAYER_SPACING, stacking_word
+from deepstruc_hpc.structures.cubic import LATTICE_CONSTANT
+from deepstruc_hpc.structures.parents import CUBIC_ORIGINS, HCP_ORIGINS, Parent
+from deepstruc_hpc.structures.sites import shortest_distance
+from deepstruc_hpc.structures.symmetry import Operations, point_group
+
+_CLOSE = 0.02
+_SHIFTS = 1.3
+_LATTICES = {"octahedral": "fcc"}
+_TURNED = np.array([[[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]] for c, s in ((1.0, 0.0), (np.sqrt(0.75), 0.5))])
+"""Frames in which builders leave hexagonal crystals: along x, or turned by 30°."""
+
+
+@dataclass(frozen=True)
+class Filling:
+    """A parent by number, and which of its sites are filled, (S,) bool."""
+
+    parent: int
+    mask: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class _Lattice:
+    """A crystal with all of its points of high symmetry near the origin.
+
+    Attributes:
+        base: the parent about an atom.
+        members: numbers of its parents.
+        points: (P, 3) points of high symmetry in the base's frame.
+        parent: (P,) whose origin each is.
+        operations: (P, 3, 3); x goes to ``operation @ (x − point)`` in the frame of that parent.
+    """
+
+    base: cKDTree
+    starts: NDArray[np.float64]
+    points: NDArray[np.float64]
+    parent: NDArray[np.intp]
+    operations: Operations
+
+
+class ParentFinder:
+    """Assigns clusters to parents.
+
+    Args:
+        parents: of the standard set or a part of it.
+    """
+
+    def __init__(self, parents: Sequence[Parent]) -> None:
+        self.parents = tuple(parents)
+        self._trees = {index: cKDTree(parent.sites) for index, parent in enumerate(self.parents)}
+        self._shortest = [shortest_distance(parent.sites) for parent in self.parents]
+
+    def find(self, positions: ArrayLike, structure_type: str) -> Filling | None:
+        """The filling that a cluster is, or None where it is a piece of no parent.
+
+        Args:
+            positions: (N, 3), any unit of length.
+            structure_type: narrows the search; ``octahedral`` is fcc.
+        """
+        xyz = np.asarray(positions, dtype=np.float64)
+        if len(xyz) < 2:
+            return None
+        kind = _LATTICES.get(structure_type, structure_type)
+        unit = (xyz - xyz.mean(axis=0)) / shortest_distance(xyz)
+        if kind in self._lattices:
+            return self._on_lattice(unit, self._lattices[kind])
+        placed = [self._search(unit * self._shortest[index], index) for index in self._searched(unit, kind)]
+        fitting = [found for found in placed if found is not None]
+        return self._filling(*min(fitting, key=lambda found: found[0])[1:]) if fitting else None
+
+    def _searched(self, unit: NDArray[np.float64], kind: str) -> list[int]:
+        members = [index for index, parent in enumerate(self.parents) if parent.structure_type == kind]
+        if kind != "stacking_fault":
+            return members
+        word = _word_of(unit)
+        return [i for i in members if self.parents[i].name.startswith("close-packed ") and stacking_word(self.parents[i].name.split()[1]) in word]
+
+    def _on_lattice(self, unit: NDArray[np.float64], lattice: _Lattice) -> Filling | None:
+        for turn in _TURNED:
+            turned = unit @ turn.T
+            first = turned[np.argmin(np.einsum("ij,ij->i", turned, turned))]
+            for start in lattice.starts:
+                shift = start - first
+                if np.max(lattice.base.query(turned + shift)[0]) > _CLOSE:
+                    continue
+                distance = np.linalg.norm(lattice.points - shift, axis=1)
+                chosen = int(np.flatnonzero(distance < distance.min() + 1e-5)[0])
+                index = int(lattice.parent[chosen])
+                return self._filling((turned + shift - lattice.points[chosen]) @ lattice.operations[chosen].T, index)
+        return None
+
+    def _search(self, unit: NDArray[np.float64], index: int) -> tuple[float, NDArray[np.float64], int] | None:
+        """The shift with the centroid nearest to the parent's origin; in its own frame, turned over, or turned about z.
+
+        Returns:
+            Distance of the centroid from the origin, the cluster in the parent's frame, and the parent's number.
+        """
+        parent, tree = self.parents[index], self._trees[index]
+        best: tuple[float, NDArray[np.float64], int] | None = None
+        for turn in _frames(parent):
+            turned = unit @ turn.T
+            squared = np.einsum("ij,ij->i", turned, turned)
+            first, probe = turned[np.argmin(squared)], turned[np.argsort(squared)[-8:]]
+            shifts = parent.sites[tree.query_ball_point(first, _SHIFTS)] - first
+            far = np.asarray(tree.query((probe[None] + shifts[:, None]).reshape(-1, 3))[0]).reshape(len(shifts), -1).max(axis=1)
+            for shift in shifts[far < _CLOSE]:
+                away = float(np.linalg.norm(shift))
+                if (best is None or away < best[0] - 1e-6) and np.max(tree.query(turned + shift)[0]) < _CLOSE:
+                    best = (away, turned + shift, index)
+        return best
+
+    def _filling(self, placed: NDArray[np.float64], index: int) -> Filling | None:
+        distance, site = self._trees[index].query(placed)
+        if np.max(distance) > _CLOSE or len(np.unique(site)) < len(placed):
+            return None
+        mask = np.zeros(len(self.parents[index]), dtype=bool)
+        mask[site] = True
+        return Filling(index, self.parents[index].canonical(mask))
+
+    @cached_property
+    def _lattices(self) -> dict[str, _Lattice]:
+        found = {}
+        for kind, origins in _origins().items():
+            numbers = {index: parent.name.removeprefix(f"{kind} ") for index, parent in enumerate(self.parents) if parent.structure_type == kind}
+            about_atom = [index for index, name in numbers.items() if name == "atom"]
+            if about_atom:
+                known = {index: np.array(origins[name]) for index, name in numbers.items() if name in origins}
+                found[kind] = _lattice(self.parents[about_atom[0]], known)
+        return found
+
+
+def _origins() -> dict[str, dict[str, NDArray[np.float64]]]:
+    cubic = {kind: {name: np.array(place) * LATTICE_CONSTANT[kind] for name, place in origins.items()} for kind, origins in CUBIC_ORIGINS.items()}
+    return {**cubic, "hcp": {name: np.array(place) for name, place in HCP_ORIGINS.items()}}
+
+
+def _lattice(base: Parent, origins: dict[int, NDArray[np.float64]]) -> _Lattice:
+    """All points of high symmetry within reach: the images of each parent's origin under the crystal's space group."""
+    tree = cKDTree(base.sites)
+    inner = base.sites[base.distance < base.radius - 4.0]
+    basis = base.sites[base.distance < 2.0]
+    translations = np.array([t for t in base.sites[base.distance < 3.5] if np.max(tree.query(inner + t)[0]) < 1e-6])
+    starts = np.concatenate([np.zeros((1, 3)), _other_atoms(basis, translations)])
+    points: list[NDArray[np.float64]] = []
+    owners: list[int] = []
+    operations: list[NDArray[np.float64]] = []
+    seen: set[tuple[float, ...]] = set()
+    near = base.sites[base.distance < 2.5]
+    for turn in point_group(base.group):
+        glide = next(start for start in starts if np.max(tree.query(near @ turn.T + start)[0]) < 1e-6)
+        for index, origin in origins.items():
+            for image in turn @ origin + glide + translations:
+                key = tuple(np.round(image, 5) + 0.0)
+                if np.linalg.norm(image) < 2.2 and key not in seen:
+                    seen.add(key)
+                    points.append(image)
+                    owners.append(index)
+                    operations.append(turn.T)
+    order = np.argsort(owners, kind="stable")
+    return _Lattice(tree, starts, np.array(points)[order], np.array(owners, dtype=np.intp)[order], np.array(operations)[order])
+
+
+def _other_atoms(sites: NDArray[np.float64], translations: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sites that no translation brings to the origin, one of each kind (hcp has one, cubic lattices none)."""
+    others = [site for site in sites if np.min(np.linalg.norm(translations - site, axis=1)) > 1e-6]
+    return np.array(others[:1]).reshape(-1, 3)
+
+
+def _frames(parent: Parent) -> Operations:
+    """Orientations to try: as it is; for stacks also turned over, turned by 180° about z, and both."""
+    if parent.layer is None:
+        return np.eye(3)[None]
+    return np.array([np.diag(signs) for signs in ((1.0, 1.0, 1.0), (-1.0, -1.0, 1.0), (1.0, -1.0, -1.0), (-1.0, 1.0, -1.0))])
+
+
+def _word_of(unit: NDArray[np.float64]) -> set[str]:
+    """The stacking of layers along z as a word of h and c, read both ways."""
+    level = np.round((unit[:, 2] - unit[:, 2].min()) / LAYER_SPACING).astype(np.intp)
+    places = [unit[np.flatnonzero(level == k)[0], :2] if (level == k).any() else np.full(2, np.nan) for k in range(level.max() + 1)]
+    letters = ""
+    for place in places:
+        u = np.array([place[0] - place[1] / np.sqrt(3.0), 2.0 * place[1] / np.sqrt(3.0)]) - _hexagonal(places[0])
+        thirds = 3.0 * (u[0] if np.isfinite(u[0]) else 0.5)
+        letters += "ABC"[round(thirds) % 3]
+    word = stacking_word(letters)
+    return {word, word[::-1]}
+
+
+def _hexagonal(place: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.array([place[0] - place[1] / np.sqrt(3.0), 2.0 * place[1] / np.sqrt(3.0)])
