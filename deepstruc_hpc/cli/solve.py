@@ -158,7 +158,7 @@ def _print_summary(out: Path, frame: pd.DataFrame, page: Path | None, as_json: b
         rows = json.loads(frame.to_json(orient="records"))
         typer.echo(json.dumps({"out": str(out), "report": str(page) if page else None, "items": rows}, indent=1))
         return
-    shown = frame.assign(file=[Path(name).name for name in frame["file"]])[["file", "status", "structure_type", "n_atoms", "rw", "probability"]]
+    shown = frame.assign(file=[Path(str(name)).name for name in frame["file"]])[["file", "status", "structure_type", "n_atoms", "rw", "probability"]]
     if len(shown):
         typer.echo(shown.to_string(index=False, na_rep="-", formatters={"rw": "{:.3f}".format, "probability": "{:.2f}".format}))
     for row in frame.itertuples():

@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import PdfFileError
 from deepstruc_hpc.core.seeds import item_rng
-from deepstruc_hpc.solve.candidates import Candidate, CatalogShapes, without_duplicates
+from deepstruc_hpc.solve.candidates import FAULTED, Candidate, CatalogShapes, without_duplicates
 from deepstruc_hpc.solve.conditions import Conditions, first_peak
 from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.structures.elements import METALLIC_RADII_PM, nn_distance
@@ -100,6 +100,8 @@ def _sample(
         if count:
             found = model.propose(curve, symbol=symbol, n_samples=count, sigma=sigma, rng=rng, instrument=conditions.instrument)
             drawn += [_candidate(proposal) for proposal in found]
+    if hasattr(model, "type_probabilities"):
+        return drawn, model.type_probabilities(curve, symbol=symbol)
     typical = model.propose(curve, symbol=symbol, n_samples=64, sigma=1.0, rng=rng, instrument=conditions.instrument)
     kinds = Counter(proposal.structure.structure_type for proposal in typical)
     total = sum(kinds.values())
@@ -108,7 +110,8 @@ def _sample(
 
 def _candidate(proposal: Any) -> Candidate:
     latent = tuple(float(value) for value in np.ravel(proposal.latent))
-    return Candidate(proposal.structure, "cvae", latent=latent, log_prior=float(proposal.log_prior), complexity=1)
+    faulted = int(proposal.structure.structure_type in FAULTED)
+    return Candidate(proposal.structure, "cvae", latent=latent, log_prior=float(proposal.log_prior), complexity=1 + faulted)
 
 
 def at_bulk_distance(candidate: Candidate, symbol: str) -> Candidate | None:

@@ -14,9 +14,10 @@ A candidate's score is a log posterior:
 
 The evidence of a type is the mean over its listed shapes of exp(2·score), to the power ½: halfway between its best and its average shape. Who
 tries a thousand shapes of one type finds a good fit by chance, and pays for that; a hundred sizes that fit alike count like one. Structures that
-were found by searching (samples, neighbours) are no list to average over: the best of them counts, its complexity is its price. Within a type
-the probability is shared in proportion to exp(score). Probabilities of candidates add up to those of types; the order is that of (probability of
-the type) × (fit relative to the best of the type), so the first candidate always belongs to the most probable type.
+were found by searching (samples) are averaged in the same way, apart from the list, and the better of the two counts: samples that miss speak
+neither for nor against a listed shape. Within a type the probability is shared in proportion to exp(score). Probabilities of candidates add up
+to those of types; the order is that of (probability of the type) × (fit relative to the best of the type), so the first candidate always belongs
+to the most probable type.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ def rank_candidates(
     """Order candidates by posterior.
 
     Args:
-        table: one row a fitted candidate with ``source``, ``structure_type``, ``n_atoms``, ``rw`` and ``complexity``; rows whose rw is not finite
-            are left out.
+        table: one row a fitted candidate with ``source``, ``catalog_id``, ``structure_type``, ``n_atoms``, ``rw`` and ``complexity``; rows
+            whose rw is not finite are left out.
         independent_points: of the curve up to where the particle ends.
         settings: floor, temper and weights.
         type_prior: the model's probability of each type, or None.
@@ -59,7 +60,8 @@ def rank_candidates(
     score += np.log([prior[kind] for kind in fitted["structure_type"]])
     score -= settings.complexity_penalty * fitted["complexity"].to_numpy(dtype=float)
     score -= score.max()
-    share = type_probabilities(fitted["structure_type"].to_numpy(), fitted["source"].to_numpy(), score)
+    listed = (fitted["source"] == "catalog").to_numpy() | (fitted["catalog_id"] != "").to_numpy()
+    share = type_probabilities(fitted["structure_type"].to_numpy(), listed, score)
     best = {kind: score[(fitted["structure_type"] == kind).to_numpy()].max() for kind in share}
     relative = np.array([score[row] - best[kind] for row, kind in enumerate(fitted["structure_type"])])
     key = relative + np.array([np.log(max(share[kind], 1e-300)) for kind in fitted["structure_type"]])
@@ -72,12 +74,19 @@ def rank_candidates(
 
 
 def mixed_prior(types: list[str], model: Mapping[str, float] | None, weight: float) -> dict[str, float]:
-    """Uniform over the types, mixed with the model's probabilities (types unknown to the model keep the uniform share)."""
+    """Uniform over the types, mixed with the model's probabilities; types of one lattice (fcc, octahedral) share what the model says of either."""
     uniform = 1.0 / len(types)
-    total = sum(model.get(kind, 0.0) for kind in types) if model else 0.0
-    if not model or total <= 0:
+    lattices = [LATTICES.get(kind, kind) for kind in types]
+    said = dict.fromkeys(lattices, 0.0)
+    for kind, probability in (model or {}).items():
+        if LATTICES.get(kind, kind) in said:
+            said[LATTICES.get(kind, kind)] += probability
+    total = sum(said.values())
+    if total <= 0:
         return dict.fromkeys(types, uniform)
-    return {kind: (1 - weight) * uniform + weight * model.get(kind, 0.0) / total for kind in types}
+    return {
+        kind: (1 - weight) * uniform + weight * said[lattice] / total / lattices.count(lattice) for kind, lattice in zip(types, lattices, strict=True)
+    }
 
 
 def type_table(ranked: pd.DataFrame) -> pd.DataFrame:
@@ -124,22 +133,24 @@ def size_range(ranked: pd.DataFrame, share: float = 0.9) -> tuple[int, int]:
     return int(kept.min()), int(kept.max())
 
 
-def type_probabilities(types: np.ndarray, sources: np.ndarray, score: np.ndarray) -> dict[str, float]:
+def type_probabilities(types: np.ndarray, listed: np.ndarray, score: np.ndarray) -> dict[str, float]:
     """The probability of each structure type.
 
     Args:
         types: (C,) of each candidate.
-        sources: (C,); ``catalog`` marks listed shapes.
+        listed: (C,) whether it is a shape of the catalog; the others were found by searching.
         score: (C,) nats, the best at 0.
     """
     evidence = {}
     for kind in dict.fromkeys(types):
-        listed, found = score[(types == kind) & (sources == "catalog")], score[(types == kind) & (sources != "catalog")]
-        ways = [float(found.max())] if len(found) else []
-        if len(listed):
-            best = float(listed.max())
-            ways.append(best + float(np.log(np.mean(np.exp(SHARPNESS * (listed - best)))) / SHARPNESS))
-        evidence[str(kind)] = max(ways)
+        ways = [score[(types == kind) & chosen] for chosen in (listed, ~listed)]
+        evidence[str(kind)] = max(_power_mean(way) for way in ways if len(way))
     top = max(evidence.values())
     total = sum(np.exp(value - top) for value in evidence.values())
     return {kind: float(np.exp(value - top) / total) for kind, value in evidence.items()}
+
+
+def _power_mean(score: np.ndarray) -> float:
+    """The logarithm of (mean of exp(p·score))^(1/p), p = SHARPNESS."""
+    best = float(score.max())
+    return best + float(np.log(np.mean(np.exp(SHARPNESS * (score - best)))) / SHARPNESS)

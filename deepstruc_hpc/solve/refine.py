@@ -15,7 +15,8 @@ from deepstruc_hpc.solve.conditions import Conditions
 from deepstruc_hpc.solve.config import RefusalSettings
 from deepstruc_hpc.solve.propose import scaled
 
-FIT_AT_A_TIME = 512
+ZOOM_BOUNDS = (0.92, 1.08)
+"""Candidates are brought to the first peak of the curve before, so this is room for strain, not for the lattice."""
 TAIL_GAP = 1.15
 
 
@@ -31,25 +32,21 @@ def refine(candidates: Sequence[Candidate], curve: PdfCurve, conditions: Conditi
     Returns:
         The columns of ``FitTable.to_frame()`` with source, structure_type, n_atoms, formula, label, catalog_id, latent, complexity and index.
     """
-    frames = []
-    for first in range(0, len(candidates), FIT_AT_A_TIME):
-        chunk = candidates[first : first + FIT_AT_A_TIME]
-        table = fit_candidates(
-            [scaled(candidate, start).structure for candidate in chunk],
-            curve,
-            rmin=conditions.rmin,
-            rmax=conditions.rmax,
-            **conditions.instrument.model_dump(),
-        )
-        frames.append(table.to_frame())
-    if not frames:
-        return _describe(candidates)
-    fits = pd.concat(frames, ignore_index=True)
-    fits["zoom"] *= start
-    if "zoom_err" in fits:
-        fits["zoom_err"] *= start
     described = _describe(candidates)
-    return pd.concat([described, fits.drop(columns=[name for name in fits.columns if name in described.columns])], axis=1)
+    if described.empty:
+        return described
+    table = fit_candidates(
+        [scaled(candidate, start).structure for candidate in candidates],
+        curve,
+        rmin=conditions.rmin,
+        rmax=conditions.rmax,
+        bounds={"zoom": ZOOM_BOUNDS},
+        **conditions.instrument.model_dump(),
+    )
+    fits = table.to_frame()
+    fits["zoom"] *= start
+    fits["zoom_err"] *= start
+    return pd.concat([described, fits], axis=1)
 
 
 def refined_structure(candidate: Candidate, row: pd.Series) -> Structure:

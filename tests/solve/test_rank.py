@@ -11,7 +11,7 @@ SETTINGS = RankSettings()
 
 
 def _table(*rows):
-    return pd.DataFrame(rows, columns=["structure_type", "n_atoms", "rw", "complexity"]).assign(source="catalog")
+    return pd.DataFrame(rows, columns=["structure_type", "n_atoms", "rw", "complexity"]).assign(source="catalog", catalog_id="x")
 
 
 def _rank(table, **options):
@@ -46,6 +46,7 @@ def test_the_models_prior_decides_between_equal_fits_but_never_rules_a_type_out(
     assert ranked["structure_type"].iloc[0] == "hcp"
     assert 0.2 < ranked["probability"].iloc[1] < 0.3
     assert mixed_prior(["fcc", "hcp"], {"sc": 1.0}, 0.5) == {"fcc": 0.5, "hcp": 0.5}
+    assert mixed_prior(["fcc", "hcp", "octahedral"], {"fcc": 1.0}, 1.0) == {"fcc": 0.5, "hcp": 0.0, "octahedral": 0.5}
 
 
 def test_more_independent_points_make_the_same_fits_more_telling():
@@ -70,7 +71,7 @@ def test_the_best_of_a_thousand_tries_is_worth_less_than_the_best_of_three():
 
 def test_bad_samples_of_a_type_do_not_speak_against_it():
     listed = _table(("fcc", 100, 0.20, 0), ("hcp", 100, 0.19, 0))
-    samples = _table(*[("hcp", n, 0.7, 1) for n in range(1000)]).assign(source="cvae")
+    samples = _table(*[("hcp", n, 0.7, 1) for n in range(1000)]).assign(source="cvae", catalog_id="")
     assert _rank(pd.concat([listed, samples], ignore_index=True))["structure_type"].iloc[0] == "hcp"
 
 
