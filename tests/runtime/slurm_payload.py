@@ -1,4 +1,7 @@
-"""Stands in for a stage where a test is about SLURM and Ray alone: --out DIR --items N --seconds S, with resume by set difference."""
+"""Stands in for a stage where a test is about SLURM and Ray alone: --out DIR --items N --seconds S [--gate FILE].
+
+Resumes by set difference. With a gate all items but the first four wait until that file is there.
+"""
 
 import socket
 import sys
@@ -8,8 +11,11 @@ from pathlib import Path
 import ray
 
 
-def work(seconds: float) -> str:
+def work(seconds: float, gate: str) -> str:
     time.sleep(seconds)
+    end = time.monotonic() + 400
+    while gate and not Path(gate).exists() and time.monotonic() < end:
+        time.sleep(0.2)
     return socket.gethostname()
 
 
@@ -19,7 +25,7 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     ray.init(log_to_driver=False, logging_level="ERROR")
     remote = ray.remote(num_cpus=1, max_retries=10, scheduling_strategy="SPREAD")(work)
-    pending = {remote.remote(seconds): item for item in range(items) if not (out / f"{item}").exists()}
+    pending = {remote.remote(seconds, given.get("--gate", "") if item >= 4 else ""): item for item in range(items) if not (out / f"{item}").exists()}
     sys.stdout.write(f"{len(pending)} of {items} items are to be done\n")
     sys.stdout.flush()
     while pending:

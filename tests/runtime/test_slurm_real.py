@@ -19,12 +19,16 @@ import pytest
 import yaml
 
 from deepstruc_hpc import simulate_pdf
+from deepstruc_hpc.core.resources import PACKAGE_DIR
 from tests.runtime.slurm_cluster import SlurmCluster, why_not
 
 pytestmark = [pytest.mark.slurm, pytest.mark.ray, pytest.mark.timeout(600), pytest.mark.xdist_group("slurm")]
 PAYLOAD = Path(__file__).with_name("slurm_payload.py")
 UP = 200  # seconds that a job may take to begin its work on a loaded machine
 DONE = 300
+
+SMOKE = yaml.safe_load((PACKAGE_DIR / "training" / "presets" / "smoke.yaml").read_text())
+SWEEP = {"base": {**SMOKE, "epochs": 1}, "space": {"optimiser.learning_rate": {"log_uniform": [1e-4, 1e-2]}}, "trials": 2, "concurrent": 2}
 
 
 @pytest.fixture(scope="module")
@@ -155,50 +159,61 @@ def test_a_job_warned_of_its_time_limit_is_requeued_and_goes_on_where_it_stopped
 def test_when_a_node_dies_a_build_goes_on_without_it_and_a_training_is_requeued_and_resumes(cluster, profile):
     """The node is cut off in mid-work of two jobs at once. The training's second start adds to the run that the first one began."""
     cluster.cli("catalog", "build", "smoke", "--out", "small.zarr", "--workers", "0")
-    build = submit(cluster, profile("dying"), "build", "recipe", "--out", "going-on", "--items", "24", "--seconds", "1")
-    words = ("small.zarr", "--out", "requeued", "--config", "smoke", "--workers", "2", "--set", "epochs=14")
+    words = ("recipe", "--out", "going-on", "--items", "16", "--seconds", "0.5", "--gate", "gate")
+    build = submit(cluster, profile("dying"), "build", *words)
+    words = ("small.zarr", "--out", "requeued", "--config", "smoke", "--workers", "2", "--set", "epochs=16")
     train = submit(cluster, profile("dying-train", real=True), "train", *words)
-    wait_for_items(cluster, cluster.work / "going-on", 3)
+    wait_for_items(cluster, cluster.work / "going-on", 4)
     log = cluster.work / "requeued" / "epochs.jsonl"
     cluster.wait_until(lambda: log.is_file() and len(log.read_text().splitlines()) >= 2, UP, "two epochs are done")
     cluster.order("kill-node2")
     try:
         cluster.wait_until(lambda: cluster.job(train).get("JobState") == "PENDING", 90, "the training waits for its second node")
+        (cluster.work / "gate").touch()
         assert cluster.wait_for(build, "COMPLETED FAILED", DONE)["ExitCode"] == "0:0", cluster.logs()
     finally:
         cluster.order("start-node2")
-    assert hosts(cluster.work / "going-on").total() == 24
+    assert hosts(cluster.work / "going-on").total() == 16
+    assert "node2 was lost; going on with 1 of 2 nodes" in cluster.cli("slurm", "logs", "going-on")
     before = len(log.read_text().splitlines())
-    assert before < 14, "the training was over before the node died"
+    assert before < 16, "the training was over before the node died"
     cluster.wait_until(lambda: cluster.nodes_in_state("IDLE") == 2, 60, "the node is back")
     start_now(cluster, train)
     found = cluster.wait_for(train, "COMPLETED FAILED", DONE)
     assert (found["ExitCode"], found["Restarts"]) == ("0:0", "1"), cluster.logs()
     with closing(sqlite3.connect(cluster.work / "requeued" / "mlflow.db")) as tracked:
         steps = tracked.execute("select run_uuid, step from metrics where key = 'val_loss' order by step").fetchall()
-    assert [step for _, step in steps] == list(range(1, 15))
+    assert [step for _, step in steps] == list(range(1, 17))
     assert len({run for run, _ in steps}) == 1, "the resumed training is another run in MLflow"
     assert_nothing_left(cluster)
 
 
-def test_build_train_and_solve_run_as_a_pipeline_on_two_nodes(cluster, profile):
-    """The commands themselves: a catalog over both nodes, a training of two workers on two nodes (gloo), a curve solved with both."""
-    curve(cluster.work / "measured" / "au.gr")
-    path = profile("pipeline", real=True)
+def test_the_stages_run_as_a_pipeline_beside_a_sweep_and_an_array(cluster, profile):
+    """The commands themselves, all on two nodes: build, train (gloo) and solve in a row; meanwhile a sweep, and a job array over two folders."""
+    for name in ("a", "b"):
+        curve(cluster.work / "measured" / name / "au.gr")
+    (cluster.work / "sweep.yaml").write_text(yaml.safe_dump(SWEEP))
+    path = profile("real", real=True)
+    common = ["--catalog", "s.zarr", "--elements", "Au", "--no-figures", "--no-report"]
     stages = ["--build", "smoke --out s.zarr", "--train", "s.zarr --out run --config smoke --workers 2"]
-    stages += ["--solve", "measured --out solved --catalog s.zarr --model run --samples 8 --elements Au --no-figures --no-report"]
-    said = cluster.cli("slurm", "pipeline", "--cluster", path, *stages)
-    jobs = dict(line.split() for line in said.splitlines())
+    stages += ["--solve", " ".join(["measured/a", "--out", "solved", "--model", "run", "--samples", "8", *common])]
+    jobs = dict(line.split() for line in cluster.cli("slurm", "pipeline", "--cluster", path, *stages).splitlines())
     assert list(jobs) == ["build", "train", "solve"]
+    cluster.wait_for(jobs["build"], "COMPLETED FAILED", DONE)
+    words = ["{}", "--out", "days/{name}", "--sources", "catalog", *common]
+    array = submit(cluster, profile("alone", real=True, nodes=1), "solve", *words, options=("--each", "measured/*"))
+    jobs |= {"array a": f"{array}_0", "array b": f"{array}_1"}
+    jobs["sweep"] = submit(cluster, path, "sweep", "train", "s.zarr", "--config", "sweep.yaml", "--out", "sweep")
     for stage, job in jobs.items():
         assert cluster.wait_for(job, "COMPLETED FAILED CANCELLED", DONE)["ExitCode"] == "0:0", f"{stage}\n{cluster.logs()}"
     assert "complete" in cluster.cli("slurm", "logs", "s.zarr")
-    epochs = [json.loads(line) for line in (cluster.work / "run" / "epochs.jsonl").read_text().splitlines()]
-    assert [line["epoch"] for line in epochs] == [1, 2, 3]
-    assert (cluster.work / "run" / "checkpoint").is_dir()
-    (row,) = csv.DictReader((cluster.work / "solved" / "summary.csv").open())
-    assert row["status"] == "ok"
-    assert float(row["rw"]) < 0.2
+    epochs = [json.loads(line)["epoch"] for line in (cluster.work / "run" / "epochs.jsonl").read_text().splitlines()]
+    assert epochs == [1, 2, 3]
+    for folder in ("solved", "days/a", "days/b"):
+        with (cluster.work / folder / "summary.csv").open() as summary:
+            (row,) = csv.DictReader(summary)
+        assert (row["status"], row["structure_type"], row["n_atoms"]) == ("ok", "icosahedral", "13"), folder
+    assert (cluster.work / "sweep" / "best.yaml").is_file()
     assert_nothing_left(cluster)
 
 
@@ -209,7 +224,7 @@ def curve(path: Path) -> None:
     positions = 1.4 * np.array([(0, 0, 0), *(np.roll(corner, turn) for corner in corners for turn in range(3))], dtype=float)
     r = np.arange(2.0, 20.0, 0.02)
     g = simulate_pdf(["Au"] * 13, positions, r, qmin=0.7, qmax=25.0, qdamp=0.04)
-    path.parent.mkdir()
+    path.parent.mkdir(parents=True)
     path.write_text("#qmax = 25.0\n#qmin = 0.7\n" + "".join(f"{one:.4f} {other:.6f}\n" for one, other in zip(r, g, strict=True)))
 
 
