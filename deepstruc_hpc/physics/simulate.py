@@ -174,7 +174,7 @@ def _rounded_bins(size: float, step: float) -> int:
     return int(np.ceil(2.0 ** (np.ceil(6 * np.log2(needed)) / 6)))
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=24)
 def _distance_to_q(q: bytes, step: float, n_bins: int, widths: tuple[float, float, float, float]) -> NDArray[np.float32]:
     """(B, Q): exp(−σ²(d)Q²/2) sin(Qd)/d on the grid of distances."""
     nodes = np.frombuffer(q)
@@ -188,7 +188,7 @@ def _distance_to_q(q: bytes, step: float, n_bins: int, widths: tuple[float, floa
     return matrix
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=24)
 def _q_to_r(q: bytes, weights: bytes, r: bytes, qdamp: float) -> NDArray[np.float32]:
     """(Q, R): (2/π) w sin(Qr) exp(−(Qdamp r)²/2)."""
     nodes, grid = np.frombuffer(q), np.frombuffer(r)
