@@ -38,9 +38,9 @@ def run_ranges(work: Callable[[int, int], T], ranges: Sequence[tuple[int, int]])
     """Call ``work(start, stop)`` for each range, side by side."""
     if len(ranges) == 1:
         return [work(*ranges[0])]
-    return list(_pool(len(ranges)).map(lambda pair: work(*pair), ranges))
+    return list(_pool(len(ranges), os.getpid()).map(lambda pair: work(*pair), ranges))
 
 
 @lru_cache(maxsize=8)
-def _pool(workers: int) -> ThreadPoolExecutor:
+def _pool(workers: int, process: int) -> ThreadPoolExecutor:  # noqa: ARG001 - a forked process has none of its parent's threads
     return ThreadPoolExecutor(workers, thread_name_prefix="deepstruc-physics")
