@@ -59,7 +59,7 @@ class MeasuredLike(Config):
     rmax: tuple[float, float] = Field((15.0, 30.0), description="Å; the curve is masked beyond")
     zoom: tuple[float, float] = Field(
         (0.97, 1.05),
-        description="first peak over nearest-neighbour distance: an error of either, and 1.04 for icosahedra, whose shells lie nearer than their atoms",
+        description="first peak over nearest-neighbour distance: an error of either, and 1.04 for icosahedra, whose shells lie closer",
     )
     metal: tuple[float, float] = Field((1.0, 1.0), description="the structure is expanded by this, as if it were of another metal")
     baseline: tuple[float, float] = Field(

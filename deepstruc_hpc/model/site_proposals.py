@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from deepstruc_hpc.model.sites import FEWEST_ATOMS, SitesDecoder
+from deepstruc_hpc.structures.assignment import oriented
 
 MOST_PARENTS = 8
 LEAST_PROBABILITY = 2e-3
@@ -93,7 +94,7 @@ def _different(decoder: SitesDecoder, points: Floats, parent: int, max_atoms: in
             if mask.tobytes() in seen:
                 continue
             seen.add(mask.tobytes())
-            representative = known.canonical(mask)
+            representative = oriented(known, mask)
             if representative.tobytes() not in yielded:
                 yielded.add(representative.tobytes())
                 yield representative, sample

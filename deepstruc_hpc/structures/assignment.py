@@ -1,8 +1,8 @@
 """Which parent a cluster is a piece of, and which of the parent's sites it fills.
 
-One crystal can be described about an atom, a hole or a bond. To make the description unique, the origin is the point of high symmetry nearest to the
-cluster's centroid, and the filling is the representative under the symmetry about that origin. The cluster must stand in its parent's frame, up to
-the parent's point group, as all builders of this package leave it.
+One crystal can be described about an atom, a hole or a bond. To make the description unique, the origin is the point of high symmetry nearest to
+the cluster's centroid, and the filling is turned to one orientation under the symmetry about that origin. The cluster must stand in its parent's
+frame, up to the parent's point group, as all builders of this package leave it.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ from scipy.spatial import cKDTree
 
 from deepstruc_hpc.structures.close_packed import LAYER_SPACING, stacking_word
 from deepstruc_hpc.structures.cubic import LATTICE_CONSTANT
-from deepstruc_hpc.structures.parents import CUBIC_ORIGINS, HCP_ORIGINS, Parent
+from deepstruc_hpc.structures.parents import CUBIC_ORIGINS, HCP_ORIGINS, Parent, parent_of
 from deepstruc_hpc.structures.sites import shortest_distance
 from deepstruc_hpc.structures.symmetry import Operations, point_group
 
 _CLOSE = 0.02
 _SHIFTS = 1.3
+_MARGIN = 2.0
+"""A crystal is laid out so much farther than its parents reach: a cluster is first placed with an atom, not its middle, at the origin."""
 _LATTICES = {"octahedral": "fcc"}
 _TURNED = np.array([[[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]] for c, s in ((1.0, 0.0), (np.sqrt(0.75), 0.5))])
 """Frames in which builders leave hexagonal crystals: along x, or turned by 30°."""
@@ -132,7 +134,7 @@ class ParentFinder:
             return None
         mask = np.zeros(len(self.parents[index]), dtype=bool)
         mask[site] = True
-        return Filling(index, self.parents[index].canonical(mask))
+        return Filling(index, oriented(self.parents[index], mask))
 
     @cached_property
     def _lattices(self) -> dict[str, _Lattice]:
@@ -142,8 +144,35 @@ class ParentFinder:
             about_atom = [index for index, name in numbers.items() if name == "atom"]
             if about_atom:
                 known = {index: np.array(origins[name]) for index, name in numbers.items() if name in origins}
-                found[kind] = _lattice(self.parents[about_atom[0]], known)
+                found[kind] = _lattice(parent_of(f"{kind} atom", self.parents[about_atom[0]].radius + _MARGIN), known)
         return found
+
+
+def oriented(parent: Parent, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """One of all fillings that the parent's symmetry makes equal: where it reaches out farthest lies at +z, then +y.
+
+    Told by low moments of the shape, so that clusters of similar shape are turned alike, which a network can learn; equal moments by the first sites.
+
+    Args:
+        parent: the sites.
+        mask: (S,) bool.
+    """
+    images = mask[parent.permutations]
+    moments = np.round(images @ _asymmetric(parent.sites), 6)
+    best = np.flatnonzero(moments == moments.max())
+    if len(best) > 1:
+        packed = np.packbits(images[best], axis=1)
+        best = best[[max(range(len(best)), key=lambda place: packed[place].tobytes())]]
+    chosen: NDArray[np.bool_] = images[best[0]]
+    return chosen
+
+
+def _asymmetric(sites: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A smooth function of space that no symmetry leaves alone, (S,)."""
+    x, y, z = (sites / 4.0).T
+    even = z**2 + 0.5 * y**2 + 0.25 * (x * y + 0.8 * y * z + 0.6 * z * x)
+    odd = z + 0.75 * y + 0.45 * x + 0.6 * (z**3 + 0.7 * y**3 + 0.4 * x**3) + 0.35 * x * y * z
+    return np.asarray(even + odd)
 
 
 def _origins() -> dict[str, dict[str, NDArray[np.float64]]]:
@@ -154,21 +183,21 @@ def _origins() -> dict[str, dict[str, NDArray[np.float64]]]:
 def _lattice(base: Parent, origins: dict[int, NDArray[np.float64]]) -> _Lattice:
     """All points of high symmetry within reach: the images of each parent's origin under the crystal's space group."""
     tree = cKDTree(base.sites)
-    inner = base.sites[base.distance < base.radius - 4.0]
-    basis = base.sites[base.distance < 2.0]
-    translations = np.array([t for t in base.sites[base.distance < 3.5] if np.max(tree.query(inner + t)[0]) < 1e-6])
+    inner, basis = base.sites[base.distance < 1.5], base.sites[base.distance < 2.0]
+    translations = np.array([t for t in base.sites[base.distance < 5.0] if np.max(tree.query(inner + t)[0]) < 1e-6])
     starts = np.concatenate([np.zeros((1, 3)), _other_atoms(basis, translations)])
     points: list[NDArray[np.float64]] = []
     owners: list[int] = []
     operations: list[NDArray[np.float64]] = []
     seen: set[tuple[float, ...]] = set()
-    near = base.sites[base.distance < 2.5]
+    near = base.sites[base.distance < 2.0]
     for turn in point_group(base.group):
         glide = next(start for start in starts if np.max(tree.query(near @ turn.T + start)[0]) < 1e-6)
         for index, origin in origins.items():
-            for image in turn @ origin + glide + translations:
+            images = turn @ origin + glide + translations
+            for image in images[np.linalg.norm(images, axis=1) < 2.2]:
                 key = tuple(np.round(image, 5) + 0.0)
-                if np.linalg.norm(image) < 2.2 and key not in seen:
+                if key not in seen:
                     seen.add(key)
                     points.append(image)
                     owners.append(index)

@@ -1,0 +1,106 @@
+"""Laws of finding a cluster's parent and its filled sites."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from deepstruc_hpc.core.errors import RecipeError, StructureError
+from deepstruc_hpc.structures.assignment import ParentFinder, oriented
+from deepstruc_hpc.structures.families import FAMILIES
+from deepstruc_hpc.structures.fingerprint import fingerprint
+from deepstruc_hpc.structures.parents import parent_of
+from deepstruc_hpc.structures.random_family import build_filling, packed, unpacked
+from deepstruc_hpc.structures.random_shapes import RandomShapes, RandomShapeSettings
+
+NAMES = ("fcc atom", "fcc octahedral hole", "fcc bond", "hcp atom", "hcp triangle", "icosahedral", "decahedral atom", "decahedral bond",
+         "close-packed ABCACB", "sc atom", "sc cube", "bcc atom", "bcc face")  # fmt: skip
+RADIUS = 4.5
+
+
+@pytest.fixture(scope="module")
+def parents():
+    return [parent_of(name, RADIUS) for name in NAMES]
+
+
+@pytest.fixture(scope="module")
+def finder(parents):
+    return ParentFinder(parents)
+
+
+@pytest.fixture(scope="module")
+def clusters(parents):
+    source = RandomShapes(parents, RandomShapeSettings(max_atoms=70))
+    return [(parents[shape.parent], shape.mask) for shape in itertools.islice(source.stream(3), 60)]
+
+
+def test_the_filling_found_is_the_cluster(parents, finder, clusters):
+    """Fails where origin, rotation or glide of a crystal's description about another point is wrong."""
+    for parent, mask in clusters:
+        structure = parent.structure(mask, "Au", 2.88)
+        found = finder.find(structure.positions, structure.structure_type)
+        assert found is not None, parent.name
+        again = parents[found.parent].structure(found.mask, "Au", 2.88)
+        assert again.structure_type == structure.structure_type
+        assert fingerprint(again) == fingerprint(structure), parent.name
+
+
+def test_a_symmetry_of_the_parent_changes_nothing(parents, finder, clusters):
+    """A network must not be asked for one of 48 equal answers."""
+    rng = np.random.default_rng(0)
+    for parent, mask in clusters:
+        turned = parent.structure(mask[parent.permutations[rng.integers(len(parent.permutations))]], "Au", 2.88)
+        one, other = (
+            finder.find(parent.structure(mask, "Au", 2.88).positions, parent.structure_type),
+            finder.find(turned.positions, parent.structure_type),
+        )
+        assert one.parent == other.parent
+        np.testing.assert_array_equal(one.mask, other.mask)
+
+
+def test_orientation_is_one_of_the_equal_ones(clusters):
+    for parent, mask in clusters:
+        chosen = oriented(parent, mask)
+        assert any((chosen == image).all() for image in mask[parent.permutations])
+        np.testing.assert_array_equal(oriented(parent, chosen), chosen)
+
+
+def test_scale_does_not_matter(finder):
+    shape = next(shape for shape in FAMILIES["icosahedral"].enumerate(50, 60))
+    small, large = (FAMILIES["icosahedral"].build(shape, "Au", distance) for distance in (1.0, 3.3))
+    np.testing.assert_array_equal(finder.find(small.positions, "icosahedral").mask, finder.find(large.positions, "icosahedral").mask)
+
+
+def test_a_truncated_octahedron_is_fcc_about_an_atom_or_a_hole(finder):
+    for shape in FAMILIES["octahedral"].enumerate(6, 60):
+        found = finder.find(FAMILIES["octahedral"].build(shape, "Pt", 2.77).positions, "octahedral")
+        assert NAMES[found.parent].startswith("fcc")
+
+
+def test_a_cluster_of_another_lattice_has_no_parent(finder, clusters):
+    parent, mask = next((parent, mask) for parent, mask in clusters if parent.structure_type == "icosahedral" and mask.sum() > 30)
+    assert finder.find(parent.structure(mask, "Au", 2.88).positions, "fcc") is None
+
+
+def test_random_shapes_in_a_recipe_are_as_many_as_asked_for_and_all_different():
+    shapes = list(FAMILIES["random"].enumerate(13, 60, count=40, seed=5, types=("fcc", "bcc"), radius=RADIUS))
+    assert 35 <= len(shapes) <= 40  # fillings of two parents may be one cluster
+    assert len({fingerprint(FAMILIES["random"].build(shape, "Au", 2.88)) for shape in shapes}) == len(shapes)
+    again = list(FAMILIES["random"].enumerate(13, 60, count=40, seed=5, types=("fcc", "bcc"), radius=RADIUS))
+    assert shapes == again
+
+
+def test_a_written_filling_reads_back(parents):
+    mask = np.zeros(len(parents[0]), dtype=bool)
+    mask[[0, 3, 17, 60]] = True
+    np.testing.assert_array_equal(unpacked(packed(mask), len(mask)), mask)
+    assert build_filling("Au", 2.88, parent=NAMES[0], filled=packed(mask), radius=RADIUS).n_atoms == 4
+
+
+def test_a_broken_filling_is_refused():
+    with pytest.raises(StructureError, match="hexadecimal"):
+        unpacked("xyz", 10)
+    with pytest.raises(StructureError, match="site 15"):
+        unpacked("0001", 10)
+    with pytest.raises(RecipeError, match="types"):
+        list(FAMILIES["random"].enumerate(13, 60, types=("quasicrystal",)))
