@@ -163,6 +163,6 @@ def _print_summary(out: Path, frame: pd.DataFrame, page: Path | None, as_json: b
         typer.echo(shown.to_string(index=False, na_rep="-", formatters={"rw": "{:.3f}".format, "probability": "{:.2f}".format}))
     for row in frame.itertuples():
         if row.message:
-            typer.echo(f"{Path(str(row.file)).name}: {row.message}")
-    counts = ", ".join(f"{count} {name!s}" for name, count in frame["status"].value_counts().to_dict().items())
+            typer.echo(f"{Path(str(row.file)).name}: {row.message!s}")
+    counts = ", ".join(f"{count} {name}" for name in ("ok", "refused", "failed") if (count := int((frame["status"] == name).sum())))
     typer.echo(f"{counts or 'nothing solved'}. Results: {out}" + (f"  Report: {page}" if page else ""))
