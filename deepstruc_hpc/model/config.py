@@ -80,6 +80,7 @@ class ModelConfig(Config):
     """
 
     latent_dim: int = Field(8, ge=1, description="size of the latent point; the paper has 2")
+    log_std_floor: float = Field(-5.0, ge=-10.0, le=0.0, description="smallest logarithm of a latent standard deviation")
     decoder: str = Field("coordinates", description="which decoder: coordinates or sites")
     max_atoms: int = Field(0, ge=0, description="largest structure; 0: that of the catalog")
     structure_types: tuple[str, ...] = Field((), description="types in the order of the type head; empty: those of the catalog")

@@ -22,8 +22,8 @@ class Cvae(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder = GraphEncoder(config.encoder, config.grid.points, config.latent_dim)
-        self.pdf_prior = PdfPrior(config.prior, config.grid.points, config.latent_dim)
+        self.encoder = GraphEncoder(config.encoder, config.grid.points, config.latent_dim, config.log_std_floor)
+        self.pdf_prior = PdfPrior(config.prior, config.grid.points, config.latent_dim, config.log_std_floor)
         self.decoder_network = make_decoder(config)
         self.register_buffer("pdf_mean", torch.zeros(config.grid.points))
         self.register_buffer("pdf_std", torch.ones(config.grid.points))
@@ -32,8 +32,8 @@ class Cvae(nn.Module):
     def initialise(self, graphs: GraphBatch, pdf: Tensor) -> None:
         """Fit scales to a sample of B structures with (B, 2, R) PDFs, before the first step of a training.
 
-        The inputs: mean and spread of G at every point of the axis. Size is told by the weak far end of a PDF; on its own scale there it is learned as early
-        as the strong first peaks. The outputs: see :meth:`~deepstruc_hpc.model.layers.GaussianHead.spread_means`.
+        The inputs: mean and spread of G at every point of the axis. Size is told by the weak far end of a PDF; on its own scale there it is learned
+        as early as the strong first peaks. The outputs: see :meth:`~deepstruc_hpc.model.layers.GaussianHead.spread_means`.
         """
         g, known = pdf[:, 0], pdf[:, 1]
         count = known.sum(dim=0).clamp(min=1.0)

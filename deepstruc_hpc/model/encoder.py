@@ -16,10 +16,10 @@ from deepstruc_hpc.model.parts import Gaussian, GraphBatch
 class PdfPrior(nn.Module):
     """p(z | PDF): a residual network over the standardised PDF and its mask."""
 
-    def __init__(self, config: PriorConfig, grid_points: int, latent_dim: int) -> None:
+    def __init__(self, config: PriorConfig, grid_points: int, latent_dim: int, log_std_floor: float = -5.0) -> None:
         super().__init__()
         self.network = ResidualNetwork(2 * grid_points, config.hidden, config.layers)
-        self.head = GaussianHead(config.hidden, latent_dim)
+        self.head = GaussianHead(config.hidden, latent_dim, log_std_floor)
 
     def features(self, pdf: Tensor) -> Tensor:
         """(B, 2, R) to what the head sees, (B, hidden)."""
@@ -39,7 +39,7 @@ class GraphEncoder(nn.Module):
     cheaper on a CPU than graph attention.
     """
 
-    def __init__(self, config: EncoderConfig, grid_points: int, latent_dim: int) -> None:
+    def __init__(self, config: EncoderConfig, grid_points: int, latent_dim: int, log_std_floor: float = -5.0) -> None:
         super().__init__()
         width = config.hidden
         self.embed = nn.Linear(NODE_FEATURES, width)
@@ -50,7 +50,7 @@ class GraphEncoder(nn.Module):
         self.pdf = nn.Sequential(nn.Linear(2 * grid_points, 2 * width), nn.SiLU(), nn.Linear(2 * width, 2 * width))
         nn.init.zeros_(self.pdf[-1].weight)  # a fresh posterior tells structures apart, not the conditions of their PDFs
         self.join = ResidualNetwork(4 * width + 1, 2 * width, 1)
-        self.head = GaussianHead(2 * width, latent_dim)
+        self.head = GaussianHead(2 * width, latent_dim, log_std_floor)
 
     def features(self, graphs: GraphBatch, pdf: Tensor) -> Tensor:
         """Graphs of B structures and (B, 2, R) PDFs to what the head sees, (B, 2 hidden)."""

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from deepstruc_hpc.model.parts import Gaussian
 
-LOG_STD_RANGE = (-5.0, 2.0)
+LARGEST_LOG_STD = 2.0
 INITIAL_LOG_STD = -2.0
 
 
@@ -44,8 +44,9 @@ class ResidualNetwork(nn.Module):
 class GaussianHead(nn.Module):
     """Mean and bounded logarithm of the standard deviation."""
 
-    def __init__(self, width: int, latent_dim: int) -> None:
+    def __init__(self, width: int, latent_dim: int, log_std_floor: float = -5.0) -> None:
         super().__init__()
+        self.log_std_floor = log_std_floor
         self.mean = nn.Linear(width, latent_dim)
         self.log_std = nn.Linear(width, latent_dim)
 
@@ -53,20 +54,20 @@ class GaussianHead(nn.Module):
     def spread_means(self, x: Tensor) -> None:
         """Rescale the layer of the mean so that over a sample (B, width) the means have mean 0, variance 1 and no correlation.
 
-        At random weights all inputs fall on nearly one latent point, far closer than the sampling noise, and a decoder learns nothing of them for a long
-        time; spread out, it learns at once (data-dependent initialisation, Krähenbühl et al., ICLR 2016).
+        At random weights all inputs fall on nearly one latent point, far closer than the sampling noise, and a decoder learns nothing of them for a
+        long time; spread out, it learns at once (data-dependent initialisation, Krähenbühl et al., ICLR 2016).
         """
         means = self.mean(x).double()
         centre = means.mean(dim=0)
         covariance = (means - centre).T @ (means - centre) / max(len(means) - 1, 1)
         variances, directions = torch.linalg.eigh(covariance)
-        whitening = (directions / variances.clamp(min=1e-4 * float(variances.max()) + 1e-12).sqrt()).T
+        whitening = (directions / variances.clamp(min=1e-3 * float(variances.max()) + 1e-12).sqrt()).T
         self.mean.bias.copy_((whitening @ (self.mean.bias.double() - centre)).float())
         self.mean.weight.copy_((whitening @ self.mean.weight.double()).float())
 
     def forward(self, x: Tensor) -> Gaussian:
         """(B, width) to a distribution over (B, latent)."""
-        low, high = LOG_STD_RANGE
+        low, high = self.log_std_floor, LARGEST_LOG_STD
         middle, half = (high + low) / 2, (high - low) / 2
         return Gaussian(self.mean(x), middle + half * torch.tanh((self.log_std(x) + INITIAL_LOG_STD - middle) / half))
 

@@ -24,7 +24,7 @@ def test_the_centre_of_an_icosahedron_has_twelve_neighbours_and_shares_five_with
 
 def test_turning_and_moving_a_cluster_changes_no_feature():  # fails if coordinates leak into the features
     structure = icosahedron()
-    turned = Structure(structure.symbols, Rotation.random(rng=7).apply(structure.positions.copy()) + [3.0, -1.0, 2.0])
+    turned = Structure(structure.symbols, Rotation.random(rng=7).apply(structure.positions.copy()) + np.array([3.0, -1.0, 2.0]))
     one, other = structure_graph(structure, AU), structure_graph(turned, AU)
     assert one.nodes == pytest.approx(other.nodes, abs=1e-5)
     order = [np.lexsort(graph.edges) for graph in (one, other)]

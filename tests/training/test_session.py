@@ -1,0 +1,99 @@
+"""A training without Ray: it learns, goes on bit for bit after a stop, and its schedules follow the steps."""
+
+import time
+
+import pytest
+import torch
+
+from deepstruc_hpc.data.catalog_store import Catalog
+from deepstruc_hpc.training.config import learning_rate
+from deepstruc_hpc.training.session import Clock, TrainingSession
+from deepstruc_hpc.training.view import load_split, load_view, resolved_model
+from tests.training.catalogs import tiny_settings
+
+
+@pytest.fixture(scope="module")
+def parts(tiny_store):
+    """(catalog, settings, view, split)."""
+    catalog = Catalog.open(tiny_store)
+    config = tiny_settings("epochs=4")
+    config = config.updated(model=resolved_model(config.model, catalog).model_dump())
+    return catalog, config, load_view(catalog, config), load_split(catalog, config.data, config.seed)
+
+
+def session(parts, **changes):
+    _, config, view, split = parts
+    return TrainingSession(config.updated(**changes), view, split)
+
+
+def comparable(history):
+    return [{key: value for key, value in metrics.items() if key != "seconds"} for metrics in history]
+
+
+def test_two_epochs_and_two_more_are_four(parts):
+    whole = session(parts)
+    for _ in range(4):
+        whole.run_epoch()
+    first = session(parts)
+    for _ in range(2):
+        first.run_epoch()
+    second = session(parts, seed=0)
+    second.model.load_state_dict(first.model.state_dict())
+    second.restore(first.state_dict())
+    for _ in range(2):
+        second.run_epoch()
+    assert comparable(second.history) == comparable(whole.history)
+    for name, tensor in whole.model.state_dict().items():
+        assert torch.equal(tensor, second.model.state_dict()[name]), name
+
+
+def test_another_seed_trains_another_model(parts):
+    one, other = session(parts), session(parts, seed=1)
+    assert one.run_epoch()["train_loss"] != other.run_epoch()["train_loss"]
+
+
+@pytest.mark.parametrize("pdfs", ["stored", "measured_like"])
+def test_training_lowers_the_loss_of_structures_it_has_not_seen(parts, pdfs):
+    catalog, config, _, split = parts
+    config = config.updated(epochs=12, samples_per_epoch=256, data=config.data.updated(pdfs=pdfs).model_dump())
+    training = TrainingSession(config, load_view(catalog, config), split)
+    losses = [training.run_epoch()["val_loss"] for _ in range(12)]
+    assert losses[-1] < 0.85 * losses[0]
+    assert training.best()["val_loss"] == min(losses)
+
+
+def test_a_training_ends_when_its_epochs_are_done_or_this_calls_share_is(parts):
+    training = session(parts, epochs=2)
+    assert not training.why_stop()
+    training.run_epoch()
+    assert training.why_stop(stop_at=1) == "stop_after reached"
+    training.run_epoch()
+    assert training.why_stop() == "all epochs done"
+
+
+def test_patience_ends_a_training_that_gets_no_better(parts):
+    training = session(parts, patience=2, epochs=50)
+    training.epoch, training.history = (
+        5,
+        [{"epoch": float(epoch), "val_loss": loss, "seconds": 1.0} for epoch, loss in enumerate((3.0, 1.0, 2.0, 2.0), start=1)],
+    )
+    assert training.why_stop() == "no better validation loss for 2 epochs"
+    training.history[-1]["val_loss"], training.epoch = 0.5, 4
+    assert not training.why_stop()
+
+
+def test_the_clock_ends_a_training_and_bends_its_schedule():
+    now = time.time()
+    clock = Clock(deadline=now + 10.0, began=now - 10.0, from_progress=0.2)
+    assert clock.progress(0.1) == pytest.approx(0.6, abs=0.01)
+    assert clock.progress(0.9) == 0.9
+    assert not clock.is_up(another=10.0)
+    assert clock.is_up(another=30.0)
+    assert Clock().progress(0.3) == 0.3
+
+
+def test_the_rate_rises_falls_and_ends_low():
+    config = tiny_settings().optimiser
+    rates = [learning_rate(config, progress) for progress in (0.0, config.warmup / 2, config.warmup, 0.5, 1.0)]
+    assert rates[0] < rates[1] < rates[2] == pytest.approx(config.learning_rate)
+    assert rates[2] > rates[3] > rates[4] == pytest.approx(config.final_rate)
