@@ -47,8 +47,9 @@ class GraphEncoder(nn.Module):
             GINEConv(nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width)), edge_dim=EDGE_FEATURES) for _ in range(config.layers)
         )
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(config.layers))
-        self.pdf = nn.Sequential(nn.Linear(2 * grid_points, 2 * width), nn.SiLU(), nn.Linear(2 * width, 2 * width))
-        nn.init.zeros_(self.pdf[-1].weight)  # a fresh posterior tells structures apart, not the conditions of their PDFs
+        conditions = nn.Linear(2 * width, 2 * width)
+        self.pdf = nn.Sequential(nn.Linear(2 * grid_points, 2 * width), nn.SiLU(), conditions)
+        nn.init.zeros_(conditions.weight)  # a fresh posterior tells structures apart, not the conditions of their PDFs
         self.join = ResidualNetwork(4 * width + 1, 2 * width, 1)
         self.head = GaussianHead(2 * width, latent_dim, log_std_floor)
 
