@@ -18,7 +18,7 @@ from deepstruc_hpc.runtime.ray_session import RaySession, ray_session, usable_co
 from deepstruc_hpc.training.epoch_log import FILE, read_epochs
 from deepstruc_hpc.training.loop import POLL_SECONDS, Crewing, make_trainer, store_location
 from deepstruc_hpc.training.run_files import RunFiles
-from deepstruc_hpc.training.sweep_config import Range, SweepConfig, load_sweep_config, with_settings
+from deepstruc_hpc.training.sweep_config import Range, SweepConfig, with_settings
 from deepstruc_hpc.training.tracking import ARTIFACTS, Tracker, tracking_uri
 from deepstruc_hpc.training.view import resolved_model
 
@@ -116,7 +116,7 @@ class _Trial:
 def _begin(root: Path, config: SweepConfig) -> None:
     root.mkdir(parents=True, exist_ok=True)
     path = root / SETTINGS
-    if path.exists() and load_sweep_config(path) != config:
+    if path.exists() and path.read_text(encoding="utf-8") != config.to_yaml():
         raise ConfigError(f"{root}: holds a search with other settings ({path}). Give the same --config and catalog to go on, or another --out.")
     path.write_text(config.to_yaml(), encoding="utf-8")
 
@@ -151,11 +151,13 @@ def _search(root: Path, config: SweepConfig, trial: _Trial, observer: _Observer)
 def _tuner(root: Path, config: SweepConfig, trial: _Trial) -> Any:
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+    import optuna
     from ray import tune
     from ray.tune.schedulers import ASHAScheduler
     from ray.tune.search import ConcurrencyLimiter
     from ray.tune.search.optuna import OptunaSearch
 
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     trainable = tune.with_resources(_function(trial), {"CPU": TRIAL_CPUS})
     place = root / TUNE_FOLDER
     if tune.Tuner.can_restore(str(place)):
