@@ -8,7 +8,7 @@ COARSE = PdfConditions(rmin=1.0, rmax=12.0, rstep=0.1, qmax=18.0)
 
 
 def small_recipe(**changes):
-    """32 structures of four families in blocks of five, on a coarse grid."""
+    """Sixteen structures of four families in blocks of five, on a coarse grid."""
     values = {
         "name": "small",
         "elements": ("Au", "Pt"),

@@ -55,6 +55,7 @@ def test_the_stored_pdf_is_that_of_the_stored_structure_on_absolute_scale(refere
         assert np.abs(reference.pdf[number] - exact).max() < 3e-5 * np.abs(exact).max()
 
 
+@pytest.mark.ray
 def test_the_content_is_the_same_with_1_2_and_5_workers(reference, ray_session_2cpu, tmp_path):
     for workers in (1, 2, 5):
         report = build_catalog(small_recipe(), tmp_path / str(workers), workers=workers, progress=False)
@@ -190,3 +191,17 @@ def test_the_stored_recipe_is_read_back(reference):
     from deepstruc_hpc.catalog.recipe import Recipe
 
     assert Recipe(**json.loads(json.dumps(reference.recipe))) == small_recipe()
+
+
+def test_a_store_may_be_a_url_that_fsspec_opens(reference):
+    """Object stores go this way: no rename, no lock, listing by prefix."""
+    url = "memory://catalogs/small"
+    assert build_catalog(small_recipe(), url, workers=0, progress=False).content_hash == reference.content_hash
+    catalog = Catalog.open(url)
+    assert verify(catalog) == []
+    assert np.array_equal(catalog.pdf[3], reference.pdf[3])
+    assert catalog.columns.equals(reference.columns)
+    catalog.files.delete(catalog.blocks[0].path)
+    assert {fault.block for fault in verify(Catalog.open(url))} == {catalog.blocks[0].id}
+    assert build_catalog(small_recipe(), url, workers=0, progress=False, repair=True).n_built == 1
+    assert verify(Catalog.open(url)) == []
