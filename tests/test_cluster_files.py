@@ -82,7 +82,7 @@ def test_every_command_that_a_file_names_exists(path):
 
 
 def test_the_conda_environment_installs_this_checkout_and_the_engine_that_pip_cannot():
-    path = CLUSTERS / "images" / "conda.yaml"
+    path = CLUSTERS / "environment-diffpy.yaml"
     dependencies = yaml.safe_load(path.read_text())["dependencies"]
     assert any(str(entry).startswith("diffpy.srreal") for entry in dependencies)
     (pip,) = (entry["pip"] for entry in dependencies if isinstance(entry, dict))
