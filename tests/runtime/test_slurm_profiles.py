@@ -9,7 +9,6 @@ from deepstruc_hpc.core.errors import ConfigError
 from deepstruc_hpc.core.resources import share_dir
 from deepstruc_hpc.runtime.profile import ClusterProfile, load_profile, minutes
 
-
 PACKAGED = sorted(path for path in share_dir("clusters").glob("*.yaml") if not path.stem.startswith("environment-"))
 
 
