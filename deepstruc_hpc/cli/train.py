@@ -60,7 +60,7 @@ def train_command(
     from deepstruc_hpc.training.display import EpochPrinter, summary_text
     from deepstruc_hpc.training.loop import train
 
-    report = train(store, out, settings, workers=workers, gpus_per_worker=gpus_per_worker, resume=resume, watch=EpochPrinter())
+    report = train(store, out, settings, workers=workers, gpus_per_worker=gpus_per_worker, resume=resume, watch=EpochPrinter(settings.max_minutes))
     typer.echo(json.dumps(report.as_dict()) if json_output else summary_text(report))
 
 

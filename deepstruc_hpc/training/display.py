@@ -13,7 +13,8 @@ from deepstruc_hpc.training.loop import TrainReport
 class EpochPrinter:
     """Prints a line for every epoch, with the time that is left by the pace so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_minutes: float = 0.0) -> None:
+        self.limit = 60 * max_minutes or float("inf")
         self.console = Console(stderr=True, highlight=False)
         self.began = time.time()
         self.first: tuple[float, float] | None = None
@@ -24,11 +25,13 @@ class EpochPrinter:
         if self.first is None:
             self.first = (epoch - 1, time.time() - metrics["seconds"])
         pace = (time.time() - self.first[1]) / max(epoch - self.first[0], 1.0)
+        left = max(min(pace * (epochs - epoch), self.limit - (time.time() - self.began)), 0.0)
         self.console.print(
             f"[bold]epoch {epoch:.0f}[/]/{epochs:.0f}  loss {metrics['train_loss']:.3f}  kl {metrics['train_kl']:.2f}  "
             f"[cyan]val {metrics['val_loss']:.3f}[/]  "
             f"MAE {metrics['val_mae']:.3f} Å  N exact {metrics['val_n_exact']:.0%}  type {metrics['val_type_exact']:.0%}  "
-            f"{metrics['samples'] / max(metrics['seconds'], 1e-9):.0f}/s  left ≤ {duration(pace * (epochs - epoch))}"
+            f"{metrics['samples'] / max(metrics['seconds'], 1e-9):.0f}/s  left ≤ {duration(left)}",
+            soft_wrap=True,
         )
 
 
