@@ -82,5 +82,5 @@ def _nearest(name: str, columns: Collection[str]) -> str:
 
 
 def _one_line(expression: str) -> str:
-    """pandas takes a second line for a second expression."""
+    """One line: a second line would be a second expression to pandas."""
     return expression.replace("\r", " ").replace("\n", " ").strip()

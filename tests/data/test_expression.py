@@ -57,7 +57,7 @@ def test_an_unknown_column_is_refused_with_the_nearest_and_all_names():
         check_columns(["shell"], COLUMNS)
 
 
-@pytest.mark.parametrize("expression", ["n_atoms + 1", '"fcc" < 3 or n_atoms', 'n_atoms == "a" + 1', 'structure_type > 3'])
+@pytest.mark.parametrize("expression", ["n_atoms + 1", '"fcc" < 3 or n_atoms', 'n_atoms == "a" + 1', "structure_type > 3"])
 def test_what_is_not_true_or_false_of_each_row_is_refused(expression):
     names_in(expression, COLUMNS)
     with pytest.raises(ConfigError, match="--where"):

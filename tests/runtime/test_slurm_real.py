@@ -22,7 +22,7 @@ from deepstruc_hpc import simulate_pdf
 from deepstruc_hpc.core.resources import PACKAGE_DIR
 from tests.runtime.slurm_cluster import SlurmCluster, why_not
 
-pytestmark = [pytest.mark.slurm, pytest.mark.ray, pytest.mark.timeout(600), pytest.mark.xdist_group("slurm")]
+pytestmark = [pytest.mark.slurm, pytest.mark.ray, pytest.mark.timeout(600)]
 PAYLOAD = Path(__file__).with_name("slurm_payload.py")
 UP = 200  # seconds that a job may take to begin its work on a loaded machine
 DONE = 300
