@@ -142,7 +142,7 @@ class TrainingSession:
             return "stop_after reached"
         if self.history and self.config.patience and self.epoch - self.best()["epoch"] >= self.config.patience:
             return f"no better validation loss for {self.config.patience} epochs"
-        late = self.crew.rank == 0 and self.clock.is_up(self.history[-1]["seconds"] if self.history else 0.0)
+        late = self.crew.rank == 0 and bool(self.history) and self.clock.is_up(self.history[-1]["seconds"])  # one epoch at least: work is kept
         if self.clock.deadline is not None and self.crew.total({"late": float(late)})["late"] > 0:
             return "max_minutes reached"
         return ""
