@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -68,8 +69,10 @@ def parameter_words(parameters: Mapping[str, Any]) -> list[str]:
         if value is None:
             continue
         name, unit = LABELS[key]
-        digits = 3 if key in {"rw", "delta2", "scale"} else 4
-        spread = f" ± {error:.1g}" if error is not None and np.isfinite(error) else ""
+        digits, spread = 3 if key in {"rw", "delta2", "scale"} else 4, ""
+        if error is not None and np.isfinite(error) and error > 0:
+            digits = min(max(-math.floor(math.log10(error)), 0), 6)  # one digit of the uncertainty, and the value as far
+            spread = f" ± {error:.{digits}f}"
         words.append(f"{name} = {value:.{digits}f}{spread}{unit}")
     return words
 

@@ -68,10 +68,16 @@ function answerWords(row) {
     row.probability !== null && row.probability !== undefined ? `probability ${show("probability", row.probability)}` : ""].filter(Boolean).join(" · "))];
 }
 
+// One digit of the uncertainty, and the value as far: 0.99007 ± 0.00009.
+function withError(value, error) {
+  const digits = Math.min(Math.max(-Math.floor(Math.log10(error)), 0), 6);
+  return `${value.toFixed(digits)} ± ${error.toFixed(digits)}`;
+}
+
 function parameterTable(best) {
   const rows = ["rw", "scale", "zoom", "uiso", "delta2"].filter((key) => Number.isFinite(best[key])).map((key) => {
     const error = best[`${key}_err`];
-    return make("tr", {}, make("td", {}, WORDS[key]), make("td", { class: "number" }, show(key, best[key]) + (Number.isFinite(error) ? ` ± ${Number(error.toPrecision(1))}` : "")));
+    return make("tr", {}, make("td", {}, WORDS[key]), make("td", { class: "number" }, Number.isFinite(error) && error > 0 ? withError(best[key], error) : show(key, best[key])));
   });
   if (best.at_bounds) rows.push(make("tr", {}, make("td", {}, "at its bound"), make("td", {}, String(best.at_bounds))));
   return make("table", { class: "pairs" }, make("tbody", {}, rows));
