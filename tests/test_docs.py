@@ -39,3 +39,14 @@ def test_links_to_files_lead_somewhere(document):
     text = (ROOT / document).read_text()
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
         assert ((ROOT / document).parent / target).exists(), f"{document}: {target} does not exist"
+
+
+def test_the_python_of_the_readme_runs(tmp_path, capsys, monkeypatch):
+    """On the catalog ``smoke`` in place of the demo's."""
+    monkeypatch.chdir(ROOT)
+    store = tmp_path / "catalog.zarr"
+    assert run(["catalog", "build", "smoke", "--out", str(store), "--workers", "0"]) == 0
+    (block,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    capsys.readouterr()
+    exec(compile(block.replace("demo-output/catalog.zarr", str(store)), "README.md", "exec"), {})  # noqa: S102  (our own document)
+    assert "rw" in capsys.readouterr().out

@@ -152,7 +152,7 @@ def _optional_programs() -> list[Finding]:
     return [
         Finding(
             "diffpy.srreal", "ok" if srreal else "missing", "importable" if srreal else "not installed",
-            "no comparison with DebyePDFGenerator; our engine computes the same curves", "conda env create -f clusters/environment.yaml",
+            "no comparison with DebyePDFGenerator; our engine computes the same curves", "conda env create -f clusters/environment-diffpy.yaml",
         ),
         Finding("SLURM", "ok" if sbatch else "missing", sbatch or "no sbatch on PATH", "deepstruc-hpc slurm submit", "log in to a SLURM submit host"),
     ]  # fmt: skip

@@ -1,6 +1,6 @@
 """Structures a second on one core: this package's builders beside ase.cluster, fingerprints, and random clusters.
 
-Run: python benchmarks/structures.py
+Run: python benchmarks/bench_structures.py
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How build, solve and train scale over Ray nodes, what an item costs the driver, and where the time goes.
 
-    python benchmarks/scaling.py [--nodes 1,2] [--structures 400] [--files 6] [--epochs 4] [--stages overhead,build,solve,train]
+    python benchmarks/bench_nodes.py [--nodes 1,2] [--structures 400] [--files 6] [--epochs 4] [--stages overhead,build,solve,train]
 
 Every node is a Ray node of its own (raylet, object store) with one core, but all are on this machine: the network is not measured, and more
 nodes than idle cores say nothing. Build and solve are scaled weakly (n nodes get n times the items; efficiency is t(1) / t(n)), and the time is
