@@ -17,6 +17,7 @@ from deepstruc_hpc.data.splits import Split, epoch_rows
 from deepstruc_hpc.model.cvae import Cvae
 from deepstruc_hpc.model.losses import CvaeObjective, kl_weight
 from deepstruc_hpc.training.config import TrainConfig, learning_rate
+from deepstruc_hpc.training.prefetch import ahead
 from deepstruc_hpc.training.step import StepSchedule, to_tensors, train_step, validation_sums
 
 INITIAL_SAMPLE = 512
@@ -165,13 +166,13 @@ class TrainingSession:
         with_graph = max(1, round(per_worker * config.loss.posterior_share))
         sums: dict[str, float] = {}
         schedule = StepSchedule(0.0, 0.0)
-        for step, part in enumerate(rows):
+        for step, arrays in enumerate(ahead(self.view.batch(part, rng, n_graphs=with_graph) for part in rows)):
             progress = self.clock.progress((self.epoch + step / len(rows)) / config.epochs)
             schedule = StepSchedule(learning_rate(config.optimiser, progress), kl_weight(config.loss, progress))
             terms = train_step(
                 self.objective,
                 self.optimizer,
-                to_tensors(self.view.batch(part, rng, n_graphs=with_graph), crew.device),
+                to_tensors(arrays, crew.device),
                 schedule=schedule,
                 latent_dim=config.model.latent_dim,
                 clip_norm=config.optimiser.clip_norm,
