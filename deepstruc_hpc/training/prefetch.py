@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
 _POLL_SECONDS = 0.2
+Entry = tuple[list[T], BaseException | None]
+"""One item; or none, at the end, with what was raised."""
 
 
 def ahead(items: Iterable[T], depth: int = 2) -> Iterator[T]:
@@ -16,38 +18,37 @@ def ahead(items: Iterable[T], depth: int = 2) -> Iterator[T]:
 
     One thread makes all, so random numbers are drawn in the same order as without it. NumPy leaves the interpreter free while it computes.
     """
-    ready: queue.Queue[tuple[T | None, BaseException | None, bool]] = queue.Queue(maxsize=depth)
+    ready: queue.Queue[Entry[T]] = queue.Queue(maxsize=depth)
     stop = threading.Event()
 
-    def offer(entry: tuple[T | None, BaseException | None, bool]) -> None:
+    def offer(entry: Entry[T]) -> bool:
         while not stop.is_set():
             try:
                 ready.put(entry, timeout=_POLL_SECONDS)
             except queue.Full:
                 continue
-            return
+            return True
+        return False
 
-    def make() -> None:
-        try:
-            for item in items:
-                offer((item, None, False))
-                if stop.is_set():
-                    return
-        except BaseException as failed:  # noqa: BLE001  (handed to the reader, who raises it)
-            offer((None, failed, True))
-        else:
-            offer((None, None, True))
-
-    worker = threading.Thread(target=make, name="batches", daemon=True)
+    worker = threading.Thread(target=_make, args=(items, offer), name="batches", daemon=True)
     worker.start()
     try:
-        while True:
-            item, failed, ended = ready.get()
-            if failed is not None:
-                raise failed
-            if ended:
-                return
-            yield item  # type: ignore[misc]
+        while (entry := ready.get())[0]:
+            yield entry[0][0]
+        if entry[1] is not None:
+            raise entry[1]
     finally:
         stop.set()
         worker.join()
+
+
+def _make(items: Iterable[T], offer: Callable[[Entry[T]], bool]) -> None:
+    """Offer every item, then the end; stop where nobody takes them any more."""
+    failed: BaseException | None = None
+    try:
+        for item in items:
+            if not offer(([item], None)):
+                return
+    except BaseException as raised:  # noqa: BLE001  (handed to the reader, who raises it)
+        failed = raised
+    offer(([], failed))
