@@ -32,7 +32,19 @@ def main() -> int:
         ("1/3  catalog", ["catalog", "build", "demo", "--out", f"{out}/catalog.zarr", "--workers", workers]),
         (
             "2/3  training",
-            ["train", f"{out}/catalog.zarr", "--out", f"{out}/run", "--workers", workers, "--resume", "--set", f"max_minutes={options.minutes:g}"],
+            [
+                "train",
+                f"{out}/catalog.zarr",
+                "--out",
+                f"{out}/run",
+                "--config",
+                "demo",
+                "--workers",
+                workers,
+                "--resume",
+                "--set",
+                f"max_minutes={options.minutes:g}",
+            ],
         ),
         (
             "3/3  solving",
