@@ -14,6 +14,7 @@ from importlib import import_module
 import typer
 from typer.exceptions import TyperException
 
+from deepstruc_hpc.cli.document import stdout_for_the_document
 from deepstruc_hpc.core.errors import DeepstrucError
 from deepstruc_hpc.core.version import __version__
 
@@ -59,7 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(words: Sequence[str], *, debug: bool = False) -> int:
     """Run one command line and return its exit code; nothing but a defect of the program leaves a traceback."""
     try:
-        code = build_app()(args=list(words), prog_name="deepstruc-hpc", standalone_mode=False)
+        with stdout_for_the_document("--json" in words):
+            code = build_app()(args=list(words), prog_name="deepstruc-hpc", standalone_mode=False)
     except DeepstrucError as error:
         if debug:
             raise

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from deepstruc_hpc.cli.document import print_document
 from deepstruc_hpc.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ def verify_store(store: str = STORE, *, as_json: bool = AS_JSON) -> None:
     left = orphans(catalog)
     if as_json:
         found = [{"block": fault.block, "message": fault.message} for fault in faults]
-        typer.echo(json.dumps({"store": catalog.files.url, "blocks": len(catalog.blocks), "faults": found, "left_over": left}, indent=1))
+        print_document(json.dumps({"store": catalog.files.url, "blocks": len(catalog.blocks), "faults": found, "left_over": left}, indent=1))
     else:
         typer.echo("\n".join(str(fault) for fault in faults) or f"{len(catalog.blocks)} blocks with {len(catalog)} structures: no fault")
         if left:
@@ -220,7 +221,7 @@ def card(store: str = STORE) -> None:
 
 def _print_facts(facts: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(facts, indent=1, ensure_ascii=False))
+        print_document(json.dumps(facts, indent=1, ensure_ascii=False))
         return
     width = max(len(name) for name in facts)
     for name, value in facts.items():
@@ -237,7 +238,7 @@ def _print_rows(rows: pd.DataFrame, table_format: TableFormat) -> None:
     if table_format is TableFormat.CSV:
         rows.to_csv(sys.stdout, index=False)
     elif table_format is TableFormat.JSON:
-        typer.echo(json.dumps(json.loads(rows.to_json(orient="records", double_precision=10)), ensure_ascii=False))
+        print_document(json.dumps(json.loads(rows.to_json(orient="records", double_precision=10)), ensure_ascii=False))
     elif rows.empty:
         typer.echo("no structure fits", err=True)
     elif not len(rows.columns):

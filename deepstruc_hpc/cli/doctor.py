@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from deepstruc_hpc.cli.document import print_document
+
 if TYPE_CHECKING:
     from deepstruc_hpc.runtime.diagnosis import Diagnosis
 
@@ -23,7 +25,7 @@ def register(app: typer.Typer) -> None:
         from deepstruc_hpc.runtime.diagnosis import diagnose
 
         diagnosis = diagnose()
-        typer.echo(json.dumps(diagnosis.as_dict(), indent=2) if as_json else _as_text(diagnosis))
+        print_document(json.dumps(diagnosis.as_dict(), indent=2) if as_json else _as_text(diagnosis))
         if diagnosis.broken:
             raise typer.Exit(1)
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from deepstruc_hpc.cli.document import print_document
+
 if TYPE_CHECKING:
     from deepstruc_hpc.runtime.batch_script import Job
     from deepstruc_hpc.runtime.profile import ClusterProfile
@@ -129,7 +131,7 @@ def status(place: Path = PLACE, as_json: bool = typer.Option(False, "--json", he
 
     states = [(folder, state) for folder in find_job_dirs(place) for state in job_states(folder)]
     if as_json:
-        typer.echo(json.dumps([{"job_dir": str(folder), **asdict(state)} for folder, state in states], indent=1))
+        print_document(json.dumps([{"job_dir": str(folder), **asdict(state)} for folder, state in states], indent=1))
         return
     for folder, state in states:
         facts = [state.nodes, state.elapsed, f"requeued {state.restarts}×" if state.restarts else "", state.reason]

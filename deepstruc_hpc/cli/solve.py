@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from deepstruc_hpc.cli.document import print_document
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -136,7 +138,7 @@ def _say_plan(batch: Any, as_json: bool) -> None:
     found = [str(path) for path in batch.found]
     plan = {"out": str(batch.out), "files": found, "run": batch.head()}
     if as_json:
-        typer.echo(json.dumps(plan, indent=1))
+        print_document(json.dumps(plan, indent=1))
         return
     typer.echo(
         "\n".join([*found, f"{len(found)} files would be solved into {batch.out}, model {batch.sources.model}, catalog {batch.sources.catalog}."])
@@ -156,7 +158,7 @@ def _write_report(out: Path, frame: pd.DataFrame) -> Path | None:
 def _print_summary(out: Path, frame: pd.DataFrame, page: Path | None, as_json: bool) -> None:
     if as_json:
         rows = json.loads(frame.to_json(orient="records"))
-        typer.echo(json.dumps({"out": str(out), "report": str(page) if page else None, "items": rows}, indent=1))
+        print_document(json.dumps({"out": str(out), "report": str(page) if page else None, "items": rows}, indent=1))
         return
     shown = frame.assign(file=[Path(str(name)).name for name in frame["file"]])[["file", "status", "structure_type", "n_atoms", "rw", "probability"]]
     if len(shown):

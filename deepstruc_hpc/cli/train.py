@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from deepstruc_hpc.cli.document import print_document
+
 if TYPE_CHECKING:
     from deepstruc_hpc.training.sweep import SweepReport
 
@@ -61,7 +63,7 @@ def train_command(
     from deepstruc_hpc.training.loop import train
 
     report = train(store, out, settings, workers=workers, gpus_per_worker=gpus_per_worker, resume=resume, watch=EpochPrinter(settings.max_minutes))
-    typer.echo(json.dumps(report.as_dict()) if json_output else summary_text(report))
+    print_document(json.dumps(report.as_dict()) if json_output else summary_text(report))
 
 
 def evaluate_command(
@@ -83,7 +85,7 @@ def evaluate_command(
 
     settings = validate_config(EvaluateSettings, {"split": split, "pdfs": pdfs, "limit": limit, "seed": seed}, source="options")
     report = evaluate(checkpoint, store, settings)
-    typer.echo(json.dumps(report.as_dict()) if json_output else report.as_text())
+    print_document(json.dumps(report.as_dict()) if json_output else report.as_text())
 
 
 def sweep_train_command(
@@ -103,4 +105,4 @@ def sweep_train_command(
 
     report: SweepReport = sweep_train(store, out, load_sweep_config(config))
     document: dict[str, Any] = report.as_dict()
-    typer.echo(json.dumps(document) if json_output else report.as_text())
+    print_document(json.dumps(document) if json_output else report.as_text())

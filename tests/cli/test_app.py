@@ -1,5 +1,6 @@
 """The command line's promises: light start, one-line errors, exit codes, examples in every help."""
 
+import json
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ import pytest
 from typer.main import get_command
 
 from deepstruc_hpc.cli.app import build_app, run
+from deepstruc_hpc.cli.document import print_document, stdout_for_the_document
 
 
 def commands():
@@ -79,3 +81,12 @@ def test_debug_may_stand_anywhere_and_shows_the_traceback(tmp_path):
 def test_version_is_printed(capsys):
     assert run(["--version"]) == 0
     assert capsys.readouterr().out.startswith("deepstruc-hpc 0.")
+
+
+def test_json_is_alone_on_stdout_whatever_libraries_print(capsys):
+    with stdout_for_the_document(True):
+        print("a library's chatter")
+        print_document('{"a": 1}')
+    captured = capsys.readouterr()
+    assert json.loads(captured.out) == {"a": 1}
+    assert "chatter" in captured.err
