@@ -94,7 +94,8 @@ class TrainingSession:
         self._initialise()
         self.model.to(self.crew.device)
         self.objective = self.crew.wrap(CvaeObjective(self.model, config.loss))
-        self.optimizer = torch.optim.AdamW(self.objective.parameters(), lr=config.optimiser.learning_rate, weight_decay=config.optimiser.weight_decay)
+        rate, decay = config.optimiser.learning_rate, config.optimiser.weight_decay
+        self.optimizer = torch.optim.AdamW(self.objective.parameters(), lr=rate, weight_decay=decay, fused=True)
         self.types = [view.types[number] for number in view.structure_type]
         self.epoch = 0
         self.history: list[dict[str, float]] = []
