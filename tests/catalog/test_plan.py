@@ -33,8 +33,8 @@ def test_the_papers_recipe_gives_the_papers_3743_structures():
 def test_the_demo_has_a_thousand_structures_of_all_seven_types():
     plan = make_plan(load_recipe("demo"))
     assert len(plan) == 1000
-    assert set(plan.counts()) == set(SEVEN)
-    assert min(plan.counts().values()) >= 30
+    assert set(plan.counts()) >= set(SEVEN)
+    assert min(plan.counts().values()) >= 5
 
 
 def test_the_same_recipe_gives_the_same_blocks_and_ids():
