@@ -24,8 +24,8 @@ class RankSettings(Config):
 
     misfit_floor: float = Field(0.02, ge=0, description="Rw that no rigid cluster is expected to beat; differences below it count little")
     points_per_datum: float = Field(8.0, gt=0, description="independent points of the curve that together count as one: misfits are correlated")
-    prior_weight: float = Field(0.5, ge=0, le=1, description="share of the model's prior over types; the rest is uniform")
-    complexity_penalty: float = Field(1.5, ge=0, description="nats that one more fault, defect or free shape parameter must gain")
+    prior_weight: float = Field(0.25, ge=0, le=1, description="share of the model's prior over types; the rest is uniform")
+    complexity_penalty: float = Field(2.0, ge=0, description="nats that one more fault, defect or free shape parameter must gain")
     tell_apart: float = Field(0.1, gt=0, lt=1, description="a second type at or above this probability is said not to be told apart")
 
 
