@@ -79,7 +79,7 @@ def run(words: Sequence[str], *, debug: bool = False) -> int:
         reason = DISK_ERRORS.get(error.errno or 0, "permission denied")
         return _fail(f"{error.filename or 'output'}: {reason}. Free space or choose another output directory; the same command then goes on.")
     if code == INTERRUPTED:
-        sys.stderr.write("interrupted: what was finished is kept; the same command goes on from there.\n")
+        sys.stderr.write("interrupted: what was finished is kept; the same command goes on from there (train: with --resume).\n")
     return int(code or 0)
 
 
