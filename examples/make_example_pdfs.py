@@ -129,7 +129,7 @@ EXAMPLES = (
             0.985, 0.8, 28.0, 0.030, 0.0080, 2.6, 0.90, 0.05, 0, 30),
     Example("sample-06-Cu", "Cu", "decahedral", "off-centre cut of a decahedron", lambda: sphere(decahedron_sites(5, 4, 0), 2.4, (0.35, 0.2, 0.0)),
             0.995, 1.2, 23.0, 0.040, 0.0065, 2.1, 0.60, 0.06, 0, 22),
-    Example("sample-07-Ag", "Ag", "icosahedral", "icosahedron of 147 without its vertices", lambda: without_outermost(icosahedron_sites(4), 12),
+    Example("sample-07-Ag", "Ag", "icosahedral", "icosahedron of 147 less seven vertices", lambda: without_outermost(icosahedron_sites(4), 7),
             0.975, 0.9, 24.0, 0.035, 0.0075, 2.5, 0.75, 0.06, 0, 28),
     Example("sample-08-Au", "Au", "icosahedral", "icosahedron of five shells", lambda: icosahedron_sites(5),
             0.970, 0.7, 26.0, 0.025, 0.0080, 2.3, 1.20, 0.05, 0, 30),

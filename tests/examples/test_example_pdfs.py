@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from deepstruc_hpc import read_pdf, simulate_pdf
+from deepstruc_hpc.catalog.plan import make_plan
 from deepstruc_hpc.catalog.recipe import load_recipe
 from deepstruc_hpc.data.structure_files import read_structure
-from deepstruc_hpc.structures.families import FAMILIES
 from deepstruc_hpc.structures.fingerprint import fingerprint
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -30,17 +30,14 @@ RECIPES = [load_recipe(name) for name in ("demo", "monometallic")]
 
 
 def test_the_examples_cover_every_type_of_the_catalog_and_each_file_has_its_truth():
-    assert set(TRUTH["structure_type"]) >= {choice.family for recipe in RECIPES for choice in recipe.families}
+    assert set(TRUTH["structure_type"]) >= {*make_plan(RECIPES[0]).counts(), *make_plan(RECIPES[1]).counts()}
     assert sorted(TRUTH["file"]) == sorted(path.name for path in (EXAMPLES / "pdfs").iterdir())
     assert len(TRUTH) >= 12
 
 
 def test_no_example_is_a_shape_of_the_demo_or_the_monometallic_catalog():
-    shipped = {}
-    choices = {(choice.family, recipe.min_atoms, recipe.max_atoms) for recipe in RECIPES for choice in recipe.families if not choice.options}
-    for name, smallest, largest in choices:
-        for shape in FAMILIES[name].enumerate(smallest, largest):
-            shipped[fingerprint(FAMILIES[name].builder("Au", 1.0, **shape.parameters), scale_free=True)] = shape.name
+    plans = [make_plan(recipe) for recipe in RECIPES]
+    shipped = {(one := plan.structure(number)).fingerprint: one.shape.name for plan in plans for number in range(len(plan))}
     assert len(shipped) > 150
     found = {row.file: read_structure(EXAMPLES / "truth" / f"{Path(row.file).stem}.xyz") for row in TRUTH.itertuples()}
     assert {file: shipped.get(fingerprint(structure, scale_free=True)) for file, structure in found.items()} == dict.fromkeys(found)
