@@ -134,9 +134,7 @@ def _gpu() -> list[Finding]:
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if not count:
-        return [
-            Finding("GPU", "missing", "none", "training runs on the CPU, which is slower", "a CUDA build of torch on a machine with a GPU")
-        ]
+        return [Finding("GPU", "missing", "none", "training runs on the CPU, which is slower", "a CUDA build of torch on a machine with a GPU")]
     names = ", ".join(torch.cuda.get_device_name(index) for index in range(count))
     return [Finding("GPU", "ok", f"{count}: {names}")]
 
