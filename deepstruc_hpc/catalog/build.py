@@ -101,8 +101,9 @@ def build_catalog(
     if limit is not None:
         recipe = recipe.updated(limit=limit)
     files = StoreFiles(out)
-    plan = make_plan(recipe)
-    with building(files):
+    with ExitStack() as session:
+        plan = make_plan(recipe, workers=workers, session=session, progress=progress)
+        session.enter_context(building(files))
         manifest = open_or_create(files, plan)
         if repair:
             manifest = forget_damaged(files, manifest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from hashlib import blake2b
 from os import PathLike
@@ -31,7 +32,7 @@ def append_recipe(recipe: Recipe, store: str | PathLike[str], *, workers: int | 
     """
     files = StoreFiles(store)
     manifest = Manifest.read(files)
-    with building(files):
+    with ExitStack() as session, building(files):
         if manifest.conditions != recipe.pdf:
             raise StoreError(
                 f"{files.url}: its PDFs have other conditions than the recipe ({_differing(manifest, recipe)}). Give the recipe the same pdf: lines."
@@ -41,7 +42,7 @@ def append_recipe(recipe: Recipe, store: str | PathLike[str], *, workers: int | 
         earlier = manifest.without({block_id for block_id in manifest.blocks if int(block_id.split("-")[0]) >= part})
         if not begun and not manifest.complete:
             raise StoreError(f"{files.url}: not complete. Finish it first: deepstruc-hpc catalog build RECIPE --out {files.url}")
-        plan = make_plan(recipe, part=part, excluded=_held(files, earlier))
+        plan = make_plan(recipe, part=part, excluded=_held(files, earlier), workers=workers, session=session, progress=progress)
         if not begun:
             recipes = (*manifest.recipes, {**recipe.content(), "name": recipe.name, "description": recipe.description})
             manifest = replace(

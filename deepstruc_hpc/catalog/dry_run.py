@@ -17,7 +17,9 @@ SECONDS_TO_START_RAY = 6.0
 
 def estimate(recipe: Recipe, workers: int | None) -> dict[str, Any]:
     """Counts from the plan; bytes and time from a sample of structures that are built, encoded and thrown away."""
-    plan = make_plan(recipe)
+    started = time.perf_counter()
+    plan = make_plan(recipe, workers=workers, progress=True)
+    listing = time.perf_counter() - started
     cores = usable_cores() if workers is None else max(1, workers)
     seconds, n_bytes = _sampled(plan)
     return {
@@ -27,12 +29,14 @@ def estimate(recipe: Recipe, workers: int | None) -> dict[str, Any]:
         "n_shapes": len(plan.shapes),
         "n_duplicates_dropped": plan.dropped,
         "by_type": dict(plan.counts().most_common()),
+        "by_family": {f"{family}/{kind}": count for (family, kind), count in plan.counts_by_family().items()},
         "n_atoms": plan.n_atoms(),
         "n_blocks": plan.n_blocks,
         "block_size": plan.block_size,
         "r_points": len(recipe.pdf.r),
         "bytes": round(n_bytes),
         "workers": cores,
+        "seconds_to_list": round(listing, 1),
         "seconds": round(seconds / cores + (SECONDS_TO_START_RAY if workers != 0 else 0.0), 1),
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -13,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deepstruc_hpc.catalog.listing import evenly, list_shapes
 from deepstruc_hpc.catalog.recipe import FamilyChoice, Recipe
-from deepstruc_hpc.core.errors import DeepstrucError, RecipeError
+from deepstruc_hpc.core.errors import RecipeError
 from deepstruc_hpc.structures.families import Shape, family_named
 from deepstruc_hpc.structures.fingerprint import fingerprint
 
@@ -125,6 +127,13 @@ class Plan:
             counts[planned.shape.structure_type] += count
         return counts
 
+    def counts_by_family(self) -> Counter[tuple[str, str]]:
+        """Structures by family and structure type."""
+        counts: Counter[tuple[str, str]] = Counter()
+        for planned, count in self._counts_of_shapes():
+            counts[planned.shape.family, planned.shape.structure_type] += count
+        return counts
+
     def n_atoms(self) -> int:
         """Atoms of all structures."""
         return sum(planned.shape.n_atoms * count for planned, count in self._counts_of_shapes())
@@ -169,8 +178,24 @@ def structure_id(shape: Shape, symbol: str, nn_distance: float) -> str:
     return blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def make_plan(recipe: Recipe, *, part: int = 0, excluded: frozenset[str] = frozenset()) -> Plan:
+def make_plan(
+    recipe: Recipe,
+    *,
+    part: int = 0,
+    excluded: frozenset[str] = frozenset(),
+    workers: int | None = 0,
+    session: ExitStack | None = None,
+    progress: bool = False,
+) -> Plan:
     """List the shapes of all families and leave out those that equal an earlier one up to rotation, reflection, order and scale.
+
+    Args:
+        recipe: what was asked for.
+        part: see :class:`Plan`.
+        excluded: see :class:`Plan`.
+        workers: actors for a long listing; None for one a core, 0 for this process alone.
+        session: keeps a Ray session that the listing starts open for the caller.
+        progress: show a bar on stderr where the listing takes a while.
 
     Raises:
         RecipeError: nothing is left.
@@ -178,8 +203,8 @@ def make_plan(recipe: Recipe, *, part: int = 0, excluded: frozenset[str] = froze
     shapes: list[PlannedShape] = []
     seen: set[tuple[str, str]] = set()
     dropped = 0
-    for choice in recipe.families:
-        for shape in _shapes_of(recipe, choice):
+    for choice, listed in zip(recipe.families, list_shapes(recipe, workers=workers, session=session, progress=progress), strict=True):
+        for shape in listed:
             planned = _planned(recipe, choice, shape)
             if recipe.duplicates != "keep":
                 fresh = _fresh(recipe, planned, seen)
@@ -207,28 +232,11 @@ def _fresh(recipe: Recipe, planned: PlannedShape, seen: set[tuple[str, str]]) ->
     return tuple(fresh)
 
 
-def _shapes_of(recipe: Recipe, choice: FamilyChoice) -> list[Shape]:
-    family = family_named(choice.family)
-    smallest = choice.min_atoms if choice.min_atoms is not None else recipe.min_atoms
-    largest = choice.max_atoms if choice.max_atoms is not None else recipe.max_atoms
-    try:
-        shapes = list(family.enumerate(smallest, largest, **choice.options))
-    except (TypeError, ValueError, DeepstrucError) as wrong:
-        raise RecipeError(f"recipe {recipe.name}: family {choice.family}: {wrong}") from wrong
-    if choice.limit is None or len(shapes) <= choice.limit:
-        return shapes
-    return [shapes[index] for index in _evenly(len(shapes), choice.limit)]
-
-
 def _planned(recipe: Recipe, choice: FamilyChoice, shape: Shape) -> PlannedShape:
     family = family_named(shape.family)
     elements = recipe.elements_of(choice) if family.takes_metal else ()
     mark = shape.fingerprint or fingerprint(family.build(shape, "Au", 1.0), scale_free=family.takes_metal)
     return PlannedShape(shape, mark, tuple(dict.fromkeys(elements)))
-
-
-def _evenly(available: int, wanted: int) -> list[int]:
-    return [(2 * index + 1) * available // (2 * wanted) for index in range(wanted)]
 
 
 def _spread(limit: int | None, types: Sequence[str], starts: NDArray[np.int64]) -> NDArray[np.int64] | None:
@@ -244,6 +252,6 @@ def _spread(limit: int | None, types: Sequence[str], starts: NDArray[np.int64]) 
     left = limit
     for position, name in enumerate(sorted(pools, key=lambda key: (len(pools[key]), key))):
         share = min(len(pools[name]), left // (len(pools) - position))
-        chosen.append(pools[name][_evenly(len(pools[name]), share)])
+        chosen.append(pools[name][evenly(len(pools[name]), share)])
         left -= share
     return np.sort(np.concatenate(chosen))

@@ -54,10 +54,11 @@ def check_block(catalog: Catalog, number: int, block: BlockEntry, seen: dict[str
     """What is wrong with one block; ``seen`` collects the ids of structures over the blocks."""
     prefix = f"{block.path}/"
     try:
-        stored = {key.removeprefix(prefix): catalog.files.read(key) for key in catalog.files.keys(block.path)}
+        found = catalog.files.read_all(catalog.files.keys(block.path))
     except OSError as unreadable:
         yield f"cannot be read ({unreadable})"
         return
+    stored = {key.removeprefix(prefix): content for key, content in found.items()}
     if not stored:
         yield "its files are missing"
         return

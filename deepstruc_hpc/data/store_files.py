@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 from deepstruc_hpc.core.errors import OutputError, StoreError
 
 SYNCS_AT_ONCE = 8
+_REMOTE_CLIENTS = ("aiobotocore", "aiohttp", "botocore", "gcsfs", "google", "adlfs", "azure", "s3fs")
 
 
 class StoreFiles:
@@ -44,15 +45,27 @@ class StoreFiles:
         """
         if self.is_local:
             return (self.path / key).read_bytes()
-        content: bytes = self._fs.cat_file(f"{self._root}/{key}")
+        with answering():
+            content: bytes = self._fs.cat_file(f"{self._root}/{key}")
         return content
+
+    def read_all(self, keys: Sequence[str]) -> dict[str, bytes]:
+        """The bytes of many keys, at once where the store is a remote one.
+
+        Raises:
+            FileNotFoundError: one of them is not there.
+        """
+        if self.is_local or not keys:
+            return {key: self.read(key) for key in keys}
+        found: dict[str, bytes] = self._fs.cat([f"{self._root}/{key}" for key in keys])
+        return {key: found[f"{self._root}/{key}"] for key in keys}
 
     def exists(self, key: str) -> bool:
         """True when the key is there."""
         return (self.path / key).is_file() if self.is_local else bool(self._fs.isfile(f"{self._root}/{key}"))
 
     def write(self, contents: Mapping[str, bytes]) -> None:
-        """Write keys, each atomically, in the order given.
+        """Write keys, each atomically, the last one when all others are there.
 
         Raises:
             OutputError: no space, read-only, or no such place.
@@ -61,8 +74,10 @@ class StoreFiles:
             if self.is_local:
                 _write_files({self.path / key: content for key, content in contents.items()})
                 return
-            for key, content in contents.items():
-                self._fs.pipe_file(f"{self._root}/{key}", content)
+            *others, last = [(f"{self._root}/{key}", content) for key, content in contents.items()]
+            if others:
+                self._fs.pipe(dict(others))
+            self._fs.pipe_file(*last)
 
     @contextmanager
     def large_file(self, key: str) -> Iterator[Path]:
@@ -118,10 +133,22 @@ class StoreFiles:
 
 
 @contextmanager
+def answering() -> Iterator[None]:
+    """Turns what the client of a remote store raises (no credentials, no connection, no permission) into an OSError."""
+    try:
+        yield
+    except Exception as failed:
+        if type(failed).__module__.partition(".")[0] in _REMOTE_CLIENTS and not isinstance(failed, OSError):
+            raise OSError(f"{type(failed).__name__}: {failed}") from failed
+        raise
+
+
+@contextmanager
 def writing(place: str) -> Iterator[None]:
     """Turns what the system says of a failed write into an error that tells what to do."""
     try:
-        yield
+        with answering():
+            yield
     except OSError as failed:
         reason = failed.strerror or str(failed)
         raise OutputError(

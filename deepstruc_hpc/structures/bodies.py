@@ -6,6 +6,7 @@ A body grows from the parent's origin; each size at which it takes up atoms is o
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,9 @@ from numpy.typing import NDArray
 from deepstruc_hpc.core.errors import StructureError
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.structures.close_packed import distinct_sequences, stacking_word
-from deepstruc_hpc.structures.family import Candidates, Family
+from deepstruc_hpc.structures.family import Candidates, Family, Listed
 from deepstruc_hpc.structures.parents import CUBIC_ORIGINS, FAULTS, HCP_ORIGINS, Parent, parent_of
-from deepstruc_hpc.structures.random_shapes import without_dangling
+from deepstruc_hpc.structures.random_shapes import without_dangling, without_dangling_sites
 from deepstruc_hpc.structures.sites import EmptyShapeError, to_structure
 
 AXES: dict[str, tuple[float, float, float]] = {"001": (0, 0, 1), "110": (1, 1, 0), "111": (1, 1, 1)}
@@ -81,15 +82,15 @@ def build_body(symbol: str, nn_distance: float, *, parent: str, body: str, level
     """
     chosen = parent_of(parent, reach)
     mask = without_dangling(chosen, body_levels(chosen, body, **details) <= level + 2 * 10**-_LEVEL_DIGITS)
-    structure_type = chosen.structure_type
-    if chosen.layer is not None:
-        if len(np.unique(chosen.layer[mask])) <= int(chosen.layer.max()):
-            raise EmptyShapeError(f"{body} of level {level} on {parent}: a layer has no atoms; ask for a larger one.")
-        structure_type = _type_of_sequence(parent)
-    return to_structure(chosen.sites[mask], symbol, nn_distance, structure_type, f"{symbol} {_name(parent, body, level, details)}")
+    if not _complete(chosen, np.flatnonzero(mask)):
+        raise EmptyShapeError(f"{body} of level {level} on {parent}: a layer has no atoms; ask for a larger one.")
+    return to_structure(chosen.sites[mask], symbol, nn_distance, _type_on(chosen, parent), f"{symbol} {_name(parent, body, level, details)}")
 
 
-def _type_of_sequence(parent: str) -> str:
+def _type_on(chosen: Parent, parent: str) -> str:
+    """Structure type of what is cut from a parent; a stack's is that of its sequence."""
+    if chosen.layer is None:
+        return chosen.structure_type
     letters = set(stacking_word(parent.split()[1]))
     return {"c": "fcc", "h": "hcp"}.get("".join(letters), "stacking_fault")
 
@@ -116,14 +117,24 @@ def sizes_of(parent: str, body: str, max_atoms: int, *, seen: set[bytes] | None 
     away = np.hypot(chosen.sites[:, 0], chosen.sites[:, 1]) if chosen.layer is not None else chosen.distance
     open_from = levels[away > chosen.radius - _RIM].min()
     values, counts = np.unique(levels, return_counts=True)
-    for value in values[(np.cumsum(counts) <= 1.15 * max_atoms + 8) & (values < open_from)]:
-        mask = without_dangling(chosen, levels <= value + 10**-_LEVEL_DIGITS)
-        complete = chosen.layer is None or len(np.unique(chosen.layer[mask])) > int(chosen.layer.max())
-        key = np.packbits(mask).tobytes()
-        if complete and 0 < np.count_nonzero(mask) <= max_atoms and key not in seen:
+    values = values[(np.cumsum(counts) <= 1.15 * max_atoms + 8) & (values < open_from)]
+    inside = np.flatnonzero(levels <= (values[-1] if len(values) else 0.0) + 10**-_LEVEL_DIGITS)
+    level_inside = levels[inside]
+    for value in values:
+        within = inside[level_inside <= value + 10**-_LEVEL_DIGITS]
+        filled = without_dangling_sites(chosen, within)
+        if not 0 < len(filled) <= max_atoms or not _complete(chosen, filled):
+            continue
+        key = blake2b(filled.tobytes(), digest_size=16).digest()
+        if key not in seen:
             seen.add(key)
-            shape = {"parent": parent, "body": body, "level": float(value), "reach": _even(float(away[levels <= value].max()) + 0.5), **details}
-            yield _name(parent, body, float(value), details), shape
+            shape = {"parent": parent, "body": body, "level": float(value), "reach": _even(float(away[within].max()) + 0.5), **details}
+            yield Listed(_name(parent, body, float(value), details), shape, chosen.sites[filled], _type_on(chosen, parent))
+
+
+def _complete(parent: Parent, filled: NDArray[np.int64]) -> bool:
+    """Whether every layer of a stack holds an atom."""
+    return parent.layer is None or len(np.unique(parent.layer[filled])) > int(parent.layer.max())
 
 
 def _even(radius: float) -> float:
@@ -134,12 +145,24 @@ def _even(radius: float) -> float:
 def _stacks(
     max_atoms: int, *, min_layers: int, max_layers: int, pure: bool, cross_sections: Iterable[str], columns: Iterable[str], sequences: Iterable[str]
 ) -> Candidates:
-    chosen = list(sequences) or [sequence for n in range(min_layers, max_layers + 1) for sequence in distinct_sequences(n, pure=pure)]
-    for sequence in chosen:
+    for sequence in sequences or _sequences(min_layers, max_layers, pure=pure):
         for column in columns:
             for section in cross_sections:
                 details: dict[str, Any] = {"facets": [0.0, 1.0, 1.0, 0.0, 0.0]} if section == "facetted" else {}
                 yield from sizes_of(f"close-packed {sequence}" + (f" on {column}" if column != "A" else ""), section, max_atoms, **details)
+
+
+def _sequences(min_layers: int, max_layers: int, *, pure: bool) -> list[str]:
+    return [sequence for n in range(min_layers, max_layers + 1) for sequence in distinct_sequences(n, pure=pure)]
+
+
+def _by_sequence(options: Mapping[str, Any]) -> list[dict[str, Any]]:
+    chosen = options["sequences"] or _sequences(options["min_layers"], options["max_layers"], pure=options["pure"])
+    return [{"sequences": [sequence]} for sequence in chosen]
+
+
+def _by_parent(options: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [{"parents": [parent]} for parent in options["parents"]]
 
 
 def _round_bodies(max_atoms: int, *, parents: Iterable[str], axes: Iterable[str], aspects: Iterable[float]) -> Candidates:
@@ -190,6 +213,7 @@ BODY_FAMILIES = (
             "sequences": (),
         },
         description="close-packed stacks of 4 to max_layers layers, every faulted sequence; pure: true adds fcc (ABC…) and hcp (AB…)",
+        divided=_by_sequence,
     ),
     Family(
         "round",
@@ -198,6 +222,7 @@ BODY_FAMILIES = (
         build_body,
         {"parents": CRYSTAL_PARENTS, "axes": ("001", "111"), "aspects": (0.6, 0.75, 1.35, 1.7)},
         description="spherical and ellipsoidal cuts of sc, bcc, fcc and hcp about atoms, bonds and holes",
+        divided=_by_parent,
     ),
     Family(
         "wulff",
@@ -206,6 +231,7 @@ BODY_FAMILIES = (
         build_body,
         {"parents": CRYSTAL_PARENTS, "ratios": (0.8, 0.9, 1.1)},
         description="facetted bodies of sc, bcc, fcc and hcp at ratios of facet distances, about atoms, bonds and holes",
+        divided=_by_parent,
     ),
     Family(
         "twinned",
@@ -214,5 +240,6 @@ BODY_FAMILIES = (
         build_body,
         {"parents": TWINNED_PARENTS, "ratios": (0.8, 1.1)},
         description="facetted bodies of decahedra, icosahedra, and fcc with a twin plane or a stacking fault",
+        divided=_by_parent,
     ),
 )

@@ -27,7 +27,8 @@ BASIS: dict[str, NDArray[np.float64]] = {
 }
 """Sites of the cubic cell in units of its edge."""
 
-_EXTRA_LAYER = 0.1
+EXTRA_LAYER = 0.1
+"""A facet that lies n planes from the centre keeps what is nearer than n + 0.1 plane spacings."""
 
 
 @lru_cache(maxsize=64)
@@ -115,8 +116,19 @@ def layered_sites(lattice: str, layers: Mapping[Miller, float], centre: tuple[fl
         layers: Miller indices → number of lattice planes.
         centre: of the body, in fractions of the cubic cell.
     """
-    distances = {miller: (count + _EXTRA_LAYER) * layer_spacing(lattice, miller) for miller, count in layers.items()}
+    distances = {miller: (count + EXTRA_LAYER) * layer_spacing(lattice, miller) for miller, count in layers.items()}
     return facetted_sites(lattice, distances, centre)
+
+
+def planes_needed(lattice: str, max_layers: int) -> NDArray[np.float64]:
+    """How many planes of (100), (110) and (111) each site lies from the atom at the centre, (3, S), for bodies of at most so many planes to (100).
+
+    A site is in the body of h, k, l planes when these numbers are below h + 0.1, k + 0.1 and l + 0.1.
+    """
+    sites = _cell_sites(lattice, int(np.ceil((max_layers + EXTRA_LAYER) * layer_spacing(lattice, (1, 0, 0)))), (0.0, 0.0, 0.0))
+    largest = np.sort(np.abs(sites), axis=1)
+    families = ((1, 0, 0), (1, 1, 0), (1, 1, 1))
+    return np.stack([largest @ np.sort(miller) / np.linalg.norm(miller) / layer_spacing(lattice, miller) for miller in families])
 
 
 def build_cubic(symbol: str, nn_distance: float, *, lattice: CubicLattice, h: int, k: int, l: int) -> Structure:  # noqa: E741

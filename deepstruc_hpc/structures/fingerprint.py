@@ -9,7 +9,7 @@ a million. A displacement of one atom by 1e-3 of a bond changes it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -27,37 +27,7 @@ def _weight(symbol: str) -> float:
     return 0.5 + int.from_bytes(blake2b(symbol.encode(), digest_size=4).digest(), "little") / 2**32
 
 
-@lru_cache(maxsize=1)
-def _neighbour_sums() -> Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]:
-    """The compiled loop over pairs; made on first use, because numba takes its time to load."""
-    from numba import njit
-
-    @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-    def sums(x: NDArray[np.float64], w: NDArray[np.float64]) -> NDArray[np.float64]:
-        n_atoms = len(x)
-        out = np.zeros((4, n_atoms))
-        for i in range(n_atoms):
-            for j in range(i):
-                squared = (x[i, 0] - x[j, 0]) ** 2 + (x[i, 1] - x[j, 1]) ** 2 + (x[i, 2] - x[j, 2]) ** 2
-                far = np.sqrt(squared)
-                near = 1.0 / far
-                nearest = near / squared
-                quartic = squared * squared
-                out[0, i] += w[j] * far
-                out[0, j] += w[i] * far
-                out[1, i] += w[j] * near
-                out[1, j] += w[i] * near
-                out[2, i] += w[j] * nearest
-                out[2, j] += w[i] * nearest
-                out[3, i] += w[j] * quartic
-                out[3, j] += w[i] * quartic
-        return out
-
-    compiled: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]] = sums
-    return compiled
-
-
-def invariants(positions: NDArray[np.float64], weights: NDArray[np.float64] | None = None) -> tuple[float, NDArray[np.float64]]:
+def invariants(positions: NDArray[np.float64], weights: NDArray[np.float64] | None = None) -> tuple[float, NDArray[np.float64], float]:
     """Size and shape of a set of weighted points, free of orientation, place and order.
 
     Args:
@@ -65,17 +35,20 @@ def invariants(positions: NDArray[np.float64], weights: NDArray[np.float64] | No
         weights: (N,) a number for each kind of atom, or none for equal atoms.
 
     Returns:
-        The root mean square pair distance (unit of the positions; 1 for a single atom), and ten numbers of order 1 that depend on the shape alone.
+        The root mean square pair distance (unit of the positions; 1 for a single atom), ten numbers of order 1 that depend on the shape alone, and
+        the shortest distance (unit of the positions; infinite for a single atom).
     """
+    from deepstruc_hpc.structures.kernels import pair_sums
+
     n_atoms = len(positions)
     if n_atoms < 2:
-        return 1.0, np.zeros(10)
+        return 1.0, np.zeros(10), float("inf")
     centred = np.asarray(positions, dtype=np.float64) - np.mean(positions, axis=0)
     # The mean square pair distance is 2 N/(N − 1) times the mean square distance from the centroid.
     size = float(np.sqrt(2.0 * (centred**2).sum() / (n_atoms - 1)))
     w = np.ones(n_atoms) if weights is None else weights
     pairs = n_atoms * (n_atoms - 1)
-    far, near, nearest, quartic = _neighbour_sums()(centred / size, w)
+    (far, near, nearest, quartic), shortest = pair_sums(centred / size, w)
     mean = w.mean()
     shape = np.array(
         [
@@ -90,7 +63,7 @@ def invariants(positions: NDArray[np.float64], weights: NDArray[np.float64] | No
             *_oscillating(w, far / (n_atoms * mean), near / (n_atoms * mean)),
         ]
     )
-    return size, shape / mean
+    return size, shape / mean, size * float(np.sqrt(shortest))
 
 
 def _oscillating(w: NDArray[np.float64], far: NDArray[np.float64], near: NDArray[np.float64]) -> tuple[float, float]:
@@ -105,11 +78,25 @@ def fingerprint(structure: Structure, *, scale_free: bool = False) -> str:
         structure: any cluster, positions in Å.
         scale_free: leave out size and, for one element, which it is: the same shape in two metals gives one fingerprint.
     """
-    counts = Counter(structure.symbols)
-    weights = None if len(counts) == 1 else np.array([_weight(symbol) for symbol in structure.symbols])
-    size, shape = invariants(structure.positions, weights)
-    numbers = [len(structure), *np.round(shape * 10**_DIGITS).astype(np.int64).tolist()]
-    names = "" if scale_free and len(counts) == 1 else ",".join(f"{symbol}{count}" for symbol, count in sorted(counts.items()))
+    return _marked(structure.positions, Counter(structure.symbols), structure.symbols, scale_free=scale_free)[0]
+
+
+def fingerprint_and_bond(positions: NDArray[np.float64], symbols: Sequence[str] = (), *, scale_free: bool = True) -> tuple[str, float]:
+    """Fingerprint and shortest distance together, which costs no more than the fingerprint.
+
+    Args:
+        positions: (N, 3), any unit.
+        symbols: N elements; none for a shape of one element.
+        scale_free: see :func:`fingerprint`.
+    """
+    return _marked(positions, Counter(symbols), symbols, scale_free=scale_free)
+
+
+def _marked(positions: NDArray[np.float64], counts: Mapping[str, int], symbols: Sequence[str], *, scale_free: bool) -> tuple[str, float]:
+    weights = None if len(counts) <= 1 else np.array([_weight(symbol) for symbol in symbols])
+    size, shape, shortest = invariants(positions, weights)
+    numbers = [len(positions), *np.round(shape * 10**_DIGITS).astype(np.int64).tolist()]
+    names = "" if scale_free and len(counts) <= 1 else ",".join(f"{symbol}{count}" for symbol, count in sorted(counts.items()))
     if not scale_free:
         numbers.append(round(float(np.log(size)) * 10**_DIGITS))
-    return blake2b(f"{names}|{numbers}".encode(), digest_size=16).hexdigest()
+    return blake2b(f"{names}|{numbers}".encode(), digest_size=16).hexdigest(), shortest

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import numpy as np
+
 from deepstruc_hpc.structures.close_packed import PAPER_C_OVER_A, build_hcp_block
-from deepstruc_hpc.structures.cubic import build_cubic
+from deepstruc_hpc.structures.cubic import EXTRA_LAYER, build_cubic, planes_needed
 from deepstruc_hpc.structures.family import Candidates, Family
 from deepstruc_hpc.structures.multiply_twinned import build_anti_mackay, build_decahedron, build_icosahedron
 from deepstruc_hpc.structures.octahedral import build_octahedron
@@ -16,8 +18,11 @@ def _layers_up_to(max_layers: int) -> Iterator[tuple[int, int, int]]:
 
 
 def _cubic(lattice: str) -> Callable[..., Candidates]:
-    def candidates(max_atoms: int, *, max_layers: int) -> Candidates:  # noqa: ARG001
+    def candidates(max_atoms: int, *, max_layers: int) -> Candidates:
+        planes = planes_needed(lattice, max_layers)
         for h, k, l in _layers_up_to(max_layers):  # noqa: E741
+            if np.count_nonzero((planes < np.array([[h], [k], [l]]) + EXTRA_LAYER).all(axis=0)) > max_atoms:
+                continue
             yield f"{lattice} 100:{h} 110:{k} 111:{l}", {"lattice": lattice, "h": h, "k": k, "l": l}
 
     return candidates

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from deepstruc_hpc.core.errors import RecipeError, StructureError
 from deepstruc_hpc.core.structure import Structure
-from deepstruc_hpc.structures.family import Candidates, Family
+from deepstruc_hpc.structures.family import Candidates, Family, Listed
 from deepstruc_hpc.structures.parents import DEFAULT_RADIUS, Parent, parent_of, standard_parents
 from deepstruc_hpc.structures.random_shapes import RandomShapes, RandomShapeSettings
 from deepstruc_hpc.structures.sites import to_structure
@@ -96,7 +96,8 @@ def _fillings(
             continue
         seen.add(key)
         parent = parents[shape.parent]
-        yield f"{parent.name} {shape.kind} {number}", {"parent": parent.name, "filled": packed(shape.mask), "radius": radius}
+        parameters = {"parent": parent.name, "filled": packed(shape.mask), "radius": radius}
+        yield Listed(f"{parent.name} {shape.kind} {number}", parameters, parent.sites[shape.mask], parent.structure_type)
 
 
 RANDOM_FAMILIES = (

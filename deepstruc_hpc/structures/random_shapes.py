@@ -221,10 +221,15 @@ def _with_defects(parent: Parent, mask: Mask, settings: RandomShapeSettings, rng
 
 def without_dangling(parent: Parent, mask: Mask) -> Mask:
     """A filling without atoms that have fewer neighbours than the parent asks for, however many rounds that takes."""
-    kept = mask.copy()
-    while True:
-        neighbours = parent.bonds @ kept.astype(np.int32)
-        loose = kept & (neighbours < parent.min_neighbours)
-        if not loose.any():
-            return kept
-        kept &= ~loose
+    kept = np.zeros(len(mask), dtype=bool)
+    kept[without_dangling_sites(parent, np.flatnonzero(mask))] = True
+    return kept
+
+
+def without_dangling_sites(parent: Parent, members: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The same for the numbers of the filled sites."""
+    from deepstruc_hpc.structures.kernels import without_loose
+
+    bonds = parent.bonds
+    kept: NDArray[np.int64] = members[without_loose(bonds.indptr, bonds.indices, members, parent.min_neighbours)]
+    return kept

@@ -78,7 +78,7 @@ def test_fingerprints_merge_those_shapes_and_only_those_whose_atoms_have_the_sam
     candidates = 0
     for name, options in lines.items():
         family = FAMILIES[name]
-        for _, parameters in family.candidates(60, **{**family.options, **options}):
+        for _, parameters, *_ in family.candidates(60, **{**family.options, **options}):
             structure = family.builder("Au", 1.0, **parameters)
             if structure.n_atoms <= 70:
                 candidates += 1

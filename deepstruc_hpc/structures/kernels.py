@@ -1,0 +1,105 @@
+"""Compiled loops of the geometry. Import this module inside functions: numba takes its time to load."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar, cast
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def _compiled(function: F) -> F:
+    """Cached on disk, the interpreter released while it runs, sums free to be reordered."""
+    return cast("F", njit(cache=True, nogil=True, fastmath=True, error_model="numpy")(function))
+
+
+@_compiled
+def pair_sums(points: NDArray[np.float64], w: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    """Sums over the other points of each point, and the shortest distance squared.
+
+    Args:
+        points: (N, 3).
+        w: (N,) weights.
+
+    Returns:
+        (4, N): Σ w d, Σ w/d, Σ w/d³, Σ w d⁴; and min d² (infinite for one point).
+    """
+    n_points = len(points)
+    x, y, z = points[:, 0].copy(), points[:, 1].copy(), points[:, 2].copy()
+    far, near, nearest, quartic = np.zeros(n_points), np.zeros(n_points), np.zeros(n_points), np.zeros(n_points)
+    d1, d2, d3, d4 = np.empty(n_points), np.empty(n_points), np.empty(n_points), np.empty(n_points)
+    shortest = 1e300
+    for i in range(n_points):
+        xi, yi, zi, wi = x[i], y[i], z[i], w[i]
+        for j in range(i):
+            squared = (xi - x[j]) ** 2 + (yi - y[j]) ** 2 + (zi - z[j]) ** 2
+            inverse = 1.0 / np.sqrt(squared)
+            d1[j], d2[j], d3[j], d4[j] = squared * inverse, inverse, inverse * inverse * inverse, squared * squared
+            shortest = min(shortest, squared)
+        a, b, c, d = 0.0, 0.0, 0.0, 0.0
+        for j in range(i):
+            a += w[j] * d1[j]
+            b += w[j] * d2[j]
+            c += w[j] * d3[j]
+            d += w[j] * d4[j]
+        far[i] += a
+        near[i] += b
+        nearest[i] += c
+        quartic[i] += d
+        # One array at a time: each of these loops then runs in vector registers.
+        for j in range(i):
+            far[j] += wi * d1[j]
+        for j in range(i):
+            near[j] += wi * d2[j]
+        for j in range(i):
+            nearest[j] += wi * d3[j]
+        for j in range(i):
+            quartic[j] += wi * d4[j]
+    sums = np.empty((4, n_points))
+    sums[0], sums[1], sums[2], sums[3] = far, near, nearest, quartic
+    return sums, shortest
+
+
+@_compiled
+def without_loose(indptr: NDArray[np.int32], indices: NDArray[np.int32], members: NDArray[np.int64], fewest: int) -> NDArray[np.bool_]:
+    """Which members stay when those with too few neighbours among the members go, and then those that lose theirs, to the end.
+
+    Args:
+        indptr: (S + 1,) of the sites' lists of neighbours.
+        indices: neighbours of all sites, one after the other.
+        members: (M,) the sites that are filled.
+        fewest: neighbours that a member needs.
+
+    Returns:
+        (M,).
+    """
+    filled = np.zeros(len(indptr) - 1, dtype=np.bool_)
+    count = np.zeros(len(indptr) - 1, dtype=np.int32)
+    stack = np.empty(len(members), dtype=np.int64)
+    for site in members:
+        filled[site] = True
+    for site in members:
+        for place in range(indptr[site], indptr[site + 1]):
+            count[site] += filled[indices[place]]
+    top = 0
+    for site in members:
+        if count[site] < fewest:
+            filled[site] = False
+            stack[top] = site
+            top += 1
+    while top > 0:
+        top -= 1
+        site = stack[top]
+        for place in range(indptr[site], indptr[site + 1]):
+            other = indices[place]
+            if filled[other]:
+                count[other] -= 1
+                if count[other] < fewest:
+                    filled[other] = False
+                    stack[top] = other
+                    top += 1
+    return filled[members]
