@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
@@ -17,6 +18,7 @@ from deepstruc_hpc.data.catalog_index import column_names, read_columns
 from deepstruc_hpc.data.conditions import PdfConditions
 from deepstruc_hpc.data.expression import check_columns, matching, names_in
 from deepstruc_hpc.data.manifest import BlockEntry, Manifest
+from deepstruc_hpc.data.pdf_rows import mapped_rows
 from deepstruc_hpc.data.store_files import StoreFiles
 from deepstruc_hpc.physics.instrument import Instrument
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BLOCKS_IN_MEMORY = 8
+MAPPED_FILES = 64
 
 
 class Catalog:
@@ -37,6 +40,7 @@ class Catalog:
         self.manifest = manifest
         self.blocks: list[BlockEntry] = manifest.ordered
         self.starts: NDArray[np.int64] = np.concatenate([[0], np.cumsum([block.n_structures for block in self.blocks])]).astype(np.int64)
+        self.mapped_pdf = lru_cache(maxsize=MAPPED_FILES)(self._map_pdf)
         self._atoms_of = lru_cache(maxsize=BLOCKS_IN_MEMORY)(self._read_atoms)
 
     @classmethod
@@ -152,9 +156,21 @@ class Catalog:
         return read_block(self.group(number), pdf=pdf)
 
     def block_pdf(self, number: int) -> NDArray[np.float32]:
-        """(S, R) PDFs of one block: the fastest way to all of them."""
+        """(S, R) PDFs of one block: the fastest way to all of them. In a directory they are mapped from the file, read-only."""
+        mapped = self.mapped_pdf(number)
+        if mapped is not None:
+            return mapped
         values: NDArray[np.float32] = self.array(number, "pdf")[:]
         return values
+
+    def _map_pdf(self, number: int) -> NDArray[np.float32] | None:
+        if not self.files.is_local:
+            return None
+        folder = self.files.path / self.blocks[number].path / "pdf"
+        try:
+            return mapped_rows(folder, json.loads((folder / "zarr.json").read_bytes()))
+        except (OSError, ValueError, KeyError, TypeError, IndexError):  # Zarr says what is wrong with it
+            return None
 
     def _read_atoms(self, number: int) -> BlockContent:
         return read_block(self.group(number), pdf=False)
@@ -239,6 +255,10 @@ class PdfView:
         values = np.empty((len(chosen), len(catalog.r)), dtype=np.float32)
         for number, places in catalog.by_block(chosen):
             inside = chosen[places] - catalog.starts[number]
+            mapped = catalog.mapped_pdf(number)
+            if mapped is not None:
+                values[places] = mapped[inside]
+                continue
             array = catalog.array(number, "pdf")
             if len(inside) > 0.3 * array.shape[0]:
                 values[places] = array[:][inside]

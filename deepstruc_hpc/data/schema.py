@@ -21,7 +21,7 @@ SCHEMA_VERSION = 1
 BLOCKS = "blocks"
 COLUMNS = "columns"
 ROWS_PER_CHUNK = 128
-"""Rows of ``pdf`` that are compressed together; a block's chunks share one shard, that is one file."""
+"""Rows of ``pdf`` a chunk, not compressed; a block's chunks share one shard, that is one file, in which the rows lie one after the other."""
 
 
 @dataclass(frozen=True)

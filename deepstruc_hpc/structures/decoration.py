@@ -17,12 +17,10 @@ from deepstruc_hpc.core.seeds import item_rng
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.structures.coordination import coordination_numbers
 from deepstruc_hpc.structures.elements import RadiusKind, nn_distance
+from deepstruc_hpc.structures.ordering import ORDERED, ORDERED_FRACTION, ordered_sites
 from deepstruc_hpc.structures.sites import shortest_distance
 
 ORDERINGS = ("random", "L1_0", "L1_2", "B2", "core_shell", "janus", "segregated")
-ORDERED = ("L1_0", "L1_2", "B2")
-ORDERED_FRACTION = {"L1_0": 0.5, "L1_2": 0.25, "B2": 0.5}
-"""Share of the second element in the ideal crystal."""
 
 
 def vegard_distance(fractions: Mapping[str, float], kind: RadiusKind = "single") -> float:
@@ -44,17 +42,19 @@ def second_element(
     *,
     variant: int = 0,
     axis: Sequence[float] = (0.0, 0.0, 1.0),
+    structure_type: str = "",
 ) -> NDArray[np.bool_]:
     """Which atoms are of the second element.
 
     Args:
-        positions: (N, 3); for ordered alloys on a cubic lattice with its axes along x, y, z.
+        positions: (N, 3); for ordered alloys see :func:`deepstruc_hpc.structures.ordering.ordered_sites`.
         ordering: one of :data:`ORDERINGS`. ``core_shell``: the second element outside; ``janus``: on one side; ``segregated``: where neighbours
             are fewest (vertices, then edges, then facets).
         fraction: share of the second element, 0 to 1; ordered alloys have their own.
         rng: for random places and for ties.
         variant: which sublattice of an ordered alloy holds the second element.
         axis: normal to the plane between the halves of a Janus particle.
+        structure_type: of the cluster, for ordered alloys.
 
     Raises:
         StructureError: unknown ordering, a fraction outside 0 to 1, or an ordered alloy on sites that are not of its lattice.
@@ -62,7 +62,7 @@ def second_element(
     if ordering not in ORDERINGS or not 0.0 <= fraction <= 1.0:
         raise StructureError(f"alloy {ordering!r} with a fraction of {fraction}: needs one of {', '.join(ORDERINGS)}, and a fraction from 0 to 1.")
     if ordering in ORDERED:
-        return _sublattice(positions, ordering, variant)
+        return ordered_sites(positions, structure_type, ordering, variant)
     count = round(fraction * len(positions))
     centred = positions - positions.mean(axis=0)
     ties = rng.permutation(len(positions))
@@ -77,25 +77,6 @@ def second_element(
     chosen = np.zeros(len(positions), dtype=bool)
     chosen[order[:count]] = True
     return chosen
-
-
-def _sublattice(positions: NDArray[np.float64], ordering: str, variant: int) -> NDArray[np.bool_]:
-    """Ordered alloys by the parity of lattice coordinates, counted from the first atom."""
-    bond = shortest_distance(positions)
-    half_edge = bond / np.sqrt(3.0) if ordering == "B2" else bond / np.sqrt(2.0)
-    steps = (positions - positions[0]) / half_edge
-    whole = np.round(steps)
-    parity = whole.astype(np.int64) % 2
-    on_lattice = (parity == parity[:, :1]).all(axis=1) if ordering == "B2" else parity.sum(axis=1) % 2 == 0
-    if np.abs(steps - whole).max(initial=0.0) > 1e-3 or not on_lattice.all():
-        lattice = "bcc" if ordering == "B2" else "fcc"
-        raise StructureError(f"{ordering}: needs sites of a {lattice} lattice along x, y, z; use a {lattice} shape, or another ordering.")
-    if ordering == "B2":
-        return np.asarray(parity[:, 0] == (variant + 1) % 2)
-    if ordering == "L1_0":
-        return np.asarray(parity[:, variant // 2 % 3] == (variant + 1) % 2)
-    corners = np.array([[0, 0, 0], [0, 1, 1], [1, 0, 1], [1, 1, 0]])
-    return np.asarray((parity == corners[variant % 4]).all(axis=1))
 
 
 def decorate(
@@ -129,7 +110,7 @@ def decorate(
     if len(elements) != 2 or elements[0] == elements[1]:
         raise StructureError(f"alloy of {list(elements)}: two different elements are needed.")
     rng = item_rng(seed, f"{ordering} {fraction} {len(structure)} {variant}")
-    second = second_element(structure.positions, ordering, fraction, rng, variant=variant, axis=axis)
+    second = second_element(structure.positions, ordering, fraction, rng, variant=variant, axis=axis, structure_type=structure.structure_type)
     counts = {elements[0]: int((~second).sum()), elements[1]: int(second.sum())}
     length = distance if distance is not None else vegard_distance(counts, radius_kind)
     symbols = tuple(elements[int(is_second)] for is_second in second)
@@ -141,11 +122,6 @@ def decorate(
 def compositions_of(ordering: str, compositions: Iterable[float]) -> list[float]:
     """The fractions to try: those asked for, or the ideal one of an ordered alloy."""
     return [ORDERED_FRACTION[ordering]] if ordering in ORDERED else [float(fraction) for fraction in compositions]
-
-
-def variants_of(ordering: str) -> range:
-    """The sublattices to try: those that differ by more than symmetry in a cluster about an atom or a hole."""
-    return range({"L1_0": 6, "L1_2": 4, "B2": 2}.get(ordering, 1))
 
 
 def alloy_name(details: Mapping[str, Any], base: str) -> str:

@@ -8,11 +8,10 @@ from typing import Any
 from deepstruc_hpc.core.errors import RecipeError
 from deepstruc_hpc.core.seeds import item_rng
 from deepstruc_hpc.core.structure import Structure
-from deepstruc_hpc.structures.decoration import ORDERED, alloy_name, compositions_of, decorate, variants_of
+from deepstruc_hpc.structures.decoration import alloy_name, compositions_of, decorate
 from deepstruc_hpc.structures.defects import with_displacements, with_strain, with_surface_relaxation, with_vacancies
-from deepstruc_hpc.structures.family import Candidates, Family
-
-_CUBIC_BASES = {"B2": ("bcc",), "L1_0": ("fcc", "octahedral"), "L1_2": ("fcc", "octahedral")}
+from deepstruc_hpc.structures.family import Candidates, Family, Shape
+from deepstruc_hpc.structures.ordering import ORDERED, variants_of
 
 
 def alloy_family(families: Mapping[str, Family]) -> Family:
@@ -45,10 +44,8 @@ def alloy_family(families: Mapping[str, Family]) -> Family:
         for system in systems:
             for ordering in orderings:
                 for shape in shapes:
-                    if ordering in ORDERED and not _on_lattice(ordering, shape.family, shape.structure_type):
-                        continue
                     for fraction in compositions_of(ordering, compositions):
-                        for number in [*variants_of(ordering)] if ordering in ORDERED else range(replicas if ordering == "random" else 1):
+                        for number in _numbers(ordering, shape, replicas):
                             details = {"elements": list(system), "ordering": ordering, "fraction": fraction}
                             details |= {"variant": number} if ordering in ORDERED else {"seed": seed + number}
                             parameters = {"base": shape.family, "base_parameters": dict(shape.parameters), **details, **common}
@@ -77,9 +74,15 @@ def alloy_family(families: Mapping[str, Family]) -> Family:
     )
 
 
-def _on_lattice(ordering: str, family: str, structure_type: str) -> bool:
-    lattice = "bcc" if ordering == "B2" else "fcc"
-    return family in _CUBIC_BASES[ordering] or (family in {"round", "wulff"} and structure_type == lattice)
+_UNORDERED = {"anti_mackay": ("icosahedral",), "random": ("decahedral", "icosahedral")}
+"""Shapes that are no lattice throughout (the overlayer of anti-Mackay icosahedra), or whose five-fold axes do not pass through the centroid."""
+
+
+def _numbers(ordering: str, shape: Shape, replicas: int) -> Sequence[int]:
+    """Variants of an ordered alloy, replicas of a random one, else one."""
+    if ordering not in ORDERED:
+        return range(replicas if ordering == "random" else 1)
+    return () if shape.structure_type in _UNORDERED.get(shape.family, ()) else variants_of(ordering, shape.structure_type)
 
 
 def _base(families: Mapping[str, Family], name: str) -> Family:

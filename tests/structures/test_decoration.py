@@ -85,6 +85,8 @@ def test_random_alloys_depend_on_the_seed_alone():
 
 def test_what_cannot_be_ordered_is_refused():
     with pytest.raises(StructureError, match="use a fcc shape"):
+        decorate(FAMILIES["sc"].builder("Cu", 1.0, lattice="sc", h=2, k=2, l=2), ["Cu", "Au"], "L1_0")
+    with pytest.raises(StructureError, match="cannot agree on variant 0"):
         decorate(FAMILIES["icosahedral"].builder("Cu", 1.0, shells=3), ["Cu", "Au"], "L1_0")
     with pytest.raises(StructureError, match="two different elements"):
         decorate(fcc_ball(), ["Cu", "Cu"], "random")
