@@ -206,6 +206,8 @@ def make_plan(
     for choice, listed in zip(recipe.families, list_shapes(recipe, workers=workers, session=session, progress=progress), strict=True):
         for shape in listed:
             planned = _planned(recipe, choice, shape)
+            if planned.fingerprint in recipe.leave_out:
+                continue
             if recipe.duplicates != "keep":
                 fresh = _fresh(recipe, planned, seen)
                 dropped += planned.count - len(fresh)

@@ -66,6 +66,7 @@ class Recipe(Config):
     limit: int | None = Field(default=None, ge=1, description="at most so many structures, spread evenly over structure types and within each")
     block_size: int | None = Field(default=None, ge=1, le=1_000_000, description="structures a block; by default a 16th of the catalog, 64 to 4096")
     seed: int = Field(default=0, ge=0)
+    leave_out: tuple[str, ...] = Field(default=(), description="fingerprints of shapes that the catalog must not hold, such as those of a test set")
 
     @field_validator("elements", mode="before")
     @classmethod
@@ -97,7 +98,8 @@ class Recipe(Config):
 
     def content(self) -> dict[str, Any]:
         """The recipe as plain values, without words for people."""
-        return {key: value for key, value in self.model_dump(mode="json").items() if key not in _WORDS_ONLY}
+        empty = () if self.leave_out else ("leave_out",)
+        return {key: value for key, value in self.model_dump(mode="json").items() if key not in (*_WORDS_ONLY, *empty)}
 
     def elements_of(self, choice: FamilyChoice) -> tuple[str, ...]:
         """Elements of one line."""
