@@ -102,7 +102,7 @@ def _finders(structure_type: str) -> tuple[Callable[[NDArray[np.float64]], Parit
 def _whole(steps: NDArray[np.float64]) -> Parities | None:
     """Parities of coordinates that must be whole numbers with an even sum."""
     whole = np.round(steps)
-    parities = whole.astype(np.int64) % 2
+    parities: Parities = whole.astype(np.int64) % 2
     if np.abs(steps - whole).max(initial=0.0) > _TOLERANCE or (parities.sum(axis=1) % 2).any():
         return None
     return parities
@@ -111,7 +111,7 @@ def _whole(steps: NDArray[np.float64]) -> Parities | None:
 def _bcc(unit: NDArray[np.float64]) -> Parities | None:
     steps = (unit - unit[0]) * np.sqrt(3.0)
     whole = np.round(steps)
-    parities = whole.astype(np.int64) % 2
+    parities: Parities = whole.astype(np.int64) % 2
     if np.abs(steps - whole).max(initial=0.0) > _TOLERANCE or not (parities == parities[:, :1]).all():
         return None
     return parities
