@@ -1,4 +1,4 @@
-"""A PDF as the model sees it: r in nearest-neighbour distances, G over its RMS, and a mask where nothing is known."""
+"""A PDF as the model sees it: r in nearest-neighbour distances, the instrument's damping taken out, G over its RMS, and a mask where nothing is known."""
 
 from __future__ import annotations
 
@@ -9,6 +9,24 @@ from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import PdfFileError
 
 Array = NDArray[np.float64]
+
+PEAK_TOLERANCE = 0.12
+"""Relative half-width of the window in which first neighbours are looked for."""
+LEAST_ENVELOPE = 0.25
+"""Damping beyond this is not taken out: there is more noise than signal in what would be blown up."""
+
+
+def envelope(r: NDArray[np.floating], qdamp: NDArray[np.floating] | float) -> Array:
+    """exp(−qdamp² r² / 2), but not below :data:`LEAST_ENVELOPE`: what a curve is divided by.
+
+    Size and damping both make a curve fade towards large r. The damping is known of an instrument, so a model need not guess it.
+
+    Args:
+        r: Å, or any other unit of length.
+        qdamp: its inverse; arrays that broadcast with r.
+    """
+    damped: Array = np.maximum(np.exp(-0.5 * np.square(np.multiply(qdamp, r))), LEAST_ENVELOPE)
+    return damped
 
 
 def standardise(g: Array, known: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -48,7 +66,7 @@ def sample_rows(r: Array, g: NDArray[np.floating], at: Array) -> tuple[Array, ND
     return np.where(known, values, 0.0), known
 
 
-def first_neighbour_distance(curve: PdfCurve, expected: float, *, tolerance: float = 0.12) -> float:
+def first_neighbour_distance(curve: PdfCurve, expected: float, *, tolerance: float = PEAK_TOLERANCE) -> float:
     """The position of the first-neighbour peak, Å.
 
     The highest point within ``tolerance`` of the expected distance, made finer by a parabola; the expected distance itself where the curve has no
@@ -71,7 +89,9 @@ def first_neighbour_distance(curve: PdfCurve, expected: float, *, tolerance: flo
     return float(curve.r[top] + np.clip(shift, -0.5, 0.5) * (curve.r[top + 1] - curve.r[top - 1]) / 2)
 
 
-def curve_to_grid(curve: PdfCurve, nn_distance: float, grid: Array, *, rmin: float = 2.0, rmax: float | None = None) -> NDArray[np.float32]:
+def curve_to_grid(
+    curve: PdfCurve, nn_distance: float, grid: Array, *, qdamp: float = 0.0, rmin: float = 2.0, rmax: float | None = None
+) -> NDArray[np.float32]:
     """Bring a curve to the model's axis.
 
     What the curve does not cover is masked, never padded.
@@ -80,6 +100,7 @@ def curve_to_grid(curve: PdfCurve, nn_distance: float, grid: Array, *, rmin: flo
         curve: measured or simulated G(r), r in Å.
         nn_distance: Å.
         grid: (R,) r / d_nn.
+        qdamp: of the instrument, Å⁻¹; its damping is taken out.
         rmin: Å; below it G is termination ripple.
         rmax: Å, or None for the end of the curve.
 
@@ -97,6 +118,6 @@ def curve_to_grid(curve: PdfCurve, nn_distance: float, grid: Array, *, rmin: flo
             f"{curve.source or 'curve'}: G(r) is known from {low:.2f} to {high:.2f} Å, {max(high - low, 0) / nn_distance:.1f} nearest-neighbour "
             f"distances of {nn_distance:.2f} Å. The model needs at least 3; measure or choose a longer range."
         )
-    values = np.interp(at, curve.r, curve.g)
+    values = np.interp(at, curve.r, curve.g) / envelope(at, qdamp)
     channels: NDArray[np.float32] = standardise(values[None], known[None])[0]
     return channels

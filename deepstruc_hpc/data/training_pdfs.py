@@ -13,12 +13,14 @@ from pydantic import Field, model_validator
 from deepstruc_hpc.core.config import Config
 from deepstruc_hpc.core.errors import StoreError
 from deepstruc_hpc.core.structure import Structure
-from deepstruc_hpc.data.standard_pdf import sample_rows, standardise
+from deepstruc_hpc.data.standard_pdf import PEAK_TOLERANCE, envelope, sample_rows, standardise
 from deepstruc_hpc.physics.separable import spectra_of
 from deepstruc_hpc.physics.torch_pdf import SpectraTensors, interpolate
 from deepstruc_hpc.structures.sites import shortest_distance
 
 SPECTRA_AT_A_TIME = 512
+LONGEST_PEAK = 1.1
+"""Curves are made so far beyond the model's axis: the first peak lies up to so far above the nearest-neighbour distance."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +32,7 @@ class StoredPdfs:
         g: (S, P) float32.
         nn_distance: (S,) Å.
         grid: (R,) r / d_nn.
+        qdamp: with which they were simulated, Å⁻¹; it is taken out.
         rmin: Å; below it the curve is masked, as a measured one is.
     """
 
@@ -37,13 +40,14 @@ class StoredPdfs:
     g: NDArray[np.float32]
     nn_distance: NDArray[np.float32]
     grid: NDArray[np.float64]
+    qdamp: float = 0.0
     rmin: float = 2.0
 
     def __call__(self, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float32]:  # noqa: ARG002  (the protocol of PdfSource)
         """(B, 2, R); the random generator is not used."""
         at = self.nn_distance[rows].astype(np.float64)[:, None] * self.grid
         values, known = sample_rows(self.r, self.g[rows], at)
-        return standardise(values, known & (at >= self.rmin))
+        return standardise(values / envelope(at, self.qdamp), known & (at >= self.rmin))
 
 
 class MeasuredLike(Config):
@@ -57,10 +61,12 @@ class MeasuredLike(Config):
     noise: tuple[float, float] = Field((0.0, 0.1), description="standard deviation of the noise in G over the RMS of G")
     rmin: tuple[float, float] = Field((1.6, 2.4), description="Å; the curve is masked below")
     rmax: tuple[float, float] = Field((15.0, 30.0), description="Å; the curve is masked beyond")
-    zoom: tuple[float, float] = Field(
-        (0.97, 1.05),
-        description="first peak over nearest-neighbour distance: an error of either, and 1.04 for icosahedra, whose shells lie closer",
+    qdamp_error: tuple[float, float] = Field((0.0, 0.008), description="Å⁻¹; by how much the damping that is taken out differs, either way")
+    strain: tuple[float, float] = Field((0.0, 0.01), description="relative spread of distances, as an inhomogeneous strain leaves it")
+    expected: tuple[float, float] = Field(
+        (0.95, 1.06), description="true over expected nearest-neighbour distance: the first peak is looked for about the expected one"
     )
+    zoom: tuple[float, float] = Field((0.992, 1.008), description="error of the first peak's position")
     metal: tuple[float, float] = Field((1.0, 1.0), description="the structure is expanded by this, as if it were of another metal")
     baseline: tuple[float, float] = Field(
         (0.0, 0.0), description="a straight line through 0 in G, of either sign: its value at the end over the RMS of G"
@@ -88,13 +94,14 @@ class MeasuredLikePdfs:
     the curve.
 
     Attributes:
+        fine: (F,) r / d_nn, the grid with half its step and a little longer: a curve is made on it and then read at multiples of its first peak.
         spectra: (U, Q, M) float32, F_m of each different shape.
         shape_of: (S,) row of ``spectra`` of each structure.
         q: (Q,) in 1 / d_nn.
         nodes: (M,) d_m in d_nn.
         nn_distance: (S,) Å.
         grid: (R,) r / d_nn.
-        sines: (Q, R): (2/π) sin(qr) dq.
+        sines: (Q, F): (2/π) sin(qr) dq.
         ranges: of the conditions.
     """
 
@@ -104,6 +111,7 @@ class MeasuredLikePdfs:
     nodes: Floats
     nn_distance: Floats
     grid: NDArray[np.float64]
+    fine: NDArray[np.float64]
     sines: Floats
     ranges: MeasuredLike
 
@@ -138,6 +146,8 @@ class MeasuredLikePdfs:
         q_max = ranges.qmax[1] * ranges.metal[1] * float(np.max(nn_distance))
         units = np.asarray(nn_distance, dtype=np.float64)[first]
         reach = max(_extent(structure) / unit for structure, unit in zip(different, units, strict=True))
+        half = 0.5 * float(grid[1] - grid[0])
+        fine = float(grid[0]) + half * np.arange(int(np.ceil((LONGEST_PEAK * grid[-1] - grid[0]) / half)) + 1)
         step = 2 * np.pi / (reach + 1.5 * float(grid[-1]))
         q = np.arange(0.0, q_max, step)
         spectra, nodes = _spectra(different, units, q, reach)
@@ -148,7 +158,8 @@ class MeasuredLikePdfs:
             nodes=nodes,
             nn_distance=np.asarray(nn_distance, dtype=np.float32),
             grid=grid,
-            sines=(2 / np.pi * step * np.sin(np.outer(q, grid))).astype(np.float32),
+            fine=fine,
+            sines=(2 / np.pi * step * np.sin(np.outer(q, fine))).astype(np.float32),
             ranges=ranges,
         )
 
@@ -159,17 +170,18 @@ class MeasuredLikePdfs:
         drawn = {name: _between(getattr(ranges, name), len(rows), rng) for name in names}
         unit: Floats = self.nn_distance[rows][:, None] * drawn["metal"]
         window = self._window(drawn["qmin"] * unit, drawn["qmax"] * unit)
-        fq = self._fq(rows, drawn["uiso"] / unit**2, drawn["delta2"] / unit**2) * window
-        envelope = np.exp(-0.5 * (drawn["qdamp"] * unit * self.grid) ** 2).astype(np.float32)
-        clean = np.asarray((fq @ self.sines) * envelope, dtype=np.float32)
+        fq = self._fq(rows, drawn["uiso"] / unit**2, drawn["delta2"] / unit**2, drawn["strain"]) * window
+        damping = np.exp(-0.5 * (drawn["qdamp"] * unit * self.fine) ** 2).astype(np.float32)
+        clean = np.asarray((fq @ self.sines) * damping, dtype=np.float32)
         noise = np.asarray((rng.standard_normal(fq.shape, dtype=np.float32) * window) @ self.sines, dtype=np.float32)
         amplitude = drawn["noise"] * _rms(clean) / np.maximum(_rms(noise), 1e-12)
-        at = self.grid * drawn["zoom"]
-        sign = np.where(rng.random((len(rows), 1)) < 0.5, -1.0, 1.0).astype(np.float32)
-        line: Floats = sign * drawn["baseline"] * _rms(clean) * (self.grid / self.grid[-1]).astype(np.float32)
-        g, known = sample_rows(self.grid, clean + amplitude * noise + line, at)
+        line: Floats = _signs(rng, len(rows)) * drawn["baseline"] * _rms(clean) * (self.fine / self.fine[-1]).astype(np.float32)
+        measured = clean + amplitude * noise + line
+        at = self.grid * (first_peaks(self.fine, measured, 1.0 / drawn["expected"]) * drawn["zoom"])
+        assumed = np.maximum(drawn["qdamp"] + _signs(rng, len(rows)) * drawn["qdamp_error"], 0.0)
+        g, known = sample_rows(self.fine, measured, at)
         angstrom = at * unit
-        return standardise(g, known & (angstrom >= drawn["rmin"]) & (angstrom <= drawn["rmax"]))
+        return standardise(g / envelope(angstrom, assumed), known & (angstrom >= drawn["rmin"]) & (angstrom <= drawn["rmax"]))
 
     def _window(self, low: Floats, high: Floats) -> Floats:
         """(B, Q): 1 between the limits (B, 1), the covered share of the step at the ends, 0 outside."""
@@ -177,12 +189,40 @@ class MeasuredLikePdfs:
         window: Floats = np.clip((self.q - low) / step + 0.5, 0.0, 1.0) * np.clip((high - self.q) / step + 0.5, 0.0, 1.0)
         return window
 
-    def _fq(self, rows: NDArray[np.int64], uiso: Floats, delta2: Floats) -> Floats:
-        """(B, Q) for U and delta2, (B, 1), in units of d_nn."""
-        width = np.maximum(1.0 - delta2 / self.nodes**2, 0.0) * uiso
+    def _fq(self, rows: NDArray[np.int64], uiso: Floats, delta2: Floats, strain: Floats) -> Floats:
+        """(B, Q) for U, delta2 and strain, (B, 1), in units of d_nn."""
+        width = np.maximum(1.0 - delta2 / self.nodes**2, 0.0) * uiso + 0.5 * (strain * self.nodes) ** 2
         damping = np.exp(-(self.q**2)[None, :, None] * width[:, None, :])
         total: Floats = np.einsum("bqm,bqm->bq", damping, self.spectra[self.shape_of[rows]])
         return total
+
+
+def first_peaks(r: NDArray[np.float64], g: Floats, expected: Floats) -> Floats:
+    """Where each curve's first neighbours are seen: :func:`~deepstruc_hpc.data.standard_pdf.first_neighbour_distance` of many curves.
+
+    Args:
+        r: (F,) uniform grid.
+        g: (B, F).
+        expected: (B, 1) distances, in the unit of r.
+
+    Returns:
+        (B, 1); the expected distance where there is no maximum near it.
+    """
+    step = float(r[1] - r[0])
+    near = (r >= expected * (1 - PEAK_TOLERANCE)) & (r <= expected * (1 + PEAK_TOLERANCE))
+    top = np.where(near, g, -np.inf).argmax(axis=1)
+    rows = np.arange(len(g))
+    inner = np.clip(top, 1, len(r) - 2)
+    left, middle, right = g[rows, inner - 1], g[rows, inner], g[rows, inner + 1]
+    curvature = left - 2 * middle + right
+    shift = np.clip(np.where(curvature < 0, 0.5 * (left - right) / np.where(curvature < 0, curvature, 1.0), 0.0), -0.5, 0.5)
+    inside = near[rows, inner - 1] & near[rows, inner + 1] & (middle > 0)
+    found: Floats = np.where(inside, r[inner] + shift * step, expected[:, 0]).astype(np.float32)
+    return found[:, None]
+
+
+def _signs(rng: np.random.Generator, count: int) -> Floats:
+    return np.where(rng.random((count, 1)) < 0.5, -1.0, 1.0).astype(np.float32)
 
 
 def _between(limits: tuple[float, float], count: int, rng: np.random.Generator) -> Floats:

@@ -73,13 +73,16 @@ class StructureModel:
         return next(self.network.parameters()).device
 
     @torch.inference_mode()
-    def prior(self, pdf: PdfCurve | ArrayLike, *, symbol: str | None = None, nn_distance: float | None = None) -> tuple[Array, Array]:
+    def prior(
+        self, pdf: PdfCurve | ArrayLike, *, symbol: str | None = None, nn_distance: float | None = None, instrument: Instrument | None = None
+    ) -> tuple[Array, Array]:
         """Mean and standard deviation of p(z | PDF).
 
         Args:
             pdf: one curve; or (B, 2, R) PDFs on the model's axis as :func:`~deepstruc_hpc.data.standard_pdf.curve_to_grid` makes them.
             symbol: element of a curve, for the expected nearest-neighbour distance.
             nn_distance: Å; taken as it is.
+            instrument: how a curve was measured: its damping is taken out; the defaults of :class:`Instrument` where not given.
 
         Returns:
             Two arrays, (latent,) for a curve and (B, latent) for a batch.
@@ -88,26 +91,29 @@ class StructureModel:
             PdfFileError: the curve covers too little of the axis.
         """
         single = isinstance(pdf, PdfCurve)
-        array = self._on_grid(pdf, symbol, nn_distance)[None] if isinstance(pdf, PdfCurve) else np.asarray(pdf, dtype=np.float32)
+        array = self._on_grid(pdf, symbol, nn_distance, instrument)[None] if isinstance(pdf, PdfCurve) else np.asarray(pdf, dtype=np.float32)
         prior = self.network.prior(torch.from_numpy(array).to(self.device))
         mean, std = prior.mean.double().cpu().numpy(), prior.log_std.double().exp().cpu().numpy()
         return (mean[0], std[0]) if single else (mean, std)
 
     @torch.inference_mode()
-    def encode(self, structure: Structure, pdf: PdfCurve, *, nn_distance: float | None = None) -> tuple[Array, Array]:
+    def encode(
+        self, structure: Structure, pdf: PdfCurve, *, nn_distance: float | None = None, instrument: Instrument | None = None
+    ) -> tuple[Array, Array]:
         """Mean and standard deviation, (latent,), of the posterior q(z | structure, PDF).
 
         Args:
             structure: positions in Å.
             pdf: its measured or simulated G(r).
             nn_distance: Å; the expected distance of the structure's commonest element, refined on the curve, where not given.
+            instrument: as for :meth:`prior`.
         """
         symbol = max(structure.elements, key=structure.symbols.count)
-        unit = nn_distance or first_neighbour_distance(pdf, nn_distance_of(symbol))
+        unit = nn_distance or self.nn_distance(pdf, symbol)
         graph = structure_graph(structure, unit, cutoff=self.info.model.encoder.cutoff)
         owner = torch.zeros(len(structure), dtype=torch.int64)
         batch = GraphBatch(torch.from_numpy(graph.nodes), torch.from_numpy(graph.edges), torch.from_numpy(graph.bonds), owner, 1).to(self.device)
-        posterior = self.network.encode(batch, torch.from_numpy(self._on_grid(pdf, symbol, unit))[None].to(self.device))
+        posterior = self.network.encode(batch, torch.from_numpy(self._on_grid(pdf, symbol, unit, instrument))[None].to(self.device))
         return posterior.mean[0].double().cpu().numpy(), posterior.log_std[0].double().exp().cpu().numpy()
 
     def decode(self, z: ArrayLike, *, symbol: str = "Au", nn_distance: float | None = None) -> list[Structure]:
@@ -137,14 +143,13 @@ class StructureModel:
             n_samples: how many.
             sigma: width of the sampling in standard deviations of the prior.
             rng: random numbers.
-            instrument: how the curve was measured; this model does not ask, because its training covered a range of conditions.
+            instrument: how the curve was measured, as for :meth:`prior`.
 
         Raises:
             PdfFileError: the curve covers too little of the model's axis.
         """
-        del instrument
         unit = self.nn_distance(curve, symbol)
-        mean, std = self.prior(curve, nn_distance=unit)
+        mean, std = self.prior(curve, nn_distance=unit, instrument=instrument)
         decoder = self.network.decoder_network
         if isinstance(decoder, SitesDecoder):
             return self._propose_sites(decoder, mean, std, unit, symbol=symbol, n_samples=n_samples, sigma=sigma, rng=rng)
@@ -179,7 +184,9 @@ class StructureModel:
             proposals.append(Proposal(structure, points[filling.sample], log_prior, filling.parent_probability))
         return proposals
 
-    def type_probabilities(self, curve: PdfCurve, *, symbol: str | None = None, rng: np.random.Generator | None = None) -> dict[str, float]:
+    def type_probabilities(
+        self, curve: PdfCurve, *, symbol: str | None = None, instrument: Instrument | None = None, rng: np.random.Generator | None = None
+    ) -> dict[str, float]:
         """What the model says of the structure types before anything is fitted: averaged over the prior's own samples (sigma 1).
 
         A decoder over sites says the lattice, not the outline: ``octahedral`` then has the probability of fcc, beside fcc, and the sum may exceed 1.
@@ -187,9 +194,10 @@ class StructureModel:
         Args:
             curve: measured G(r).
             symbol: element.
+            instrument: as for :meth:`prior`.
             rng: random numbers; the same every time where not given.
         """
-        mean, std = self.prior(curve, nn_distance=self.nn_distance(curve, symbol))
+        mean, std = self.prior(curve, nn_distance=self.nn_distance(curve, symbol), instrument=instrument)
         random = rng or np.random.default_rng(0)
         points = mean + std * random.standard_normal((PARENT_SAMPLES, self.latent_dim))
         decoder = self.network.decoder_network
@@ -203,21 +211,24 @@ class StructureModel:
         return found
 
     def nn_distance(self, curve: PdfCurve, symbol: str | None = None) -> float:
-        """The nearest-neighbour distance by which a curve's r is divided, Å: its first peak, near what the element lets expect.
+        """The distance by which a curve's r is divided, Å: that of its first peak, near where the metal's twelve neighbours would be.
 
         Raises:
             PdfFileError: no element is given and the curve has no points where first neighbours lie.
         """
         if symbol is not None:
-            return first_neighbour_distance(curve, nn_distance_of(symbol))
+            return first_neighbour_distance(curve, nn_distance_of(symbol, "twelve"))
         inside = np.flatnonzero((curve.r >= 2.2) & (curve.r <= 3.6))
         if len(inside) == 0:
             raise PdfFileError(f"{curve.source or 'curve'}: no points between 2.2 and 3.6 Å, where first neighbours lie. Name the element.")
         return first_neighbour_distance(curve, float(curve.r[inside[np.argmax(curve.g[inside])]]))
 
-    def _on_grid(self, curve: PdfCurve, symbol: str | None, nn_distance: float | None) -> NDArray[np.float32]:
+    def _on_grid(
+        self, curve: PdfCurve, symbol: str | None, nn_distance: float | None, instrument: Instrument | None
+    ) -> NDArray[np.float32]:
         unit = nn_distance or self.nn_distance(curve, symbol)
-        return curve_to_grid(curve, unit, self.grid, rmin=min(2.0, 0.8 * unit))
+        qdamp = (instrument or Instrument()).qdamp
+        return curve_to_grid(curve, unit, self.grid, qdamp=qdamp, rmin=min(2.0, 0.8 * unit))
 
     @torch.inference_mode()
     def _decode_arrays(self, points: Array) -> list[DecodedArrays]:

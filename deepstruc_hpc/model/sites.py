@@ -124,9 +124,10 @@ class SitesDecoder(nn.Module):
             exact = index == parent and bool((true == mask).all())
             away = 0.0 if exact else _mutual_distance(self.book.parent(index).sites[true], self.book.parent(parent).sites[mask])
             n, wanted = int(mask.sum()), int(true.sum())
-            rows.append((away, n == wanted, same_type, index == parent, exact, abs(n - wanted) <= 0.05 * wanted))
+            shared = int((true & mask).sum()) / max(int((true | mask).sum()), 1) if index == parent else 0.0
+            rows.append((away, n == wanted, same_type, index == parent, exact, abs(n - wanted) <= 0.05 * wanted, shared))
         table = torch.tensor(rows, dtype=torch.float32, device=output.z.device)
-        names = ("mae", "n_exact", "type_exact", "parent_exact", "sites_exact", "n_within_5_percent")
+        names = ("mae", "n_exact", "type_exact", "parent_exact", "sites_exact", "n_within_5_percent", "overlap")
         return {name: table[:, column] for column, name in enumerate(names)}
 
     def structures(self, output: SitesOutput) -> list[DecodedArrays]:

@@ -79,7 +79,7 @@ def propose(
     if model is None:
         return Proposals(found, elements, counts={"catalog": len(found)}, notes=tuple(notes))
     try:
-        center, std = model.prior(curve, symbol=elements[0])
+        center, std = model.prior(curve, symbol=elements[0], instrument=conditions.instrument)
         samples, prior = _sample(curve, conditions, settings, model, symbol=elements[0], rng=item_rng(settings.seed, item_id))
     except PdfFileError as uncovered:
         notes.append(f"the model was not asked: {uncovered}")
@@ -101,7 +101,7 @@ def _sample(
             found = model.propose(curve, symbol=symbol, n_samples=count, sigma=sigma, rng=rng, instrument=conditions.instrument)
             drawn += [_candidate(proposal) for proposal in found]
     if hasattr(model, "type_probabilities"):
-        return drawn, model.type_probabilities(curve, symbol=symbol)
+        return drawn, model.type_probabilities(curve, symbol=symbol, instrument=conditions.instrument)
     typical = model.propose(curve, symbol=symbol, n_samples=64, sigma=1.0, rng=rng, instrument=conditions.instrument)
     kinds = Counter(proposal.structure.structure_type for proposal in typical)
     total = sum(kinds.values())

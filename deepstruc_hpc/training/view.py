@@ -59,7 +59,7 @@ def load_view(catalog: Catalog, config: TrainConfig, *, stored_pdfs: bool | None
     if sites is not None:
         structures, different = _with_stand_ins(structures, different, sites.table.parent >= 0)
     pdfs = (
-        StoredPdfs(np.asarray(catalog.r), np.asarray(catalog.pdf, dtype=np.float32), nn_distance.astype(np.float32), grid)
+        StoredPdfs(np.asarray(catalog.r), np.asarray(catalog.pdf, dtype=np.float32), nn_distance.astype(np.float32), grid, catalog.conditions.qdamp)
         if stored
         else MeasuredLikePdfs.of(structures, nn_distance, different, grid, config.data.conditions)
     )
