@@ -74,18 +74,23 @@ def evaluate_command(
     pdfs: str = typer.Option("stored", "--pdfs", help="stored: the catalog's own; measured_like: noise and random conditions."),
     limit: int = typer.Option(500, "--limit", min=1, help="At most so many structures of the test set."),
     seed: int = typer.Option(0, "--seed", min=0, help="Of the division and of the conditions."),
+    fits: int = typer.Option(0, "--fits", min=0, help="Also fit the model's samples, and every training shape, to so many curves (seconds each)."),
+    samples: int = typer.Option(1000, "--samples", min=1, help="Samples of the model for each of these curves."),
+    sigma: float = typer.Option(3.0, "--sigma", min=0.01, help="Width of the sampling."),
+    trees: bool = typer.Option(False, "--trees", help="Also train gradient-boosted trees on the same PDFs."),
     json_output: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
 ) -> None:
-    """Measure a model on the test set: errors of positions, number of atoms, type; beside it the nearest neighbour in PDF space.
+    """Measure a model on the test set: errors of positions, number of atoms, type, calibration; beside it what it has to beat.
 
-    Example: deepstruc-hpc evaluate run catalog.zarr --split shape
+    Example: deepstruc-hpc evaluate run catalog.zarr --split shape --pdfs measured_like --fits 100 --trees
     """
     from deepstruc_hpc.core.config import validate_config
     from deepstruc_hpc.training.evaluate import EvaluateSettings, evaluate
+    from deepstruc_hpc.training.evaluate_text import as_text
 
-    settings = validate_config(EvaluateSettings, {"split": split, "pdfs": pdfs, "limit": limit, "seed": seed}, source="options")
-    report = evaluate(checkpoint, store, settings)
-    print_document(json.dumps(report.as_dict()) if json_output else report.as_text())
+    given = {"split": split, "pdfs": pdfs, "limit": limit, "seed": seed, "fits": fits, "samples": samples, "sigma": sigma, "trees": trees}
+    report = evaluate(checkpoint, store, validate_config(EvaluateSettings, given, source="options"))
+    print_document(json.dumps(report.as_dict()) if json_output else as_text(report))
 
 
 def sweep_train_command(

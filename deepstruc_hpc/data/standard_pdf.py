@@ -1,4 +1,4 @@
-"""A PDF as the model sees it: r in nearest-neighbour distances, the instrument's damping taken out, G over its RMS, and a mask where nothing is known."""
+"""A PDF as the model sees it: r in nearest-neighbour distances, the instrument's damping taken out, G over its RMS, and a mask of what is known."""
 
 from __future__ import annotations
 

@@ -158,7 +158,7 @@ class MeasuredLikePdfs:
             nodes=nodes,
             nn_distance=np.asarray(nn_distance, dtype=np.float32),
             grid=grid,
-            fine=fine,
+            fine=np.asarray(fine, dtype=np.float64),
             sines=(2 / np.pi * step * np.sin(np.outer(q, fine))).astype(np.float32),
             ranges=ranges,
         )
@@ -176,8 +176,8 @@ class MeasuredLikePdfs:
         noise = np.asarray((rng.standard_normal(fq.shape, dtype=np.float32) * window) @ self.sines, dtype=np.float32)
         amplitude = drawn["noise"] * _rms(clean) / np.maximum(_rms(noise), 1e-12)
         line: Floats = _signs(rng, len(rows)) * drawn["baseline"] * _rms(clean) * (self.fine / self.fine[-1]).astype(np.float32)
-        measured = clean + amplitude * noise + line
-        at = self.grid * (first_peaks(self.fine, measured, 1.0 / drawn["expected"]) * drawn["zoom"])
+        measured = np.asarray(clean + amplitude * noise + line, dtype=np.float32)
+        at = self.grid * (first_peaks(self.fine, measured, np.reciprocal(drawn["expected"])) * drawn["zoom"])
         assumed = np.maximum(drawn["qdamp"] + _signs(rng, len(rows)) * drawn["qdamp_error"], 0.0)
         g, known = sample_rows(self.fine, measured, at)
         angstrom = at * unit

@@ -223,9 +223,7 @@ class StructureModel:
             raise PdfFileError(f"{curve.source or 'curve'}: no points between 2.2 and 3.6 Å, where first neighbours lie. Name the element.")
         return first_neighbour_distance(curve, float(curve.r[inside[np.argmax(curve.g[inside])]]))
 
-    def _on_grid(
-        self, curve: PdfCurve, symbol: str | None, nn_distance: float | None, instrument: Instrument | None
-    ) -> NDArray[np.float32]:
+    def _on_grid(self, curve: PdfCurve, symbol: str | None, nn_distance: float | None, instrument: Instrument | None) -> NDArray[np.float32]:
         unit = nn_distance or self.nn_distance(curve, symbol)
         qdamp = (instrument or Instrument()).qdamp
         return curve_to_grid(curve, unit, self.grid, qdamp=qdamp, rmin=min(2.0, 0.8 * unit))

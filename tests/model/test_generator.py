@@ -7,6 +7,7 @@ from scipy.stats import norm
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import PdfFileError, StructureError
 from deepstruc_hpc.model.generator import StructureModel
+from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.structures.elements import nn_distance
 from tests.model.clusters import TYPES, curve_of, icosahedron, tiny_info, tiny_network
 
@@ -65,7 +66,7 @@ def test_a_batch_of_pdfs_gives_what_each_alone_does(model, curve):
     from deepstruc_hpc.data.standard_pdf import curve_to_grid
 
     unit = model.nn_distance(curve, "Au")
-    channels = curve_to_grid(curve, unit, model.grid)
+    channels = curve_to_grid(curve, unit, model.grid, qdamp=Instrument().qdamp)
     mean, std = model.prior(np.stack([channels, channels]))
     alone = model.prior(curve, nn_distance=unit)
     assert mean[1] == pytest.approx(alone[0], abs=1e-5)

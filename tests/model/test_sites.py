@@ -197,7 +197,15 @@ def test_errors_vanish_for_the_truth():
     logits[0, index] = 9.0
     output = type(decoder(torch.zeros(1, TINY.latent_dim)))(torch.zeros(1, TINY.latent_dim), logits)
     errors = {name: float(value[0]) for name, value in decoder.errors(output, batch.targets).items()}
-    assert errors == {"mae": 0.0, "n_exact": 1.0, "type_exact": 1.0, "parent_exact": 1.0, "sites_exact": 1.0, "n_within_5_percent": 1.0}
+    assert errors == {
+        "mae": 0.0,
+        "n_exact": 1.0,
+        "type_exact": 1.0,
+        "parent_exact": 1.0,
+        "sites_exact": 1.0,
+        "n_within_5_percent": 1.0,
+        "overlap": 1.0,
+    }
 
 
 def test_proposals_are_different_and_not_too_large():

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from deepstruc_hpc.data.splits import Split
-from deepstruc_hpc.training.evaluate import Answer, neighbour_answers, scores, spread
+from deepstruc_hpc.training.baselines import neighbour_answers
+from deepstruc_hpc.training.evaluate import spread
+from deepstruc_hpc.training.scores import Answer, scores
 from tests.model.clusters import clusters, view
 
 
