@@ -25,7 +25,7 @@ from deepstruc_hpc.model.cvae import Cvae
 if TYPE_CHECKING:
     from deepstruc_hpc.model.generator import StructureModel
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 WEIGHTS, DESCRIPTION, STATE = "model.safetensors", "config.json", "training_state.pt"
 PRETRAINED_DIR = Path(__file__).resolve().parent / "pretrained"
 INSIDE_A_RUN = "checkpoint"

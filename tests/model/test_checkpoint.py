@@ -40,7 +40,7 @@ def test_writing_again_replaces_the_whole_and_leaves_nothing_behind(checkpoint):
 def test_another_schema_is_refused_by_number(checkpoint):
     path = checkpoint / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "schema_version": 99}))
-    with pytest.raises(CheckpointError, match=r"schema 99.*reads schema 1"):
+    with pytest.raises(CheckpointError, match=r"schema 99.*reads schema 2"):
         load_model(checkpoint)
 
 
