@@ -12,6 +12,8 @@ from typing import Any
 
 import psutil
 
+from deepstruc_hpc.core.errors import EngineError
+
 OBJECT_STORE_BYTES = 512 * 2**20
 """Upper limit of a local session's object store: blocks and batches are small, and Ray's default of 30 % of memory is not ours to take."""
 
@@ -50,14 +52,15 @@ def ray_session(num_cpus: int | None = None, *, quiet: bool = True) -> Iterator[
 
     A session that this process has open already is used and left open. Otherwise the cluster named by ``RAY_ADDRESS`` is joined, else a local one is
     started with ``num_cpus`` (default: the cores that this process may use) on the loopback address, without dashboard and usage statistics,
-    and ended at the end of the block.
+    and ended at the end of the block. On a machine so busy that Ray gives up its start, it is started a second time.
+
+    Raises:
+        EngineError: Ray did not start, or the cluster cannot be reached.
     """
     ray = quiet_ray()
     started_here = not ray.is_initialized()
     if started_here:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            ray.init(**_init_options(num_cpus, quiet=quiet))
+        _start(ray, _init_options(num_cpus, quiet=quiet))
     try:
         resources = ray.cluster_resources()
         alive = sum(bool(node["Alive"]) for node in ray.nodes())
@@ -65,6 +68,23 @@ def ray_session(num_cpus: int | None = None, *, quiet: bool = True) -> Iterator[
     finally:
         if started_here:
             ray.shutdown()
+
+
+def _start(ray: Any, options: dict[str, Any]) -> None:
+    for last in (False, True):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                ray.init(**options)
+        except Exception as refused:
+            ray.shutdown()
+            where = os.environ.get("RAY_ADDRESS")
+            if where or last:
+                what = f"the Ray cluster at RAY_ADDRESS={where} cannot be joined" if where else "Ray did not start on this machine"
+                mend = "Unset RAY_ADDRESS to work alone, or start the cluster" if where else "Free memory and processor, or try --workers 0"
+                raise EngineError(f"{what} ({str(refused).strip().splitlines()[0]}). {mend}.") from refused
+        else:
+            return
 
 
 def quiet_ray() -> Any:
