@@ -21,6 +21,9 @@ OUT = typer.Option(None, "--out", "-o", help="Output directory. What is solved t
 MODEL = typer.Option(None, "--model", help="Checkpoint or run directory; default: the model that comes with the program, if any.")
 CATALOG = typer.Option(None, "--catalog", help="Catalog store; default: the list of shapes, built once into the cache.")
 ELEMENTS = typer.Option(None, "--elements", help="Elements of the sample, strongest scatterer first, e.g. Au or Au,Pd; default: from the header.")
+INSTRUMENT = typer.Option(None, "--instrument", help="Instrument file of deepstruc-hpc calibrate, e.g. instrument.yaml; options win over it.")
+VERIFY = typer.Option(None, "--verify", help="srfit: refine the best ten again with diffpy.srfit and write both side by side.")
+MIXTURES = typer.Option(None, "--mixtures/--no-mixtures", help="Also try two phases and a distribution of sizes. [default: no]")
 WORKERS = typer.Option(None, "--workers", min=0, help="Ray actors; default one a core; 0: in this process, without Ray.")
 CONFIG = typer.Option(None, "--config", help="YAML file of settings (see --print-config); options win over it.")
 SET = typer.Option(None, "--set", help="One setting as key=value, e.g. rank.tell_apart=0.05. Repeatable.")
@@ -49,6 +52,9 @@ def solve(
     qmax: float | None = typer.Option(None, "--qmax", help="Å⁻¹; default: from the header, else 25."),
     qdamp: float | None = typer.Option(None, "--qdamp", help="Å⁻¹, from a calibrant; default: from the header, else 0.03."),
     qbroad: float | None = typer.Option(None, "--qbroad", help="Å⁻¹, from a calibrant; default: from the header, else 0."),
+    instrument: Path | None = INSTRUMENT,
+    verify: str | None = VERIFY,
+    mixtures: bool | None = MIXTURES,
     keep: int | None = typer.Option(None, "--keep", min=1, help="Best structures to write as XYZ and CIF. [default: 10]"),
     seed: int | None = typer.Option(None, "--seed", min=0, help="Seed of the samples. [default: 0]"),
     config: Path | None = CONFIG,
@@ -71,7 +77,8 @@ def solve(
 
     Example: deepstruc-hpc solve measured/ --out solved/ --elements Au --qdamp 0.03
     """
-    science = ("samples", "sigma", "sources", "elements", "radiation", "rmin", "rmax", "qmin", "qmax", "qdamp", "qbroad", "keep", "seed")
+    science = ["samples", "sigma", "sources", "elements", "radiation", "rmin", "rmax", "qmin", "qmax", "qdamp", "qbroad", "keep", "seed"]
+    science += ["instrument", "verify", "mixtures"]
     given = locals()
     settings = _settings(config, overrides or [], {name: given[name] for name in science if given[name] is not None})
     if print_config:
@@ -86,7 +93,7 @@ def solve(
     for note in batch.sources.notes:
         typer.echo(f"note: {note}", err=True)
     frame = batch.run()
-    page = _write_report(batch.out, frame) if report else None
+    page = _write_report(batch.out, frame, figures=figures) if report else None
     _print_summary(batch.out, frame, page, as_json)
     if batch.any_failed(frame):
         raise typer.Exit(1)
@@ -149,10 +156,10 @@ def _say_result(record: ItemRecord) -> None:
     typer.echo(f"{record.status:8} {Path(record.file).name}  {record.structure_type} {record.n_atoms or ''}  {record.message}", err=True)
 
 
-def _write_report(out: Path, frame: pd.DataFrame) -> Path | None:
+def _write_report(out: Path, frame: pd.DataFrame, *, figures: bool) -> Path | None:
     from deepstruc_hpc.report.page import write_report
 
-    return write_report(out) if len(frame) else None
+    return write_report(out, figures=figures) if len(frame) else None
 
 
 def _print_summary(out: Path, frame: pd.DataFrame, page: Path | None, as_json: bool) -> None:

@@ -66,6 +66,16 @@ def covalent_radius(symbol: str) -> float:
     return 1.0 if radius is None else float(radius)
 
 
+@lru_cache(maxsize=256)
+def atomic_mass(symbol: str) -> float:
+    """Atomic mass of an element (or ion), u, as carried by the package periodictable.
+
+    Raises:
+        StructureError: for an unknown element.
+    """
+    return float(_element(symbol).mass)
+
+
 def scattering_factors(symbols: tuple[str, ...], q: NDArray[np.float64], radiation: Radiation) -> NDArray[np.float64]:
     """Factors of several elements at the same Q.
 

@@ -41,12 +41,18 @@ def pdf_document(pdf: PdfResult) -> dict[str, Any]:
         "folder": pdf.folder,
         "fit": _fit(pdf.fit),
         "best": pdf.best(),
-        "types": [] if pdf.types is None else [clean_row(row) for _, row in pdf.types.iterrows()],
+        "types": _rows(pdf.types),
+        "verify": _rows(pdf.verify),
+        "mixture": _rows(pdf.mixture),
         "candidates": _candidates(pdf),
         "latent": _latent(pdf.latent),
         "details": pdf.details,
         "files": [name for name in pdf.files if name.endswith(_TEXT_ENDINGS) and not name.startswith(".")],
     }
+
+
+def _rows(table: pd.DataFrame | None) -> list[dict[str, Any]]:
+    return [] if table is None else [clean_row(row) for _, row in table.iterrows()]
 
 
 def _fit(fit: pd.DataFrame | None) -> dict[str, Any] | None:

@@ -18,6 +18,8 @@ NEEDED = {
     "types": ("structure_type", "probability"),
     "fit": ("r", "g_obs", "g_calc"),
     "latent": ("kind", "z1", "z2", "structure_type", "rw"),
+    "verify": ("rank", "rw", "rw_srfit"),
+    "mixture": ("structure_type", "n_atoms", "weight_fraction", "kept"),
 }
 """Tables of a folder and the columns without which they are of no use."""
 PARAMETERS = ("rw", "scale", "zoom", "uiso", "delta2")
@@ -35,6 +37,7 @@ class PdfResult:
         details: what ``summary.json`` knows about the file beyond the row, for example the conditions used.
         candidates, types, fit, latent: the tables of the folder.
         files: names of all files in the folder, sorted.
+        verify, mixture: what srfit and the search for mixtures said, where they were asked.
     """
 
     row: Mapping[str, Any]
@@ -46,6 +49,8 @@ class PdfResult:
     fit: pd.DataFrame | None
     latent: pd.DataFrame | None
     files: tuple[str, ...]
+    verify: pd.DataFrame | None = None
+    mixture: pd.DataFrame | None = None
 
     @property
     def status(self) -> str:

@@ -17,6 +17,7 @@ from deepstruc_hpc.solve.config import DEFAULT_QDAMP, DEFAULT_QMAX, DEFAULT_QMIN
 from deepstruc_hpc.structures.elements import nn_distance
 
 MIN_INDEPENDENT_POINTS = 12
+_WORDS = {"header": "header", "instrument": "instrument file"}
 _NOT_METALS = frozenset(("H", "He", *"BCNOFPSI", "Ne", "Si", "Cl", "Ar", "Ge", "As", "Se", "Br", "Kr", "Te", "Xe", "At", "Rn"))
 
 
@@ -29,7 +30,7 @@ class Conditions:
         qmin: Å⁻¹; qmax: Å⁻¹; qdamp: Å⁻¹; qbroad: Å⁻¹.
         radiation: ``xray`` or ``neutron``.
         elements: of the sample, the strongest metal first; empty when nobody says.
-        origin: for each of these names ``option``, ``header``, ``default`` or ``data``.
+        origin: for each of these names ``option``, ``instrument``, ``header``, ``default`` or ``data``.
         notes: what a person should know about the choice, one sentence each.
     """
 
@@ -56,7 +57,10 @@ class Conditions:
 
 
 def resolve_conditions(curve: PdfCurve, settings: SolveSettings) -> Conditions:
-    """Options before header values before defaults.
+    """Options before what an instrument file and the header say, before defaults.
+
+    Resolution and radiation belong to the instrument, so there its file wins over the header. Qmin and Qmax belong to the transform of one curve, so
+    there the header wins, and a note says so where the two differ.
 
     Raises:
         PdfFileError: when the range holds too little to decide anything, or Qmin and Qmax contradict each other.
@@ -64,16 +68,23 @@ def resolve_conditions(curve: PdfCurve, settings: SolveSettings) -> Conditions:
     origin: dict[str, str] = {}
 
     def pick(name: str, default: float) -> float:
-        option, header = getattr(settings, name), curve.value(name)
-        origin[name] = "option" if option is not None else "header" if header is not None else "default"
-        return float(option if option is not None else header if header is not None else default)
+        said = {"option": getattr(settings, name), "instrument": getattr(settings.instrument, name, None), "header": curve.value(name)}
+        order = ("option", "header", "instrument") if name in {"qmin", "qmax"} else ("option", "instrument", "header")
+        origin[name] = next((source for source in order if said[source] is not None), "default")
+        value = said.get(origin[name])
+        return float(default if value is None else value)
 
     qmin, qmax = pick("qmin", DEFAULT_QMIN), pick("qmax", DEFAULT_QMAX)
     if qmax <= qmin:
         raise PdfFileError(f"{curve.source}: Qmin {qmin:g} ({origin['qmin']}) is not below Qmax {qmax:g} Å⁻¹ ({origin['qmax']}). Give both.")
     qdamp, qbroad = pick("qdamp", DEFAULT_QDAMP), pick("qbroad", 0.0)
-    radiation = settings.radiation or str(curve.header.get("radiation") or "xray")
-    origin["radiation"] = "option" if settings.radiation else "header" if curve.header.get("radiation") else "default"
+    known = {
+        "option": settings.radiation,
+        "instrument": settings.instrument.radiation if settings.instrument else None,
+        "header": curve.header.get("radiation"),
+    }
+    origin["radiation"] = next((source for source, value in known.items() if value), "default")
+    radiation = str(known.get(origin["radiation"]) or "xray")
     if radiation not in ("xray", "neutron"):
         raise PdfFileError(f"{curve.source}: the header names the radiation {radiation!r}. Give --radiation xray or --radiation neutron.")
     end = float(curve.r[-1])
@@ -81,6 +92,7 @@ def resolve_conditions(curve: PdfCurve, settings: SolveSettings) -> Conditions:
     origin["rmax"] = "option" if settings.rmax is not None else "data"
     rmin = max(settings.rmin, float(curve.r[0]))
     elements, notes = resolve_elements(curve, settings.elements, radiation)
+    notes += _instrument_notes(curve, settings, origin)
     origin["elements"] = "option" if settings.elements else "header" if elements else "unknown"
     conditions = Conditions(rmin, rmax, qmin, qmax, qdamp, qbroad, radiation, elements, origin, tuple(notes))
     if rmax <= rmin or conditions.independent_points() < MIN_INDEPENDENT_POINTS:
@@ -90,6 +102,19 @@ def resolve_conditions(curve: PdfCurve, settings: SolveSettings) -> Conditions:
             "Measure or export a longer range, or change --rmin and --rmax."
         )
     return conditions
+
+
+def _instrument_notes(curve: PdfCurve, settings: SolveSettings, origin: Mapping[str, str]) -> list[str]:
+    """Where the header and the instrument file say different things."""
+    notes = []
+    for name in ("qmin", "qmax", "qdamp", "qbroad"):
+        header, file = curve.value(name), getattr(settings.instrument, name, None)
+        if header is not None and file is not None and origin[name] in {"header", "instrument"} and abs(header - file) > 0.01 * max(header, file):
+            notes.append(f"the header says {name} {header:g}, the instrument file {file:g} Å⁻¹: the {_WORDS[origin[name]]} was used")
+    named = settings.instrument.radiation if settings.instrument else None
+    if origin["radiation"] == "instrument" and curve.header.get("radiation", named) != named:
+        notes.append(f"the header says {curve.header['radiation']}, the instrument file {named}: the instrument file was used")
+    return notes
 
 
 def resolve_elements(curve: PdfCurve, given: tuple[str, ...], radiation: str) -> tuple[tuple[str, ...], list[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -35,6 +36,21 @@ class RefusalSettings(Config):
     rw_refuse: float = Field(0.6, gt=0, description="best Rw above which the curve is refused")
     rw_warn: float = Field(0.4, gt=0, description="best Rw above which the answer carries a warning")
     tail_ratio: float = Field(0.2, gt=0, description="RMS of G beyond the best candidate over RMS within it, above which the candidate is too small")
+    noise_ratio: float = Field(
+        0.7, gt=0, description="power of F(Q) in the upper third of Q over that in the lower third, from which a curve is noise"
+    )
+    bond_mismatch: float = Field(0.06, gt=0, description="share by which the nearest neighbours may differ from the metal's before a warning")
+    bond_refuse: float = Field(0.12, gt=0, description="share from which, with a poor fit, other elements are named as the reason")
+
+
+class InstrumentValues(Config):
+    """What an instrument file says; a value that is left out stays as it would be without the file."""
+
+    qdamp: float | None = Field(None, ge=0, description="Å⁻¹")
+    qbroad: float | None = Field(None, ge=0, description="Å⁻¹")
+    qmin: float | None = Field(None, ge=0, description="Å⁻¹")
+    qmax: float | None = Field(None, gt=0, description="Å⁻¹")
+    radiation: Literal["xray", "neutron"] | None = None
 
 
 class SolveSettings(Config):
@@ -51,8 +67,11 @@ class SolveSettings(Config):
     qmax: float | None = Field(None, gt=0, description=f"Å⁻¹; default {DEFAULT_QMAX:g}")
     qdamp: float | None = Field(None, ge=0, description=f"Å⁻¹; default {DEFAULT_QDAMP:g}")
     qbroad: float | None = Field(None, ge=0, description="Å⁻¹; default 0")
+    instrument: InstrumentValues | None = Field(None, description="values of an instrument file (or its path), from deepstruc-hpc calibrate")
     seed: int = Field(0, ge=0, description="seed of the run; each file draws its own numbers from it")
     keep: int = Field(10, ge=1, le=1000, description="best structures written as XYZ and CIF")
+    verify: Literal["srfit"] | None = Field(None, description="refine the best ten again with this program and write both side by side")
+    mixtures: bool = Field(False, description="try a second phase and a distribution of sizes; kept only where it explains more than it costs")
     rank: RankSettings = RankSettings()
     refusal: RefusalSettings = RefusalSettings()
 
@@ -65,6 +84,15 @@ class SolveSettings(Config):
     @classmethod
     def _split_words(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else _as_tuple(value)
+
+    @field_validator("instrument", mode="before")
+    @classmethod
+    def _read_instrument(cls, value: Any) -> Any:
+        if not isinstance(value, str | Path):
+            return value
+        from deepstruc_hpc.solve.instrument import read_instrument
+
+        return read_instrument(Path(value).expanduser()).model_dump(exclude={"calibration"})
 
     @model_validator(mode="after")
     def _consistent(self) -> SolveSettings:

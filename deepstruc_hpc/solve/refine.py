@@ -1,4 +1,4 @@
-"""Fit every candidate to one curve, and what follows from the best fit."""
+"""Fit every candidate to one curve, and what follows from a fit."""
 
 from __future__ import annotations
 
@@ -12,12 +12,10 @@ from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.physics.fit import fit_candidates, fitted_curve
 from deepstruc_hpc.solve.candidates import Candidate
 from deepstruc_hpc.solve.conditions import Conditions
-from deepstruc_hpc.solve.config import RefusalSettings
 from deepstruc_hpc.solve.propose import scaled
 
 ZOOM_BOUNDS = (0.92, 1.08)
 """Candidates are brought to the first peak of the curve before, so this is room for strain, not for the lattice."""
-TAIL_GAP = 1.15
 
 
 def refine(candidates: Sequence[Candidate], curve: PdfCurve, conditions: Conditions, *, start: float = 1.0) -> pd.DataFrame:
@@ -65,49 +63,6 @@ def diameter(structure: Structure) -> float:
     """Largest distance between two atoms, Å (within 1 % for particles: twice the largest distance from the centroid at most)."""
     radii = np.linalg.norm(structure.positions - structure.positions.mean(axis=0), axis=1)
     return float(2.0 * radii.max()) if len(radii) else 0.0
-
-
-def judge(curve: PdfCurve, best: Structure, rw: float, settings: RefusalSettings) -> tuple[str, str]:
-    """Whether the curve belongs to the world of the candidates.
-
-    Refused are a curve that keeps oscillating beyond the best candidate while that candidate fits poorly (bulk, or a particle larger than all
-    candidates), and one that no candidate comes near. Measured nanoparticles have 2 to 7 % of their
-    amplitude beyond their best candidate, bulk 25 to 90 %.
-
-    Args:
-        curve: the whole measured curve, not only the fitted range.
-        best: rank 1, refined.
-        rw: of rank 1.
-        settings: the limits.
-
-    Returns:
-        status (``ok`` or ``refused``) and a message, which is empty or a warning where the status is ``ok``.
-    """
-    size = max(diameter(best), 4.0)
-    tail = tail_ratio(curve, size)
-    beyond = tail is not None and tail > settings.tail_ratio
-    if beyond and rw > settings.rw_warn:
-        return "refused", (
-            f"G(r) goes on oscillating beyond the best candidate ({size:.0f} Å across, Rw {rw:.2f}) with {100 * (tail or 0):.0f} % of its amplitude: "
-            "a bulk crystal, or a particle larger than every candidate. A catalog with larger structures is needed"
-        )
-    if rw > settings.rw_refuse:
-        return "refused", f"no candidate comes near the curve (best Rw {rw:.2f}): another kind of sample, other elements or other units"
-    if rw > settings.rw_warn:
-        return "ok", f"warning: even the best candidate fits poorly (Rw {rw:.2f}); the sample may hold something else"
-    if beyond:
-        return "ok", f"warning: the curve holds structure beyond the best candidate ({size:.0f} Å across)"
-    return "ok", ""
-
-
-def tail_ratio(curve: PdfCurve, size: float) -> float | None:
-    """RMS of G beyond a particle of that diameter (up to twice it) over RMS between 2 Å and the diameter; None where nothing was measured."""
-    inner = curve.g[(curve.r >= 2.0) & (curve.r <= size)]
-    start = TAIL_GAP * size + 1.0
-    outer = curve.g[(curve.r >= start) & (curve.r <= max(2.0 * size, start + 5.0))]
-    if len(inner) < 10 or len(outer) < 10 or curve.r[-1] < start + 3.0 or not inner.any():
-        return None
-    return float(np.sqrt(np.mean(outer**2) / np.mean(inner**2)))
 
 
 def _describe(candidates: Sequence[Candidate]) -> pd.DataFrame:

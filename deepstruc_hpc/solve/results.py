@@ -73,6 +73,7 @@ class ItemTables:
         fit: r, g_obs, g_calc, difference of rank 1.
         latent: kind, z1, z2, structure_type, rw; or None where no model was used.
         structures: the best ones as refined, in order of rank.
+        more: further tables by the name of their file (``verify``, ``mixture``).
     """
 
     candidates: pd.DataFrame
@@ -80,6 +81,7 @@ class ItemTables:
     fit: pd.DataFrame
     latent: pd.DataFrame | None
     structures: Sequence[Structure]
+    more: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
 
 def write_item(out: Path, record: ItemRecord, tables: ItemTables | None, draw: Draw | None = None) -> None:
@@ -141,6 +143,8 @@ def _write_tables(folder: Path, tables: ItemTables) -> None:
     candidates[columns].to_csv(folder / "candidates.csv", index=False, float_format="%.6g")
     tables.types.to_csv(folder / "types.csv", index=False, float_format="%.6g")
     tables.fit.to_csv(folder / "fit.csv", index=False, float_format="%.8g")
+    for name, table in tables.more.items():
+        table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
     if tables.latent is not None:
         tables.latent.to_csv(folder / "latent.csv", index=False, float_format="%.6g")
     for name, structure, row in zip(names, tables.structures, candidates.itertuples(), strict=False):

@@ -20,12 +20,14 @@ from deepstruc_hpc.solve.candidates import CatalogShapes
 from deepstruc_hpc.solve.conditions import Conditions, resolve_conditions
 from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.inputs import PdfItem, file_hash
+from deepstruc_hpc.solve.judge import judge
 from deepstruc_hpc.solve.latent import catalog_map, latent_table
 from deepstruc_hpc.solve.limits import time_limit
 from deepstruc_hpc.solve.propose import Proposals, propose, start_scale
 from deepstruc_hpc.solve.rank import in_words, rank_candidates, type_table
-from deepstruc_hpc.solve.refine import diameter, fit_curve_table, judge, refine, refined_structure
+from deepstruc_hpc.solve.refine import diameter, fit_curve_table, refine, refined_structure
 from deepstruc_hpc.solve.results import Draw, ItemRecord, ItemTables, write_item
+from deepstruc_hpc.solve.second_look import SecondLook, second_look
 
 
 @dataclass(frozen=True)
@@ -116,15 +118,16 @@ class Solver:
         fits = refine(proposals.candidates, curve, conditions, start=start_scale(curve, proposals.elements[0]))
         ranked, types = self._rank(fits, proposals, conditions, settings)
         best = self._best_structures(ranked, proposals, settings.keep)
-        status, warning = judge(curve, best[0], float(ranked["rw"].iloc[0]), settings.refusal)
+        status, warning = judge(curve, best[0], ranked.iloc[0], conditions, settings.refusal)
         doubts = in_words(ranked, types, settings.rank) if status == "ok" else ""
-        record.status, record.message = status, "; ".join(part for part in (warning, doubts, *proposals.notes) if part)
+        again = second_look(proposals.candidates, ranked, curve, conditions, settings) if status == "ok" else SecondLook()
+        record.status, record.message = status, "; ".join(part for part in (warning, doubts, *again.words, *proposals.notes) if part)
         self._take_over(record, ranked, types)
-        record.details = {"counts": dict(proposals.counts), "notes": [*curve.notes, *conditions.notes, *proposals.notes]}
+        record.details = {"counts": dict(proposals.counts), "notes": [*curve.notes, *conditions.notes, *proposals.notes], **again.details}
         first = ranked.iloc[0]
         fit = fit_curve_table(proposals.candidates[int(first["index"])], first, curve, conditions)
         latent = latent_table(fits, proposals, self.map) if self.model is not None else None
-        return ItemTables(ranked, types, fit, latent, best)
+        return ItemTables(ranked, types, fit, latent, best, more=again.tables)
 
     def _rank(self, fits: pd.DataFrame, proposals: Proposals, conditions: Conditions, settings: SolveSettings) -> tuple[pd.DataFrame, pd.DataFrame]:
         if not np.isfinite(fits["rw"].to_numpy(dtype=float)).any():

@@ -117,6 +117,33 @@ function candidateTable(candidates) {
     make("tbody", {}, candidates.map((row) => make("tr", { title: row.label || "" }, keys.map((key) => cell(key, row[key])))))));
 }
 
+// A value with its uncertainty, where there is one.
+function measured(row, key) {
+  const error = row[`${key}_err`];
+  if (!Number.isFinite(row[key])) return "";
+  return Number.isFinite(error) && error > 0 ? withError(row[key], error) : row[key].toFixed(4);
+}
+
+function plainTable(heads, rows) {
+  return make("div", { class: "scroll" }, make("table", { class: "candidates" }, make("thead", {}, make("tr", {}, heads.map((head) => make("th", { class: "number" }, head)))),
+    make("tbody", {}, rows.map((cells) => make("tr", {}, cells.map((text) => make("td", { class: "number" }, text)))))));
+}
+
+function verifyTable(rows) {
+  const keys = ["scale", "zoom", "uiso", "delta2"];
+  return [make("h3", {}, "The last word by diffpy.srfit: its value below ours"),
+    plainTable(["rank", "type", "atoms", "", "Rw", ...keys.map((key) => WORDS[key])], rows.flatMap((row) => [
+      [show("rank", row.rank), typeTag(row.structure_type), show("n_atoms", row.n_atoms), "ours", show("rw", row.rw), ...keys.map((key) => measured(row, key))],
+      row.message ? ["", "", "", "srfit", row.message, "", "", "", ""] : ["", "", "", "srfit", show("rw", row.rw_srfit), ...keys.map((key) => measured(row, `${key}_srfit`))],
+    ]))];
+}
+
+function mixtureTable(rows) {
+  const first = rows[0], kind = first.kind === "sizes" ? "several sizes" : "two phases";
+  return [make("h3", {}, first.kept ? `A mixture: ${kind}, Rw ${show("rw", first.rw)} instead of ${show("rw", first.rw_single)}` : `No mixture: ${kind} would reach Rw ${show("rw", first.rw)} instead of ${show("rw", first.rw_single)}, which does not pay for the further parameters`),
+    plainTable(["rank", "type", "atoms", "share of the weight", "zoom"], rows.map((row) => [show("rank", row.rank), typeTag(row.structure_type), show("n_atoms", row.n_atoms), measured(row, "weight_fraction"), measured(row, "zoom")]))];
+}
+
 function sectionBody(i) {
   const data = JSON.parse(document.getElementById(`pdf-${i}`).textContent), parts = [], later = [], views = [];
   if (data.row.message) parts.push(make("p", { class: `message-line ${data.row.status}` }, data.row.message));
@@ -133,6 +160,8 @@ function sectionBody(i) {
     parts.push(make("div", { class: map ? "row map" : "" , style: "margin-top:18px" }, make("div", {}, make("h3", {}, "Candidates"), candidateTable(data.candidates)),
       map ? make("div", {}, make("h3", {}, "Latent map, first two coordinates: catalog ●, samples ◆, prior +"), map) : null));
   }
+  if (data.mixture.length) parts.push(...mixtureTable(data.mixture));
+  if (data.verify.length) parts.push(...verifyTable(data.verify));
   if (Object.keys(data.details).length) parts.push(make("details", { class: "small" }, make("summary", {}, "Conditions used for this file"), make("div", { class: "body" }, make("pre", { class: "settings" }, readable(data.details)))));
   if (data.files.length) parts.push(make("p", { class: "files" }, make("span", {}, "Files: "), data.files.map((name) => link(`${data.folder}/${name}`, name))));
   if (!parts.length) parts.push(make("p", { class: "note" }, "No results were written for this file."));
