@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -158,7 +158,7 @@ def oriented(parent: Parent, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         mask: (S,) bool.
     """
     images = mask[parent.permutations]
-    moments = np.round(images @ _asymmetric(parent.sites), 6)
+    moments = np.round(images @ _asymmetric(parent), 6)
     best = np.flatnonzero(moments == moments.max())
     if len(best) > 1:
         packed = np.packbits(images[best], axis=1)
@@ -167,9 +167,10 @@ def oriented(parent: Parent, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return chosen
 
 
-def _asymmetric(sites: NDArray[np.float64]) -> NDArray[np.float64]:
+@lru_cache(maxsize=512)
+def _asymmetric(parent: Parent) -> NDArray[np.float64]:
     """A smooth function of space that no symmetry leaves alone, (S,)."""
-    x, y, z = (sites / 4.0).T
+    x, y, z = (parent.sites / 4.0).T
     even = z**2 + 0.5 * y**2 + 0.25 * (x * y + 0.8 * y * z + 0.6 * z * x)
     odd = z + 0.75 * y + 0.45 * x + 0.6 * (z**3 + 0.7 * y**3 + 0.4 * x**3) + 0.35 * x * y * z
     return np.asarray(even + odd)
