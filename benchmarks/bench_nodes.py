@@ -1,10 +1,13 @@
 """How build, solve and train scale over Ray nodes, what an item costs the driver, and where the time goes.
 
-    python benchmarks/bench_nodes.py [--nodes 1,2] [--structures 400] [--files 6] [--epochs 4] [--stages overhead,build,solve,train]
+    python benchmarks/bench_nodes.py [--nodes 1,2] [--elements 20] [--files 40] [--epochs 4] [--stages machine,overhead,build,solve,train]
 
 Every node is a Ray node of its own (raylet, object store) with one core, but all are on this machine: the network is not measured, and more
-nodes than idle cores say nothing. Build and solve are scaled weakly (n nodes get n times the items; efficiency is t(1) / t(n)), and the time is
-that of the whole command, start of workers included. Train is scaled strongly (the same epochs; efficiency is t(1) / (n t(n)) of the median epoch).
+nodes than idle cores say nothing. As in a job, Ray is up and at rest before a command begins.
+
+Build and solve are scaled weakly: n nodes get n times the items, of the same sizes; efficiency is t(1) / t(n), and the time is that of the whole
+command, from imports to the last file. Train is scaled strongly: the same epochs; efficiency is t(1) / (n t(n)) of the median epoch. "machine" is
+the work of a build in n plain processes, without Ray and without a driver: what two cores cost each other here, and so the most that can be had.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import multiprocessing
 import os
 import statistics
 import subprocess
@@ -19,27 +23,29 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
 
+LIGHTEST = 12  # from the thirteenth element on: 86 of them
 RECIPE = {
     "name": "scaling",
-    "description": "Gold clusters for the scaling benchmark",
-    "elements": ["Au"],
+    "description": "Clusters of one shape list for the scaling benchmark; more elements are more of the same work",
     "length_unit": "angstrom",
     "min_atoms": 40,
-    "max_atoms": 250,
+    "max_atoms": 400,
     "families": ["fcc", "hcp", "bcc", "sc", "decahedral", "icosahedral", "octahedral"],
-    "block_size": 25,
+    "block_size": 50,
     "pdf": {"qmin": 0.7, "qmax": 25.0, "qdamp": 0.04, "uiso": 0.0038, "delta2": 2.0, "rmin": 2.0, "rmax": 30.0, "rstep": 0.01},
 }
 
 
-def command(*words: str, address: str) -> tuple[str, float]:
+def command(*words: str, address: str = "") -> tuple[str, float]:
     """Run ``deepstruc-hpc`` on the Ray at an address; returns what it printed and its wall time (s)."""
-    environment = {**os.environ, "RAY_ADDRESS": address, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, **({"RAY_ADDRESS": address} if address else {}), "OMP_NUM_THREADS": "1"}
     began = time.perf_counter()
     done = subprocess.run([sys.executable, "-m", "deepstruc_hpc.cli", *words], capture_output=True, text=True, env=environment, check=False)
     if done.returncode != 0:
@@ -57,51 +63,92 @@ def measured_files(folder: Path, count: int) -> Path:
     cells = np.array([(i, j, k) for i in range(3) for j in range(3) for k in range(3)])
     positions = (cells[:, None, :] + corners[None]).reshape(-1, 3)
     for number in range(count):
-        g = simulate_pdf(["Au"] * len(positions), positions * (4.05 + 0.005 * number), r, qdamp=0.04)
+        g = simulate_pdf(["Au"] * len(positions), positions * (4.05 + 0.002 * number), r, qdamp=0.04)
         (folder / f"au-{number:03d}.gr").write_text("#qmax = 25.0\n" + "".join(f"{a:.3f} {b:.6f}\n" for a, b in zip(r, g, strict=True)))
     return folder
 
 
+def recipe(nodes: int, elements: int) -> dict[str, Any]:
+    """The recipe of a build: so many elements for every node, each with a lattice of its own, all with the same shapes."""
+    from deepstruc_hpc.data.species import SYMBOLS
+
+    chosen = SYMBOLS[LIGHTEST : LIGHTEST + nodes * elements]
+    if len(chosen) < nodes * elements:
+        raise SystemExit(f"{nodes} nodes of {elements} elements are more than there are; give fewer --elements")
+    return {**RECIPE, "elements": list(chosen), "nn_distance": {symbol: round(2.4 + 0.005 * number, 3) for number, symbol in enumerate(chosen)}}
+
+
 def build(nodes: int, address: str, work: Path, options: argparse.Namespace) -> tuple[float, str]:
     """Wall time of a build of n times the structures; beside it the workers' own rate."""
-    (work / "scaling.yaml").write_text(yaml.safe_dump(RECIPE))
-    limit = str(options.structures * nodes)
-    words = [
-        "catalog",
-        "build",
-        str(work / "scaling.yaml"),
-        "--out",
-        str(work / f"{nodes}.zarr"),
-        "--workers",
-        str(nodes),
-        "--limit",
-        limit,
-        "--json",
-    ]
+    path = work / f"scaling-{nodes}.yaml"
+    path.write_text(yaml.safe_dump(recipe(nodes, options.elements)))
+    words = ["catalog", "build", str(path), "--out", str(work / f"{nodes}.zarr"), "--workers", str(nodes), "--json"]
     said, seconds = command(*words, address=address)
     report = json.loads(said)
-    return (
-        seconds,
-        f"{report['n_structures']} structures, {report['structures_a_second']:g}/s; start of the command {seconds - report['seconds']:.1f} s",
-    )
+    found = f"{report['n_structures']} structures, {report['structures_a_second']:g}/s"
+    return seconds, f"{found}; imports, plan, joining Ray {seconds - report['seconds']:.1f} s, workers {report['seconds']:.1f} s"
+
+
+def plain_blocks(content: dict[str, Any], numbers: Sequence[int]) -> float:
+    """Seconds that some blocks of a recipe take in this process."""
+    from deepstruc_hpc.catalog.blocks import make_block, single_threaded
+    from deepstruc_hpc.catalog.plan import make_plan
+    from deepstruc_hpc.catalog.recipe import Recipe
+
+    wanted = Recipe.model_validate(content)
+    plan = make_plan(wanted)
+    with single_threaded():
+        make_block(plan.block(numbers[0]), wanted.pdf)
+        began = time.perf_counter()
+        for number in numbers:
+            make_block(plan.block(number), wanted.pdf)
+        return time.perf_counter() - began
+
+
+def machine(nodes: int, options: argparse.Namespace) -> tuple[float, str]:
+    """The same blocks in so many plain processes at once."""
+    content, numbers = recipe(1, options.elements), list(range(0, 5 * options.elements, 5))
+    with ProcessPoolExecutor(nodes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        seconds = list(pool.map(plain_blocks, [content] * nodes, [numbers] * nodes))
+    return max(seconds), f"{len(numbers)} blocks of {RECIPE['block_size']} structures in each of {nodes} processes"
+
+
+def settle(limit: float = 30.0) -> str:
+    """Wait until Ray's own processes have started and rest; returns a remark when something else keeps the machine busy."""
+    import psutil
+
+    end = time.monotonic() + limit
+    while (busy := psutil.cpu_percent(1.0) / 100 * (os.cpu_count() or 1)) > 0.15:
+        if time.monotonic() > end:
+            return f"{busy:.1f} cores were busy before it began"
+    return ""
+
+
+def small_catalog(work: Path) -> Path:
+    """The shapes in one element, built once."""
+    store, path = work / "shapes.zarr", work / "shapes.yaml"
+    if not store.exists():
+        path.write_text(yaml.safe_dump(recipe(1, 1)))
+        command("catalog", "build", str(path), "--out", str(store), "--workers", "0")
+    return store
 
 
 def solve(nodes: int, address: str, work: Path, options: argparse.Namespace) -> tuple[float, str]:
-    """Wall time of solving n times the files against the catalog of one node's build."""
-    store, out = work / "1.zarr", work / f"solved-{nodes}"
+    """Wall time of solving n times the files against a catalog of 250 shapes."""
+    store, out = small_catalog(work), work / f"solved-{nodes}"
     files = measured_files(work / f"measured-{nodes}", options.files * nodes)
     fixed = ["--catalog", str(store), "--sources", "catalog", "--elements", "Au", "--no-figures", "--no-report"]
     _, seconds = command("solve", str(files), "--out", str(out), *fixed, "--workers", str(nodes), address=address)
     rows = list(csv.DictReader((out / "summary.csv").open()))
     busy = sum(float(row["seconds"]) for row in rows) / nodes
-    return seconds, f"{sum(row['status'] == 'ok' for row in rows)} files ok; in the files {busy:.1f} s, else {seconds - busy:.1f} s"
+    return seconds, f"{sum(row['status'] == 'ok' for row in rows)} files ok; in the files {busy:.1f} s a worker, else {seconds - busy:.1f} s"
 
 
 def train(nodes: int, address: str, work: Path, options: argparse.Namespace) -> tuple[float, str]:
     """Median time of an epoch after the first, times n, so that the efficiency comes out as for the others."""
     run = work / f"run-{nodes}"
     settings = ["--set", f"epochs={options.epochs}", "--set", "samples_per_epoch=1024", "--workers", str(nodes)]
-    _, seconds = command("train", str(work / "1.zarr"), "--out", str(run), *settings, address=address)
+    _, seconds = command("train", str(small_catalog(work)), "--out", str(run), *settings, address=address)
     epochs = [json.loads(line)["seconds"] for line in (run / "epochs.jsonl").read_text().splitlines()]
     epoch = statistics.median(epochs[1:] or epochs)
     return epoch * nodes, f"epoch {epoch:.2f} s; all {seconds:.1f} s, of which epochs {sum(epochs):.1f} s"
@@ -130,8 +177,9 @@ def overhead(address: str, items: int = 3000) -> float:
 
 
 def measure(nodes: int, stages: Sequence[str], work: Path, options: argparse.Namespace) -> dict[str, tuple[float, str]]:
-    """All stages on a fresh cluster of so many nodes of one core."""
+    """All stages on a fresh cluster of so many nodes of one core; the control before it is there."""
     os.environ.pop("RAY_ADDRESS", None)
+    control = {"machine": machine(nodes, options)} if "machine" in stages else {}
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 100 * 2**20, "include_dashboard": False})
@@ -139,11 +187,16 @@ def measure(nodes: int, stages: Sequence[str], work: Path, options: argparse.Nam
         for _ in range(nodes - 1):
             cluster.add_node(num_cpus=1, object_store_memory=100 * 2**20)
         cluster.wait_for_nodes()
-        found = {stage: STAGES[stage](nodes, cluster.address, work, options) for stage in stages if stage in STAGES}
+        found = {}
+        for stage in stages:
+            if stage in STAGES:
+                remark = settle()
+                seconds, where = STAGES[stage](nodes, cluster.address, work, options)
+                found[stage] = (seconds, f"{where}; {remark}" if remark else where)
         if nodes == 1 and "overhead" in stages:
             cost = overhead(cluster.address)
             found["driver"] = (cost / 1000, f"{cost:.2f} ms of the driver's CPU an item")
-        return found
+        return control | found
     finally:
         cluster.shutdown()
 
@@ -152,10 +205,10 @@ def main() -> None:
     """Measure and print the table (Markdown)."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nodes", default="1,2")
-    parser.add_argument("--structures", type=int, default=400, help="of a build, for every node")
-    parser.add_argument("--files", type=int, default=6, help="of a solve, for every node")
+    parser.add_argument("--elements", type=int, default=20, help="of a build, for every node; about 250 structures each")
+    parser.add_argument("--files", type=int, default=40, help="of a solve, for every node")
     parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--stages", default="overhead,build,solve,train")
+    parser.add_argument("--stages", default="machine,overhead,build,solve,train")
     options = parser.parse_args()
     stages = options.stages.split(",")
     counts = [int(count) for count in options.nodes.split(",")]

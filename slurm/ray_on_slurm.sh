@@ -90,22 +90,23 @@ node_memory_mb() { # memory of this job on this node: Ray would take the node's,
     fi
 }
 
-own_ray_processes() { # every process that this node's Ray started carries DSH_RAY_ID
-    local folder
-    for folder in /proc/[0-9]*; do
-        [ "${folder#/proc/}" != "$$" ] && grep -qsz "^DSH_RAY_ID=$DSH_RAY_ID\$" "$folder/environ" && echo "${folder#/proc/}"
-    done
+own_ray_processes() { # what this node's Ray started: it carries DSH_RAY_ID, or, where it has written its title over that, has files open in DSH_TEMP
+    {
+        grep -lsz "^DSH_RAY_ID=$DSH_RAY_ID\$" /proc/[0-9]*/environ
+        find /proc/[0-9]*/fd -maxdepth 1 -lname "$DSH_TEMP/*" 2> /dev/null
+    } | cut -d / -f 3 | sort -u | grep -vx "$$"
     return 0
 }
 
 leave_node() { # ends what is left of this job's Ray here, and removes its folder
-    local tries
+    local tries left
     for tries in 1 2 3 4 5; do
-        # shellcheck disable=SC2046  # one word a process
-        [ -n "$(own_ray_processes)" ] && kill -KILL $(own_ray_processes) 2> /dev/null
+        left=$(own_ray_processes)
+        # shellcheck disable=SC2086  # one word a process
+        [ -z "$left" ] || kill -KILL $left 2> /dev/null
         rm -rf "$DSH_TEMP" 2> /dev/null
-        [ -n "$(own_ray_processes)" ] || [ -e "$DSH_TEMP" ] || return 0
-        sleep 0.2
+        [ -n "$left" ] || [ -e "$DSH_TEMP" ] || return 0
+        [ "$tries" = 5 ] || sleep 0.2
     done
 }
 
@@ -116,8 +117,34 @@ keep_logs() { # of a Ray that ended by itself: the reason is in them
     echo "Ray ended by itself on ${SLURMD_NODENAME:-$(hostname)}; its logs are kept in $kept"
 }
 
+head_is_gone() { # the batch script went down with its node: SLURM keeps a --no-kill job alive without it, doing nothing until its limit
+    local shown nodes
+    while [ -z "$stopped" ] && ! port_is_taken "$1" "$2"; do
+        shown=$(scontrol --oneliner show job "$SLURM_JOB_ID" 2> /dev/null)
+        [[ $shown == *" JobState=RUNNING "* && $shown == *" Restarts=$DSH_RESTART "* ]] || return 0
+        nodes=${shown##* NodeList=}
+        nodes=$(scontrol show hostnames "${nodes%% *}")
+        if ! grep -qx "$DSH_HEAD_NODE" <<< "$nodes"; then # SLURM has struck it off the job
+            [ "$(head -n 1 <<< "$nodes")" = "${SLURMD_NODENAME:-}" ] || return 0 # one of the nodes left is enough
+            if [ "$DSH_REQUEUE" = 1 ] && [ "$DSH_RESTART" -lt "$DSH_MAX_REQUEUES" ]; then
+                note "requeued: node $DSH_HEAD_NODE was lost, and the batch script with it"
+                scontrol requeue "$SLURM_JOB_ID" && return 0
+            fi
+            note "failed: node $DSH_HEAD_NODE was lost, and the batch script with it. Submit again: the work resumes where it stopped"
+            scancel "$SLURM_JOB_ID"
+            return 0
+        fi
+        pause 5
+    done
+}
+
+was_too_slow() { # was_too_slow SECONDS: whether a Ray that ended had not come up for want of time; what is wrong at once stays wrong
+    ! grep -q "Ray runtime started" "$DSH_TEMP/start.log" || return 1
+    [ "$1" -ge 20 ] || grep -q "timed out during startup" "$DSH_TEMP/start.log"
+}
+
 run_node() { # run_node head|worker HEAD_IP PORT [LAUNCH...]
-    local role=$1 head_ip=$2 port=$3 ip cpus gpus memory store shm stopped="" status
+    local role=$1 head_ip=$2 port=$3 ip cpus gpus memory store shm stopped="" status tries began
     shift 3
     DSH_LAUNCH=("$@")
     local start=(ray start --block --disable-usage-stats --include-log-monitor=false)
@@ -146,12 +173,21 @@ run_node() { # run_node head|worker HEAD_IP PORT [LAUNCH...]
         start+=(--address="$head_ip:$port")
     fi
     echo "$role $(hostname) $ip: $cpus CPU, $gpus GPU, $memory MB of which $store MB object store, in $DSH_TEMP"
-    "${DSH_LAUNCH[@]+"${DSH_LAUNCH[@]}"}" "${start[@]}" < /dev/null &
-    ray=$!
-    wait "$ray"
-    status=$?
+    for tries in 2 1 0; do
+        began=$SECONDS
+        "${DSH_LAUNCH[@]+"${DSH_LAUNCH[@]}"}" "${start[@]}" < /dev/null > >(tee "$DSH_TEMP/start.log") 2>&1 &
+        ray=$!
+        wait "$ray"
+        status=$?
+        # Ray gives its own processes 30 s, whatever we grant; a slow file system or a head with many nodes to greet may need more.
+        { [ -z "$stopped" ] && [ "$tries" -gt 0 ] && was_too_slow $((SECONDS - began)); } || break
+        echo "Ray did not start in its 30 s; $tries more attempts"
+        leave_node
+        mkdir -p "$DSH_TEMP" && chmod 700 "$DSH_TEMP"
+    done
     [ -n "$stopped" ] || keep_logs
     leave_node
+    [ -n "$stopped" ] || [ "$role" = head ] || head_is_gone "$head_ip" "$port"
     [ -n "$stopped" ] && exit 0
     exit $((status == 0 ? 74 : status))
 }
@@ -168,7 +204,7 @@ start_step() { # start_step NODE head|worker
 }
 
 step_reason() { # why a node's Ray ended: the end of its log
-    tail -n 5 "$DSH_JOB_DIR/ray-$SLURM_JOB_ID-$1.log" 2> /dev/null | tr '\n' ' ' | cut -c 1-600
+    tail -n 20 "$DSH_JOB_DIR/ray-$SLURM_JOB_ID-$1.log" 2> /dev/null | grep -v -e ' INFO ' -e ' SUCC ' | tail -n 5 | tr '\n' ' ' | cut -c 1-600
 }
 
 count_ray() { # count_ray SECONDS: waits until Ray has every node with its CPUs and GPUs; says what is missing otherwise
@@ -187,7 +223,9 @@ ray_up() {
     HEAD_PORT=$(free_port "$HEAD_IP") || fail "no free port in $DSH_PORTS on $HEAD_NODE; set port_range in the profile"
 
     export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=$DSH_JOB_DIR/.ray-token-$SLURM_JOB_ID RAY_USAGE_STATS_ENABLED=0
-    export DSH_JOB_DIR DSH_SCRATCH DSH_INTERFACE DSH_MEMORY_MB DSH_OBJECT_STORE_MB ${DSH_CPUS+DSH_CPUS} ${DSH_GPUS+DSH_GPUS}
+    export DSH_HEAD_NODE=$HEAD_NODE DSH_JOB_DIR DSH_SCRATCH DSH_INTERFACE DSH_MEMORY_MB DSH_OBJECT_STORE_MB DSH_REQUEUE DSH_MAX_REQUEUES
+    [ -z "${DSH_CPUS+set}" ] || export DSH_CPUS
+    [ -z "${DSH_GPUS+set}" ] || export DSH_GPUS
     (umask 077 && head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n' > "$RAY_AUTH_TOKEN_PATH") || fail "$DSH_JOB_DIR cannot be written on $HEAD_NODE"
 
     STEPS=() STEP_NODES=()
@@ -275,8 +313,8 @@ requeue() { # requeue WHY: the same job id starts again, and the command resumes
     trap 'exit 143' TERM # SLURM ends this start of the job as soon as it has requeued it
     note "requeued: $1"
     scontrol requeue "$DSH_JOB" || fail "$1; SLURM refused to requeue. Submit again: the work resumes where it stopped"
-    local second
-    for second in {1..120}; do pause 1; done
+    local until=$((SECONDS + 120))
+    while [ "$SECONDS" -lt "$until" ]; do pause 1; done
     exit 75
 }
 

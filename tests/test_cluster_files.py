@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,18 @@ def test_the_version_of_ray_is_the_one_that_the_package_pins():
     for path in MANIFESTS:
         assert yaml.safe_load(path.read_text())["spec"]["rayClusterSpec"]["rayVersion"].startswith(f"{pinned[1]}.")
     assert f'"ray[default]>={pinned[1]},' in (CLUSTERS / "images" / "Dockerfile").read_text()
+
+
+def test_the_images_hold_all_that_the_package_is_built_from():
+    """What pyproject.toml puts into the wheel must be copied, and be let through by what the image leaves out."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    needed = {*wheel["packages"], *wheel["force-include"], project["project"]["readme"], *project["project"]["license-files"], "pyproject.toml"}
+    let_through = {line[1:] for line in (CLUSTERS / "images" / "Dockerfile.dockerignore").read_text().splitlines() if line.startswith("!")}
+    section = (CLUSTERS / "images" / "deepstruc_hpc.def").read_text().partition("%files\n")[2].partition("\n\n")[0]
+    copied = dict(line.split() for line in section.splitlines())
+    assert let_through == set(copied) == needed | {"constraints.txt"}
+    assert all(target == f"/opt/deepstruc_hpc/{source}" and (ROOT / source).exists() for source, target in copied.items())
 
 
 def known_commands() -> set[str]:

@@ -80,6 +80,8 @@ class Plan:
     ) -> None:
         self.recipe, self.shapes, self.dropped, self.part = recipe, tuple(shapes), dropped, part
         self._starts: NDArray[np.int64] = np.concatenate([[0], np.cumsum([shape.count for shape in shapes])]).astype(np.int64)
+        self._first = self._last = 0
+        self._distances: dict[str, float] = {}
         chosen = _spread(recipe.limit, [shape.shape.structure_type for shape in shapes], self._starts)
         if excluded:
             numbers = np.arange(int(self._starts[-1])) if chosen is None else chosen
@@ -146,11 +148,21 @@ class Plan:
         yield from ((self.shapes[int(owner)], int(count)) for owner, count in zip(owners, counts, strict=True))
 
     def _structure(self, number: int) -> PlannedStructure:
-        owner = int(np.searchsorted(self._starts, number, side="right")) - 1
-        planned = self.shapes[owner]
-        symbol = planned.elements[number - int(self._starts[owner])] if planned.elements else ""
-        distance = self.recipe.distance_of(symbol) if symbol else 0.0
-        return PlannedStructure(structure_id(planned.shape, symbol, distance), planned.shape, planned.fingerprint, symbol, distance)
+        if not self._first <= number < self._last:  # numbers come in order mostly, and those of one shape stand together
+            owner = int(np.searchsorted(self._starts, number, side="right")) - 1
+            self._first, self._last = int(self._starts[owner]), int(self._starts[owner + 1])
+            self._planned = self.shapes[owner]
+            self._words = _shape_words(self._planned.shape)
+        planned = self._planned
+        symbol = planned.elements[number - self._first] if planned.elements else ""
+        return PlannedStructure(
+            _digest(self._words, symbol, self._distance(symbol)), planned.shape, planned.fingerprint, symbol, self._distance(symbol)
+        )
+
+    def _distance(self, symbol: str) -> float:
+        if symbol not in self._distances:
+            self._distances[symbol] = self.recipe.distance_of(symbol) if symbol else 0.0
+        return self._distances[symbol]
 
     def _members(self, number: int) -> range:
         return range(number * self.block_size, min(len(self), (number + 1) * self.block_size))
@@ -174,8 +186,16 @@ def identity(fingerprint_of_shape: str, symbol: str, nn_distance: float) -> str:
 
 def structure_id(shape: Shape, symbol: str, nn_distance: float) -> str:
     """The name of a structure, equal in every catalog that holds it."""
-    text = json.dumps([shape.family, shape.name, dict(shape.parameters), symbol, round(nn_distance, 6)], sort_keys=True, default=str)
-    return blake2b(text.encode(), digest_size=8).hexdigest()
+    return _digest(_shape_words(shape), symbol, nn_distance)
+
+
+def _shape_words(shape: Shape) -> str:
+    """What a structure's name says of its shape: the open end of a JSON list."""
+    return json.dumps([shape.family, shape.name, dict(shape.parameters)], sort_keys=True, default=str)[:-1]
+
+
+def _digest(words: str, symbol: str, nn_distance: float) -> str:
+    return blake2b(f'{words}, "{symbol}", {round(nn_distance, 6)}]'.encode(), digest_size=8).hexdigest()
 
 
 def make_plan(

@@ -96,7 +96,7 @@ def pipeline(
     """Submit build, train and solve, each to start when the one before has ended well; their ids are printed.
 
     Example: deepstruc-hpc slurm pipeline --cluster my-cluster.yaml --build "demo --out au.zarr" --train "au.zarr --out runs/au"
-    --solve "data --out results --catalog au.zarr --model runs/au/best"
+    --solve "data --out results --catalog au.zarr --model runs/au"
     """
     import shlex
 

@@ -44,6 +44,19 @@ def wait_for(list_nodes: Callable[[], Sequence[Mapping[str, Any]]], *, count: in
         time.sleep(0.5)
 
 
+def join(init: Callable[..., Any], end: float, pause: float = 1.0) -> str:
+    """Join the Ray at ``RAY_ADDRESS``; a head that is on its way refuses at first. Returns why it still refuses at ``end`` (monotonic time, s)."""
+    while True:
+        try:
+            init(address=os.environ["RAY_ADDRESS"], log_to_driver=False, logging_level="ERROR", configure_logging=False)
+        except (ConnectionError, RuntimeError, ValueError) as refused:
+            if time.monotonic() >= end:
+                return " ".join(str(refused).split())[:300]
+            time.sleep(pause)
+        else:
+            return ""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the nodes and return 0, or print what is missing and return 1."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -54,14 +67,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     import ray
 
-    try:
-        ray.init(address=os.environ["RAY_ADDRESS"], log_to_driver=False, logging_level="ERROR", configure_logging=False)
-    except (ConnectionError, RuntimeError, ValueError) as refused:
-        sys.stdout.write(f"no connection to Ray at {os.environ['RAY_ADDRESS']} ({' '.join(str(refused).split())[:300]})\n")
+    end = time.monotonic() + options.timeout
+    refused = join(ray.init, end)
+    if refused:
+        sys.stdout.write(f"no connection to Ray at {os.environ['RAY_ADDRESS']} ({refused})\n")
         return 1
-    lacks = wait_for(
-        ray.nodes, count=options.nodes, cpus_per_node=options.cpus_per_node, gpus_per_node=options.gpus_per_node, timeout=options.timeout
-    )
+    left = end - time.monotonic()
+    lacks = wait_for(ray.nodes, count=options.nodes, cpus_per_node=options.cpus_per_node, gpus_per_node=options.gpus_per_node, timeout=left)
     resources = ray.cluster_resources()
     ray.shutdown()
     whole = f"{options.nodes} nodes, {resources.get('CPU', 0):g} CPUs, {resources.get('GPU', 0):g} GPUs"

@@ -208,12 +208,12 @@ class Batch:
                 yield item, solver(item)
             return
         from deepstruc_hpc.runtime.pool import map_over_actors
-        from deepstruc_hpc.runtime.ray_session import ray_session, usable_cores
+        from deepstruc_hpc.runtime.ray_session import ray_session
 
-        wanted = self.options.workers or usable_cores()
-        workers = wanted if self.options.watch else min(wanted, len(pending))
         label = "solving" if self.options.progress and not self.options.watch else ""
-        with ray_session():
+        with ray_session() as session:
+            wanted = self.options.workers or max(1, int(session.cpus))  # of all nodes, not of this one alone
+            workers = wanted if self.options.watch else min(wanted, len(pending))
             yield from map_over_actors(partial(Solver, self.plan), stream, workers=workers, retries=1, progress_label=label, total=len(pending))
 
 

@@ -1,12 +1,14 @@
 """The plan: the same list of structures every time, without repetitions, in blocks that depend on nothing but the recipe."""
 
+import json
 from collections import Counter
+from hashlib import blake2b
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepstruc_hpc.catalog.plan import make_plan
+from deepstruc_hpc.catalog.plan import make_plan, structure_id
 from deepstruc_hpc.catalog.recipe import Recipe, load_recipe
 from deepstruc_hpc.core.errors import RecipeError
 from deepstruc_hpc.structures.families import family_named
@@ -46,6 +48,26 @@ def test_a_structure_keeps_its_id_in_another_recipe():
     """Splits by id must survive an append and another order of families."""
     turned = make_plan(small(families=tuple(reversed(SEVEN)), duplicates="keep"))
     assert set(ids(make_plan(small()))) <= set(ids(turned))
+
+
+def test_a_structure_is_the_same_in_whatever_order_the_list_is_asked():
+    """The plan remembers the shape that it was asked for last. Fails if a name, an element or a distance is that of another number."""
+    recipe = small(limit=37)
+    plan, other = make_plan(recipe), make_plan(recipe)
+    backwards = {number: other.structure(number) for number in (*reversed(range(len(plan))), 0, 36, 1, 35)}
+    for number in range(len(plan)):
+        planned = plan.structure(number)
+        assert planned == backwards[number]
+        assert planned.id == structure_id(planned.shape, planned.symbol, planned.nn_distance)
+        assert planned.nn_distance == recipe.distance_of(planned.symbol)
+
+
+def test_the_name_of_a_structure_is_the_digest_of_what_it_is_as_json():
+    """Catalogs on disk hold these names: another text, another name, and nothing is found again."""
+    shape = next(iter(family_named("fcc").enumerate(13, 60)))
+    for distance in (2.0, 2.56491, 1 / 3):
+        text = json.dumps([shape.family, shape.name, dict(shape.parameters), "Pt", round(distance, 6)], sort_keys=True, default=str)
+        assert structure_id(shape, "Pt", distance) == blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def test_no_two_shapes_of_one_metal_are_equal_up_to_rotation_and_order():

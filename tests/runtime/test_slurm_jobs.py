@@ -12,7 +12,7 @@ from deepstruc_hpc.runtime import slurm
 from deepstruc_hpc.runtime.batch_script import Job
 from deepstruc_hpc.runtime.job_folder import array_folders, find_job_dirs, job_dir_for, read_record
 from deepstruc_hpc.runtime.profile import ClusterProfile
-from deepstruc_hpc.runtime.ray_ready import missing_resources, wait_for
+from deepstruc_hpc.runtime.ray_ready import join, missing_resources, wait_for
 from deepstruc_hpc.runtime.slurm_discovery import discover, parse_gres, parse_sinfo, write_profile
 
 RUNNING = "JobId=41 JobName=deepstruc-train JobState=RUNNING Reason=None Restarts=1 ExitCode=0:0 RunTime=00:03:21 NodeList=n[1-2] BatchHost=n1\n"
@@ -263,3 +263,22 @@ def test_waiting_for_a_ray_ends_when_it_is_whole_or_the_time_is_over():
     growing = iter([[node("a")], [node("a"), node("b")]])
     assert wait_for(lambda: next(growing), count=2, cpus_per_node=4, gpus_per_node=0, timeout=10) == ""
     assert wait_for(lambda: [node("a", gpus=3)], count=1, cpus_per_node=4, gpus_per_node=4, timeout=0) == "a offers 3 of 4 GPU"
+
+
+def test_a_head_that_refuses_at_first_is_asked_again_until_the_time_is_over(monkeypatch):
+    """On a busy node Ray's head answers before it can serve. Fails if a job is given up on its first no."""
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    answers = iter([ConnectionError("not yet"), RuntimeError("nor now"), None])
+
+    def init(**given):
+        assert given["address"] == "10.0.0.1:6379"
+        answer = next(answers)
+        if answer is not None:
+            raise answer
+
+    assert join(init, time.monotonic() + 30, pause=0.01) == ""
+
+    def never(**given):
+        raise ConnectionError("no  such\nhost")
+
+    assert join(never, time.monotonic() + 0.05, pause=0.01) == "no such host"

@@ -26,11 +26,14 @@ STAND_INS = {
     "getent": 'echo "127.0.1.1 STREAM node1"',
 }
 RAY = """#!{python}
-import socket, sys, time
+import os, socket, sys, time
+if os.path.exists("slow"):
+    os.remove("slow")
+    sys.exit("Exception: The current node timed out during startup. This could happen because ...")
 given = dict(word.split("=", 1) for word in sys.argv if "=" in word)
 open("ray-arguments", "w").write(" ".join(sys.argv[1:]))
 listener = socket.create_server(("127.0.0.1", int(given["--port"])))
-time.sleep(float(open("ray-lives").read()) if __import__("os").path.exists("ray-lives") else 60)
+time.sleep(float(open("ray-lives").read()) if os.path.exists("ray-lives") else 60)
 """
 
 
@@ -106,6 +109,16 @@ def test_ray_gets_the_jobs_share_of_the_node_and_not_the_node(job, tmp_path):
     assert {"--head", "--num-cpus=2", "--num-gpus=3", "--node-ip-address=127.0.0.1", "--include-dashboard=false"} <= set(words)
     assert f"--memory={800 * 2**20}" in words
     assert f"--object-store-memory={200 * 2**20}" in words
+
+
+def test_a_ray_that_was_too_slow_for_its_own_limit_is_started_again(job, tmp_path):
+    """Ray gives itself 30 s on a node: too little on a slow file system, or when a thousand nodes greet one head."""
+    (tmp_path / "slow").touch()
+    started = job("true")
+    started.wait(60)
+    assert started.returncode == 0, events(tmp_path)
+    assert not (tmp_path / "slow").exists()
+    assert "2 more attempts" in next(tmp_path.glob("ray-*-node1.log")).read_text()
 
 
 def test_a_warned_command_is_stopped_and_the_job_requeued(job, tmp_path):

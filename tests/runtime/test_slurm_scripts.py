@@ -12,7 +12,7 @@ import pytest
 
 from deepstruc_hpc import __version__
 from deepstruc_hpc.core.errors import ConfigError
-from deepstruc_hpc.core.resources import share_dir
+from deepstruc_hpc.core.resources import PACKAGE_DIR, share_dir
 from deepstruc_hpc.runtime.batch_script import Job, render_script
 from deepstruc_hpc.runtime.profile import ClusterProfile, load_profile
 
@@ -45,6 +45,12 @@ def rendered(profile: str, case: str) -> str:
 @pytest.mark.parametrize(("profile", "case"), CASES)
 def test_the_script_is_the_recorded_one(profile, case):
     assert rendered(profile, case) == (RECORDED / f"{profile}-{case}.sbatch").read_text()
+
+
+@pytest.mark.parametrize("name", ["cpu-build", "gpu-train"])
+def test_the_page_on_clusters_shows_scripts_as_they_are_written_now(name):
+    page = PACKAGE_DIR.parent / "docs" / "hpc.md"
+    assert f"```bash\n{(RECORDED / f'{name}.sbatch').read_text()}```\n" in page.read_text()
 
 
 @pytest.mark.parametrize(("profile", "case"), CASES)

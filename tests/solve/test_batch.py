@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import pytest
 
 from deepstruc_hpc.core.errors import ConfigError, OutputError, PdfFileError, StoreError
 from deepstruc_hpc.data.structure_files import read_structure
+from deepstruc_hpc.runtime import pool, ray_session
 from deepstruc_hpc.solve.batch import solve
 
 from .conftest import write_gr
@@ -262,3 +264,23 @@ def test_the_package_is_called_like_its_function():
     assert callable(deepstruc_hpc.solve)
     with pytest.raises(PdfFileError, match="no input"):
         deepstruc_hpc.solve([], "out", catalog="x")
+
+
+def test_a_batch_takes_the_cores_of_all_nodes_and_not_those_of_the_drivers_node_alone(measured, shapes_store, tmp_path, monkeypatch):
+    """A Ray that holds three times this machine's cores; as many files. Fails if a job of many nodes solves on one."""
+    cores = 3 * ray_session.usable_cores()
+    source = next(path for path in sorted(measured.iterdir()) if path.stem == "fcc")
+    many = tmp_path / "many"
+    many.mkdir()
+    for number in range(cores):
+        (many / f"{number}.gr").write_bytes(source.read_bytes())
+
+    @contextmanager
+    def of_many_nodes(*_args, **_options):
+        yield ray_session.RaySession(float(cores), 0.0, 3, started_here=False)
+
+    asked = []
+    monkeypatch.setattr(ray_session, "ray_session", of_many_nodes)
+    monkeypatch.setattr(pool, "map_over_actors", lambda *_args, workers, **_options: asked.append(workers) or iter(()))
+    solve(many, tmp_path / "out", catalog=shapes_store, sources="catalog")
+    assert asked == [cores]
