@@ -27,7 +27,7 @@ RECIPE = {
     "nn_distance": "metallic_radius",
     "min_atoms": 13,
     "max_atoms": 60,
-    "families": [{"family": "random", "options": {"count": 36000, "seed": 5, "radius": 4.5, "max_layers": 6}}],
+    "families": [{"family": "random", "options": {"count": 40000, "seed": 5, "radius": 4.5, "max_layers": 6}}],
     "pdf": {"qmin": 0.7, "qmax": 20.0, "qdamp": 0.04, "uiso": 0.0038, "delta2": 2.0, "rmin": 1.5, "rmax": 12.0, "rstep": 0.1},
 }
 SAMPLES = 12

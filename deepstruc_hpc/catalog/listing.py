@@ -15,7 +15,7 @@ from deepstruc_hpc.runtime.progress import Progress, progress_bar
 from deepstruc_hpc.runtime.ray_session import ray_session, usable_cores
 from deepstruc_hpc.structures.families import Shape, family_named
 
-SECONDS_ALONE = 3.0
+SECONDS_ALONE = 5.0
 """A listing that is not through after this is shared out; most recipes are, and starting actors would only cost."""
 
 

@@ -320,5 +320,8 @@ CRYSTAL_FAMILIES = (
         },
         takes_metal=False,
         description="cuts of built-in oxides and compounds, or of CIF files and folders of them: crystals: [CeO2, my/structures]",
+        divided=lambda options: [
+            {"crystals": [crystal]} for crystal in ([options["crystals"]] if isinstance(options["crystals"], str) else options["crystals"])
+        ],
     ),
 )

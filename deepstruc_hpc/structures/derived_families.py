@@ -71,6 +71,7 @@ def alloy_family(families: Mapping[str, Family]) -> Family:
         },
         takes_metal=False,
         description="two-element alloys, random, ordered or segregated, on the shapes of other families; distances by Vegard's law",
+        divided=lambda options: [{"systems": [system]} for system in options["systems"]],
     )
 
 

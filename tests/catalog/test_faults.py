@@ -185,8 +185,9 @@ def test_a_node_removed_in_mid_run_is_made_good_by_the_others(tmp_path):
         from ray.cluster_utils import Cluster
         from deepstruc_hpc.catalog.build import build_catalog
         from tests.catalog.test_faults import MANY, named_blocks
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-        nodes = [cluster.add_node(num_cpus=1), cluster.add_node(num_cpus=1)]
+        small = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
+        cluster = Cluster(initialize_head=True, head_node_args={**small, "include_dashboard": False})
+        nodes = [cluster.add_node(**small), cluster.add_node(**small)]
         ray.init(address=cluster.address, log_to_driver=False)
         cluster.wait_for_nodes()
         there = []

@@ -12,6 +12,8 @@ from deepstruc_hpc.core.errors import OutputError, StoreError
 from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.data.catalog_verify import orphans, verify
 from deepstruc_hpc.data.manifest import ROOT
+from deepstruc_hpc.data.pdf_stream import pdf_batches
+from deepstruc_hpc.data.splits import split_rows
 from tests.catalog.recipes import small_recipe
 from tests.data.s3_server import s3_server
 
@@ -58,6 +60,14 @@ def test_the_commands_take_the_url(stored, capsys):
     assert run(["catalog", "list", url, "--where", 'structure_type == "fcc"', "--columns", "formula", "--format", "json"]) == 0
     assert len(json.loads(capsys.readouterr().out)) == int((stored.columns["structure_type"] == "fcc").sum()) > 0
     assert run(["catalog", "verify", url]) == 0
+
+
+def test_training_batches_come_from_the_bucket(stored, on_disk):
+    rows = split_rows(stored.columns, "shape").train
+    assert np.array_equal(rows, split_rows(on_disk.columns, "shape").train)
+    batches = list(pdf_batches(stored, rows, batch_size=4, seed=0))
+    assert sorted(row for batch in batches for row in batch.rows) == list(rows)
+    assert all(np.array_equal(batch.pdf, on_disk.pdf[batch.rows]) for batch in batches)
 
 
 def test_a_build_that_stopped_early_goes_on_and_its_leftovers_are_removed(bucket, on_disk):

@@ -1,7 +1,10 @@
 """A recipe says what a catalog holds; what it cannot mean is refused with the line that is wrong."""
 
+import re
+
 import pytest
 
+from deepstruc_hpc.catalog.plan import make_plan
 from deepstruc_hpc.catalog.recipe import load_recipe
 from deepstruc_hpc.core.errors import RecipeError
 from deepstruc_hpc.core.resources import share_dir
@@ -83,3 +86,33 @@ def test_a_recipe_that_is_no_mapping_is_refused(tmp_path):
         load_recipe(write(tmp_path, "- a\n- b\n"))
     with pytest.raises(RecipeError, match="YAML"):
         load_recipe(write(tmp_path, "a: [1,\n"))
+
+
+PAGES = share_dir("catalog").parent / "docs" / "recipes"
+FOR_TESTS_AND_DEMO = {"demo", "smoke"}
+
+
+@pytest.mark.skipif(not PAGES.is_dir(), reason="the pages are beside the sources, not in an installed program")
+@pytest.mark.parametrize("name", sorted({path.stem for path in share_dir("catalog").glob("*.yaml")} - FOR_TESTS_AND_DEMO))
+def test_every_recipe_has_a_page_that_says_how_many_structures_it_gives(name):
+    text = (PAGES / f"{name}.md").read_text(encoding="utf-8")
+    assert text.startswith(f"# Recipe `{name}`\n")
+    assert len(re.findall(r"([\d,]+) structures", text)) >= 1
+
+
+@pytest.mark.skipif(not PAGES.is_dir(), reason="the pages are beside the sources, not in an installed program")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "monometallic",
+        "shapes",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("stacking_faults", "disordered", "alloys", "oxides", "extended")),
+    ],
+)
+def test_the_counts_on_a_recipes_page_are_those_of_its_plan(name):
+    """The sentence with the number of structures and every row of the table ``| type | structures |``."""
+    plan = make_plan(load_recipe(name))
+    counts = (PAGES / f"{name}.md").read_text(encoding="utf-8").partition("\n## Counts\n")[2]
+    assert f"{len(plan):,} structures" in counts
+    rows = dict(re.findall(r"^\| ([^|]+) \| ([\d,]+) \|$", counts, re.MULTILINE))
+    assert {kind: int(number.replace(",", "")) for kind, number in rows.items()} == plan.counts()

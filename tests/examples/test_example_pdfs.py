@@ -43,6 +43,29 @@ def test_no_example_is_a_shape_of_the_demo_or_the_monometallic_catalog():
     assert {file: shipped.get(fingerprint(structure, scale_free=True)) for file, structure in found.items()} == dict.fromkeys(found)
 
 
+def true_shapes():
+    """Fingerprint of each example's true shape."""
+    return {file: fingerprint(read_structure(EXAMPLES / "truth" / f"{Path(file).stem}.xyz"), scale_free=True) for file in TRUTH["file"]}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["extended", "random_shapes"])
+def test_no_example_is_a_shape_of_the_large_recipes_random_ones_included(name):
+    plan = make_plan(load_recipe(name))
+    shipped = {shape.fingerprint for shape in plan.shapes}
+    assert {file for file, mark in true_shapes().items() if mark in shipped} == set()
+
+
+def test_the_list_of_closed_shapes_holds_those_examples_that_its_page_names():
+    """``shapes`` is for measured curves; it is complete, and its page says which examples it would look up."""
+    shipped = {shape.fingerprint for shape in make_plan(load_recipe("shapes")).shapes}
+    found = {file for file, mark in true_shapes().items() if mark in shipped}
+    page = (EXAMPLES.parent / "docs" / "recipes" / "shapes.md").read_text()
+    atoms = dict(zip(TRUTH["file"], TRUTH["n_atoms"], strict=True))
+    assert len(found) == 4
+    assert all(str(atoms[file]) in page for file in found)
+
+
 @pytest.mark.parametrize("row", ROWS)
 def test_the_true_structure_explains_its_pdf_up_to_the_noise(row):
     curve = read_pdf(EXAMPLES / "pdfs" / row.file)

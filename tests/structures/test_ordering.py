@@ -6,6 +6,7 @@ from scipy.spatial import cKDTree
 
 from deepstruc_hpc.structures.decoration import decorate
 from deepstruc_hpc.structures.families import FAMILIES
+from deepstruc_hpc.structures.fingerprint import fingerprint
 from deepstruc_hpc.structures.ordering import variants_of
 
 GOLDEN = (1 + np.sqrt(5)) / 2
@@ -120,3 +121,23 @@ def test_where_there_is_no_lattice_there_is_no_order():
     assert {shape.parameters["base"] for shape in listed} == {"random"}
     types = {shape.name.split(" L1_")[1].split()[1] for shape in listed}
     assert types <= {"Cu", "fcc", "close-packed"}
+
+
+def test_an_alloy_recipe_gives_what_its_choices_multiply_to():
+    """Random: shapes × compositions × systems × replicas. Ordered: for each shape the variants that its symmetry leaves different."""
+    bases = ["fcc", "decahedral", "icosahedral", "hcp", "octahedral"]
+    base_options = {"decahedral": {"max_p": 3, "max_q": 2, "max_r": 1}, "hcp": {"max_cells": 3}}
+    listed = [shape for base in bases for shape in FAMILIES[base].enumerate(13, 90, **base_options.get(base, {}))]
+    shapes = list({shape.fingerprint: shape for shape in reversed(listed)}.values())  # one octahedron is also a facetted fcc body
+    common = {"systems": [["Cu", "Au"], ["Pt", "Ni"]], "bases": bases, "base_options": base_options, "compositions": [0.25, 0.5], "replicas": 3}
+    random = list(FAMILIES["alloy"].enumerate(13, 90, orderings=["random"], **common))
+    assert len(random) == len(shapes) * 2 * 2 * 3
+    for ordering in ("L1_0", "L1_2"):
+        expected = set()
+        for shape in shapes:
+            built = FAMILIES[shape.family].builder("Cu", 1.0, **shape.parameters)
+            for variant in variants_of(ordering, shape.structure_type):
+                expected.add(fingerprint(decorate(built, ["Cu", "Au"], ordering, variant=variant)))
+        ordered = list(FAMILIES["alloy"].enumerate(13, 90, orderings=[ordering], **common))
+        assert len(ordered) == 2 * len(expected) > 2 * sum(shape.structure_type not in {"hcp", "icosahedral"} for shape in shapes)
+        assert {shape.structure_type for shape in ordered} == {f"{ordering} alloy"}
