@@ -184,7 +184,8 @@ def test_a_node_removed_in_mid_run_is_made_good_by_the_others(tmp_path):
         import ray
         from ray.cluster_utils import Cluster
         from deepstruc_hpc.catalog.build import build_catalog
-        from tests.catalog.test_faults import MANY, named_blocks
+        from tests.catalog.test_faults import MANY, be_patient_with_ray, named_blocks
+        be_patient_with_ray()
         small = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
         cluster = Cluster(initialize_head=True, head_node_args={**small, "include_dashboard": False})
         nodes = [cluster.add_node(**small), cluster.add_node(**small)]
@@ -214,6 +215,25 @@ def test_a_node_removed_in_mid_run_is_made_good_by_the_others(tmp_path):
     assert 0 < int(result[3]) < int(result[4]) == expected.n_blocks
     assert int(result[5]) == 2
     assert verify(Catalog.open(tmp_path / "store")) == []
+
+
+def be_patient_with_ray():
+    """Ray gives the nodes of a test cluster 30 s to start, which a busy machine does not keep."""
+    from ray._private import services
+
+    ask = services.get_node
+
+    def get_node(*arguments):
+        end = time.monotonic() + 150
+        while True:
+            try:
+                return ask(*arguments)
+            except RuntimeError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.5)
+
+    services.get_node = get_node
 
 
 def _wait_for(condition, seconds):
