@@ -107,6 +107,29 @@ def _logits(decoder: SitesDecoder, points: Floats, parent: int, device: torch.de
     return np.concatenate(parts)
 
 
+def most_probable_sites(decoder: SitesDecoder, points: Floats, parent: int, max_atoms: int, device: torch.device) -> list[Mask]:
+    """The filling of one parent that each of (B, latent) points means: sites more probably filled than empty, few enough and not too few.
+
+    Args:
+        decoder: of the model.
+        points: (B, latent).
+        parent: its number.
+        max_atoms: of the largest structure.
+        device: of the decoder.
+    """
+    masks = []
+    for logits in _logits(decoder, points, parent, device):
+        mask = np.zeros(len(logits), dtype=bool)
+        mask[np.argsort(-logits, kind="stable")[: nested_cuts(logits, max_atoms)[0]]] = True
+        masks.append(mask)
+    return masks
+
+
+def site_order(decoder: SitesDecoder, points: Floats, parent: int, device: torch.device) -> NDArray[np.intp]:
+    """(B, S) sites of one parent from the most to the least probable at each of (B, latent) points: any number of the first is a structure."""
+    return np.argsort(-_logits(decoder, points, parent, device), axis=1, kind="stable")
+
+
 def nested_cuts(logits: NDArray[np.float32], max_atoms: int) -> list[int]:
     """Numbers of most probable sites at which to cut: at one half first, then at the largest gaps between sites that might be filled or not.
 

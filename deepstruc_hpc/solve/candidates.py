@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepstruc_hpc.core.structure import Structure
+from deepstruc_hpc.solve.placement import faults_of
+from deepstruc_hpc.solve.screening import KEEP, SCREEN_ABOVE, Screen
 from deepstruc_hpc.structures.elements import nn_distance
 from deepstruc_hpc.structures.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from deepstruc_hpc.core.curve import PdfCurve
     from deepstruc_hpc.data.catalog_store import Catalog
 
 FAULTED = frozenset({"stacking_fault"})
@@ -32,7 +35,7 @@ class Candidate:
         catalog_id: of the catalog's entry that has this shape, else empty.
         latent: the latent point it was decoded from, else empty.
         log_prior: ln of the model's prior density at the latent point.
-        complexity: faults, defects and free shape parameters that a perfect listed shape does not have.
+        complexity: faults and defects that a perfect convex crystal or multiply twinned particle does not have.
     """
 
     structure: Structure
@@ -40,7 +43,7 @@ class Candidate:
     catalog_id: str = ""
     latent: tuple[float, ...] = ()
     log_prior: float = 0.0
-    complexity: int = 0
+    complexity: float = 0.0
 
 
 class CatalogShapes:
@@ -63,20 +66,40 @@ class CatalogShapes:
         keys = ["structure_type", "fingerprint"] if "fingerprint" in columns else ["structure_type", "family", "shape"]
         first = ~columns.duplicated(keys).to_numpy()
         self.indices = np.flatnonzero(one_element & first)
-        self._metal = _read(catalog, self.indices, columns, unit=True)
+        self._catalog, self._columns = catalog, columns
+        self._screen = _screen(catalog, self.indices, columns) if len(self.indices) > SCREEN_ABOVE else None
+        self._metal = _read(catalog, self.indices, columns, unit=True) if self._screen is None else []
         self._fixed = _read(catalog, np.flatnonzero(~one_element), columns, unit=False)
         self.elements = tuple(sorted({symbol for text in columns["elements"].unique() for symbol in _symbols(text)}))
 
     def __len__(self) -> int:
-        return len(self._metal) + len(self._fixed)
+        return len(self.indices) + len(self._fixed)
 
-    def candidates(self, elements: Sequence[str]) -> list[Candidate]:
-        """The one-element shapes as clusters of the first element, then the entries of several elements that the sample holds."""
+    @property
+    def screened(self) -> bool:
+        """Whether the list is so long that each curve gets a choice of it."""
+        return self._screen is not None
+
+    def candidates(self, elements: Sequence[str], curve: PdfCurve | None = None, *, unit: float = 0.0, rmin: float = 2.0) -> list[Candidate]:
+        """The one-element shapes as clusters of the first element, then the entries of several elements that the sample holds.
+
+        Args:
+            elements: of the sample.
+            curve: the data, by which a list of more than :data:`SCREEN_ABOVE` shapes is screened.
+            unit: Å, nearest-neighbour distance of the data where it is known better than from the element.
+            rmin: Å, where the data begins to count.
+        """
         symbol, distance = elements[0], nn_distance(elements[0], "twelve")
+        shapes = self._metal
+        if self._screen is not None:
+            chosen = self.indices
+            if curve is not None:
+                chosen = self.indices[self._screen.best(curve, unit or distance, rmin, float(curve.r[-1]), KEEP)]
+            shapes = _read(self._catalog, chosen, self._columns, unit=True)
         found = []
-        for shape in self._metal:
-            unit = shape.structure
-            structure = Structure.of_element(symbol, unit.positions * distance, unit.structure_type, unit.label)
+        for shape in shapes:
+            bare = shape.structure
+            structure = Structure.of_element(symbol, bare.positions * distance, bare.structure_type, bare.label)
             found.append(replace(shape, structure=structure))
         return found + [entry for entry in self._fixed if set(entry.structure.symbols) <= set(elements)]
 
@@ -119,6 +142,13 @@ def _cheap_invariants(structure: Structure) -> tuple[object, ...]:
     return len(structure), structure.elements, round(quartic, 4), round(second, 4)
 
 
+def _screen(catalog: Catalog, indices: np.ndarray, columns: pd.DataFrame) -> Screen:
+    parts = np.array_split(indices, max(1, -(-len(indices) // READ_AT_A_TIME)))
+    chosen = columns.iloc[indices]
+    types = chosen["structure_type"].to_numpy(dtype=object)
+    return Screen((catalog.pdf[part] for part in parts), catalog.r, chosen["nn_distance"].to_numpy(dtype=float), types)
+
+
 def _read(catalog: Catalog, indices: np.ndarray, columns: pd.DataFrame, *, unit: bool) -> list[Candidate]:
     found = []
     for start in range(0, len(indices), READ_AT_A_TIME):
@@ -128,14 +158,14 @@ def _read(catalog: Catalog, indices: np.ndarray, columns: pd.DataFrame, *, unit:
             label = str(row["shape"]) if "shape" in columns else structure.label
             placed = structure.scaled(1.0 / float(row["nn_distance"])) if unit else structure
             placed = replace(placed, label=label, structure_type=str(row["structure_type"]))
-            found.append(Candidate(placed, "catalog", catalog_id=str(row["id"]), complexity=_complexity(row)))
+            found.append(Candidate(placed, "catalog", catalog_id=str(row["id"]), complexity=_complexity(row, placed)))
     return found
 
 
-def _complexity(row: pd.Series) -> int:
-    """Faults and vacancies where the catalog has a column of that name, else one for a type that is faulted by name."""
+def _complexity(row: pd.Series, structure: Structure) -> int:
+    """Faults and vacancies where the catalog has a column of that name, else the faults that the layers of a faulted type show."""
     counted = [row[name] for name in ("n_faults", "n_vacancies") if name in row.index and np.isfinite(row[name])]
-    return int(sum(counted)) if counted else int(row["structure_type"] in FAULTED)
+    return int(sum(counted)) if counted else faults_of(structure)
 
 
 def _symbols(text: object) -> tuple[str, ...]:

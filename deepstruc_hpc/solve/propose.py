@@ -75,7 +75,10 @@ def propose(
             raise PdfFileError(f"{curve.source}: neither the header nor an option names the sample's elements. Say them, for example --elements Au.")
         elements = (_nearest_metal(curve, shapes.elements),)
         notes.append(f"no element is named: {elements[0]} of the catalog has the nearest-neighbour distance nearest to the first peak")
-    found: list[Candidate] = shapes.candidates(elements) if shapes is not None else []
+    unit = start_scale(curve, elements[0]) * nn_distance(elements[0], "twelve")
+    found: list[Candidate] = shapes.candidates(elements, curve, unit=unit, rmin=conditions.rmin) if shapes is not None else []
+    if shapes is not None and len(found) < len(shapes) and shapes.screened:
+        notes.append(f"of the catalog's {len(shapes)} shapes the {len(found)} most similar to the data were fitted")
     if model is None:
         return Proposals(found, elements, counts={"catalog": len(found)}, notes=tuple(notes))
     try:

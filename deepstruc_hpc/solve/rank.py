@@ -10,7 +10,8 @@ A candidate's score is a log posterior:
   the misfit that no candidate is expected to avoid.
 - k is the number of fitted parameters, the same for all, so it cancels unless a candidate has free parameters of its own.
 - The prior over types is uniform, or mixed with what the model says about this curve.
-- Complexity counts what a perfect crystal or multiply twinned particle does not have: each stacking fault, vacancy or free shape parameter.
+- Complexity counts what a perfect convex crystal or multiply twinned particle does not have: each stacking fault, and ln(1 + orbits of empty sites
+  within the outline) (:func:`deepstruc_hpc.solve.placement.complexity_of`). An outline of its own costs nothing: the list is no law of nature.
 
 The evidence of a type is the mean over its listed shapes of exp(2·score), to the power ½: halfway between its best and its average shape. Who
 tries a thousand shapes of one type finds a good fit by chance, and pays for that; a hundred sizes that fit alike count like one. Structures that
@@ -54,11 +55,8 @@ def rank_candidates(
     if fitted.empty:
         return fitted.assign(rank=pd.Series(dtype=int), score=pd.Series(dtype=float), probability=pd.Series(dtype=float))
     prior = mixed_prior(sorted(set(fitted["structure_type"])), type_prior, settings.prior_weight)
-    data = max(independent_points / settings.points_per_datum - FITTED_PARAMETERS, 1.0)
-    rw = fitted["rw"].to_numpy(dtype=float)
-    score = -0.5 * data * np.log(rw**2 + settings.misfit_floor**2)
+    score = fit_score(fitted["rw"].to_numpy(dtype=float), fitted["complexity"].to_numpy(dtype=float), independent_points, settings)
     score += np.log([prior[kind] for kind in fitted["structure_type"]])
-    score -= settings.complexity_penalty * fitted["complexity"].to_numpy(dtype=float)
     score -= score.max()
     listed = (fitted["source"] == "catalog").to_numpy() | (fitted["catalog_id"] != "").to_numpy()
     share = type_probabilities(fitted["structure_type"].to_numpy(), listed, score)
@@ -71,6 +69,19 @@ def rank_candidates(
     fitted = fitted.sort_values(["score", "rw"], ascending=[False, True], kind="stable").reset_index(drop=True)
     fitted.insert(0, "rank", np.arange(1, len(fitted) + 1))
     return fitted
+
+
+def fit_score(rw: np.ndarray, complexity: np.ndarray, independent_points: float, settings: RankSettings) -> np.ndarray:
+    """What a fit and its complexity are worth, (C,) nats, without the prior of the type.
+
+    Args:
+        rw: (C,) finite.
+        complexity: (C,) faults and defects.
+        independent_points: of the curve up to where the particle ends.
+        settings: floor, temper and price of complexity.
+    """
+    data = max(independent_points / settings.points_per_datum - FITTED_PARAMETERS, 1.0)
+    return np.asarray(-0.5 * data * np.log(rw**2 + settings.misfit_floor**2) - settings.complexity_penalty * complexity)
 
 
 def mixed_prior(types: list[str], model: Mapping[str, float] | None, weight: float) -> dict[str, float]:

@@ -18,7 +18,9 @@ ZOOM_BOUNDS = (0.92, 1.08)
 """Candidates are brought to the first peak of the curve before, so this is room for strain, not for the lattice."""
 
 
-def refine(candidates: Sequence[Candidate], curve: PdfCurve, conditions: Conditions, *, start: float = 1.0) -> pd.DataFrame:
+def refine(
+    candidates: Sequence[Candidate], curve: PdfCurve, conditions: Conditions, *, start: float = 1.0, zoom: tuple[float, float] = ZOOM_BOUNDS
+) -> pd.DataFrame:
     """One row a candidate, in the order given: what it is and how it fits.
 
     Args:
@@ -26,6 +28,7 @@ def refine(candidates: Sequence[Candidate], curve: PdfCurve, conditions: Conditi
         curve: the measured PDF.
         conditions: range and instrument.
         start: expansion of every candidate before the fit; the column ``zoom`` counts from the candidate as it was given.
+        zoom: bounds of the zoom, counted from ``start``.
 
     Returns:
         The columns of ``FitTable.to_frame()`` with source, structure_type, n_atoms, formula, label, catalog_id, latent, complexity and index.
@@ -38,7 +41,7 @@ def refine(candidates: Sequence[Candidate], curve: PdfCurve, conditions: Conditi
         curve,
         rmin=conditions.rmin,
         rmax=conditions.rmax,
-        bounds={"zoom": ZOOM_BOUNDS},
+        bounds={"zoom": zoom},
         **conditions.instrument.model_dump(),
     )
     fits = table.to_frame()
@@ -76,7 +79,7 @@ def _describe(candidates: Sequence[Candidate]) -> pd.DataFrame:
             "label": candidate.structure.label,
             "catalog_id": candidate.catalog_id,
             "latent": " ".join(f"{value:.4g}" for value in candidate.latent),
-            "complexity": candidate.complexity,
+            "complexity": float(candidate.complexity),
         }
         for index, candidate in enumerate(candidates)
     ]

@@ -15,6 +15,7 @@ import pandas as pd
 
 from deepstruc_hpc.core.errors import OutputError
 from deepstruc_hpc.data.structure_files import write_cif, write_xyz
+from deepstruc_hpc.solve.relaxation import RELAXED_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,6 +75,7 @@ class ItemTables:
         latent: kind, z1, z2, structure_type, rw; or None where no model was used.
         structures: the best ones as refined, in order of rank.
         more: further tables by the name of their file (``verify``, ``mixture``).
+        relaxed: rank 1 with its atoms moved under the data, or None.
     """
 
     candidates: pd.DataFrame
@@ -82,6 +84,7 @@ class ItemTables:
     latent: pd.DataFrame | None
     structures: Sequence[Structure]
     more: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    relaxed: Structure | None = None
 
 
 def write_item(out: Path, record: ItemRecord, tables: ItemTables | None, draw: Draw | None = None) -> None:
@@ -151,6 +154,8 @@ def _write_tables(folder: Path, tables: ItemTables) -> None:
         comment = f"{structure.formula} {structure.structure_type} Rw={row.rw:.4f} rank={row.rank} source={row.source} {structure.label}"
         write_xyz(structure, folder / name, comment)
         write_cif(structure, (folder / name).with_suffix(".cif"))
+    if tables.relaxed is not None:
+        write_xyz(tables.relaxed, folder / RELAXED_FILE, f"{tables.relaxed.formula} rank 1 relaxed under the data: see result.json")
 
 
 def _write_record(folder: Path, record: ItemRecord) -> None:

@@ -26,7 +26,9 @@ from deepstruc_hpc.solve.limits import time_limit
 from deepstruc_hpc.solve.propose import Proposals, propose, start_scale
 from deepstruc_hpc.solve.rank import in_words, rank_candidates, type_table
 from deepstruc_hpc.solve.refine import diameter, fit_curve_table, refine, refined_structure
+from deepstruc_hpc.solve.relaxation import relax_best
 from deepstruc_hpc.solve.results import Draw, ItemRecord, ItemTables, write_item
+from deepstruc_hpc.solve.search import improve
 from deepstruc_hpc.solve.second_look import SecondLook, second_look
 
 
@@ -115,7 +117,9 @@ class Solver:
         record.conditions = asdict(conditions)
         if not proposals.candidates:
             raise DeepstrucError(f"{item.path}: no candidate holds {', '.join(proposals.elements)}. Choose another --catalog or --elements.")
-        fits = refine(proposals.candidates, curve, conditions, start=start_scale(curve, proposals.elements[0]))
+        start = start_scale(curve, proposals.elements[0])
+        fits = refine(proposals.candidates, curve, conditions, start=start)
+        proposals, fits = improve(proposals, fits, curve, conditions, settings, model=self.model, start=start, item_id=item.path.name)
         ranked, types = self._rank(fits, proposals, conditions, settings)
         best = self._best_structures(ranked, proposals, settings.keep)
         status, warning = judge(curve, best[0], ranked.iloc[0], conditions, settings.refusal)
@@ -127,7 +131,11 @@ class Solver:
         first = ranked.iloc[0]
         fit = fit_curve_table(proposals.candidates[int(first["index"])], first, curve, conditions)
         latent = latent_table(fits, proposals, self.map) if self.model is not None else None
-        return ItemTables(ranked, types, fit, latent, best, more=again.tables)
+        relaxed = None
+        if settings.relax and status == "ok":
+            relaxed, said = relax_best(proposals.candidates[int(first["index"])], first, curve, conditions)
+            record.details = {**record.details, "relaxed": said}
+        return ItemTables(ranked, types, fit, latent, best, more=again.tables, relaxed=relaxed)
 
     def _rank(self, fits: pd.DataFrame, proposals: Proposals, conditions: Conditions, settings: SolveSettings) -> tuple[pd.DataFrame, pd.DataFrame]:
         if not np.isfinite(fits["rw"].to_numpy(dtype=float)).any():

@@ -16,7 +16,7 @@ from deepstruc_hpc.solve.batch import solve
 
 from .conftest import write_gr
 
-COMMON = {"sources": "catalog", "workers": 0}
+COMMON = {"sources": "catalog", "workers": 0, "neighbours": 60, "relax": False}
 
 
 @pytest.fixture(scope="module")
