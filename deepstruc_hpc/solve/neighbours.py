@@ -160,7 +160,7 @@ class NeighbourSearch:
         """(C,) nats, as the ranking counts them."""
         least = min(self.prior.values(), default=0.0)
         prior = np.array([self.prior.get(kind, least) for kind in kinds])
-        return fit_score(rw, complexity, self.independent_points, self.settings.rank) + prior
+        return np.asarray(fit_score(rw, complexity, self.independent_points, self.settings.rank) + prior)
 
 
 def kind_of(placed: Placed) -> str:
