@@ -15,11 +15,12 @@ from deepstruc_hpc.core.seeds import item_rng
 from deepstruc_hpc.solve.candidates import Candidate
 from deepstruc_hpc.solve.conditions import Conditions
 from deepstruc_hpc.solve.config import SolveSettings
+from deepstruc_hpc.solve.judge import judge
 from deepstruc_hpc.solve.latent_search import search_latent
 from deepstruc_hpc.solve.neighbours import search_neighbours
 from deepstruc_hpc.solve.next_sites import cut_elsewhere
 from deepstruc_hpc.solve.propose import Proposals
-from deepstruc_hpc.solve.refine import refine
+from deepstruc_hpc.solve.refine import refine, refined_structure
 from deepstruc_hpc.structures.fingerprint import fingerprint
 
 
@@ -36,7 +37,7 @@ def improve(
 ) -> tuple[Proposals, pd.DataFrame]:
     """Proposals and their fits with what searching adds.
 
-    A curve that no candidate comes near is left as it is: searching would only fit what is no particle of these kinds a little better.
+    A curve that is refused with the candidates it has is left so: searching would only fit what is no particle of these kinds a little better.
 
     Args:
         proposals: from :func:`deepstruc_hpc.solve.propose.propose`.
@@ -48,7 +49,7 @@ def improve(
         start: expansion before the fit.
         item_id: names the random numbers of this curve.
     """
-    if not (fits["rw"].to_numpy(dtype=float) <= settings.refusal.rw_refuse).any():
+    if _refused(proposals, fits, curve, conditions, settings):
         return proposals, fits
     if model is not None and proposals.prior is not None:
         rng = item_rng(settings.seed, f"{item_id}:latent")
@@ -59,6 +60,15 @@ def improve(
     )
     notes = ("the search for neighbours ran out of time: another run may end elsewhere",) if counts.get("neighbours_out_of_time") else ()
     return replace(proposals, candidates=candidates, counts={**proposals.counts, **counts}, notes=(*proposals.notes, *notes)), table
+
+
+def _refused(proposals: Proposals, fits: pd.DataFrame, curve: PdfCurve, conditions: Conditions, settings: SolveSettings) -> bool:
+    rw = fits["rw"].to_numpy(dtype=float)
+    if not np.isfinite(rw).any():
+        return True
+    row = fits.iloc[int(np.argmin(rw))]
+    best = refined_structure(proposals.candidates[int(row["index"])], row)
+    return judge(curve, best, row, conditions, settings.refusal)[0] == "refused"
 
 
 def _with_model(
