@@ -74,6 +74,7 @@ def evaluate_command(
     pdfs: str = typer.Option("stored", "--pdfs", help="stored: the catalog's own; measured_like: noise and random conditions."),
     limit: int = typer.Option(500, "--limit", min=1, help="At most so many structures of the test set."),
     seed: int = typer.Option(0, "--seed", min=0, help="Of the division and of the conditions."),
+    test_share: float | None = typer.Option(None, "--test-share", help="Share of the test set, e.g. 0.2 of a catalog that training never saw."),
     fits: int = typer.Option(0, "--fits", min=0, help="Also fit the model's samples, and every training shape, to so many curves (seconds each)."),
     samples: int = typer.Option(1000, "--samples", min=1, help="Samples of the model for each of these curves."),
     sigma: float = typer.Option(3.0, "--sigma", min=0.01, help="Width of the sampling."),
@@ -84,12 +85,26 @@ def evaluate_command(
 
     Example: deepstruc-hpc evaluate run catalog.zarr --split shape --pdfs measured_like --fits 100 --trees
     """
+    from rich.console import Console
+
     from deepstruc_hpc.core.config import validate_config
     from deepstruc_hpc.training.evaluate import EvaluateSettings, evaluate
     from deepstruc_hpc.training.evaluate_text import as_text
 
-    given = {"split": split, "pdfs": pdfs, "limit": limit, "seed": seed, "fits": fits, "samples": samples, "sigma": sigma, "trees": trees}
-    report = evaluate(checkpoint, store, validate_config(EvaluateSettings, given, source="options"))
+    given = {
+        "split": split,
+        "pdfs": pdfs,
+        "limit": limit,
+        "seed": seed,
+        "fits": fits,
+        "samples": samples,
+        "sigma": sigma,
+        "trees": trees,
+        "test_share": test_share,
+    }
+    asked = validate_config(EvaluateSettings, given, source="options")
+    with Console(stderr=True).status("reading the catalog, asking the model and what it has to beat (some 10 ms a structure)"):
+        report = evaluate(checkpoint, store, asked)
     print_document(json.dumps(report.as_dict()) if json_output else as_text(report))
 
 

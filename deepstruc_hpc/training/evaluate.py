@@ -46,6 +46,7 @@ class EvaluateSettings(Config):
     fits: int = Field(0, ge=0, description="curves whose samples, and whose list of training shapes, are fitted; 0: none")
     samples: int = Field(1000, ge=1, description="of the model, for each of these curves")
     sigma: float = Field(3.0, gt=0, description="width of the sampling in standard deviations of the prior")
+    test_share: float | None = Field(None, gt=0, lt=0.5, description="share of the test set; that of the training where not given")
     trees: bool = Field(False, description="train gradient-boosted trees on the same data as a baseline")
 
 
@@ -109,7 +110,9 @@ def evaluate(checkpoint: str | os.PathLike[str], store: str | os.PathLike[str], 
     config = _training_settings(info, str(directory)).updated(seed=settings.seed)
     _check_types(catalog, info, str(directory))
     same_split = config.data.split == settings.split and info.settings.get("seed") == settings.seed and info.catalog_hash == catalog.content_hash
-    config = config.updated(data=config.data.updated(split=settings.split).model_dump())
+    same_split = same_split and settings.test_share is None
+    shares = {} if settings.test_share is None else {"test": settings.test_share}
+    config = config.updated(data=config.data.updated(split=settings.split, **shares).model_dump())
     view = load_view(catalog, config, stored_pdfs=settings.pdfs == "stored")
     split = load_split(catalog, config.data, settings.seed)
     if view.sites is not None:

@@ -59,4 +59,4 @@ def as_text(report: EvaluationReport) -> str:
 
 def _table(rows: tuple[tuple[str, str, str], ...], methods: dict[str, Scores] | dict[str, FitScores], title: str) -> list[str]:
     lines = [f"{title:34}" + "".join(f"{name:>14}" for name in methods)]
-    return lines + [f"{label:34}" + "".join(f"{getattr(scores, key):>14{form}}" for scores in methods.values()) for label, key, form in rows]
+    return lines + [f"{label:34}" + "".join(format(getattr(scores, key), form).rjust(14) for scores in methods.values()) for label, key, form in rows]
