@@ -27,6 +27,8 @@ class RankSettings(Config):
     points_per_datum: float = Field(8.0, gt=0, description="independent points of the curve that together count as one: misfits are correlated")
     prior_weight: float = Field(0.25, ge=0, le=1, description="share of the model's prior over types; the rest is uniform")
     complexity_penalty: float = Field(2.0, ge=0, description="nats that one more fault, defect or free shape parameter must gain")
+    size_temper: float = Field(0.3, ge=0, le=1, description="power of the fits when candidates of a lattice agree on a size")
+    size_width: float = Field(1.0, ge=0, description="width of that agreement in ln(number of atoms), in units of the best Rw; 0: sizes by fit alone")
     tell_apart: float = Field(0.1, gt=0, lt=1, description="a second type at or above this probability is said not to be told apart")
 
 
@@ -74,7 +76,7 @@ class SolveSettings(Config):
     neighbours_seconds: float = Field(
         20.0, gt=0, description="processor time after which the search for neighbours ends, whatever is left of its budget"
     )
-    relax: bool = Field(True, description="also move the atoms of rank 1 under the data, restrained, into relaxed-001.xyz; no rank depends on it")
+    relax: bool = Field(False, description="also move the atoms of rank 1 under the data, restrained, into relaxed-001.xyz; no rank depends on it")
     keep: int = Field(10, ge=1, le=1000, description="best structures written as XYZ and CIF")
     verify: Literal["srfit"] | None = Field(None, description="refine the best ten again with this program and write both side by side")
     mixtures: bool = Field(False, description="try a second phase and a distribution of sizes; kept only where it explains more than it costs")

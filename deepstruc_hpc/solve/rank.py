@@ -16,9 +16,14 @@ A candidate's score is a log posterior:
 The evidence of a type is the mean over its listed shapes of exp(2·score), to the power ½: halfway between its best and its average shape. Who
 tries a thousand shapes of one type finds a good fit by chance, and pays for that; a hundred sizes that fit alike count like one. Structures that
 were found by searching (samples) are averaged in the same way, apart from the list, and the better of the two counts: samples that miss speak
-neither for nor against a listed shape. Within a type the probability is shared in proportion to exp(score). Probabilities of candidates add up
-to those of types; the order is that of (probability of the type) × (fit relative to the best of the type), so the first candidate always belongs
-to the most probable type.
+neither for nor against a listed shape. Within a type the probability is shared in proportion to exp(score + size term).
+
+The size term: the best of thousands of candidates fits the misfit, too (relaxed surfaces, disorder, noise), and those that a search finds are more
+often too small than too large. What all good candidates of a lattice agree on is steadier: the mean of ln N under exp(``size_temper`` · score). A
+candidate loses ½ (distance in ln N / width)², and the width is ``size_width`` times the best Rw: the worse even the best fits, the less sizes mean.
+
+Probabilities of candidates add up to those of types. fcc crystals of any outline are one lattice: the order is that of (probability of the lattice) ×
+(fit relative to the best of the lattice), so the first candidate belongs to the most probable lattice.
 """
 
 from __future__ import annotations
@@ -32,6 +37,8 @@ from deepstruc_hpc.solve.config import RankSettings
 
 FITTED_PARAMETERS = 4
 SHARPNESS = 2.0
+LEAST_WIDTH = 0.03
+"""Of ln(number of atoms): no consensus on a size is taken to be narrower."""
 LATTICES = {"fcc": "fcc", "octahedral": "fcc"}
 """Types that are one crystal with different outlines."""
 
@@ -55,17 +62,26 @@ def rank_candidates(
     if fitted.empty:
         return fitted.assign(rank=pd.Series(dtype=int), score=pd.Series(dtype=float), probability=pd.Series(dtype=float))
     prior = mixed_prior(sorted(set(fitted["structure_type"])), type_prior, settings.prior_weight)
-    score = fit_score(fitted["rw"].to_numpy(dtype=float), fitted["complexity"].to_numpy(dtype=float), independent_points, settings)
+    rw = fitted["rw"].to_numpy(dtype=float)
+    score = fit_score(rw, fitted["complexity"].to_numpy(dtype=float), independent_points, settings)
     score += np.log([prior[kind] for kind in fitted["structure_type"]])
     score -= score.max()
+    kinds = fitted["structure_type"].to_numpy(dtype=str)
+    lattices = np.array([LATTICES.get(kind, kind) for kind in kinds])
     listed = (fitted["source"] == "catalog").to_numpy() | (fitted["catalog_id"] != "").to_numpy()
-    share = type_probabilities(fitted["structure_type"].to_numpy(), listed, score)
-    best = {kind: score[(fitted["structure_type"] == kind).to_numpy()].max() for kind in share}
-    relative = np.array([score[row] - best[kind] for row, kind in enumerate(fitted["structure_type"])])
-    key = relative + np.array([np.log(max(share[kind], 1e-300)) for kind in fitted["structure_type"]])
-    within = pd.Series(np.exp(relative), index=fitted.index).groupby(fitted["structure_type"]).transform("sum").to_numpy(dtype=float)
-    fitted["score"] = key - key.max()
-    fitted["probability"] = np.exp(relative) / within * np.array([share[kind] for kind in fitted["structure_type"]])
+    share = type_probabilities(kinds, listed, score)
+    sized = score + _size_terms(fitted["n_atoms"].to_numpy(dtype=float), rw, score, lattices, settings)
+    fitted["score"], fitted["probability"], fitted["alike"] = 0.0, 0.0, 0.0
+    for lattice in dict.fromkeys(lattices):
+        ours = lattices == lattice
+        pooled = sum(share[kind] for kind in dict.fromkeys(kinds[ours]))
+        fitted.loc[ours, "score"] = sized[ours] - sized[ours].max() + np.log(max(pooled, 1e-300))
+    for kind in share:
+        ours = kinds == kind
+        weight = np.exp(sized[ours] - sized[ours].max())
+        fitted.loc[ours, "probability"] = share[kind] * weight / weight.sum()
+        fitted.loc[ours, "alike"] = np.exp(score[ours] - score[ours].max())
+    fitted["score"] -= fitted["score"].max()
     fitted = fitted.sort_values(["score", "rw"], ascending=[False, True], kind="stable").reset_index(drop=True)
     fitted.insert(0, "rank", np.arange(1, len(fitted) + 1))
     return fitted
@@ -82,6 +98,21 @@ def fit_score(rw: np.ndarray, complexity: np.ndarray, independent_points: float,
     """
     data = max(independent_points / settings.points_per_datum - FITTED_PARAMETERS, 1.0)
     return np.asarray(-0.5 * data * np.log(rw**2 + settings.misfit_floor**2) - settings.complexity_penalty * complexity)
+
+
+def _size_terms(n_atoms: np.ndarray, rw: np.ndarray, score: np.ndarray, lattices: np.ndarray, settings: RankSettings) -> np.ndarray:
+    """(C,) nats that a candidate loses for lying away from the size that the candidates of its lattice agree on."""
+    terms = np.zeros(len(score))
+    if settings.size_width == 0:
+        return terms
+    size = np.log(np.maximum(n_atoms, 1.0))
+    for lattice in dict.fromkeys(lattices):
+        ours = lattices == lattice
+        weight = np.exp(settings.size_temper * (score[ours] - score[ours].max()))
+        middle = float(weight @ size[ours] / weight.sum())
+        width = max(settings.size_width * float(rw[ours].min()), LEAST_WIDTH)
+        terms[ours] = -0.5 * ((size[ours] - middle) / width) ** 2
+    return terms
 
 
 def mixed_prior(types: list[str], model: Mapping[str, float] | None, weight: float) -> dict[str, float]:
@@ -101,7 +132,10 @@ def mixed_prior(types: list[str], model: Mapping[str, float] | None, weight: flo
 
 
 def type_table(ranked: pd.DataFrame) -> pd.DataFrame:
-    """One row a structure type, the most probable first: structure_type, probability, best_rw, best_n_atoms, n_candidates."""
+    """One row a structure type: structure_type, probability, best_rw, best_n_atoms, n_candidates.
+
+    The types of the most probable lattice come first, in order of their best candidates; the others by probability.
+    """
     rows = [
         {
             "structure_type": kind,
@@ -113,7 +147,18 @@ def type_table(ranked: pd.DataFrame) -> pd.DataFrame:
         for kind, group in ranked.groupby("structure_type", sort=False)
     ]
     columns = ["structure_type", "probability", "best_rw", "best_n_atoms", "n_candidates"]
-    return pd.DataFrame(rows, columns=columns).sort_values("probability", ascending=False, kind="stable").reset_index(drop=True)
+    table = pd.DataFrame(rows, columns=columns)
+    if table.empty:
+        return table
+    lattice = table["structure_type"].map(lambda kind: LATTICES.get(kind, kind))
+    first = lattice.eq(lattice.iloc[0])
+    return pd.concat([table[first], table[~first].sort_values("probability", ascending=False, kind="stable")], ignore_index=True)
+
+
+def lattice_probability(types: pd.DataFrame) -> float:
+    """The probability of the first type's lattice, in :func:`type_table`: fcc and octahedral are one."""
+    lattice = types["structure_type"].map(lambda kind: LATTICES.get(kind, kind))
+    return float(types["probability"][lattice.eq(lattice.iloc[0])].sum())
 
 
 def in_words(ranked: pd.DataFrame, types: pd.DataFrame, settings: RankSettings) -> str:
@@ -137,9 +182,9 @@ def in_words(ranked: pd.DataFrame, types: pd.DataFrame, settings: RankSettings) 
 
 
 def size_range(ranked: pd.DataFrame, share: float = 0.9) -> tuple[int, int]:
-    """Smallest and largest number of atoms among the candidates that together hold the share of the probability, most probable first."""
-    ordered = ranked.sort_values("probability", ascending=False, kind="stable")
-    weights = ordered["probability"].to_numpy(dtype=float)
+    """Smallest and largest number of atoms among the candidates that together hold the share of what the fits alone would give, best first."""
+    ordered = ranked.sort_values("alike", ascending=False, kind="stable")
+    weights = ordered["alike"].to_numpy(dtype=float)
     kept = ordered["n_atoms"].to_numpy()[: int(np.searchsorted(np.cumsum(weights) / weights.sum(), share)) + 1]
     return int(kept.min()), int(kept.max())
 

@@ -24,7 +24,7 @@ from deepstruc_hpc.solve.judge import judge
 from deepstruc_hpc.solve.latent import catalog_map, latent_table
 from deepstruc_hpc.solve.limits import time_limit
 from deepstruc_hpc.solve.propose import Proposals, propose, start_scale
-from deepstruc_hpc.solve.rank import in_words, rank_candidates, type_table
+from deepstruc_hpc.solve.rank import in_words, lattice_probability, rank_candidates, type_table
 from deepstruc_hpc.solve.refine import diameter, fit_curve_table, refine, refined_structure
 from deepstruc_hpc.solve.relaxation import relax_best
 from deepstruc_hpc.solve.results import Draw, ItemRecord, ItemTables, write_item
@@ -155,7 +155,7 @@ class Solver:
         record.rw, record.n_candidates = float(first["rw"]), len(ranked)
         if record.status == "ok":
             record.structure_type, record.n_atoms = str(first["structure_type"]), int(first["n_atoms"])
-            record.probability = float(types["probability"].iloc[0])
+            record.probability = lattice_probability(types)
 
 
 def _open_model(name: str | None) -> Any | None:

@@ -33,7 +33,7 @@ def _cluster(n=13, scale=2.8, seed=0):
 
 
 def test_samples_of_an_untrained_model_never_beat_the_catalog(measured, shapes_store, checkpoint, tmp_path):
-    frame = solve(measured / "fcc.gr", tmp_path, catalog=shapes_store, model=checkpoint, samples=40, neighbours=60, relax=False, workers=0)
+    frame = solve(measured / "fcc.gr", tmp_path, catalog=shapes_store, model=checkpoint, samples=40, neighbours=60, workers=0)
     assert (frame["status"].iloc[0], frame["structure_type"].iloc[0]) == ("ok", "fcc")
     counts = json.loads((tmp_path / "fcc" / "result.json").read_text())["details"]["counts"]
     assert counts["samples"] == 40
@@ -49,9 +49,7 @@ def test_samples_of_an_untrained_model_never_beat_the_catalog(measured, shapes_s
 
 def test_the_same_seed_gives_the_same_samples_and_another_one_others(measured, shapes_store, checkpoint, tmp_path):
     def points(name, seed):
-        solve(
-            measured / "fcc.gr", tmp_path / name, catalog=shapes_store, model=checkpoint, samples=12, seed=seed, neighbours=0, relax=False, workers=0
-        )
+        solve(measured / "fcc.gr", tmp_path / name, catalog=shapes_store, model=checkpoint, samples=12, seed=seed, neighbours=0, workers=0)
         latent = pd.read_csv(tmp_path / name / "fcc" / "latent.csv")
         return latent.loc[latent["kind"] != "catalog", ["z1", "z2"]].to_numpy()
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from deepstruc_hpc.solve.config import RankSettings
-from deepstruc_hpc.solve.rank import in_words, mixed_prior, rank_candidates, size_range, type_table
+from deepstruc_hpc.solve.rank import in_words, lattice_probability, mixed_prior, rank_candidates, size_range, type_table
 
 SETTINGS = RankSettings()
 
@@ -105,3 +105,25 @@ def test_a_truncated_octahedron_is_said_to_be_an_fcc_crystal():
 def test_sizes_that_fit_alike_are_given_as_a_range():
     ranked = _rank(_table(("decahedral", 85, 0.158, 0), ("decahedral", 105, 0.155, 0), ("decahedral", 156, 0.157, 0), ("decahedral", 20, 0.6, 0)))
     assert size_range(ranked) == (85, 156)
+
+
+def test_outlines_of_one_crystal_are_pooled_before_another_lattice_is_named():
+    ranked = _rank(_table(("fcc", 100, 0.165, 0), ("octahedral", 110, 0.165, 0), ("stacking_fault", 100, 0.163, 0)))
+    types = type_table(ranked)
+    assert types["probability"].max() == types.set_index("structure_type").loc["stacking_fault", "probability"]
+    assert ranked["structure_type"].iloc[0] == types["structure_type"].iloc[0] in {"fcc", "octahedral"}
+    assert lattice_probability(types) > 0.5
+
+
+def test_an_odd_size_that_fits_slightly_better_does_not_outrank_the_size_that_all_others_agree_on():
+    crowd = [("fcc", n, 0.060 + 0.0004 * abs(n - 80), 0) for n in range(74, 87)]
+    lone = ("fcc", 68, 0.0585, 0)
+    assert 78 <= _rank(_table(*crowd, lone))["n_atoms"].iloc[0] <= 82
+    by_fit = SETTINGS.model_copy(update={"size_width": 0.0})
+    ranked = rank_candidates(_table(*crowd, lone), independent_points=150.0, settings=by_fit)
+    assert ranked["n_atoms"].iloc[0] == 68
+
+
+def test_sizes_mean_less_where_even_the_best_fits_poorly():
+    crowd = [("fcc", n, 0.310, 0) for n in range(74, 87)]
+    assert _rank(_table(*crowd, ("fcc", 72, 0.290, 0)))["n_atoms"].iloc[0] == 72
