@@ -85,25 +85,28 @@ def main() -> None:
         build_catalog(load_recipe("shapes"), store, workers=0, progress=False)
         shapes = CatalogShapes(Catalog.open(store))
         listed = [entry.structure for entry in shapes.candidates(("Au",)) if 40 <= len(entry.structure) <= 250]
-        asked: dict[str, list[tuple[bool, float]]] = {"mixture": [], "listed particle": [], "unlisted particle": []}
+        asked: dict[str, list[tuple[Mixture | None, float]]] = {"mixture": [], "listed particle": [], "unlisted particle": []}
         errors, types, kinds = [], 0, {"phases": 0, "sizes": 0}
         for _ in range(options.curves):
             (first, second), share = two_shapes(listed, rng), rng.uniform(0.25, 0.75)
             found, seconds = ask(curve_of([(first, share), (second, 1 - share)], rng), shapes)
-            asked["mixture"].append((bool(found and found.kept), seconds))
+            asked["mixture"].append((found, seconds))
             if found and found.kept and set(found.rows["structure_type"]) == {first.structure_type, second.structure_type}:
                 types += 1
                 ours = dict(zip(found.rows["structure_type"], found.fit.weights, strict=True))
                 errors.append(abs(ours[first.structure_type] - share))
             found, seconds = ask(curve_of([(first, 1.0)], rng), shapes)
-            asked["listed particle"].append((bool(found and found.kept), seconds))
+            asked["listed particle"].append((found, seconds))
             found, seconds = ask(simulated(source, rng)[1], shapes)
-            asked["unlisted particle"].append((bool(found and found.kept), seconds))
+            asked["unlisted particle"].append((found, seconds))
             if found and found.kept:
                 kinds[found.kind] += 1
     for what, answers in asked.items():
-        kept, seconds_each = np.array([answer[0] for answer in answers]), np.array([answer[1] for answer in answers])
-        print(f"{what:18} {len(kept)} curves, called a mixture {kept.sum()}, {np.median(seconds_each):.2f} s each (median)")
+        kept = sum(bool(answer and answer.kept) for answer, _ in answers)
+        each = np.median([seconds for _, seconds in answers])
+        gains = sorted(answer.gain for answer, _ in answers if answer)
+        print(f"{what:18} {len(answers)} curves, called a mixture {kept}, {each:.2f} s each (median)")
+        print("    gains in nats: " + " ".join(f"{gain:.1f}" for gain in gains))
     middle, most = (100 * measure(errors or [np.nan]) for measure in (np.median, np.max))
     print(f"mixtures with both types right: {types}; share off by {middle:.1f} points (median), {most:.1f} at most")
     print(f"unlisted particles: {kinds['phases']} called two phases, {kinds['sizes']} several sizes")

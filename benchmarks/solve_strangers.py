@@ -62,7 +62,7 @@ def cluster(structure: Structure) -> PdfCurve:
 def strangers(particle: Structure) -> list[tuple[str, str, PdfCurve]]:
     """What it is, the element that the user names, and the curve."""
     found = []
-    for name, element in (("Ni", "Ni"), ("Au", "Au"), ("W", "W"), ("CeO2", "Ce"), ("Si", "Ni")):
+    for name, element in (("Ni", "Ni"), ("Au", "Au"), ("W", "W"), ("MgO", "Mg"), ("Si", "Ni")):
         crystal = calibrant_crystal(name)
         bulk = simulate_bulk(crystal.lattice, crystal.fractions, crystal.species, R, SEEN, uiso=0.006)
         found.append((f"bulk {name}", element, curve(bulk)))
@@ -72,7 +72,7 @@ def strangers(particle: Structure) -> list[tuple[str, str, PdfCurve]]:
         found.append((f"noise, {words}", "Au", curve(np.sin(np.outer(R, q)) @ (q**power * draw))))
     found.append(("noise, each point its own", "Au", curve(np.random.default_rng(5).normal(size=len(R)))))
     found.append(("molecule C60", "Au", cluster(fullerene())))
-    for name, element in (("TiO2 anatase", "Ti"), ("CeO2", "Ce"), ("Fe3O4", "Fe"), ("CdSe zincblende", "Cd")):
+    for name, element in (("TiO2 anatase", "Ti"), ("Fe3O4", "Fe"), ("CdSe zincblende", "Cd")):
         found.append((f"particle of {name}, 20 Å", element, cluster(cut_crystal(crystal_named(name), radius=10.0))))
     found += [(f"gold particle, named {element}", element, cluster(particle)) for element in ("Au", "Pt", "Ag", "W", "Fe", "Ni")]
     return found

@@ -7,8 +7,8 @@ bulk crystals, molecules, noise, wrong units and other elements.
    point to point has its power spread up to the highest Q that the steps resolve; that is for the next rule.)
 2. Noise: F(Q) of matter fades with Q (thermal motion), that of noise does not. About as strong in the upper third of Q as in the lower one, with a
    poor fit: refused.
-3. Bulk: G(r) that goes on beyond the best candidate, which fits poorly, or where no candidate comes near, on to the end of the data: refused; with
-   a fair fit: a warning.
+3. Bulk: G(r) that goes on beyond the best candidate, which fits poorly, or where no candidate comes near but the first peak is right, on to the
+   end of the data: refused; with a fair fit: a warning.
 4. Nothing fits: the best Rw above ``rw_refuse``: refused, with the elements as the likely reason where the first peak is no bond of theirs.
 5. Warnings: a poor fit, or nearest neighbours far from the metal's own; a geometry alone fits any metal.
 """
@@ -99,9 +99,9 @@ def _refusal(seen: Evidence, settings: RefusalSettings) -> str:
             f"no structure in the curve (best Rw {seen.rw:.2f}): F(Q) is {seen.noise:.1f} times as strong at high Q as at low Q, as noise is. "
             "An empty can, a background taken off twice, or a Qmax beyond the data"
         )
-    if seen.rw > settings.rw_refuse and seen.end > settings.tail_ratio:
+    if seen.rw > settings.rw_refuse and seen.end > settings.tail_ratio and _away(seen) <= settings.bond_refuse:
         return (
-            f"G(r) oscillates to the end of the data with {100 * seen.end:.0f} % of its amplitude, and no candidate comes near (Rw {seen.rw:.2f}): "
+            f"G(r) goes on oscillating to the end of the data with {100 * seen.end:.0f} % of its amplitude, and nothing fits (Rw {seen.rw:.2f}): "
             "a bulk crystal, or a particle larger than every candidate. A catalog with larger structures is needed"
         )
     if poor and seen.rw <= settings.rw_refuse and seen.tail is not None and seen.tail > settings.tail_ratio:

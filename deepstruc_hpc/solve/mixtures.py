@@ -5,9 +5,9 @@ Hypotheses beside the best single candidate:
 - sizes: two or three neighbouring sizes of one structure type with one zoom.
 
 Each is scored like a candidate (``deepstruc_hpc.solve.rank``): −(n − k)/2 · ln(Rw² + floor²) − penalty · complexity, where k counts all refined
-parameters and each further phase is one complexity. On top of that a mixture pays ln(M) for each further phase that was chosen out of M: who may
-choose finds a better fit by chance. It is kept when what remains is a gain. A size between two listed ones looks like a mixture of the two, so a
-distribution of sizes that is kept is said to be one particle of a size between, or several.
+parameters. On top of that a mixture pays ln(M) for each further phase that was chosen out of M: who may choose finds a better fit by chance. It is
+kept when what remains is a gain. A size between two listed ones looks like a mixture of the two, so a distribution of sizes that is kept is said to
+be one particle of a size between, or several.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ def find_mixture(
         if fit.weights.min() < LEAST_SHARE:
             continue
         further = len(rows) - 1
-        gain = score(fit.rw, fit.n_parameters, float(rows["complexity"].max()) + further) - further * math.log(trials.choices(kind)) - single
+        gain = score(fit.rw, fit.n_parameters, float(rows["complexity"].max())) - further * math.log(trials.choices(kind)) - single
         if best is None or gain > best.gain:
             order = np.argsort(-fit.weights, kind="stable")
             best = Mixture(kind, gain > 0, rows.iloc[order], _ordered(fit, order), rw_single, gain, trials.choices(kind))

@@ -121,6 +121,7 @@ GOOD = Evidence(rw=0.15, size=16.0, tail=0.05, end=0.02, noise=0.2, edge=12.0, r
         ({"rw": 0.65}, "refused", "no candidate comes near"),
         ({"rw": 0.65, "tail": 0.4}, "refused", "no candidate comes near"),
         ({"rw": 0.65, "end": 0.4}, "refused", "bulk crystal"),
+        ({"rw": 0.65, "end": 0.4, "bond": 0.85}, "refused", "15 % nearer than in Au"),
         ({"rw": 0.95, "edge": 250.0, "noise": 1.0}, "refused", "no structure"),
         ({"rw": 0.65, "bond": 1.16}, "refused", "16 % farther than in Au"),
         ({"tail": 0.4}, "ok", "structure beyond"),
