@@ -183,25 +183,27 @@ class _Problem:
         )
 
 
-def best_pairs(curves: Float, data: Float) -> Float:
-    """Agreement of the best sum of every two curves with scales ≥ 0.
+def best_pairs(first: Float, second: Float, data: Float) -> Float:
+    """Agreement of the best sum of every curve of one set with every curve of another, scales ≥ 0.
 
     Args:
-        curves: (C, R) at scale 1.
+        first: (A, R) at scale 1.
+        second: (B, R).
         data: (R,).
 
     Returns:
-        (C, C) Rw, symmetric; infinite where one of the two would not be positive, and on the diagonal.
+        (A, B) Rw; infinite where one of the two would not be positive, or where they are one curve.
     """
-    gram, project, norm = curves @ curves.T, curves @ data, float(data @ data)
-    own = np.diag(gram)
-    determinant = np.outer(own, own) - gram**2
+    cross, norm = first @ second.T, float(data @ data)
+    own = [np.einsum("cr,cr->c", curves, curves) for curves in (first, second)]
+    project = [curves @ data for curves in (first, second)]
+    product = np.outer(own[0], own[1])
+    determinant = product - cross**2
     with np.errstate(divide="ignore", invalid="ignore"):
-        first = (project[:, None] * own[None, :] - project[None, :] * gram) / determinant
-        gain = first * project[:, None] + first.T * project[None, :]
-        found = np.sqrt(np.maximum(1.0 - gain / norm, 0.0))
-    usable = (first > 0) & (first.T > 0) & (determinant > 1e-6 * np.outer(own, own))
-    return np.where(usable, found, math.inf)
+        one = (project[0][:, None] * own[1][None, :] - project[1][None, :] * cross) / determinant
+        other = (project[1][None, :] * own[0][:, None] - project[0][:, None] * cross) / determinant
+        found = np.sqrt(np.maximum(1.0 - (one * project[0][:, None] + other * project[1][None, :]) / norm, 0.0))
+    return np.where((one > 0) & (other > 0) & (determinant > 1e-6 * product), found, math.inf)
 
 
 def _weight_per_scale(structure: Structure, instrument: Instrument) -> float:

@@ -34,8 +34,8 @@ SIZE_STEP = 0.15
 CLEARLY_DIFFERENT = 1.5
 """Ratio of the numbers of atoms from which two candidates of one lattice count as different phases."""
 ZOOM_STEP, ZOOM_STEPS = 0.006, 3
-MOST_IN_POOL = 120
-REFINED_PAIRS = 24
+MOST_IN_POOL, MOST_HEADS = 500, 120
+FOLLOWED_PAIRS, REFINED_PAIRS = 16, 6
 SHARPER = 0.8
 """U of the trial curves over the least of the best single fits: one shape that stands for two is blurred."""
 Trial: TypeAlias = tuple[str, tuple[int, ...], tuple[float, ...]]
@@ -130,25 +130,47 @@ def find_mixture(
     if len(pool) < 2:
         return None
     trials = _Trials(candidates, pool, inside, conditions)
-    data = independent_points / settings.points_per_datum
+    contest = _Contest(trials, ranked, independent_points / settings.points_per_datum, settings)
+    contest.enter([*trials.phases(), *trials.sizes()])
+    if contest.best is not None:  # once more with the widths that this fit found: those of a single shape were too blurred or too sharp
+        trials.set_widths(contest.best.fit.uiso, contest.best.fit.delta2)
+        contest.enter(trials.phases())
+    return contest.best
 
-    def score(rw: float, n_parameters: int, complexity: float) -> float:
-        return -0.5 * max(data - n_parameters, 1.0) * math.log(rw**2 + settings.misfit_floor**2) - settings.complexity_penalty * complexity
 
-    single = max(score(rw, FITTED_PARAMETERS, complexity) for rw, complexity in zip(ranked["rw"], ranked["complexity"], strict=True))
-    rw_single = float(ranked["rw"].min())
-    best: Mixture | None = None
-    for kind, members, zooms in [*trials.phases(), *trials.sizes()]:
-        rows = pool.iloc[list(members)]
-        fit = trials.model.fit(members, zooms=zooms, uiso=trials.uiso, delta2=trials.delta2, shared_zoom=kind == "sizes")
-        if fit.weights.min() < LEAST_SHARE:
-            continue
-        further = len(rows) - 1
-        gain = score(fit.rw, fit.n_parameters, float(rows["complexity"].max())) - further * math.log(trials.choices(kind)) - single
-        if best is None or gain > best.gain:
-            order = np.argsort(-fit.weights, kind="stable")
-            best = Mixture(kind, gain > 0, rows.iloc[order], _ordered(fit, order), rw_single, gain, trials.choices(kind))
-    return best
+class _Contest:
+    """Refines combinations and keeps the one that gains most over the best single candidate.
+
+    Args:
+        trials: where the combinations come from.
+        ranked: all single candidates.
+        data: independent points that count, see ``rank``.
+        settings: of the ranking.
+    """
+
+    def __init__(self, trials: _Trials, ranked: pd.DataFrame, data: float, settings: RankSettings) -> None:
+        self.trials, self.data, self.settings = trials, data, settings
+        singles = zip(ranked["rw"], ranked["complexity"], strict=True)
+        self.single = max(self.score(float(rw), FITTED_PARAMETERS, float(complexity)) for rw, complexity in singles)
+        self.rw_single = float(ranked["rw"].min())
+        self.best: Mixture | None = None
+
+    def score(self, rw: float, n_parameters: int, complexity: float) -> float:
+        """Nats, of a candidate or a combination."""
+        misfit = math.log(rw**2 + self.settings.misfit_floor**2)
+        return -0.5 * max(self.data - n_parameters, 1.0) * misfit - self.settings.complexity_penalty * complexity
+
+    def enter(self, combinations: Sequence[Trial]) -> None:
+        """Refine and compare."""
+        trials = self.trials
+        for kind, members, zooms in combinations:
+            rows = trials.pool.iloc[list(members)]
+            fit = trials.model.fit(members, zooms=zooms, uiso=trials.uiso, delta2=trials.delta2, shared_zoom=kind == "sizes")
+            choice = (len(rows) - 1) * math.log(trials.choices(kind))
+            gain = self.score(fit.rw, fit.n_parameters, float(rows["complexity"].max())) - choice - self.single
+            if fit.weights.min() >= LEAST_SHARE and (self.best is None or gain > self.best.gain):
+                order = np.argsort(-fit.weights, kind="stable")
+                self.best = Mixture(kind, gain > 0, rows.iloc[order], _ordered(fit, order), self.rw_single, gain, trials.choices(kind))
 
 
 def _plain(value: Any) -> Any:
@@ -162,11 +184,14 @@ def _ordered(fit: PhaseFit, order: NDArray[np.intp]) -> PhaseFit:
 
 
 def _pool(ranked: pd.DataFrame) -> pd.DataFrame:
-    """Of each structure type and each size the best single candidate; types in order of their best, sizes over the whole list."""
+    """Of each structure type and number of atoms the simplest candidate, and of these the best; in order of Rw.
+
+    What was searched to fit a mixture as one particle stands behind the listed shapes that may be its parts.
+    """
     usable = ranked[np.isfinite(ranked["rw"].to_numpy(dtype=float)) & (ranked["scale"] > 0)]
-    bins = np.floor(np.log(usable["n_atoms"].to_numpy(dtype=float)) / SIZE_STEP)
-    best: pd.DataFrame = usable.assign(bin=bins).sort_values("rw", kind="stable").drop_duplicates(["structure_type", "bin"])
-    return best.head(MOST_IN_POOL).reset_index(drop=True)
+    simplest = usable.sort_values(["complexity", "rw"], kind="stable").drop_duplicates(["structure_type", "n_atoms"]).head(MOST_IN_POOL)
+    best: pd.DataFrame = simplest.sort_values("rw", kind="stable").reset_index(drop=True)
+    return best
 
 
 class _Trials:
@@ -174,17 +199,25 @@ class _Trials:
 
     def __init__(self, candidates: Sequence[Candidate], pool: pd.DataFrame, inside: PdfCurve, conditions: Conditions) -> None:
         self.pool = pool
-        self.lattice = pool["structure_type"].map(lambda kind: LATTICES.get(kind, kind)).to_numpy()
         self.atoms = pool["n_atoms"].to_numpy(dtype=float)
-        middle = float(pool["zoom"].iloc[0])
-        self.zooms = middle * (1.0 + ZOOM_STEP * np.arange(-ZOOM_STEPS, ZOOM_STEPS + 1))
+        self.zooms = float(pool["zoom"].iloc[0]) * (1.0 + ZOOM_STEP * np.arange(-ZOOM_STEPS, ZOOM_STEPS + 1))
+        lattice = pool["structure_type"].map(lambda kind: LATTICES.get(kind, kind)).to_numpy()
+        ratio = np.maximum(self.atoms[:, None], self.atoms[None, :]) / np.minimum(self.atoms[:, None], self.atoms[None, :])
+        self.different = (lattice[:, None] != lattice[None, :]) | (ratio >= CLEARLY_DIFFERENT)
+        bins = np.floor(np.log(self.atoms) / SIZE_STEP)
+        first = ~pool.assign(bin=bins)[["structure_type", "bin"]].duplicated().to_numpy()
+        self.heads = np.flatnonzero(first)[:MOST_HEADS]
         shapes = [candidates[int(index)].structure for index in pool["index"]]
         self.model = PhaseModel(shapes, inside, conditions.instrument, max_zoom=float(self.zooms[-1]))
         self.data = self.model.target.data
         sharp = pool.head(5)
-        self.uiso, self.delta2 = SHARPER * float(sharp["uiso"].min()), float(sharp["delta2"].median())
-        rows, steps = np.repeat(np.arange(len(pool)), len(self.zooms)), np.tile(self.zooms, len(pool))
-        self.curves = self.model.curves(rows, steps, self.uiso, self.delta2)[:, 0].reshape(len(pool), len(self.zooms), -1)
+        self.set_widths(SHARPER * float(sharp["uiso"].min()), float(sharp["delta2"].median()))
+
+    def set_widths(self, uiso: float, delta2: float) -> None:
+        """Compute the trial curves, (C, Z, K), with these U and delta2 (Å²)."""
+        self.uiso, self.delta2 = uiso, delta2
+        rows, steps = np.repeat(np.arange(len(self.pool)), len(self.zooms)), np.tile(self.zooms, len(self.pool))
+        self.curves = self.model.curves(rows, steps, uiso, delta2)[:, 0].reshape(len(self.pool), len(self.zooms), -1)
 
     def choices(self, kind: str) -> int:
         """From how many candidates a further phase was chosen: all of the pool, or the sizes of one type."""
@@ -192,25 +225,39 @@ class _Trials:
 
     def phases(self) -> list[Trial]:
         """The best pairs of different lattice or clearly different size, each with its best zooms."""
-        count, steps = len(self.pool), len(self.zooms)
-        rw = best_pairs(self.curves.reshape(count * steps, -1), self.data).reshape(count, steps, count, steps)
-        ratio = np.maximum(self.atoms[:, None], self.atoms[None, :]) / np.minimum(self.atoms[:, None], self.atoms[None, :])
-        different = (self.lattice[:, None] != self.lattice[None, :]) | (ratio >= CLEARLY_DIFFERENT)
-        lowest = np.where(np.triu(different, 1), rw.min(axis=(1, 3)), math.inf)
-        found: list[Trial] = []
-        for flat in np.argsort(lowest, axis=None)[:REFINED_PAIRS]:
-            a, b = np.unravel_index(flat, lowest.shape)
+        steps, heads = len(self.zooms), self.heads
+        flat = self.curves[heads].reshape(len(heads) * steps, -1)
+        rw = best_pairs(flat, flat, self.data).reshape(len(heads), steps, len(heads), steps)
+        lowest = np.where(np.triu(self.different[np.ix_(heads, heads)], 1), rw.min(axis=(1, 3)), math.inf)
+        found: dict[tuple[int, ...], tuple[float, Trial]] = {}
+        for place in np.argsort(lowest, axis=None)[:FOLLOWED_PAIRS]:
+            a, b = np.unravel_index(place, lowest.shape)
             if not np.isfinite(lowest[a, b]):
                 break
             i, j = np.unravel_index(np.argmin(rw[a, :, b, :]), (steps, steps))
-            found.append(("phases", (int(a), int(b)), (float(self.zooms[i]), float(self.zooms[j]))))
-        return found
+            agreement, trial = self.descend(int(heads[a]), int(heads[b]), int(i), int(j))
+            found[tuple(sorted(trial[1]))] = (agreement, trial)
+        return [trial for _, trial in sorted(found.values())[:REFINED_PAIRS]]
+
+    def descend(self, a: int, b: int, i: int, j: int) -> tuple[float, Trial]:
+        """Exchange one phase of a pair at a time for whatever of the pool goes best with the other, until nothing gets better."""
+        best = math.inf
+        for _ in range(6):
+            rw = best_pairs(self.curves[a, i][None], self.curves.reshape(-1, self.curves.shape[2]), self.data).reshape(self.curves.shape[:2])
+            rw[~self.different[a]] = math.inf
+            b, j = (int(index) for index in np.unravel_index(np.argmin(rw), rw.shape))
+            if not rw[b, j] < best - 1e-9:
+                break
+            best = float(rw[b, j])
+            a, b, i, j = b, a, j, i
+        return best, ("phases", (a, b), (float(self.zooms[i]), float(self.zooms[j])))
 
     def sizes(self) -> list[Trial]:
         """The best two and three neighbouring sizes of one type with one zoom."""
         trials = []
-        for kind in self.pool["structure_type"].unique():
-            members = np.flatnonzero((self.pool["structure_type"] == kind).to_numpy())
+        kinds = self.pool["structure_type"].to_numpy()[self.heads]
+        for kind in dict.fromkeys(kinds):
+            members = self.heads[kinds == kind]
             members = members[np.argsort(self.atoms[members], kind="stable")]
             for many in (2, 3):
                 for first in range(len(members) - many + 1):
