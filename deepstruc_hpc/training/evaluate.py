@@ -61,6 +61,7 @@ class EvaluationReport:
         pdfs: which PDFs were asked.
         n_train: structures that the baselines choose from.
         n_test: structures asked.
+        in_order: whether the decoder writes atoms in the order of the catalog, so that errors in that order mean something.
         seen_in_training: whether this test set may hold structures that the model was trained on: another catalog, split or seed.
         model: the model's scores, decoded from the mean of the prior.
         nearest_neighbour: the training structure whose PDF is nearest, scaled to the NN distance of the one asked.
@@ -79,6 +80,7 @@ class EvaluationReport:
     pdfs: str
     n_train: int
     n_test: int
+    in_order: bool
     seen_in_training: bool
     model: Scores
     nearest_neighbour: Scores
@@ -132,6 +134,7 @@ def evaluate(checkpoint: str | os.PathLike[str], store: str | os.PathLike[str], 
         pdfs=settings.pdfs,
         n_train=len(split.train),
         n_test=len(rows),
+        in_order=info.model.decoder != "sites",
         seen_in_training=not same_split,
         model=scores(model_answers(network, view, rows, settings.seed), view, rows, settings.alignment_starts, merged),
         nearest_neighbour=scores(neighbour_answers(view, split, rows, settings.seed), view, rows, settings.alignment_starts, merged),
