@@ -1,9 +1,9 @@
 """Make the example PDFs in ``examples/pdfs`` and the truth beside them in ``examples/truth``.
 
-Every structure is one that the catalogs ``demo`` and ``monometallic`` do not hold: spherical and off-centre cuts, clusters without their corners,
-larger sizes, a twin. Each PDF has its own range of Q, damping, thermal motion, scale and noise; the noise is white in the detector's counts, so it
-grows with Q in F(Q) and passes through the same Fourier transform as the signal. The header is that of PDFgetX3 and, like a real one, says
-nothing about Qdamp.
+Every structure is one that the catalogs ``compact``, ``demo`` and ``monometallic`` do not hold: spherical and off-centre cuts, clusters that lack a
+few of their outermost atoms, a twin. Each PDF has its own range of Q, damping, thermal motion, scale and noise; the noise is white in the detector's
+counts, so it grows with Q in F(Q) and passes through the same Fourier transform as the signal. The header is that of PDFgetX3 and, like a real one,
+says nothing about Qdamp.
 
     python examples/make_example_pdfs.py [--out examples]
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -119,19 +119,21 @@ def hexagonal(layers: int) -> Array:
 EXAMPLES = (
     Example("sample-01-Au", "Au", "fcc", "sphere about the octahedral hole", lambda: lattice_sites("fcc", 3.0, HOLE),
             0.990, 0.8, 25.0, 0.035, 0.0070, 2.4, 0.80, 0.06, 0, 30),
-    Example("sample-02-Pt", "Pt", "fcc", "sphere about the tetrahedral hole", lambda: lattice_sites("fcc", 2.6, QUARTER),
+    Example("sample-02-Pt", "Pt", "fcc", "sphere about the tetrahedral hole less four atoms",
+            lambda: without_outermost(lattice_sites("fcc", 2.6, QUARTER), 4),
             0.993, 1.0, 22.0, 0.040, 0.0060, 2.0, 0.55, 0.05, 0, 25),
-    Example("sample-03-Pd", "Pd", "octahedral", "octahedron of edge 6 without its corners", lambda: octahedron_sites(6, 1),
+    Example("sample-03-Pd", "Pd", "octahedral", "octahedron of edge 6 without its corners, three atoms less",
+            lambda: without_outermost(octahedron_sites(6, 1), 3),
             1.000, 0.7, 26.0, 0.030, 0.0055, 2.2, 1.10, 0.05, 0, 30),
-    Example("sample-04-Ni", "Ni", "octahedral", "octahedron of edge 7", lambda: octahedron_sites(7),
+    Example("sample-04-Ni", "Ni", "octahedral", "octahedron of edge 7 less four corners", lambda: without_outermost(octahedron_sites(7), 4),
             0.995, 1.1, 24.0, 0.045, 0.0050, 1.8, 0.35, 0.07, 0, 25),
-    Example("sample-05-Au", "Au", "decahedral", "Marks decahedron", lambda: decahedron_sites(2, 3, 2),
+    Example("sample-05-Au", "Au", "decahedral", "Marks decahedron less three atoms", lambda: without_outermost(decahedron_sites(2, 3, 2), 3),
             0.985, 0.8, 28.0, 0.030, 0.0080, 2.6, 0.90, 0.05, 0, 30),
     Example("sample-06-Cu", "Cu", "decahedral", "off-centre cut of a decahedron", lambda: sphere(decahedron_sites(5, 4, 0), 2.4, (0.35, 0.2, 0.0)),
             0.995, 1.2, 23.0, 0.040, 0.0065, 2.1, 0.60, 0.06, 0, 22),
     Example("sample-07-Ag", "Ag", "icosahedral", "icosahedron of 147 less seven vertices", lambda: without_outermost(icosahedron_sites(4), 7),
             0.975, 0.9, 24.0, 0.035, 0.0075, 2.5, 0.75, 0.06, 0, 28),
-    Example("sample-08-Au", "Au", "icosahedral", "icosahedron of five shells", lambda: icosahedron_sites(5),
+    Example("sample-08-Au", "Au", "icosahedral", "icosahedron of five shells less six vertices", lambda: without_outermost(icosahedron_sites(5), 6),
             0.970, 0.7, 26.0, 0.025, 0.0080, 2.3, 1.20, 0.05, 0, 30),
     Example("sample-09-Co", "Co", "hcp", "sphere about an atom", lambda: sphere(hexagonal(9), 2.7),
             0.998, 1.0, 25.0, 0.040, 0.0060, 2.0, 0.45, 0.07, 0, 25),
@@ -141,7 +143,8 @@ EXAMPLES = (
             1.000, 1.1, 24.0, 0.035, 0.0060, 2.0, 0.50, 0.07, 0, 25),
     Example("sample-12-Fe", "Fe", "bcc", "cube with rounded corners about a face", rounded_cube,
             1.004, 0.8, 27.0, 0.040, 0.0055, 2.2, 0.70, 0.06, 0, 28),
-    Example("sample-13-Rh", "Rh", "sc", "sphere about the cube's middle", lambda: lattice_sites("sc", 3.0, HOLE),
+    Example("sample-13-Rh", "Rh", "sc", "sphere about the cube's middle less four atoms",
+            lambda: without_outermost(lattice_sites("sc", 3.0, HOLE), 4),
             1.000, 0.7, 25.0, 0.030, 0.0060, 1.5, 0.85, 0.06, 0, 25),
     Example("sample-14-Ir", "Ir", "sc", "off-centre sphere", lambda: lattice_sites("sc", 2.9, (0.3, 0.2, 0.1)),
             1.005, 1.0, 22.0, 0.045, 0.0050, 1.7, 1.00, 0.05, 1.5, 20),
@@ -176,6 +179,25 @@ def _noise(example: Example, r: Array) -> Array:
     return np.asarray(np.sin(np.outer(r, q)) @ values)
 
 
+def write_pdf(folder: Path, example: Example, structure: Structure) -> None:
+    """Write one measured-like PDF."""
+    r, g = measure(example, structure)
+    fields = {key: getattr(example, key) for key in ("name", "qmin", "qmax", "rmin", "rmax")}
+    head = HEADER.format(**fields, composition=example.symbol, qmaxinst=example.qmax + 2)
+    table = "".join(f"{x:g} {y:.6g}\n" for x, y in zip(r, g, strict=True))
+    (folder / f"{example.name}.gr").write_text(head + table, encoding="utf-8")
+
+
+def write_series(folder: Path, count: int) -> None:
+    """Write so many PDFs of the examples in turn, each with a name and noise of its own: a large directory for timing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    structures = [build(example) for example in EXAMPLES]
+    for number in range(count):
+        place = number % len(EXAMPLES)
+        example = replace(EXAMPLES[place], name=f"{EXAMPLES[place].name}-{number:04d}")
+        write_pdf(folder, example, structures[place])
+
+
 def main() -> None:
     """Write the PDFs, the true structures and the table of what is true."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -186,11 +208,7 @@ def main() -> None:
     rows = []
     for example in EXAMPLES:
         structure = build(example)
-        r, g = measure(example, structure)
-        fields = {key: getattr(example, key) for key in ("name", "qmin", "qmax", "rmin", "rmax")}
-        head = HEADER.format(**fields, composition=example.symbol, qmaxinst=example.qmax + 2)
-        table = "".join(f"{x:g} {y:.6g}\n" for x, y in zip(r, g, strict=True))
-        (out / "pdfs" / f"{example.name}.gr").write_text(head + table, encoding="utf-8")
+        write_pdf(out / "pdfs", example, structure)
         write_xyz(structure, out / "truth" / f"{example.name}.xyz")
         rows.append(_truth(example, structure))
         print(f"{example.name}: {structure.formula} {example.structure_type}, {example.words}")

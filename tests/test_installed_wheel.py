@@ -43,8 +43,11 @@ def call(installed, *words):
 
 def test_recipes_profiles_and_scripts_travel_in_the_wheel(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    for needed in ("deepstruc_hpc/share/catalog/demo.yaml", "deepstruc_hpc/share/catalog/monometallic.yaml"):
-        assert needed in names
+    for needed in ("demo.yaml", "monometallic.yaml", "compact.zarr/zarr.json"):
+        assert f"deepstruc_hpc/share/catalog/{needed}" in names
+    shipped = ROOT / "catalog" / "compact.zarr"
+    files = {path.relative_to(ROOT).as_posix() for path in shipped.rglob("*") if path.is_file()}
+    assert {f"deepstruc_hpc/share/{name}" for name in files} <= set(names)
     assert any(name.startswith("deepstruc_hpc/share/clusters/") for name in names)
     assert any(name.startswith("deepstruc_hpc/share/slurm/") for name in names)
     assert not any(name.startswith(("tests/", "catalog/", "deepstruc_hpc/tests")) for name in names)

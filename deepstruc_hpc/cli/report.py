@@ -14,6 +14,7 @@ def register(app: typer.Typer) -> None:
     def report(
         directory: Path = typer.Argument(..., metavar="DIR", help="The directory that solve --out wrote."),
         figures: bool = typer.Option(True, help="Also draw the PNG figures that are missing."),
+        chemiscope: bool = typer.Option(True, help="Also write chemiscope.json.gz, for the chemiscope viewer."),
     ) -> None:
         """Write DIR/index.html: table, fits, candidates in 3-D, probabilities and latent maps on one page that opens with no network.
 
@@ -21,4 +22,4 @@ def register(app: typer.Typer) -> None:
         """
         from deepstruc_hpc.report.page import write_report
 
-        typer.echo(write_report(directory, figures=figures))
+        typer.echo(write_report(directory, figures=figures, chemiscope=chemiscope))

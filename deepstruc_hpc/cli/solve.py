@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 PATHS = typer.Argument(None, metavar="PATH…", help="G(r) files, directories of them, globs, or lists (@NAME: one path a line).")
 OUT = typer.Option(None, "--out", "-o", help="Output directory. What is solved there with the same settings is not solved again.")
 MODEL = typer.Option(None, "--model", help="Checkpoint or run directory; default: the model that comes with the program, if any.")
-CATALOG = typer.Option(None, "--catalog", help="Catalog store; default: the list of shapes, built once into the cache.")
+CATALOG = typer.Option(
+    None, "--catalog", help="Catalog store, or a recipe's name (extended, shapes: built once into the cache). [default: compact, no build needed]"
+)
 ELEMENTS = typer.Option(None, "--elements", help="Elements of the sample, strongest scatterer first, e.g. Au or Au,Pd; default: from the header.")
 INSTRUMENT = typer.Option(None, "--instrument", help="Instrument file of deepstruc-hpc calibrate, e.g. instrument.yaml; options win over it.")
 VERIFY = typer.Option(None, "--verify", help="srfit: refine the best ten again with diffpy.srfit and write both side by side.")
@@ -86,13 +89,19 @@ def solve(
         return
     run = {name: given[name] for name in ("values", "workers", "recursive", "limit", "watch", "force")}
     run |= {"time_limit_s": time_limit, "watch_idle_s": watch_idle, "progress": not as_json}
-    batch = _prepare(paths or [], out, settings, {"model": model, "catalog": catalog, "figures": figures}, run)
+    live = LivePage(out, wanted=report, figures=figures) if watch and out is not None else None
+    batch = _prepare(paths or [], out, settings, {"model": model, "catalog": catalog, "figures": figures, "on_result": live}, run)
     if dry_run:
         _say_plan(batch, as_json)
         return
     for note in batch.sources.notes:
         typer.echo(f"note: {note}", err=True)
-    frame = batch.run()
+    try:
+        frame = batch.run()
+    except KeyboardInterrupt:  # how --watch ends as a rule
+        if live is not None:
+            live.finish()
+        raise
     page = _write_report(batch.out, frame, figures=figures) if report else None
     _print_summary(batch.out, frame, page, as_json)
     if batch.any_failed(frame):
@@ -121,24 +130,25 @@ def _prepare(paths: list[str], out: Path | None, settings: SolveSettings, source
         raise ConfigError("--out is missing: name a directory for the results, for example --out solved.")
     find_pdfs(paths, recursive=run["recursive"], allow_empty=run["watch"])
     catalog = sources["catalog"]
-    if catalog is None and "catalog" in settings.sources:
-        _build_default_catalog()
+    if "catalog" in settings.sources:
+        prepare_catalog(catalog, run["workers"])
     draw = partial(draw_folder, sigma=settings.sigma) if sources["figures"] else None
-    options = BatchOptions(**run, draw=draw, on_result=_say_result if run["watch"] else None)
+    options = BatchOptions(**run, draw=draw, on_result=sources["on_result"])
     return Batch(paths, out.expanduser().resolve(), settings, options, model=sources["model"], catalog=catalog)
 
 
-def _build_default_catalog() -> None:
+def prepare_catalog(catalog: str | None, workers: int | None) -> None:
+    """Build a catalog that is known by its recipe's name and is not there yet, once, into the cache."""
+    from deepstruc_hpc.solve.sources import named_catalog
+
+    named = named_catalog(catalog)
+    if named is None or named.ready:
+        return
     from deepstruc_hpc.catalog.build import build_catalog
     from deepstruc_hpc.catalog.recipe import load_recipe
-    from deepstruc_hpc.data.catalog_store import Catalog
-    from deepstruc_hpc.solve.sources import DEFAULT_RECIPE, default_catalog_path
 
-    store = default_catalog_path()
-    if store.exists() and Catalog.open(store).complete:
-        return
-    typer.echo(f"note: building the list of shapes (recipe {DEFAULT_RECIPE}) once into {store}", err=True)
-    build_catalog(load_recipe(DEFAULT_RECIPE), store, workers=0)
+    typer.echo(f"note: building the catalog {named.name} once into {named.store}; an interrupted build goes on", err=True)
+    build_catalog(load_recipe(named.name), named.store, workers=workers)
 
 
 def _say_plan(batch: Any, as_json: bool) -> None:
@@ -152,8 +162,42 @@ def _say_plan(batch: Any, as_json: bool) -> None:
     )
 
 
-def _say_result(record: ItemRecord) -> None:
-    typer.echo(f"{record.status:8} {Path(record.file).name}  {record.structure_type} {record.n_atoms or ''}  {record.message}", err=True)
+class LivePage:
+    """What --watch does with each result: a line on stderr, and the page anew, so that a browser beside the beamline shows it after a reload.
+
+    Args:
+        out: the output directory.
+        wanted: whether to write the page at all.
+        figures: whether to draw PNG figures as well.
+    """
+
+    LEAST_SECONDS, TIMES_ITS_COST = 2.0, 10.0
+
+    def __init__(self, out: Path, *, wanted: bool, figures: bool) -> None:
+        self.out, self.wanted, self.figures = out, wanted, figures
+        self._next, self._behind = 0.0, False
+
+    def __call__(self, record: ItemRecord) -> None:
+        """Take one result."""
+        typer.echo(f"{record.status:8} {Path(record.file).name}  {record.structure_type} {record.n_atoms or ''}  {record.message}", err=True)
+        self._behind = True
+        if time.monotonic() >= self._next:
+            self.finish()
+
+    def finish(self) -> None:
+        """Write the page where it is behind the results."""
+        if not (self.wanted and self._behind and (self.out / "summary.csv").is_file()):
+            return
+        from deepstruc_hpc.core.errors import OutputError
+        from deepstruc_hpc.report.page import write_report
+
+        started = time.monotonic()
+        try:
+            write_report(self.out, figures=self.figures, chemiscope=False)
+            self._behind = False
+        except OutputError as refused:
+            typer.echo(f"note: the page was not written: {refused}", err=True)
+        self._next = time.monotonic() + max(self.LEAST_SECONDS, self.TIMES_ITS_COST * (time.monotonic() - started))
 
 
 def _write_report(out: Path, frame: pd.DataFrame, *, figures: bool) -> Path | None:

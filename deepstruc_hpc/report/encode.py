@@ -45,6 +45,7 @@ def pdf_document(pdf: PdfResult) -> dict[str, Any]:
         "verify": _rows(pdf.verify),
         "mixture": _rows(pdf.mixture),
         "candidates": _candidates(pdf),
+        "sizes": _sizes(pdf.candidates),
         "latent": _latent(pdf.latent),
         "details": pdf.details,
         "files": [name for name in pdf.files if name.endswith(_TEXT_ENDINGS) and not name.startswith(".")],
@@ -69,6 +70,15 @@ def _candidates(pdf: PdfResult) -> list[dict[str, Any]]:
         {**clean_row(row), "atoms": _atoms(pdf, row.get("file")), "links": _links(pdf, row.get("file"))}
         for _, row in pdf.candidates.head(BEST).iterrows()
     ]
+
+
+def _sizes(candidates: pd.DataFrame | None) -> dict[str, Any] | None:
+    """Number of atoms, Rw and type of the candidates that fit best, for the picture of Rw against size."""
+    if candidates is None or len(candidates) < 2:
+        return None
+    shown = candidates.dropna(subset=["n_atoms", "rw"]).nsmallest(MOST_POINTS, "rw")
+    codes, types = pd.factorize(shown["structure_type"].fillna("").astype(str), sort=True)
+    return {"types": [str(name) for name in types], "type": pack(codes), "n_atoms": pack(shown["n_atoms"]), "rw": pack(shown["rw"])}
 
 
 def _links(pdf: PdfResult, file: Any) -> list[str]:

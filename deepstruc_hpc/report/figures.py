@@ -21,7 +21,7 @@ from deepstruc_hpc.report.palette import CALCULATED, DATA, DIFFERENCE, type_colo
 from deepstruc_hpc.report.results import NEEDED, PARAMETERS, clean_row, read_table
 
 LABELS = {"rw": ("Rw", ""), "scale": ("scale", ""), "zoom": ("zoom", ""), "uiso": ("Uiso", " Å²"), "delta2": ("δ₂", " Å²")}
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -40,7 +40,7 @@ def fit_figure(fit: pd.DataFrame, *, title: str = "", parameters: Mapping[str, A
         title: one line.
         parameters: rw, scale, zoom, uiso, delta2 with ``<name>_err`` where known.
     """
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 3.9), layout="constrained")
         axes = figure.add_subplot()
         r, observed, calculated = (fit[name].to_numpy(dtype=np.float64) for name in ("r", "g_obs", "g_calc"))
@@ -85,7 +85,7 @@ def latent_figure(latent: pd.DataFrame, *, title: str = "", sigma: Sequence[floa
         title: one line.
         sigma: multiples of the standard deviation at which ellipses are drawn.
     """
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(5.2, 4.4), layout="constrained")
         axes = figure.add_subplot()
         catalog, samples = latent[latent["kind"] == "catalog"], latent[latent["kind"] == "sample"]
@@ -121,7 +121,7 @@ def waterfall_figure(curves: Sequence[tuple[str, NDArray[np.float64], NDArray[np
         curves: label, r (Å), data, fit or None; the first is drawn at the bottom; of more than 40 every n-th is shown.
     """
     shown = curves[:: max(1, -(-len(curves) // _MOST_WATERFALL))]
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 1.2 + 0.42 * len(shown)), layout="constrained")
         axes = figure.add_subplot()
         for level, (label, r, data, calculated) in enumerate(shown):

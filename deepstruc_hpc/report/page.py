@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from deepstruc_hpc.core.errors import OutputError
 from deepstruc_hpc.core.version import __version__
+from deepstruc_hpc.report.chemiscope import FILE, write_chemiscope
 from deepstruc_hpc.report.encode import pdf_document, to_json
 from deepstruc_hpc.report.figures import draw_folder, save_figure, waterfall_figure
 from deepstruc_hpc.report.palette import type_colours
@@ -26,12 +27,13 @@ PAGE = "index.html"
 CURVES = ("r", "g_obs", "g_calc")
 
 
-def write_report(directory: str | Path, *, figures: bool = True) -> Path:
+def write_report(directory: str | Path, *, figures: bool = True, chemiscope: bool = True) -> Path:
     """Write the report of a directory that solve filled.
 
     Args:
         directory: the ``--out`` of solve; only its files are read.
         figures: also draw the PNG figures that are missing (``fit.png``, ``latent.png`` of each PDF, ``waterfall.png``).
+        chemiscope: also write ``chemiscope.json.gz``, for the chemiscope viewer.
 
     Returns:
         The path of ``index.html`` in the directory.
@@ -43,6 +45,8 @@ def write_report(directory: str | Path, *, figures: bool = True) -> Path:
     results = read_results(directory)
     if figures and _draw_missing(results):
         results = read_results(directory)
+    if chemiscope:
+        write_chemiscope(results)
     page = _page_text(results)
     target = results.directory / PAGE
     partial = target.with_name(f".{PAGE}.part")
@@ -80,19 +84,21 @@ def _page_text(results: FolderResult) -> str:
     folder = {
         "directory": results.directory.resolve().name,
         "rows": [{"name": pdf.name, **{k: v for k, v in pdf.row.items() if k != "folder"}} for pdf in results.pdfs],
+        "fitted": [document["fit"] is not None for document in documents],
         "run": results.run,
         "colours": type_colours(types),
+        "chemiscope": (results.directory / FILE).is_file(),
         "waterfall": (results.directory / "waterfall.png").is_file(),
         "version": __version__,
     }
     data = "\n".join(_script(f"pdf-{i}", to_json(document)) for i, document in enumerate(documents))
-    return Template(_asset("page.html")).substitute(
+    return Template(asset("page.html")).substitute(
         title=html.escape(f"deepstruc-hpc: {folder['directory']}"),
-        css=_asset("page.css"),
+        css=asset("page.css"),
         plotly=_plotly_script(),
         folder=_script("folder", to_json(folder)),
         data=data,
-        script="\n".join(_asset(name) for name in ("atoms.js", "plots.js", "page.js")),
+        script="\n".join(asset(name) for name in ("atoms.js", "plots.js", "page.js")),
     )
 
 
@@ -114,5 +120,6 @@ def _plotly_script() -> str:
     return str(get_plotlyjs()).replace("</script", "<\\/script")
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """The text of a file of ``assets``."""
     return files("deepstruc_hpc.report").joinpath("assets", name).read_text(encoding="utf-8")

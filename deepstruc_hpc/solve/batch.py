@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -13,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from deepstruc_hpc.core.config import validate_config
-from deepstruc_hpc.core.errors import DeepstrucError
+from deepstruc_hpc.core.errors import DeepstrucError, OutputError
 from deepstruc_hpc.solve.conditions import check_elements
 from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.inputs import PdfItem, file_hash, find_pdfs, is_whole, make_items, read_values
@@ -73,7 +74,7 @@ def solve(
         paths: files, directories, globs, or lists of files (``@NAME``).
         out: output directory.
         model: checkpoint or name; default: the one that comes with the package, if any.
-        catalog: store; default: the shapes that the command line builds once into the cache.
+        catalog: store, or the name of a recipe that is built (see the command); default: the one that comes with the package.
         settings: see :class:`SolveSettings`.
         options: see :class:`BatchOptions`.
         **changes: fields of either (``samples=200, elements="Au", workers=2``); they win.
@@ -111,6 +112,7 @@ class Batch:
         self.values = read_values(options.values) if options.values else {}
         self.found = self._look(allow_empty=options.watch)
         self.named: set[str] = set()
+        self.make_solver: Callable[[WorkerPlan], Solver] = Solver
         self.sources = resolve_sources(model, catalog, settings.sources)
         self.plan = WorkerPlan(
             out=out,
@@ -174,7 +176,8 @@ class Batch:
 
     def _take(self, summary: Summary, item: PdfItem, result: Any) -> None:
         record = result if isinstance(result, ItemRecord) else failure_record(item, self.plan, f"{item.path}: {result}")
-        summary.add(record)
+        with suppress(OutputError):  # a full disk: the rows are kept and written with the next one; the last save says so where it is still full
+            summary.add(record)
         if self.options.on_result is not None:
             self.options.on_result(record)
 
@@ -203,7 +206,7 @@ class Batch:
         if not pending and not self.options.watch:
             return
         if self.options.workers == 0 or (len(pending) == 1 and not self.options.watch):
-            solver = Solver(self.plan)
+            solver = self.make_solver(self.plan)
             for item in stream:
                 yield item, solver(item)
             return

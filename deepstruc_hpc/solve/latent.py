@@ -15,7 +15,7 @@ from deepstruc_hpc.solve.propose import Proposals
 if TYPE_CHECKING:
     from deepstruc_hpc.data.catalog_store import Catalog
 
-COLUMNS = ["kind", "z1", "z2", "structure_type", "rw", "std1", "std2"]
+COLUMNS = ["kind", "z1", "z2", "structure_type", "rw", "std1", "std2", "catalog_id"]
 MOST_ON_THE_MAP = 1000
 
 
@@ -52,21 +52,22 @@ def latent_table(fits: pd.DataFrame, proposals: Proposals, shapes: pd.DataFrame 
         shapes: from :func:`catalog_map`, or None.
 
     Returns:
-        A table with the columns kind (``mean``, ``sample`` or ``catalog``), z1, z2, structure_type, rw, std1, std2.
+        A table with the columns kind (``mean``, ``sample`` or ``catalog``), z1, z2, structure_type, rw, std1, std2, catalog_id.
     """
     rows: list[tuple[Any, ...]] = []
     if proposals.prior is not None:
         mean, std = proposals.prior
-        rows.append(("mean", *_first_two(mean), "", np.nan, *_first_two(std)))
+        rows.append(("mean", *_first_two(mean), "", np.nan, *_first_two(std), ""))
     fitted = {}
     for candidate, rw in zip(proposals.candidates, fits["rw"], strict=True):
         if candidate.latent:
-            rows.append(("sample", *_first_two(np.array(candidate.latent)), candidate.structure.structure_type, float(rw), np.nan, np.nan))
+            rows.append(("sample", *_first_two(np.array(candidate.latent)), candidate.structure.structure_type, float(rw), np.nan, np.nan, ""))
         if candidate.catalog_id:
             fitted[candidate.catalog_id] = float(rw)
     if shapes is not None:
         rows += [
-            ("catalog", row.z1, row.z2, row.structure_type, fitted.get(str(row.catalog_id), np.nan), np.nan, np.nan) for row in shapes.itertuples()
+            ("catalog", row.z1, row.z2, row.structure_type, fitted.get(str(row.catalog_id), np.nan), np.nan, np.nan, row.catalog_id)
+            for row in shapes.itertuples()
         ]
     return pd.DataFrame(rows, columns=COLUMNS).replace([np.inf, -np.inf], np.nan)
 

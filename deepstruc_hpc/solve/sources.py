@@ -11,7 +11,9 @@ from deepstruc_hpc.core.resources import cache_dir, share_dir
 from deepstruc_hpc.solve.config import Source
 
 DEFAULT_MODEL = "default"
-DEFAULT_RECIPE = "shapes"
+DEFAULT_CATALOG = "compact"
+STAND_INS = frozenset({"compact", "shapes", "extended"})
+"""Recipes that list each shape in one metal, which stands for all: its element says nothing about a sample."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,39 @@ class Sources:
     notes: tuple[str, ...] = ()
 
 
-def default_catalog_path() -> Path:
-    """Where the catalog of the recipe ``shapes`` is kept once it is built; another recipe gives another place."""
-    recipe = share_dir("catalog") / f"{DEFAULT_RECIPE}.yaml"
-    mark = blake2b(recipe.read_bytes(), digest_size=6).hexdigest() if recipe.is_file() else "none"
-    return cache_dir() / f"{DEFAULT_RECIPE}-{mark}.zarr"
+@dataclass(frozen=True)
+class NamedCatalog:
+    """A catalog known by the name of a recipe that comes with the program.
+
+    Attributes:
+        name: of the recipe.
+        store: where it lies: in the package, else in the cache, where another recipe has another place.
+        packaged: it came with the package and needs no build.
+    """
+
+    name: str
+    store: Path
+    packaged: bool
+
+    @property
+    def ready(self) -> bool:
+        """Whether it is there, and whole."""
+        from deepstruc_hpc.data.catalog_store import Catalog
+
+        return self.packaged or (self.store.exists() and Catalog.open(self.store).complete)
+
+
+def named_catalog(given: str | Path | None) -> NamedCatalog | None:
+    """The catalog that a name stands for: ``compact`` (None means it, too), ``shapes``, ``extended``, …; None where it is a path or a URL."""
+    name = DEFAULT_CATALOG if given is None else str(given)
+    recipe = share_dir("catalog") / f"{name}.yaml"
+    if (given is not None and Path(given).exists()) or Path(name).name != name or not recipe.is_file():
+        return None
+    packaged = share_dir("catalog") / f"{name}.zarr"
+    if (packaged / "zarr.json").is_file():
+        return NamedCatalog(name, packaged, packaged=True)
+    mark = blake2b(recipe.read_bytes(), digest_size=6).hexdigest()
+    return NamedCatalog(name, cache_dir() / f"{name}-{mark}.zarr", packaged=False)
 
 
 def resolve_sources(model: str | Path | None, catalog: str | Path | None, wanted: tuple[Source, ...]) -> Sources:
@@ -45,7 +75,7 @@ def resolve_sources(model: str | Path | None, catalog: str | Path | None, wanted
 
     Raises:
         CheckpointError: a model that was named cannot be loaded.
-        StoreError: a catalog that was named cannot be opened, or none was named and the default is not built.
+        StoreError: a catalog that was named cannot be opened, or is the name of a recipe that is not built yet.
         ConfigError: no source of candidates is left.
     """
     notes: list[str] = []
@@ -57,7 +87,8 @@ def resolve_sources(model: str | Path | None, catalog: str | Path | None, wanted
         store = _catalog(catalog, ids)
     if model_name is None and store is None:
         raise ConfigError("no source of candidates is left: no model comes with this installation. Give --model CHECKPOINT or --sources catalog.")
-    return Sources(model_name, store, ids, own_elements=catalog is not None, notes=tuple(notes))
+    own = catalog is not None and str(catalog) not in STAND_INS
+    return Sources(model_name, store, ids, own_elements=own, notes=tuple(notes))
 
 
 def _model(given: str | Path | None, ids: dict[str, str], notes: list[str]) -> str | None:
@@ -88,16 +119,16 @@ def _hash(weights: Path) -> str:
 def _catalog(given: str | Path | None, ids: dict[str, str]) -> str:
     from deepstruc_hpc.data.catalog_store import Catalog
 
-    if given is None:
-        path = default_catalog_path()
-        if not path.exists():
+    named = named_catalog(given)
+    if named is not None:
+        if not named.ready:
             raise StoreError(
-                f"{path}: the default catalog is not built yet. The command line builds it on first use; or run "
-                f"'deepstruc-hpc catalog build {DEFAULT_RECIPE} --out {path}', or give catalog=STORE."
+                f"{named.store}: the catalog {named.name} is not built yet. The command line builds it on first use; or run "
+                f"'deepstruc-hpc catalog build {named.name} --out {named.store}', or give catalog=STORE."
             )
-        store = str(path)
+        store = str(named.store)
     else:
-        store = str(Path(given).resolve()) if Path(given).exists() else str(given)
+        store = str(Path(given).resolve()) if Path(str(given)).exists() else str(given)  # type: ignore[arg-type]
     opened = Catalog.open(store)
     ids["catalog"] = f"{opened.id}:{opened.content_hash}"
     return store

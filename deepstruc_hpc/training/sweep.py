@@ -12,13 +12,14 @@ from typing import Any
 import pandas as pd
 
 from deepstruc_hpc.core.errors import ConfigError, EngineError
+from deepstruc_hpc.core.ranges import Range, with_settings
 from deepstruc_hpc.core.version import __version__
 from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.runtime.ray_session import RaySession, ray_session, usable_cores
 from deepstruc_hpc.training.epoch_log import FILE, read_epochs
 from deepstruc_hpc.training.loop import POLL_SECONDS, Crewing, make_trainer, store_location
 from deepstruc_hpc.training.run_files import RunFiles
-from deepstruc_hpc.training.sweep_config import Range, SweepConfig, with_settings
+from deepstruc_hpc.training.sweep_config import SweepConfig
 from deepstruc_hpc.training.tracking import ARTIFACTS, Tracker, tracking_uri
 from deepstruc_hpc.training.view import resolved_model
 

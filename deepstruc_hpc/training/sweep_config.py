@@ -2,35 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from deepstruc_hpc.core.config import Config, load_config, validate_config
-from deepstruc_hpc.core.errors import ConfigError
+from deepstruc_hpc.core.config import Config, load_config
+from deepstruc_hpc.core.ranges import Range, with_settings
 from deepstruc_hpc.training.config import TrainConfig
-
-
-class Range(Config):
-    """Values of one setting: exactly one of the three kinds."""
-
-    uniform: tuple[float, float] | None = Field(None, description="between two numbers")
-    log_uniform: tuple[float, float] | None = Field(None, description="between two positive numbers, evenly in the logarithm")
-    choice: tuple[Any, ...] | None = Field(None, min_length=1, description="one of a list")
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Self:
-        given = [name for name in ("uniform", "log_uniform", "choice") if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError(f"give exactly one of uniform, log_uniform, choice; found {', '.join(given) or 'none'}")
-        limits = self.uniform or self.log_uniform
-        if limits is not None and (limits[0] >= limits[1] or (self.log_uniform is not None and limits[0] <= 0)):
-            raise ValueError(
-                f"{given[0]} from {limits[0]:g} to {limits[1]:g}: the first number must be below the second, and positive for log_uniform"
-            )
-        return self
 
 
 class SweepConfig(Config):
@@ -56,24 +35,5 @@ def load_sweep_config(path: Path) -> SweepConfig:
     """
     config = load_config(SweepConfig, path)
     for key, values in config.space.items():
-        first = values.choice[0] if values.choice else (values.uniform or values.log_uniform or (0.0,))[0]
-        with_settings(config.base, {key: first}, source=f"{path}: space")
+        with_settings(config.base, {key: values.evenly(2)[0]}, source=f"{path}: space")
     return config
-
-
-def with_settings(base: TrainConfig, values: Mapping[str, Any], *, source: str = "trial") -> TrainConfig:
-    """Settings with some dotted keys replaced.
-
-    Raises:
-        ConfigError: a key is not known or a value does not fit.
-    """
-    tree = base.model_dump(mode="json")
-    for key, value in values.items():
-        branch: Any = tree
-        *groups, leaf = key.split(".")
-        for group in groups:
-            branch = branch.get(group)
-            if not isinstance(branch, dict):
-                raise ConfigError(f"{source}: {key}: there is no group of settings {group!r}. deepstruc-hpc train --print-config lists them.")
-        branch[leaf] = value
-    return validate_config(TrainConfig, tree, source=source)

@@ -106,6 +106,7 @@ def test_every_recipe_has_a_page_that_says_how_many_structures_it_gives(name):
     [
         "monometallic",
         "shapes",
+        "compact",
         *(pytest.param(name, marks=pytest.mark.slow) for name in ("stacking_faults", "disordered", "alloys", "oxides", "extended")),
     ],
 )

@@ -29,6 +29,13 @@ def test_a_dry_run_prints_the_script_and_writes_nothing(tmp_path, monkeypatch, c
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_scan_over_settings_is_a_stage_like_the_others(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["submit", "sweep", "--cluster", "cpu", "--dry-run", "--", "solve", "measured", "--out", "stability", "--config", "scan.yaml"]
+    assert run(["slurm", *words]) == 0
+    assert "run_on_ray deepstruc-hpc sweep solve measured --out stability --config scan.yaml\n" in capsys.readouterr().out
+
+
 def test_a_dry_pipeline_prints_the_stages_in_their_order(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     words = ["--solve", "data --out solved", "--build", "demo --out a.zarr", "--train", "a.zarr --out run"]

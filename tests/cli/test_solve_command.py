@@ -1,8 +1,10 @@
 """The solve command: options, exit codes, output."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -51,3 +53,23 @@ def test_the_resolved_settings_are_printed_and_can_be_given_back(tmp_path):
     again = _run("--print-config", "--config", tmp_path / "settings.yaml", "--rmax", "18")
     assert printed.returncode == again.returncode == 0
     assert again.stdout == printed.stdout.replace("rmax: null", "rmax: 18.0")
+
+
+def test_watching_keeps_the_page_current_and_ctrl_c_leaves_it_whole(measured, shapes_store, tmp_path):  # noqa: F811
+    """The page is there while the command still watches; after Ctrl-C it holds what was solved last, too."""
+    inbox, out = tmp_path / "inbox", tmp_path / "out"
+    inbox.mkdir()
+    words = [inbox, "--out", out, "--catalog", shapes_store, "--sources", "catalog", "--workers", "0", "--watch", "--no-figures"]
+    command = [sys.executable, "-m", "deepstruc_hpc.cli", "solve", *map(str, words)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as watching:
+        for name, shown in (("fcc", out / "index.html"), ("decahedral", out / "decahedral" / "result.json")):
+            (inbox / f"{name}.gr").write_bytes((measured / f"{name}.gr").read_bytes())
+            end = time.monotonic() + 60
+            while not shown.exists():
+                assert watching.poll() is None
+                assert time.monotonic() < end
+                time.sleep(0.1)
+        assert "fcc.gr" in (out / "index.html").read_text()
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(30) == 130
+    assert "decahedral.gr" in (out / "index.html").read_text()

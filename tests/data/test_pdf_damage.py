@@ -13,12 +13,17 @@ from deepstruc_hpc import read_pdf
 from deepstruc_hpc.core.errors import PdfFileError
 from tests.data import gr_dialects as dialects
 
-EXAMPLES = int(os.environ.get("DAMAGED_FILES", "300"))
+QUICK, MANY_EACH = int(os.environ.get("DAMAGED_FILES", "300")), 3400
 CURVE = dialects.gold(0.1)
 TEXTS = {name: write(*CURVE) for name, write in {**dialects.PLAIN, **dialects.OTHER_UNITS}.items()}
 NOTES: dict[str, tuple[str, ...]] = {}
-DAMAGED = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+DAMAGED = settings(max_examples=QUICK, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+MANY = settings(DAMAGED, max_examples=MANY_EACH)
 position = st.floats(0, 1, exclude_max=True)
+a_name = st.sampled_from(sorted(TEXTS))
+byte_damage = st.lists(st.tuples(position, st.integers(0, 40), st.binary(max_size=12)), min_size=1, max_size=6)
+LINE_DAMAGE = st.sampled_from(["delete", "repeat", "swap", "cut", "garbage", "join", "comment", "blank"])
+line_damage = st.lists(st.tuples(LINE_DAMAGE, position, st.integers(1, 30)), min_size=1, max_size=3)
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +56,21 @@ def read_damaged(place: Path, content: bytes):
     return curve
 
 
-@given(name=st.sampled_from(sorted(TEXTS)), cuts=st.lists(st.tuples(position, st.integers(0, 40), st.binary(max_size=12)), min_size=1, max_size=6))
+@given(name=a_name, cuts=byte_damage)
 @DAMAGED
 def test_any_bytes_give_a_usable_curve_or_an_error(place, name, cuts):
+    check_bytes(place, name, cuts)
+
+
+@pytest.mark.slow
+@given(name=a_name, cuts=byte_damage)
+@MANY
+def test_any_bytes_of_thousands_of_files(place, name, cuts):
+    """With the two tests below 10,200 damaged files."""
+    check_bytes(place, name, cuts)
+
+
+def check_bytes(place, name, cuts):
     content = TEXTS[name].encode()
     for where, length, insert in cuts:
         at = int(where * len(content))
@@ -74,12 +91,27 @@ def test_random_bytes_never_crash_the_reader(place, content):
     assert read_damaged(place, content) is None
 
 
-LINE_DAMAGE = st.sampled_from(["delete", "repeat", "swap", "cut", "garbage", "join", "comment", "blank"])
+@pytest.mark.slow
+@given(content=st.binary(max_size=3000))
+@MANY
+def test_random_bytes_of_thousands_of_files(place, content):
+    assert read_damaged(place, content) is None
 
 
-@given(name=st.sampled_from(sorted(TEXTS)), damage=st.lists(st.tuples(LINE_DAMAGE, position, st.integers(1, 30)), min_size=1, max_size=3))
+@given(name=a_name, damage=line_damage)
 @DAMAGED
 def test_lines_lost_moved_or_broken_never_give_a_wrong_curve_without_a_word(place, name, damage):
+    check_lines(place, name, damage)
+
+
+@pytest.mark.slow
+@given(name=a_name, damage=line_damage)
+@MANY
+def test_lines_of_thousands_of_files(place, name, damage):
+    check_lines(place, name, damage)
+
+
+def check_lines(place, name, damage):
     newline = "\r\n" if "\r\n" in TEXTS[name] else "\r" if "\n" not in TEXTS[name] else "\n"
     lines = TEXTS[name].split(newline)
     for kind, where, length in damage:

@@ -47,11 +47,11 @@ def test_the_filter_keeps_the_rows_that_hold_every_word(browser):
 
 
 def test_the_first_answer_is_open_with_its_fit_map_and_ten_structures(browser):
-    browser.wait("document.querySelectorAll('#section-0 .plot .main-svg').length >= 4")
+    browser.wait("document.querySelectorAll('#section-0 .plot .main-svg').length >= 6")
     traces = browser.run("return document.querySelector('#section-0 .curve').data.map((trace) => [trace.name, trace.x.length]);")
     assert traces == [["data", 2800], ["fit", 2800], ["difference", 2800]]
     assert browser.run("return document.querySelectorAll('#section-0 canvas').length;") == 10
-    ellipses = browser.run("return document.querySelector('#section-0 .map .plot').data.filter((trace) => trace.name.endsWith('σ')).length;")
+    ellipses = browser.run("return document.querySelectorAll('#section-0 .plot.map')[1].data.filter((trace) => trace.name.endsWith('σ')).length;")
     assert ellipses == 3
 
 
@@ -81,6 +81,25 @@ def test_sections_open_from_the_table_and_are_emptied_when_closed(browser):
     for section in (0, 1, 2):
         browser.run(f"document.getElementById('section-{section}').open = false;")
     browser.wait("document.querySelectorAll('details.pdf .plot').length === 0")
+
+
+def test_the_series_stands_curve_above_curve_and_refused_files_are_left_out(browser):
+    browser.run("document.getElementById('series').open = true;")
+    browser.wait("document.querySelector('#series .main-svg')")
+    names = browser.run("return document.querySelector('#series .plot').layout.yaxis.ticktext;")
+    assert names == ["Au_a.gr", "Au_b10.gr", "Au_b9.gr"]
+    spans = browser.run("return document.querySelector('#series .plot').data.map((trace) => Math.max(...trace.y) - Math.min(...trace.y));")
+    assert all(1.0 <= span <= 2.0 for span in spans[::2])  # fails if a curve is not brought to one height
+    browser.run("document.getElementById('series').open = false;")
+
+
+def test_every_candidate_stands_in_the_picture_of_rw_against_size(browser):
+    browser.run("document.getElementById('section-0').open = true;")
+    browser.wait("document.querySelectorAll('#section-0 .map .plot .main-svg').length >= 2")
+    drawn = browser.run("return document.querySelectorAll('#section-0 .plot.map')[0].data.filter((t) => t.name !== 'rank 1').map((t) => t.x.length);")
+    assert sum(drawn) == 12
+    first = browser.run("return document.querySelectorAll('#section-0 .plot.map')[0].data.find((t) => t.name === 'rank 1').x[0];")
+    assert first == 105
 
 
 def test_refused_and_failed_files_tell_why(browser):
@@ -113,4 +132,4 @@ def test_two_hundred_curves_stay_light(tmp_path_factory, browser):
     browser.open(page)
     browser.wait("document.querySelectorAll('#summary tbody tr').length === 200", seconds=60)
     browser.wait("document.querySelectorAll('details.pdf').length === 200")
-    assert browser.run("return document.querySelectorAll('.plot').length;") == 2, "only the open section may be drawn"
+    assert browser.run("return document.querySelectorAll('.plot').length;") == 3, "only the open section may be drawn"

@@ -33,3 +33,13 @@ def test_a_dying_actor_costs_its_own_file_and_no_other(measured, shapes_store, t
     assert [status[name][0] for name in ("decahedral.gr", "icosahedral.gr", "broken.gr")] == ["ok", "ok", "failed"]
     again = solve(measured, tmp_path, catalog=shapes_store, sources="catalog", neighbours=60, workers=2)
     assert sorted(again["status"]) == ["failed", "ok", "ok", "ok"]
+
+
+def test_a_time_limit_holds_on_actors_and_the_rest_goes_on(measured, shapes_store, tmp_path):
+    """Fails when an actor's method does not run where an alarm can reach it: the file would take its full time and then count as solved."""
+    frame = solve(measured, tmp_path, catalog=shapes_store, sources="catalog", workers=2, time_limit_s=0.005)
+    messages = {name.rsplit("/", 1)[-1]: message for name, message in zip(frame["file"], frame["message"], strict=True)}
+    assert list(frame["status"]) == ["failed"] * 4
+    assert sum("time limit of 0.005 s" in message for message in messages.values()) >= 3
+    again = solve(measured, tmp_path, catalog=shapes_store, sources="catalog", workers=2)
+    assert sorted(again["status"]) == ["failed", "ok", "ok", "ok"]

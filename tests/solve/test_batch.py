@@ -163,6 +163,26 @@ def test_a_full_disk_leaves_no_half_folder_and_says_so(measured, shapes_store, t
     assert not list(tmp_path.glob(".solving*"))
 
 
+def test_a_disk_that_is_full_for_a_while_stops_nothing_and_the_summary_is_whole_in_the_end(measured, shapes_store, tmp_path, monkeypatch):
+    from deepstruc_hpc.solve import summary
+
+    writes, whole = [], summary.write_whole
+
+    def full_for_a_while(path, text):
+        writes.append(path)
+        if len(writes) < 5:
+            raise OSError(28, "No space left on device")
+        whole(path, text)
+
+    monkeypatch.setattr(summary, "write_whole", full_for_a_while)
+    frame = solve(measured, tmp_path, catalog=shapes_store, **COMMON)
+    assert sorted(frame["status"]) == ["failed", "ok", "ok", "ok"]
+    assert len(pd.read_csv(tmp_path / "summary.csv")) == 4
+    monkeypatch.setattr(summary, "write_whole", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(OutputError, match="No space left"):
+        solve(measured, tmp_path, catalog=shapes_store, force=True, **COMMON)
+
+
 def test_an_output_directory_that_cannot_be_made_is_an_error_before_any_work(measured, shapes_store, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be written"):
@@ -213,17 +233,25 @@ def test_files_that_arrive_are_solved_once_they_are_whole(measured, shapes_store
     inbox.mkdir()
     text = (measured / "fcc.gr").read_text()
 
+    moments = {}
+
     def deliver():
         half = inbox / "late.gr"
         half.write_text(text[: len(text) // 2])
         time.sleep(0.7)
         half.write_text(text)
+        moments["whole"] = time.monotonic()
+
+    def note(record):
+        moments[record.status] = time.monotonic()
+        assert "late.gr,ok" in (tmp_path / "out" / "summary.csv").read_text()
 
     thread = threading.Thread(target=deliver)
     thread.start()
-    frame = solve(inbox, tmp_path / "out", catalog=shapes_store, watch=True, watch_idle_s=5.0, **COMMON)
+    frame = solve(inbox, tmp_path / "out", catalog=shapes_store, watch=True, watch_idle_s=5.0, on_result=note, **COMMON)
     thread.join()
     assert list(frame["status"]) == ["ok"]
+    assert moments["ok"] - moments["whole"] < 10.0  # a second of rest, two looks, and the twenty candidates of this catalog
     fit = pd.read_csv(tmp_path / "out" / "late" / "fit.csv")
     assert fit["r"].iloc[-1] > 21
 
@@ -245,10 +273,17 @@ def test_a_wrong_call_is_refused_before_any_work(measured, shapes_store, tmp_pat
     assert not (tmp_path / "out").exists()
 
 
-def test_without_a_built_default_catalog_the_error_says_which_command_builds_it(measured, tmp_path, monkeypatch):
+def test_a_catalog_by_name_that_is_not_built_names_the_command_that_builds_it(measured, tmp_path, monkeypatch):
     monkeypatch.setenv("DEEPSTRUC_HPC_CACHE", str(tmp_path / "cache"))
     with pytest.raises(StoreError, match="deepstruc-hpc catalog build shapes --out"):
-        solve(measured, tmp_path / "out", **COMMON)
+        solve(measured, tmp_path / "out", catalog="shapes", **COMMON)
+
+
+def test_the_first_call_without_a_catalog_builds_nothing(measured, tmp_path, monkeypatch):
+    monkeypatch.setenv("DEEPSTRUC_HPC_CACHE", str(tmp_path / "cache"))
+    frame = solve(measured / "fcc.gr", tmp_path / "out", **COMMON)
+    assert list(frame["status"]) == ["ok"]
+    assert not list((tmp_path / "cache").glob("*"))
 
 
 def test_no_input_is_an_error(shapes_store, tmp_path):

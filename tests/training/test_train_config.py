@@ -3,10 +3,11 @@
 import pytest
 
 from deepstruc_hpc.core.errors import CheckpointError, ConfigError
+from deepstruc_hpc.core.ranges import with_settings
 from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.training.config import load_train_config, preset_names
 from deepstruc_hpc.training.run_files import RunFiles
-from deepstruc_hpc.training.sweep_config import SweepConfig, load_sweep_config, with_settings
+from deepstruc_hpc.training.sweep_config import SweepConfig, load_sweep_config
 from deepstruc_hpc.training.view import resolved_model
 from tests.training.catalogs import tiny_settings
 

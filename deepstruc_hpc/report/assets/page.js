@@ -4,7 +4,7 @@
 const folder = JSON.parse(document.getElementById("folder").textContent);
 const NUMBERS = { n_atoms: 0, rw: 4, probability: 2, n_candidates: 0, seconds: 1, scale: 3, zoom: 4, uiso: 4, delta2: 2, rank: 0, best_rw: 4, best_n_atoms: 0 };
 const HEADS = { name: "file", status: "status", structure_type: "type", n_atoms: "atoms", rw: "Rw", probability: "probability", n_candidates: "candidates", seconds: "seconds", message: "message" };
-const WORDS = { rw: "Rw", uiso: "Uiso (Å²)", delta2: "δ₂ (Å²)", scale: "scale", zoom: "zoom", rank: "rank", source: "source", structure_type: "type", n_atoms: "atoms", probability: "probability" };
+const WORDS = { rw: "Rw", uiso: "Uiso (Å²)", delta2: "δ₂ (Å²)", scale: "scale", zoom: "zoom", rank: "rank", source: "source", structure_type: "type", n_atoms: "atoms", probability: "probability", label: "shape" };
 
 function make(tag, attributes, ...children) {
   const element = document.createElement(tag);
@@ -68,6 +68,22 @@ function answerWords(row) {
     row.probability !== null && row.probability !== undefined ? `probability ${show("probability", row.probability)}` : ""].filter(Boolean).join(" · "))];
 }
 
+// Nested settings as columns of key and value; a group's keys below its name.
+function settingsTable(value) {
+  const plain = (item) => item === null || typeof item !== "object" || Array.isArray(item);
+  const given = (item) => item !== null && item !== "" && !(Array.isArray(item) && !item.length);
+  const rows = (group) => make("table", { class: "pairs", style: "width:auto" }, make("tbody", {}, Object.entries(group).filter(([, item]) => plain(item) && given(item))
+    .map(([key, item]) => make("tr", {}, make("td", {}, key.replaceAll("_", " ")), make("td", {}, readable(item))))));
+  const blocks = [];
+  const walk = (group, title) => {
+    const table = rows(group);
+    if (table.rows.length) blocks.push(make("div", { class: "block" }, make("h3", {}, title), table));
+    for (const [key, item] of Object.entries(group)) if (!plain(item) && given(item)) walk(item, title === "run" ? key : `${title}: ${key}`);
+  };
+  walk(value, "run");
+  return make("div", { class: "blocks" }, blocks);
+}
+
 // One digit of the uncertainty, and the value as far: 0.99007 ± 0.00009.
 function withError(value, error) {
   const digits = Math.min(Math.max(-Math.floor(Math.log10(error)), 0), 6);
@@ -79,7 +95,7 @@ function parameterTable(best) {
     const error = best[`${key}_err`];
     return make("tr", {}, make("td", {}, WORDS[key]), make("td", { class: "number" }, Number.isFinite(error) && error > 0 ? withError(best[key], error) : show(key, best[key])));
   });
-  if (best.at_bounds) rows.push(make("tr", {}, make("td", {}, "at its bound"), make("td", {}, String(best.at_bounds))));
+  if (best.at_bounds) rows.push(make("tr", {}, make("td", {}, "at its bound"), make("td", { class: "number" }, String(best.at_bounds).split(/[ ,;]+/).map((key) => WORDS[key] || key).join(", "))));
   return make("table", { class: "pairs" }, make("tbody", {}, rows));
 }
 
@@ -87,7 +103,8 @@ function typeBars(types) {
   return make("div", { class: "bars" }, types.filter((row) => row.structure_type).slice(0, 10).map((row) => make("div", { class: "bar", title: `best Rw ${show("rw", row.best_rw ?? row["best rw"])}` },
     make("span", {}, row.structure_type.replaceAll("_", " ")),
     make("span", { class: "track" }, make("span", { class: "fill", colour: folder.colours[row.structure_type] || "#9aa1ab", style: `width:${100 * (row.probability || 0)}%;--colour:${folder.colours[row.structure_type] || "#9aa1ab"}` })),
-    make("span", { class: "share" }, show("probability", row.probability)))));
+    make("span", { class: "share" }, show("probability", row.probability)),
+    make("span", { class: "share soft" }, show("rw", row.best_rw)))));
 }
 
 function candidateViews(document_, views) {
@@ -112,7 +129,7 @@ function candidateViews(document_, views) {
 }
 
 function candidateTable(candidates) {
-  const keys = ["rank", "source", "structure_type", "n_atoms", "rw", "probability", "scale", "zoom", "uiso", "delta2"].filter((key) => candidates.some((row) => row[key] !== null && row[key] !== undefined));
+  const keys = ["rank", "source", "structure_type", "n_atoms", "rw", "probability", "scale", "zoom", "uiso", "delta2", "label"].filter((key) => candidates.some((row) => row[key] !== null && row[key] !== undefined));
   return make("div", { class: "scroll" }, make("table", { class: "candidates" }, make("thead", {}, make("tr", {}, keys.map((key) => make("th", { class: key in NUMBERS ? "number" : "" }, WORDS[key] || key)))),
     make("tbody", {}, candidates.map((row) => make("tr", { title: row.label || "" }, keys.map((key) => cell(key, row[key])))))));
 }
@@ -151,21 +168,35 @@ function sectionBody(i) {
   if (curve) later.push(() => drawFit(curve, data.fit));
   if (curve || data.types.length) {
     parts.push(make("div", { class: "row fit" }, make("div", {}, curve || make("p", { class: "note" }, "There is no fit of this curve.")), make("div", {},
-      data.types.length ? [make("h3", {}, "Probability of each structure type"), typeBars(data.types)] : [], Object.keys(data.best).length ? [make("h3", {}, "Fit of rank 1"), parameterTable(data.best)] : [])));
+      data.types.length ? [make("h3", {}, "Probability of each structure type, and its best Rw"), typeBars(data.types)] : [], Object.keys(data.best).length ? [make("h3", {}, "Fit of rank 1"), parameterTable(data.best)] : [])));
   }
   if (data.candidates.some((candidate) => candidate.atoms)) parts.push(...candidateViews(data, views));
-  if (data.candidates.length || data.latent) {
-    const map = data.latent ? make("div", { class: "plot map" }) : null;
-    if (map) later.push(() => drawLatent(map, data.latent, folder.colours, sigmaLevels()));
-    parts.push(make("div", { class: map ? "row map" : "" , style: "margin-top:18px" }, make("div", {}, make("h3", {}, "Candidates"), candidateTable(data.candidates)),
-      map ? make("div", {}, make("h3", {}, "Latent map, first two coordinates: catalog ●, samples ◆, prior +"), map) : null));
-  }
+  if (data.candidates.length) parts.push(make("h3", { style: "margin-top:18px" }, "Candidates"), candidateTable(data.candidates));
+  const plots = [["Rw of every candidate against its size", data.sizes, (place) => drawSizes(place, data.sizes, folder.colours, data.best)],
+    ["Latent map, first two coordinates: catalog ●, samples ◆, prior +", data.latent, (place) => drawLatent(place, data.latent, folder.colours, sigmaLevels())]];
+  const pictures = plots.filter(([, known]) => known).map(([title, , draw]) => {
+    const place = make("div", { class: "plot map" });
+    later.push(() => draw(place));
+    return make("div", {}, make("h3", {}, title), place);
+  });
+  if (pictures.length) parts.push(make("div", { class: "row map", style: "margin-top:18px" }, pictures));
   if (data.mixture.length) parts.push(...mixtureTable(data.mixture));
   if (data.verify.length) parts.push(...verifyTable(data.verify));
-  if (Object.keys(data.details).length) parts.push(make("details", { class: "small" }, make("summary", {}, "Conditions used for this file"), make("div", { class: "body" }, make("pre", { class: "settings" }, readable(data.details)))));
+  if (Object.keys(data.details).length) parts.push(make("details", { class: "small" }, make("summary", {}, "Conditions used for this file"), make("div", { class: "body" }, conditions(data.details))));
   if (data.files.length) parts.push(make("p", { class: "files" }, make("span", {}, "Files: "), data.files.map((name) => link(`${data.folder}/${name}`, name))));
   if (!parts.length) parts.push(make("p", { class: "note" }, "No results were written for this file."));
   return { parts, start: () => { for (const draw of later) draw(); views.live = views.map((view) => new AtomView(...view)); sameScale(views.live); } };
+}
+
+const UNITS = { rmin: "Å", rmax: "Å", qmin: "Å⁻¹", qmax: "Å⁻¹", qdamp: "Å⁻¹", qbroad: "Å⁻¹" };
+const ORIGINS = { header: "from the file's header", option: "given", default: "default", data: "from the data", instrument: "from the instrument file" };
+
+// The values used and where each comes from, as a table; whatever else is known, below it.
+function conditions(details) {
+  const { origin = {}, notes: _, ...used } = details.conditions || {}, { conditions: __, ...rest } = details;
+  const rows = Object.entries(used).filter(([, value]) => value !== null && typeof value !== "object" || Array.isArray(value)).map(([key, value]) => make("tr", {}, make("td", {}, key),
+    make("td", {}, `${Array.isArray(value) ? value.join(", ") : typeof value === "number" ? Number(value.toPrecision(6)) : value} ${UNITS[key] || ""}`), make("td", {}, ORIGINS[origin[key]] || origin[key] || "")));
+  return [make("table", { class: "pairs", style: "width:auto" }, make("tbody", {}, rows)), make("pre", { class: "settings", style: "margin-top:8px" }, readable(rest))];
 }
 
 function sigmaLevels() {
@@ -188,9 +219,27 @@ function addSection(i) {
   section.addEventListener("toggle", (event) => {
     if (event.target !== section) return;
     if (section.open && !body.childElementCount) { const { parts, start } = sectionBody(i); body.append(...parts); start(); }
-    else if (!section.open) { for (const plot of body.querySelectorAll(".plot")) Plotly.purge(plot); body.replaceChildren(); }
+    else if (!section.open && body.childElementCount) { for (const plot of body.querySelectorAll(".plot")) Plotly.purge(plot); body.replaceChildren(); }
   });
   document.getElementById("sections").append(section);
+}
+
+// ---- the series, one above the other
+
+const MOST_CURVES = 40;
+function addSeries() {
+  const solved = folder.rows.map((_, i) => i).filter((i) => folder.fitted[i]);
+  if (solved.length < 2) return;
+  const step = Math.ceil(solved.length / MOST_CURVES), shown = solved.filter((_, k) => k % step === 0);
+  const body = make("div", { class: "body" }), words = step > 1 ? `, every ${step}th` : "";
+  const section = make("details", { id: "series" }, make("summary", {}, "The series", make("span", { class: "answer" }, `${shown.length} curves${words}, each divided by its largest value; data dark, fit red`)), body);
+  section.addEventListener("toggle", () => {
+    if (!section.open || body.childElementCount) return;
+    const place = make("div", { class: "plot", style: `height:${120 + 46 * shown.length}px` });
+    body.append(place);
+    drawWaterfall(place, shown.map((i) => ({ name: folder.rows[i].name, fit: JSON.parse(document.getElementById(`pdf-${i}`).textContent).fit })));
+  });
+  document.getElementById("sections").before(section);
 }
 
 // ---- the page
@@ -200,9 +249,11 @@ const named = { ok: "solved", refused: "refused", failed: "failed" };
 document.getElementById("title").textContent = folder.directory;
 document.getElementById("counts").textContent = `${folder.rows.length} pair distribution function${folder.rows.length === 1 ? "" : "s"}: ${Object.entries(counts).map(([status, n]) => `${n} ${named[status] || status}`).join(", ")}`;
 document.getElementById("waterfall").hidden = !folder.waterfall;
-document.querySelector("#settings .body").append(make("pre", { class: "settings" }, readable(folder.run) || "The run left no settings."));
+document.getElementById("chemiscope").hidden = !folder.chemiscope;
+document.querySelector("#settings .body").append(Object.keys(folder.run).length ? settingsTable(folder.run) : "The run left no settings.");
 document.getElementById("footer").textContent = `Written by deepstruc-hpc ${folder.version}. Rw = √(Σ(G_obs − G_calc)² / ΣG_obs²); positions in Å as refined; probabilities compare the candidates with each other.`;
 fillTable();
+addSeries();
 for (let i = 0; i < folder.rows.length; i += 1) addSection(i);
 const first = folder.rows.findIndex((row) => row.status === "ok");
 if (first >= 0 && folder.rows.length <= 200) document.getElementById(`section-${first}`).open = true;

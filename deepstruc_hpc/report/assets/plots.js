@@ -32,6 +32,34 @@ function drawFit(place, fit) {
   }, CONFIG);
 }
 
+function drawSizes(place, sizes, colours, best) {
+  const n = unpack(sizes.n_atoms), rw = unpack(sizes.rw), type = unpack(sizes.type);
+  const traces = sizes.types.map((name, k) => {
+    const chosen = Array.from(type.keys()).filter((i) => Math.round(type[i]) === k);
+    return { x: chosen.map((i) => Math.round(n[i])), y: chosen.map((i) => rw[i]), mode: "markers", name: name.replaceAll("_", " "), marker: { color: colours[name] || "#9aa1ab", size: 5, opacity: 0.7 },
+      hovertemplate: "%{x} atoms, Rw %{y:.4f}" };
+  });
+  if (Number.isFinite(best.n_atoms)) traces.push({ x: [best.n_atoms], y: [best.rw], mode: "markers", name: "rank 1", hoverinfo: "name", marker: { symbol: "circle-open", size: 14, color: "#111827", line: { width: 1.8 } } });
+  const low = Math.min(...rw), shown = Array.from(rw).sort((a, b) => a - b), high = shown[Math.floor(0.9 * (shown.length - 1))];
+  Plotly.newPlot(place, traces, {
+    font: FONT, margin: { l: 58, r: 10, t: 30, b: 44 }, hovermode: "closest", legend: { font: { size: 12 }, itemsizing: "constant", orientation: "h", x: 0, y: -0.16, yanchor: "top" },
+    xaxis: axis("number of atoms"), yaxis: axis("Rw", { range: [low - 0.08 * (high - low || 1), high] }),
+  }, CONFIG);
+}
+
+// The curves of a folder above one another, each divided by its largest value, the first at the bottom.
+function drawWaterfall(place, curves) {
+  const traces = [];
+  curves.forEach(({ name, fit }, level) => {
+    const r = unpack(fit.r), observed = unpack(fit.g_obs), calculated = unpack(fit.g_calc), size = Math.max(...observed.map(Math.abs)) || 1;
+    const raised = (values) => Array.from(values, (g) => g / size + level);
+    traces.push({ x: r, y: raised(observed), mode: "lines", line: { color: DATA, width: 1.1 }, name, showlegend: false, hoverinfo: "name" });
+    traces.push({ x: r, y: raised(calculated), mode: "lines", line: { color: CALCULATED, width: 1 }, name, showlegend: false, hoverinfo: "skip" });
+  });
+  const ticks = { tickmode: "array", tickvals: curves.map((_, level) => level), ticktext: curves.map(({ name }) => name), automargin: true, ticks: "" };
+  Plotly.newPlot(place, traces, { font: FONT, margin: { l: 20, r: 10, t: 10, b: 44 }, xaxis: axis("r (Å)"), yaxis: axis("", { ...ticks, range: [-0.9, curves.length + 0.1] }) }, CONFIG);
+}
+
 function pointsByType(points) {
   const z1 = unpack(points.z1), z2 = unpack(points.z2), rw = unpack(points.rw), type = unpack(points.type);
   return points.types.map((name, k) => {
