@@ -89,7 +89,7 @@ def solve(
         return
     run = {name: given[name] for name in ("values", "workers", "recursive", "limit", "watch", "force")}
     run |= {"time_limit_s": time_limit, "watch_idle_s": watch_idle, "progress": not as_json}
-    live = LivePage(out, wanted=report, figures=figures) if watch and out is not None else None
+    live = LivePage(out.expanduser().resolve(), wanted=report, figures=figures) if watch and out is not None else None
     batch = _prepare(paths or [], out, settings, {"model": model, "catalog": catalog, "figures": figures, "on_result": live}, run)
     if dry_run:
         _say_plan(batch, as_json)
