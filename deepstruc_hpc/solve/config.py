@@ -71,10 +71,10 @@ class SolveSettings(Config):
     qbroad: float | None = Field(None, ge=0, description="Å⁻¹; default 0")
     instrument: InstrumentValues | None = Field(None, description="values of an instrument file (or its path), from deepstruc-hpc calibrate")
     seed: int = Field(0, ge=0, description="seed of the run; each file draws its own numbers from it")
-    latent_search: int = Field(200, ge=0, le=100_000, description="structures decoded in the search for better latent points; 0: none")
-    neighbours: int = Field(1500, ge=0, le=100_000, description="neighbours of the best candidates to fit, over all types together; 0: none")
+    latent_search: int = Field(100, ge=0, le=100_000, description="structures decoded in the search for better latent points; 0: none")
+    neighbours: int = Field(400, ge=0, le=100_000, description="neighbours of the best candidates to fit, over all types together; 0: none")
     neighbours_seconds: float = Field(
-        20.0, gt=0, description="processor time after which the search for neighbours ends, whatever is left of its budget"
+        8.0, gt=0, description="processor time after which the search for neighbours ends, whatever is left of its budget"
     )
     relax: bool = Field(False, description="also move the atoms of rank 1 under the data, restrained, into relaxed-001.xyz; no rank depends on it")
     keep: int = Field(10, ge=1, le=1000, description="best structures written as XYZ and CIF")

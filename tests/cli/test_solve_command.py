@@ -55,13 +55,19 @@ def test_the_resolved_settings_are_printed_and_can_be_given_back(tmp_path):
     assert again.stdout == printed.stdout.replace("rmax: null", "rmax: 18.0")
 
 
+def _listen_to_ctrl_c() -> None:
+    """A shell that starts the tests in the background has its children ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_watching_keeps_the_page_current_and_ctrl_c_leaves_it_whole(measured, shapes_store, tmp_path):  # noqa: F811
     """The page is there while the command still watches; after Ctrl-C it holds what was solved last, too."""
     inbox, out = tmp_path / "inbox", tmp_path / "out"
     inbox.mkdir()
     words = [inbox, "--out", out, "--catalog", shapes_store, "--sources", "catalog", "--workers", "0", "--watch", "--no-figures"]
     command = [sys.executable, "-m", "deepstruc_hpc.cli", "solve", *map(str, words)]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as watching:
+    quiet = {"stderr": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+    with subprocess.Popen(command, preexec_fn=_listen_to_ctrl_c, **quiet) as watching:  # noqa: PLW1509 - no threads here
         for name, shown in (("fcc", out / "index.html"), ("decahedral", out / "decahedral" / "result.json")):
             (inbox / f"{name}.gr").write_bytes((measured / f"{name}.gr").read_bytes())
             end = time.monotonic() + 60
