@@ -27,7 +27,7 @@ def sweep_group(app: typer.Typer) -> typer.Typer:
         if group.name == "sweep" and group.typer_instance is not None:
             return group.typer_instance
     sweep = typer.Typer(name="sweep", help="Search settings: many runs, the best kept.", no_args_is_help=True)
-    app.add_typer(sweep)
+    app.add_typer(sweep, name="sweep")
     return sweep
 
 
