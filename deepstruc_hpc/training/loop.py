@@ -13,6 +13,7 @@ from typing import Any
 from deepstruc_hpc.core.errors import ConfigError, DeepstrucError, EngineError, OutputError
 from deepstruc_hpc.core.version import __version__
 from deepstruc_hpc.data.catalog_store import Catalog
+from deepstruc_hpc.runtime.placement_groups import WaitNotice
 from deepstruc_hpc.runtime.ray_session import RaySession, ray_session, usable_cores
 from deepstruc_hpc.training.config import TrainConfig
 from deepstruc_hpc.training.epoch_log import FILE, EpochLog, read_epochs
@@ -158,11 +159,13 @@ def _fit(order: dict[str, Any], files: RunFiles, config: TrainConfig, crewing: C
     thread = threading.Thread(target=run, name="ray-train", daemon=True)
     thread.start()
     status = "KILLED"
+    notice = WaitNotice(f"{files.root.name}: the training")
     try:
         observer.open()
         while thread.is_alive():
             thread.join(POLL_SECONDS)
             observer.look()
+            notice.look()
         status = "FAILED" if failure else "FINISHED"
         observer.look()
     finally:

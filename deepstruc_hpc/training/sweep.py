@@ -15,7 +15,8 @@ from deepstruc_hpc.core.errors import ConfigError, EngineError
 from deepstruc_hpc.core.ranges import Range, with_settings
 from deepstruc_hpc.core.version import __version__
 from deepstruc_hpc.data.catalog_store import Catalog
-from deepstruc_hpc.runtime.ray_session import RaySession, ray_session, usable_cores
+from deepstruc_hpc.runtime.placement_groups import IdleGroups, WaitNotice, groups, remove_groups
+from deepstruc_hpc.runtime.ray_session import RaySession, quiet_ray, ray_session, usable_cores
 from deepstruc_hpc.training.epoch_log import FILE, read_epochs
 from deepstruc_hpc.training.loop import POLL_SECONDS, Crewing, make_trainer, store_location
 from deepstruc_hpc.training.run_files import RunFiles
@@ -123,7 +124,13 @@ def _begin(root: Path, config: SweepConfig) -> None:
 
 
 def _search(root: Path, config: SweepConfig, trial: _Trial, observer: _Observer) -> None:
-    """Run Ray Tune in a thread; watch the trials' epochs in this one."""
+    """Run Ray Tune in a thread; watch the trials' epochs in this one.
+
+    A trial that is stopped leaves its workers' placement group behind, which Ray would keep until this process ends: the next trial would have no
+    room. They are removed as they fall idle, and all that is left at the end.
+    """
+    before = {group.id for group in groups()}
+    room, notice = IdleGroups(least=TRIAL_CPUS), WaitNotice(f"{root.name}: a trial")
     tuner = _tuner(root, config, trial)
     failure: list[BaseException] = []
 
@@ -142,9 +149,13 @@ def _search(root: Path, config: SweepConfig, trial: _Trial, observer: _Observer)
         while thread.is_alive():
             thread.join(POLL_SECONDS)
             observer.look()
+            room.look()
+            notice.look()
         observer.look()
     finally:
         observer.close("FAILED" if failure else "KILLED" if thread.is_alive() else "FINISHED")
+        if quiet_ray().is_initialized():
+            remove_groups({group.id for group in groups()} - before)
     if failure:
         raise EngineError(f"{root}: the search stopped: {failure[0]}. A second call goes on.") from failure[0]
 

@@ -4,10 +4,12 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
 from deepstruc_hpc.training.config import load_train_config
+from deepstruc_hpc.training.sweep import sweep_train
 from deepstruc_hpc.training.sweep_config import SweepConfig
 from tests.training.catalogs import tiny_settings
 
@@ -53,3 +55,28 @@ def test_two_trials_at_once_on_two_cores(tiny_store, tmp_path, tracking):
     other = sweep(tiny_store, tmp_path, trials=3)
     assert other.returncode == 2
     assert "search with other settings" in other.stderr
+
+
+def test_more_trials_than_there_is_room_for_all_run_and_the_session_gets_its_cores_back(tiny_store, tmp_path, tracking, ray_session_2cpu):
+    """ASHA stops trials, and so ends every one at its last epoch. Fails if a stopped trial keeps its cores: then the third waits for ever."""
+    from ray.util import placement_group_table
+
+    from deepstruc_hpc.runtime.ray_session import quiet_ray
+    from deepstruc_hpc.training.loop import train
+
+    values = {
+        "base": tiny_settings("epochs=2").model_dump(mode="json"),
+        "space": {"optimiser.learning_rate": {"log_uniform": [1e-4, 1e-2]}},
+        "trials": 3,
+        "concurrent": 2,
+        "grace_epochs": 1,
+        "reduction_factor": 2,
+    }
+    report = sweep_train(tiny_store, tmp_path / "sweep", SweepConfig.model_validate(values))
+    assert len(report.trials) == 3
+    ray = quiet_ray()
+    end = time.monotonic() + 30
+    while ray.available_resources().get("CPU") != 2.0 or any(group["state"] != "REMOVED" for group in placement_group_table().values()):
+        assert time.monotonic() < end, placement_group_table()
+        time.sleep(0.2)
+    assert train(tiny_store, tmp_path / "after", tiny_settings("epochs=1"), workers=2).epochs == 1

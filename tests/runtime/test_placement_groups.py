@@ -1,0 +1,130 @@
+"""What a training waits for is said, and room that nobody uses is given back."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from deepstruc_hpc.runtime import placement_groups
+from deepstruc_hpc.runtime.placement_groups import Group, IdleGroups, WaitNotice, groups, in_words, remove_groups
+
+
+def test_the_words_name_what_is_wanted_what_is_free_and_who_holds_the_rest():
+    held = [Group("a", waits=False, bundles=({"CPU": 1.0},)), Group("b", waits=False, bundles=({"CPU": 0.5, "GPU": 1.0},))]
+    said = in_words([{"CPU": 1.0, "GPU": 1.0}] * 2, {"CPU": 0.5}, {"CPU": 4.0, "GPU": 2.0}, held)
+    assert said == (
+        "2 workers of 1 CPU and 1 GPU are wanted; of 4 CPU 0.5 are free, of 2 GPU 0 are free; "
+        "1.5 CPU, 1 GPU held by other placement groups of this Ray session"
+    )
+
+
+def test_what_can_never_start_is_said_so():
+    said = in_words([{"CPU": 1.0, "GPU": 1.0}] * 4, {"CPU": 8.0, "GPU": 2.0}, {"CPU": 8.0, "GPU": 2.0}, [])
+    assert "not so much GPU at all" in said
+    assert "CPU at all" not in said
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """A notice over a Ray of two cores whose groups the test writes: (notice, groups, what was told)."""
+
+    class Ray:
+        @staticmethod
+        def available_resources():
+            return {"CPU": 0.0}
+
+        @staticmethod
+        def cluster_resources():
+            return {"CPU": 2.0}
+
+    there: list[Group] = []
+    monkeypatch.setattr(placement_groups, "quiet_ray", Ray)
+    monkeypatch.setattr(placement_groups, "groups", lambda of_this_job=True: [group for group in there if not of_this_job or group.id != "others"])
+    said: list[str] = []
+    return WaitNotice("the training", said.append), there, said
+
+
+OTHERS = Group("others", waits=False, bundles=({"CPU": 2.0},))
+OURS = Group("ours", waits=True, bundles=({"CPU": 1.0},))
+
+
+def test_a_wait_is_told_after_ten_seconds_and_then_ever_more_rarely(told):
+    notice, there, said = told
+    there[:] = [OTHERS, OURS]
+    heard_at = []
+    for second in range(100, 700):
+        before = len(said)
+        notice.look(float(second))
+        heard_at += [second - 100] if len(said) > before else []
+    assert heard_at[0] in range(10, 14)
+    assert 4 <= len(heard_at) <= 7
+    assert "1 worker of 1 CPU is wanted; of 2 CPU 0 are free; 2 CPU held by other placement groups" in said[0]
+
+
+def test_neither_a_short_wait_nor_that_of_somebody_else_is_told(told):
+    notice, there, said = told
+    there[:] = [OURS]
+    notice.look(100.0)
+    there[:] = [Group("others", waits=True, bundles=({"CPU": 9.0},))]
+    for second in range(105, 200):
+        notice.look(float(second))
+    there[:] = [OURS]
+    notice.look(200.0)
+    notice.look(208.0)
+    assert said == []
+
+
+@pytest.mark.ray
+def test_a_group_that_waits_is_told_from_one_that_has_room_and_both_can_be_removed(ray_session_2cpu):
+    """Fails if Ray's table, the form of its ids, or the id of the job within them is not what is read here."""
+    from ray.util import placement_group
+
+    assert groups() == []
+    first = placement_group([{"CPU": 1}, {"CPU": 1}])
+    assert first.wait(20)
+    second = placement_group([{"CPU": 1}])
+    (has_room, waits) = sorted(groups(), key=lambda group: group.waits)
+    assert (has_room.id, has_room.waits, has_room.bundles) == (first.id.hex(), False, ({"CPU": 1.0}, {"CPU": 1.0}))
+    assert (waits.id, waits.waits) == (second.id.hex(), True)
+    assert remove_groups([first.id.hex(), "00"]) == [first.id.hex()]
+    assert second.wait(20)
+    remove_groups([second.id.hex()])
+    wait_until(lambda: not groups())
+
+
+@pytest.mark.ray
+def test_a_group_is_given_back_when_its_workers_have_gone_and_not_before(ray_session_2cpu):
+    """Before they came and while one works it stays. Fails if Ray no longer offers a group's room under the names that are read here."""
+    import ray
+    from ray.util import placement_group
+    from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+    class Worker:
+        def ready(self):
+            return True
+
+    group = placement_group([{"CPU": 0.5}, {"CPU": 0.5}])
+    assert group.wait(20)
+    idle = IdleGroups()
+    assert [idle.look(float(second)) for second in range(100, 110)] == [[]] * 10
+    remote = ray.remote(num_cpus=0.5)(Worker)
+    workers = [remote.options(scheduling_strategy=PlacementGroupSchedulingStrategy(group, index)).remote() for index in range(2)]
+    ray.get([worker.ready.remote() for worker in workers])
+    wait_until(lambda: not groups()[0].is_idle(ray.available_resources()))
+    assert [idle.look(float(second)) for second in range(110, 120)] == [[]] * 10
+    ray.kill(workers[0])
+    time.sleep(2)
+    assert [idle.look(float(second)) for second in range(120, 130)] == [[]] * 10, "one worker is at work yet"
+    ray.kill(workers[1])
+    wait_until(lambda: groups()[0].is_idle(ray.available_resources()))
+    assert [idle.look(second) for second in (130.0, 131.0)] == [[], []]
+    assert idle.look(132.5) == [group.id.hex()]
+    wait_until(lambda: not groups())
+
+
+def wait_until(condition) -> None:
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
