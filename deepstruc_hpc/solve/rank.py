@@ -20,7 +20,8 @@ neither for nor against a listed shape. Within a type the probability is shared 
 
 The size term: the best of thousands of candidates fits the misfit, too (relaxed surfaces, disorder, noise), and those that a search finds are more
 often too small than too large. What all good candidates of a lattice agree on is steadier: the mean of ln N under exp(``size_temper`` · score). A
-candidate loses ½ (distance in ln N / width)², and the width is ``size_width`` times the best Rw: the worse even the best fits, the less sizes mean.
+candidate loses ½ (distance in ln N / width)². The width is ``size_width`` times the best Rw, since sizes mean less where even the best fits badly,
+and the spread of ln N under the same weights, since there is nothing to agree with where candidates do not agree.
 
 Probabilities of candidates add up to those of types. fcc crystals of any outline are one lattice: the order is that of (probability of the lattice) ×
 (fit relative to the best of the lattice), so the first candidate belongs to the most probable lattice.
@@ -110,7 +111,8 @@ def _size_terms(n_atoms: np.ndarray, rw: np.ndarray, score: np.ndarray, lattices
         ours = lattices == lattice
         weight = np.exp(settings.size_temper * (score[ours] - score[ours].max()))
         middle = float(weight @ size[ours] / weight.sum())
-        width = max(settings.size_width * float(rw[ours].min()), LEAST_WIDTH)
+        disagreement = float(weight @ (size[ours] - middle) ** 2 / weight.sum())
+        width = np.hypot(max(settings.size_width * float(rw[ours].min()), LEAST_WIDTH), np.sqrt(disagreement))
         terms[ours] = -0.5 * ((size[ours] - middle) / width) ** 2
     return terms
 
