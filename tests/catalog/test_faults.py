@@ -30,6 +30,7 @@ def content_hash(tmp_path_factory):
 
 
 def build_here(store):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts the tests in the background has its children ignore Ctrl-C
     build_catalog(RECIPE, store, workers=0, progress=False)
 
 
