@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from deepstruc_hpc.cli.document import print_document
+from deepstruc_hpc.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from deepstruc_hpc.training.sweep import SweepReport
@@ -37,14 +38,14 @@ SET_HELP = "One setting as key=value, e.g. epochs=50 or model.latent_dim=2. May 
 
 def train_command(
     *,
-    store: str = typer.Argument(..., help="Catalog: a path or URL."),
-    out: Path = typer.Option(..., "--out", help="Directory of the training."),
+    store: str | None = typer.Argument(None, help="Catalog: a path or URL."),
+    out: Path | None = typer.Option(None, "--out", help="Directory of the training."),
     config: str | None = typer.Option(None, "--config", help=CONFIG_HELP),
     overrides: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help=SET_HELP),
     workers: int | None = typer.Option(None, "--workers", min=1, help="Ray Train workers; default: one a core, or one a GPU."),
     gpus_per_worker: float = typer.Option(0.0, "--gpus-per-worker", min=0.0, help="GPUs of each worker; 0 trains on CPUs."),
     resume: bool = typer.Option(False, "--resume", help="Go on with the training in --out."),
-    print_config: bool = typer.Option(False, "--print-config", help="Print the resolved settings and end."),
+    print_config: bool = typer.Option(False, "--print-config", help="Print the resolved settings and end; needs neither STORE nor --out."),
     json_output: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
 ) -> None:
     """Train a CVAE on a catalog with Ray Train; track it in MLflow.
@@ -59,6 +60,8 @@ def train_command(
     if print_config:
         typer.echo(settings.to_yaml(), nl=False)
         return
+    if store is None or out is None:
+        raise ConfigError("a catalog and --out are needed, for example: deepstruc-hpc train catalog.zarr --out run.")
     from deepstruc_hpc.training.display import EpochPrinter, summary_text
     from deepstruc_hpc.training.loop import train
 

@@ -14,7 +14,9 @@ from deepstruc_hpc.structures.assignment import ParentFinder
 from deepstruc_hpc.structures.parents import Parent
 
 REACH_BEYOND = 1.0
-"""Sites are asked for up to this far outside a structure's outermost atom, in nearest-neighbour distances."""
+"""Sites near a structure are those up to this far outside its outermost atom, in nearest-neighbour distances."""
+FAR_SHARE = 0.5
+"""Of the sites that are asked for away from the surface, the share drawn from all of the parent's: far outside, a field never asked is wild."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +46,7 @@ class SiteTable:
         edge: (Σ,) int32, the sites at the surface of each structure, on both sides of it, laid end to end.
         offsets: (S + 1,) int64 into ``edge``.
         reach: (S,) int64, number of sites up to a little outside the structure.
+        size: (S,) int64, number of sites of its parent.
     """
 
     parent: NDArray[np.int64]
@@ -51,6 +54,7 @@ class SiteTable:
     edge: NDArray[np.int32]
     offsets: NDArray[np.int64]
     reach: NDArray[np.int64]
+    size: NDArray[np.int64]
 
     @classmethod
     def of(cls, structures: Sequence[Structure], parents: Sequence[Parent]) -> SiteTable:
@@ -82,7 +86,8 @@ class SiteTable:
                 "Train the other decoder: --set model.decoder=coordinates."
             )
         offsets = np.cumsum([0, *(len(edge) for edge in edges)], dtype=np.int64)
-        return cls(owner, masks, np.concatenate(edges), offsets, reach)
+        size = np.array([len(parent) for parent in parents], dtype=np.int64)[owner]
+        return cls(owner, masks, np.concatenate(edges), offsets, reach, size)
 
     def __len__(self) -> int:
         return len(self.parent)
@@ -99,7 +104,8 @@ class SiteTable:
         shape = (len(rows), sites)
         counts = (self.offsets[rows + 1] - self.offsets[rows])[:, None]
         place = self.offsets[rows][:, None] + (rng.random(shape) * counts).astype(np.int64)
-        anywhere = (rng.random(shape) * self.reach[rows][:, None]).astype(np.int64)
+        limit = np.where(rng.random(shape) < FAR_SHARE, self.size[rows][:, None], self.reach[rows][:, None])
+        anywhere = (rng.random(shape) * limit).astype(np.int64)
         site = np.where(rng.random(shape) < edge_share, self.edge[np.minimum(place, len(self.edge) - 1)], anywhere)
         mask = self.mask[rows]
         bits = np.take_along_axis(mask, site // 8, axis=1) >> (7 - site % 8).astype(np.uint8)

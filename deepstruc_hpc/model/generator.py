@@ -41,12 +41,14 @@ class Proposal:
         latent: (latent,) the point it was decoded from.
         log_prior: logarithm of the prior density p(z | PDF) at that point, nats.
         type_probability: of the structure's type, says the decoder.
+        parent: name of the parent whose sites it fills; empty for a decoder that writes coordinates.
     """
 
     structure: Structure
     latent: Array
     log_prior: float
     type_probability: float
+    parent: str = ""
 
 
 class StructureModel:
@@ -181,7 +183,7 @@ class StructureModel:
             label = f"{symbol} cvae {parent.name} {int(filling.mask.sum())} atoms, sigma {sigma:g} proposal {number}"
             structure = parent.structure(filling.mask, symbol, unit, label)
             log_prior = float(density[filling.sample]) + math.log(filling.parent_probability)
-            proposals.append(Proposal(structure, points[filling.sample], log_prior, filling.parent_probability))
+            proposals.append(Proposal(structure, points[filling.sample], log_prior, filling.parent_probability, parent.name))
         return proposals
 
     def type_probabilities(

@@ -35,6 +35,7 @@ class Candidate:
         catalog_id: of the catalog's entry that has this shape, else empty.
         latent: the latent point it was decoded from, else empty.
         log_prior: ln of the model's prior density at the latent point.
+        parent: name of the parent whose sites the model filled, else empty.
         complexity: faults and defects that a perfect convex crystal or multiply twinned particle does not have.
     """
 
@@ -43,6 +44,7 @@ class Candidate:
     catalog_id: str = ""
     latent: tuple[float, ...] = ()
     log_prior: float = 0.0
+    parent: str = ""
     complexity: float = 0.0
 
 

@@ -74,7 +74,7 @@ def search_latent(
     decoder = model.network.decoder_network
     if not isinstance(decoder, SitesDecoder) or budget <= 0:
         return [], pd.DataFrame()
-    mean, std = (np.ravel(part) for part in model.prior(curve, symbol=symbol))
+    mean, std = (np.ravel(part) for part in model.prior(curve, symbol=symbol, instrument=conditions.instrument))
     tracks = _tracks(model, mean, std, rng)
     candidates: list[Candidate] = []
     tables: list[pd.DataFrame] = []
@@ -144,7 +144,8 @@ def _decoded(
             density = -0.5 * float((((point - prior[0]) / prior[1]) ** 2).sum())
             structure = parent.structure(mask, symbol, distance, label)
             latent = tuple(float(value) for value in point)
-            made.append(Candidate(structure, "cvae", latent=latent, log_prior=density, complexity=float(track.kind in FAULTED)))
+            faulted = float(track.kind in FAULTED)
+            made.append(Candidate(structure, "cvae", latent=latent, log_prior=density, parent=parent.name, complexity=faulted))
             owner.append(number)
     return made, np.array(owner, dtype=np.intp)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -40,9 +39,7 @@ def cut_elsewhere(model: Any, candidates: Sequence[Candidate], table: pd.DataFra
     distance = nn_distance(symbol, "twelve")
     found = []
     for candidate in _best_samples(candidates, table):
-        parent_index = _parent_of(candidate, decoder.book.names)
-        if parent_index is None:
-            continue
+        parent_index = decoder.book.names.index(candidate.parent)
         parent = decoder.book.parent(parent_index)
         order = site_order(decoder, np.array([candidate.latent]), parent_index, model.device)[0]
         for size in SIZES:
@@ -65,12 +62,6 @@ def _best_samples(candidates: Sequence[Candidate], table: pd.DataFrame) -> list[
     for index in table[np.isfinite(table["rw"])].sort_values("rw", kind="stable")["index"]:
         candidate = candidates[int(index)]
         kind = candidate.structure.structure_type
-        if candidate.latent and len(chosen[kind]) < SAMPLES_A_TYPE and (chosen[kind] or sum(map(bool, chosen.values())) < TYPES):
+        if candidate.parent and len(chosen[kind]) < SAMPLES_A_TYPE and (chosen[kind] or sum(map(bool, chosen.values())) < TYPES):
             chosen[kind].append(candidate)
     return [candidate for group in chosen.values() for candidate in group]
-
-
-def _parent_of(candidate: Candidate, names: Sequence[str]) -> int | None:
-    """The number of the parent that a sample's label names."""
-    said = re.search(r"(?:cvae|latent search) (.+?) \d+ atoms", candidate.structure.label)
-    return names.index(said[1]) if said and said[1] in names else None

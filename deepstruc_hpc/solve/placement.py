@@ -222,10 +222,7 @@ def complexity_of(placed: Placed) -> float:
 
     The logarithm, because twelve missing atoms are not told twelve times worse than one: an unfinished layer is one thing.
     """
-    faults = 0
-    if placed.kind == "stacking_fault":
-        found = stack_of(placed.sites)
-        faults = 1 if found is None else max(n_faults(found[0]), 1)
+    faults = _faults(placed.sites) if placed.kind == "stacking_fault" else 0
     return float(faults + np.log1p(missing_orbits(placed)))
 
 
@@ -248,5 +245,9 @@ def faults_of(structure: Structure) -> int:
     """Faults of a close-packed stack by its layers; 1 for a faulted particle whose layers cannot be told, 0 for other types."""
     if structure.structure_type != "stacking_fault":
         return 0
-    found = stack_of(structure.positions / shortest_distance(structure.positions))
+    return _faults(structure.positions / shortest_distance(structure.positions))
+
+
+def _faults(points: Floats) -> int:
+    found = stack_of(points)
     return 1 if found is None else max(n_faults(found[0]), 1)

@@ -114,7 +114,7 @@ def _sample(
 def _candidate(proposal: Any) -> Candidate:
     latent = tuple(float(value) for value in np.ravel(proposal.latent))
     faulted = int(proposal.structure.structure_type in FAULTED)
-    return Candidate(proposal.structure, "cvae", latent=latent, log_prior=float(proposal.log_prior), complexity=1 + faulted)
+    return Candidate(proposal.structure, "cvae", latent=latent, log_prior=float(proposal.log_prior), parent=proposal.parent, complexity=1 + faulted)
 
 
 def at_bulk_distance(candidate: Candidate, symbol: str) -> Candidate | None:

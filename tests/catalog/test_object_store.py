@@ -1,6 +1,8 @@
 """A catalog on an object store: a real S3 server (moto's) over HTTP, through s3fs, by the same commands as on a disk."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -109,13 +111,15 @@ def test_a_reader_sees_one_state_while_the_store_grows(bucket):
 
 
 @pytest.mark.ray
-def test_actors_write_to_the_bucket(bucket, on_disk):
-    """In a Ray session of its own, started after the server, so that its workers know where the server is."""
-    import ray
-
-    assert not ray.is_initialized()
-    report = build_catalog(RECIPE, f"{bucket}/actors", workers=2, progress=False)
-    assert report.content_hash == on_disk.content_hash
+def test_actors_write_to_the_bucket(bucket, on_disk, tmp_path):
+    """By the command, whose Ray session begins after the server: its workers learn from it where the server is."""
+    recipe = tmp_path / "small.yaml"
+    recipe.write_text(RECIPE.to_yaml(), encoding="utf-8")
+    url = f"{bucket}/actors"
+    command = [sys.executable, "-m", "deepstruc_hpc", "catalog", "build", str(recipe), "--out", url, "--workers", "2", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert Catalog.open(url).content_hash == on_disk.content_hash
 
 
 def test_no_catalog_and_no_bucket_are_said_in_one_sentence(bucket):

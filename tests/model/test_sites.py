@@ -99,6 +99,18 @@ def test_targets_say_what_the_mask_says():
     assert 0.2 < asked.filled.mean() < 0.8
 
 
+def test_sites_are_asked_for_to_the_end_of_the_parent():
+    """A field that is never asked far outside a small cluster would fill sites there."""
+    small = structures()[0]
+    table = SiteTable.of([small], BOOK.parents())
+    parent = BOOK.parent(int(table.parent[0]))
+    asked = table.take(np.zeros(50, dtype=np.int64), np.random.default_rng(0), sites=64, edge_share=0.75)
+    far = parent.distance[asked.site] > parent.distance[np.unpackbits(table.mask[0], count=len(parent)).astype(bool)].max() + 1.0
+    assert far.mean() > 0.02
+    assert parent.distance[asked.site].max() == pytest.approx(parent.distance.max(), abs=0.2)
+    assert not asked.filled[far].any()
+
+
 def test_surface_sites_have_the_other_kind_next_to_them():
     parent = parent_of("fcc atom", RADIUS)
     mask = parent.distance < 1.1  # the atom and its 12 neighbours
