@@ -38,7 +38,7 @@ class EncoderConfig(Config):
     """Posterior: graph convolutions with edge features (GINE), pooled, joined with the PDF."""
 
     hidden: int = Field(48, ge=4, description="width of node states")
-    layers: int = Field(3, ge=1, description="number of graph convolutions")
+    layers: int = Field(3, ge=0, description="number of graph convolutions; 0: the posterior sees atoms without their bonds")
     cutoff: float = Field(1.2, gt=1, description="bonds reach this far, in nearest-neighbour distances")
 
 

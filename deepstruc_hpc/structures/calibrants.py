@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from deepstruc_hpc.core.errors import StructureError
-from deepstruc_hpc.structures.crystals import Crystal, Prototype, crystal_from_pymatgen
+from deepstruc_hpc.structures.crystals import Crystal, Prototype, crystal_of_prototype
 
 _FCC = {"Ni": 3.5238, "Cu": 3.6147, "Al": 4.0496, "Ag": 4.0862, "Au": 4.0786, "Pt": 3.9236, "Pd": 3.8907, "Ir": 3.8389, "Rh": 3.8032}
 _BCC = {"W": 3.1652, "Mo": 3.1470, "Fe": 2.8665, "Cr": 2.8846, "Ta": 3.3026, "Nb": 3.3004, "V": 3.0240}
@@ -42,9 +42,4 @@ def calibrant_crystal(name: str) -> Crystal:
     """
     if name not in CALIBRANTS:
         raise StructureError(f"calibrant {name!r}: not built in. Known: {', '.join(CALIBRANTS)}; or give a CIF file with --cif.")
-    from pymatgen.core import Lattice, Structure
-
-    prototype = CALIBRANTS[name]
-    kinds, places = [dict(site[0]) for site in prototype.sites], [list(site[1]) for site in prototype.sites]
-    structure = Structure.from_spacegroup(prototype.space_group, Lattice.from_parameters(*prototype.cell), kinds, places)
-    return crystal_from_pymatgen(structure, name)
+    return crystal_of_prototype(CALIBRANTS[name], name)

@@ -165,9 +165,13 @@ def prototype_crystal(name: str) -> Crystal:
     """
     if name not in PROTOTYPES:
         raise StructureError(f"crystal {name!r}: not built in. Known: {', '.join(PROTOTYPES)}; or give the path of a .cif file.")
+    return crystal_of_prototype(PROTOTYPES[name], name)
+
+
+def crystal_of_prototype(prototype: Prototype, name: str) -> Crystal:
+    """The crystal that a space group, a cell and its different sites describe."""
     from pymatgen.core import Lattice, Structure
 
-    prototype = PROTOTYPES[name]
     kinds, places = [dict(site[0]) for site in prototype.sites], [list(site[1]) for site in prototype.sites]
     structure = Structure.from_spacegroup(prototype.space_group, Lattice.from_parameters(*prototype.cell), kinds, places)
     return crystal_from_pymatgen(structure, name)
