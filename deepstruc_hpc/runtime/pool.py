@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from deepstruc_hpc.core.errors import EngineError
+from deepstruc_hpc.runtime.placement_groups import StartNotice
 from deepstruc_hpc.runtime.progress import Progress, progress_bar
 from deepstruc_hpc.runtime.ray_session import quiet_ray, share_of_cpus
 
@@ -103,7 +104,8 @@ def map_over_actors(
     ray = quiet_ray()
     cpus = share_of_cpus(float(ray.cluster_resources().get("CPU", 1.0)), workers) if cpus_per_worker is None else cpus_per_worker
     remote = ray.remote(num_cpus=cpus, num_gpus=gpus_per_worker, max_restarts=0, max_task_retries=0)(_Host)
-    pool: _Pool[Item] = _Pool(remote.remote, make_worker, workers, max(1, -(-(max_in_flight or workers) // workers)), retries)
+    notice = StartNotice({"CPU": cpus, **({"GPU": gpus_per_worker} if gpus_per_worker else {})}, workers)
+    pool: _Pool[Item] = _Pool(remote.remote, make_worker, workers, max(1, -(-(max_in_flight or workers) // workers)), retries, notice=notice)
     length = total if total is not None else len(items) if isinstance(items, Sized) else None
     with progress_bar(progress_label, length) if progress_label else nullcontext(Progress()) as bar:
         try:
@@ -117,8 +119,10 @@ def map_over_actors(
 
 
 class _Pool(Generic[Item]):
-    def __init__(self, start: Callable[[], Any], make_worker: Callable[[], Worker], workers: int, depth: int, retries: int) -> None:
-        self._start, self._make_worker = start, make_worker
+    def __init__(
+        self, start: Callable[[], Any], make_worker: Callable[[], Worker], workers: int, depth: int, retries: int, *, notice: StartNotice
+    ) -> None:
+        self._start, self._make_worker, self._notice = start, make_worker, notice
         self._workers, self._depth, self._retries = workers, depth, retries
         self._failed_starts = 0
         self._actors: list[_Actor[Item]] = []
@@ -144,7 +148,10 @@ class _Pool(Generic[Item]):
             if exhausted and not self._again and not any(actor.running for actor in self._actors):
                 return
             self._fill(needed=not exhausted or bool(self._again))
-            finished, _ = ray.wait(list(self._waiting), num_returns=1)
+            finished, _ = ray.wait(list(self._waiting), num_returns=1, timeout=self._notice.patience(any(actor.ready for actor in self._actors)))
+            if not finished:
+                self._notice.tell()
+                continue
             outcome = self._collect(finished[0])
             if outcome is not None:
                 yield outcome

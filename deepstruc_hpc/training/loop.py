@@ -178,13 +178,14 @@ def make_trainer(order: dict[str, Any], files: RunFiles, config: TrainConfig, cr
     """The TorchTrainer of a training."""
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
     from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
-    from ray.train.torch import TorchConfig, TorchTrainer
+    from ray.train.torch import TorchConfig
 
+    from deepstruc_hpc.training.lean_trainer import LeanTorchTrainer
     from deepstruc_hpc.training.worker import train_worker
 
     on_gpu = crewing.gpus > 0
     resources = {"CPU": crewing.cpus, **({"GPU": crewing.gpus} if on_gpu else {})}
-    return TorchTrainer(
+    return LeanTorchTrainer(
         train_worker,
         train_loop_config=order,
         torch_config=TorchConfig(backend="nccl" if on_gpu else "gloo"),

@@ -14,6 +14,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent.parent
 NODES_OWN = Path("/") / "tmp"  # what slurm_node.sh mounts anew on every node
+NODES = ("node1", "node2")
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "scontrol", "unshare", "nsenter", "ip")
 
 SLURM_CONF = """\
@@ -144,6 +145,26 @@ class SlurmCluster:
             raise AssertionError(f"{late}; it is {found.get('JobState')} ({found.get('Reason')})\n{self.logs()}") from None
         return found
 
+    def wait_until_done(self, job_id: str, seconds: float) -> set[str]:
+        """Wait for a job to end well; returns the nodes on which actors of its Ray were seen at work."""
+        seen: set[str] = set()
+
+        def ended() -> bool:
+            for name in set(NODES) - seen:
+                if "ray::_Host" in (titles := self.titles(name, job_id)) or "ray::RayTrainWorker" in titles:
+                    seen.add(name)
+            return self.job(job_id).get("JobState") in ("COMPLETED", "FAILED", "CANCELLED")
+
+        self.wait_until(ended, seconds, f"job {job_id} has ended\n{self.logs()}")
+        if (code := self.job(job_id)["ExitCode"]) != "0:0":
+            raise AssertionError(f"job {job_id} ended with {code}\n{self.logs()}")
+        return seen
+
+    def titles(self, name: str, job_id: str) -> str:
+        """The command lines of the processes of a job's Ray on a node: those that have files open in its temporary folder."""
+        line = f"for p in /proc/[0-9]*; do [[ $(readlink $p/fd/*) == */dsh-{job_id}-* ]] && tr '\\0' ' ' < $p/cmdline; done 2> /dev/null; true"
+        return self.on_node(name, line)
+
     def wait_until(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
         """Poll a condition; bounded."""
         end = time.monotonic() + seconds
@@ -179,11 +200,15 @@ class SlurmCluster:
         pid = self.run("pgrep", "-f", f"^slurmd -D -N {name} ").split()[0]
         return self.run("nsenter", "-t", pid, "--mount", "--net", "--uts", "--pid", "bash", "-c", line)
 
+    def processes(self, name: str) -> list[str]:
+        """The command lines of all processes on a node but those that make it a node."""
+        own = ("bash -c ps ", "ps -e ", f"slurmd -D -N {name} ", f"bash {HERE / 'slurm_node.sh'} ")
+        lines = (line.strip() for line in self.on_node(name, "ps -e -o args= -ww").splitlines())
+        return [line for line in lines if line and not line.startswith(own)]
+
     def left_behind(self) -> str:
-        """What jobs left on the nodes: Ray processes, temporary folders, shared memory, tokens; empty when nothing."""
-        left = [
-            self.on_node(name, "ls -d /tmp/dsh-* /tmp/ray* /dev/shm/* 2> /dev/null; pgrep -a 'raylet|gcs_server' | cut -c 1-100; true")
-            for name in ("node1", "node2")
-        ]
+        """What jobs left on the nodes: any process, temporary folders, shared memory, tokens; empty when nothing."""
+        left = [self.on_node(name, "ls -d /tmp/dsh-* /tmp/ray* /dev/shm/* 2> /dev/null; true") for name in NODES]
+        left += [f"{name}: {line[:200]}" for name in NODES for line in self.processes(name)]
         tokens = [str(path) for path in self.work.rglob(".ray-token-*")]
         return "\n".join([*left, *tokens]).strip()

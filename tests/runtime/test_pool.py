@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from functools import partial
 from pathlib import Path
 
@@ -128,3 +129,19 @@ def test_all_workers_fit_at_the_same_time(cpus, workers):
     share = share_of_cpus(cpus, workers)
     assert 0 < share <= 1
     assert share * workers <= cpus + 1e-9
+
+
+def test_a_pool_that_finds_no_room_says_what_it_waits_for_and_begins_when_there_is_some(ray_session_2cpu, monkeypatch, caplog):
+    """Somebody else holds both cores of the session for a while. Fails if a build or a solve waits without a word."""
+    from ray.util import placement_group, remove_placement_group
+
+    from deepstruc_hpc.runtime import placement_groups
+
+    monkeypatch.setattr(placement_groups, "FIRST_NOTICE_SECONDS", 0.5)
+    others = placement_group([{"CPU": 1}, {"CPU": 1}])
+    assert others.wait(30)
+    leaving = threading.Timer(2.0, remove_placement_group, [others])
+    leaving.start()
+    assert dict(map_over_actors(Square, range(4), workers=2)) == {0: 0, 1: 1, 2: 4, 3: 9}
+    leaving.join()
+    assert "2 workers of 1 CPU are wanted; of 2 CPU 0 are free; 2 CPU held by other placement groups" in caplog.text

@@ -19,13 +19,22 @@ import pytest
 import yaml
 
 from deepstruc_hpc import simulate_pdf
-from deepstruc_hpc.core.resources import PACKAGE_DIR
-from tests.runtime.slurm_cluster import SlurmCluster, why_not
+from deepstruc_hpc.core.resources import PACKAGE_DIR, share_dir
+from tests.runtime.slurm_cluster import NODES, SlurmCluster, why_not
 
 pytestmark = [pytest.mark.slurm, pytest.mark.ray, pytest.mark.timeout(600)]
 PAYLOAD = Path(__file__).with_name("slurm_payload.py")
 UP = 200  # seconds that a job may take to begin its work on a loaded machine
 DONE = 300
+EPOCHS = 30
+BOTH = set(NODES)
+
+STAND_IN = """\
+#!/bin/sh
+[ "$1" != slurm ] || exec {real} "$@"
+while [ "$1" != --out ]; do shift; done
+exec {python} {payload} "$@"
+"""
 
 SMOKE = yaml.safe_load((PACKAGE_DIR / "training" / "presets" / "smoke.yaml").read_text())
 SWEEP = {"base": {**SMOKE, "epochs": 1}, "space": {"optimiser.learning_rate": {"log_uniform": [1e-4, 1e-2]}}, "trials": 2, "concurrent": 2}
@@ -48,7 +57,7 @@ def profile(cluster):
     stand_in = cluster.base / "stand-in"
     stand_in.mkdir(exist_ok=True)
     command = stand_in / "deepstruc-hpc"
-    command.write_text(f'#!/bin/sh\nwhile [ "$1" != --out ]; do shift; done\nexec {sys.executable} {PAYLOAD} "$@"\n')
+    command.write_text(STAND_IN.format(real=cluster.base / "bin" / "deepstruc-hpc", python=sys.executable, payload=PAYLOAD))
     command.chmod(0o755)
 
     def write(name: str, *, real: bool = False, **settings: object) -> str:
@@ -82,10 +91,17 @@ def wait_for_items(cluster: SlurmCluster, out: Path, count: int) -> None:
     cluster.wait_until(lambda: out.is_dir() and len(list(out.iterdir())) >= count, UP, f"{count} items are in {out}\n{cluster.logs()}")
 
 
-def start_now(cluster: SlurmCluster, job: str) -> None:
+def start_now(cluster: SlurmCluster, job: str, within: float = 60) -> None:
     """A requeued job is held for two minutes, the test holds it for seconds; nodes refuse a start in the second in which it was killed."""
-    cluster.wait_for(job, "PENDING", 60)
+    cluster.wait_for(job, "PENDING", within)
     cluster.run("scontrol", "update", f"JobId={job}", "StartTime=now+4")
+
+
+def one_mlflow_run_with_steps(training: Path) -> list[int]:
+    with closing(sqlite3.connect(training / "mlflow.db")) as tracked:
+        steps = tracked.execute("select run_uuid, step from metrics where key = 'val_loss' order by step").fetchall()
+    assert len({run for run, _ in steps}) == 1, "the resumed training is another run in MLflow"
+    return [step for _, step in steps]
 
 
 def assert_nothing_left(cluster: SlurmCluster) -> None:
@@ -139,23 +155,6 @@ def test_a_cancelled_job_ends_soon_and_leaves_nothing(cluster, profile):
     assert "stopped by SLURM" in cluster.cli("slurm", "status", "endless")
 
 
-def test_a_job_warned_of_its_time_limit_is_requeued_and_goes_on_where_it_stopped(cluster, profile):
-    """The signal is the one that SLURM sends before the limit, sent by hand so that the test need not wait for it."""
-    job = submit(cluster, profile("limit"), "build", "recipe", "--out", "warned", "--items", "16", "--seconds", "1")
-    wait_for_items(cluster, cluster.work / "warned", 3)
-    cluster.run("scancel", "--batch", "--signal=USR1", job)
-    start_now(cluster, job)
-    found = cluster.wait_for(job, "COMPLETED FAILED", DONE)
-    assert (found["ExitCode"], found["Restarts"]) == ("0:0", "1"), cluster.logs()
-    assert hosts(cluster.work / "warned").total() == 16
-    log = cluster.cli("slurm", "logs", "warned")
-    assert "requeued: stopped before the time limit" in log
-    first, second = (int(number) for number in re.findall(r"^(\d+) of 16 items are to be done", log, re.MULTILINE))
-    assert first == 16
-    assert second <= 13, "the second start began anew"
-    assert_nothing_left(cluster)
-
-
 def test_when_a_node_dies_a_build_goes_on_without_it_and_a_training_is_requeued_and_resumes(cluster, profile):
     """The node is cut off in mid-work of two jobs at once. The training's second start adds to the run that the first one began."""
     cluster.cli("catalog", "build", "smoke", "--out", "small.zarr", "--workers", "0")
@@ -181,39 +180,104 @@ def test_when_a_node_dies_a_build_goes_on_without_it_and_a_training_is_requeued_
     start_now(cluster, train)
     found = cluster.wait_for(train, "COMPLETED FAILED", DONE)
     assert (found["ExitCode"], found["Restarts"]) == ("0:0", "1"), cluster.logs()
-    with closing(sqlite3.connect(cluster.work / "requeued" / "mlflow.db")) as tracked:
-        steps = tracked.execute("select run_uuid, step from metrics where key = 'val_loss' order by step").fetchall()
-    assert [step for _, step in steps] == list(range(1, 17))
-    assert len({run for run, _ in steps}) == 1, "the resumed training is another run in MLflow"
+    assert one_mlflow_run_with_steps(cluster.work / "requeued") == list(range(1, 17))
     assert_nothing_left(cluster)
 
 
-def test_the_stages_run_as_a_pipeline_beside_a_sweep_and_an_array(cluster, profile):
-    """The commands themselves, all on two nodes: build, train (gloo) and solve in a row; meanwhile a sweep, and a job array over two folders."""
+def test_when_the_first_node_dies_a_build_is_requeued_although_slurm_lets_it_live(cluster, profile):
+    """With --no-kill SLURM keeps such a job RUNNING on the nodes left, without its batch script, until its limit: a worker's node must requeue it."""
+    hasty = {"RAY_gcs_rpc_server_reconnect_timeout_s": "25"}
+    build = submit(
+        cluster, profile("headless", environment=hasty), "build", "recipe", "--out", "again", "--items", "12", "--seconds", "0.5", "--gate", "go"
+    )
+    wait_for_items(cluster, cluster.work / "again", 4)
+    assert cluster.job(build)["BatchHost"] == "node1"
+    cluster.order("kill-node1")
+    try:
+        cluster.wait_for(build, "PENDING", 120)
+    finally:
+        cluster.order("start-node1")
+    (cluster.work / "go").touch()
+    cluster.wait_until(lambda: cluster.nodes_in_state("IDLE") == 2, 60, "the node is back")
+    start_now(cluster, build)
+    found = cluster.wait_for(build, "COMPLETED FAILED CANCELLED", DONE)
+    assert (found["ExitCode"], found["Restarts"], found["NumNodes"]) == ("0:0", "1", "2"), cluster.logs()
+    assert hosts(cluster.work / "again").total() == 12
+    log = cluster.cli("slurm", "logs", "again")
+    assert re.findall(r"^(\d+) of 12 items are to be done", log, re.MULTILINE)[0] == "12"
+    assert int(re.findall(r"^(\d+) of 12 items are to be done", log, re.MULTILINE)[-1]) <= 8
+    assert "requeued: node node1 was lost, and the batch script with it" in (cluster.work / "again.slurm" / f"events-{build}.txt").read_text()
+    assert_nothing_left(cluster)
+
+
+def test_the_stages_run_as_a_pipeline_that_survives_a_requeue_beside_a_sweep_an_array_and_a_job_at_its_limit(cluster, profile):
+    """The commands themselves, each on both nodes. The training is warned in its middle, and solve waits until its second start has ended.
+
+    Meanwhile another job comes near its own limit: there the warning is SLURM's.
+    """
     for name in ("a", "b"):
-        curve(cluster.work / "measured" / name / "au.gr")
+        curve(cluster.work / "measured" / name / f"{name}.gr")
     (cluster.work / "sweep.yaml").write_text(yaml.safe_dump(SWEEP))
     path = profile("real", real=True)
+    words = ("recipe", "--out", "limited", "--items", "8", "--seconds", "0.2", "--gate", "limit-gate")
+    limited = submit(cluster, profile("limited", time="00:03:00", warn_seconds=60), "build", *words)
     common = ["--catalog", "s.zarr", "--elements", "Au", "--no-figures", "--no-report"]
-    stages = ["--build", "smoke --out s.zarr", "--train", "s.zarr --out run --config smoke --workers 2"]
-    stages += ["--solve", " ".join(["measured/a", "--out", "solved", "--model", "run", "--samples", "8", *common])]
+    stages = ["--build", "smoke --out s.zarr", "--train", f"s.zarr --out run --config smoke --workers 2 --set epochs={EPOCHS}"]
+    stages += ["--solve", " ".join(["measured/a", "measured/b", "--out", "solved", "--model", "run", "--samples", "8", *common])]
     jobs = dict(line.split() for line in cluster.cli("slurm", "pipeline", "--cluster", path, *stages).splitlines())
     assert list(jobs) == ["build", "train", "solve"]
-    cluster.wait_for(jobs["build"], "COMPLETED FAILED", DONE)
-    words = ["{}", "--out", "days/{name}", "--sources", "catalog", *common]
+    assert cluster.wait_until_done(jobs["build"], DONE) == BOTH
+    words = ("{}", "--out", "days/{name}", "--sources", "catalog", *common)
     array = submit(cluster, profile("alone", real=True, nodes=1), "solve", *words, options=("--each", "measured/*"))
-    jobs |= {"array a": f"{array}_0", "array b": f"{array}_1"}
-    jobs["sweep"] = submit(cluster, path, "sweep", "train", "s.zarr", "--config", "sweep.yaml", "--out", "sweep")
-    for stage, job in jobs.items():
-        assert cluster.wait_for(job, "COMPLETED FAILED CANCELLED", DONE)["ExitCode"] == "0:0", f"{stage}\n{cluster.logs()}"
-    assert "complete" in cluster.cli("slurm", "logs", "s.zarr")
-    epochs = [json.loads(line)["epoch"] for line in (cluster.work / "run" / "epochs.jsonl").read_text().splitlines()]
-    assert epochs == [1, 2, 3]
-    for folder in ("solved", "days/a", "days/b"):
+    sweep = submit(cluster, path, "sweep", "train", "s.zarr", "--config", "sweep.yaml", "--out", "sweep")
+    log = cluster.work / "run" / "epochs.jsonl"
+    cluster.wait_until(lambda: log.is_file() and len(log.read_text().splitlines()) >= 2, UP, "two epochs are done")
+    cluster.run("scancel", "--batch", "--signal=USR1", jobs["train"])
+    start_now(cluster, jobs["train"])
+    assert len(log.read_text().splitlines()) < EPOCHS, "the training was over before it was warned"
+    assert cluster.job(jobs["solve"])["JobState"] == "PENDING"
+    assert cluster.wait_until_done(jobs["train"], DONE) == BOTH
+    assert cluster.job(jobs["train"])["Restarts"] == "1"
+    assert one_mlflow_run_with_steps(cluster.work / "run") == list(range(1, EPOCHS + 1))
+    assert cluster.wait_until_done(jobs["solve"], DONE) == BOTH
+    (cluster.work / "limit-gate").touch()
+    start_now(cluster, limited, within=200)
+    for job in (f"{array}_0", f"{array}_1", sweep, limited):
+        assert cluster.wait_for(job, "COMPLETED FAILED CANCELLED", DONE)["ExitCode"] == "0:0", cluster.logs()
+    assert hosts(cluster.work / "limited").total() == 8
+    assert "requeued: stopped before the time limit" in cluster.cli("slurm", "logs", "limited")
+    for folder, files in (("solved", 2), ("days/a", 1), ("days/b", 1)):
         with (cluster.work / folder / "summary.csv").open() as summary:
-            (row,) = csv.DictReader(summary)
-        assert (row["status"], row["structure_type"], row["n_atoms"]) == ("ok", "icosahedral", "13"), folder
+            rows = list(csv.DictReader(summary))
+        assert [(row["status"], row["structure_type"], row["n_atoms"]) for row in rows] == files * [("ok", "icosahedral", "13")], folder
     assert (cluster.work / "sweep" / "best.yaml").is_file()
+    assert_nothing_left(cluster)
+
+
+@pytest.mark.parametrize("names", [("build", "train", "sweep", "solve", "solve-array")])
+def test_the_scripts_by_hand_run_under_plain_sbatch(cluster, profile, names):
+    """All five at once: each brings up a Ray of its own and hands its arguments to the command that it is named for."""
+    profile("by-hand")
+    place = cluster.work / "by-hand"
+    place.mkdir()
+    (place / "setup.sh").write_text(f'export PATH="{cluster.base / "stand-in"}:$PATH" DSH_START_SECONDS={UP} DSH_OBJECT_STORE_MB=100\n')
+    (place / "folders.txt").write_text("days/first\ndays/the second\n")
+    payload = ["--items", "3", "--seconds", "0.1"]
+    arguments = {name: ["--out", name, *payload] for name in names} | {"solve-array": ["folders.txt", "results", *payload]}
+    options = {"build": ["--nodes=2"], "solve-array": ["--array=0-1"]}
+    common = ["--parsable", "--cpus-per-task=1", "--mem=2G"]
+    jobs = {}
+    for name in names:
+        script = str(share_dir("slurm") / f"{name}.sbatch")
+        jobs[name] = cluster.run("sbatch", *common, *options.get(name, []), script, *arguments[name], cwd=place).strip()
+    for job in (*(job for name, job in jobs.items() if name != "solve-array"), f"{jobs['solve-array']}_0", f"{jobs['solve-array']}_1"):
+        assert cluster.wait_for(job, "COMPLETED FAILED", DONE)["ExitCode"] == "0:0", cluster.logs()
+    for out in ("build", "train", "sweep", "solve", "results/first", "results/the second"):
+        assert hosts(place / out).total() == 3, out
+    logs = {name: (place / f"deepstruc-{name}-{job}.log").read_text() for name, job in jobs.items() if name != "solve-array"}
+    for name, command in (("build", "catalog build"), ("train", "train"), ("sweep", "sweep"), ("solve", "solve")):
+        assert f"running: deepstruc-hpc {command} --out {name}" in logs[name]
+    assert "2 nodes, 2 CPUs" in logs["build"]
     assert_nothing_left(cluster)
 
 

@@ -1,0 +1,21 @@
+"""Ray's TorchTrainer without two helper processes that this program has no use for.
+
+One would hand out Ray datasets: batches come from the catalog here. The other removes the workers' placement group if the controller is killed, but
+asks Ray's dashboard whether it lives, and without a dashboard it waits for ever, detached, one for every trial of a search that was stopped early.
+What it is for is done in :mod:`deepstruc_hpc.runtime.placement_groups`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ray.train.torch import TorchTrainer
+
+SPARE = frozenset({"DatasetsCallback", "PlacementGroupCleanerCallback"})
+
+
+class LeanTorchTrainer(TorchTrainer):  # type: ignore[misc]  # ray is untyped
+    """A TorchTrainer that starts its controller, its workers and what they meet at, and nothing else."""
+
+    def _create_default_callbacks(self) -> list[Any]:
+        return [callback for callback in super()._create_default_callbacks() if type(callback).__name__ not in SPARE]
