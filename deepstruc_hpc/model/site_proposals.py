@@ -15,6 +15,8 @@ from deepstruc_hpc.structures.assignment import oriented
 MOST_PARENTS = 8
 LEAST_PROBABILITY = 2e-3
 CUTS = 4
+BEYOND = 1.2
+"""Latent points are asked about sites up to this many times the size that the mean point means, and a little more."""
 UNSURE = 2.5
 """Sites with logits up to this from zero may be filled or not: between them a structure may be cut."""
 
@@ -81,7 +83,7 @@ def propose_fillings(
 def _different(decoder: SitesDecoder, points: Floats, parent: int, max_atoms: int, device: torch.device) -> Iterator[tuple[Mask, int]]:
     """Different fillings of one parent and the latent points that they come from."""
     known = decoder.book.parent(parent)
-    logits = _logits(decoder, points, parent, device)
+    logits = _near_logits(decoder, points, parent, device)
     cuts = [nested_cuts(row, max_atoms) for row in logits]
     seen: set[bytes] = set()
     yielded: set[bytes] = set()
@@ -100,10 +102,21 @@ def _different(decoder: SitesDecoder, points: Floats, parent: int, max_atoms: in
                 yield representative, sample
 
 
+def _near_logits(decoder: SitesDecoder, points: Floats, parent: int, device: torch.device) -> NDArray[np.float32]:
+    """(B, S) as :func:`_logits`, but sites far outside of what the first point means are taken to be empty: most of a parent's sites are."""
+    known = decoder.book.parent(parent)
+    first = _logits(decoder, points[:1], parent, device)
+    size = float(known.distance[first[0] > -UNSURE].max(initial=known.distance[FEWEST_ATOMS]))
+    near = int(np.searchsorted(known.distance, BEYOND * size + 0.8, side="right"))
+    logits = np.full((len(points), len(known)), -np.inf, dtype=np.float32)
+    logits[:, :near] = _logits(decoder, points, parent, device, near)
+    return logits
+
+
 @torch.inference_mode()
-def _logits(decoder: SitesDecoder, points: Floats, parent: int, device: torch.device) -> NDArray[np.float32]:
+def _logits(decoder: SitesDecoder, points: Floats, parent: int, device: torch.device, first: int | None = None) -> NDArray[np.float32]:
     z = torch.from_numpy(points.astype(np.float32)).to(device)
-    parts = [decoder.site_logits(z[start : start + 16], parent).cpu().numpy() for start in range(0, len(z), 16)]
+    parts = [decoder.site_logits(z[start : start + 16], parent, first).cpu().numpy() for start in range(0, len(z), 16)]
     return np.concatenate(parts)
 
 

@@ -92,10 +92,10 @@ class SitesDecoder(nn.Module):
         """(B, latent) points to parents; the sites are asked for afterwards."""
         return SitesOutput(z, self.parent_head(fourier_features(z, self.frequencies)))
 
-    def site_logits(self, z: Tensor, parent: int) -> Tensor:
-        """(B, S) logits of all sites of one parent."""
+    def site_logits(self, z: Tensor, parent: int, first: int | None = None) -> Tensor:
+        """(B, S) logits of all sites of one parent, or of the ``first`` ones, those nearest to its origin."""
         owner = torch.full((len(z),), parent, dtype=torch.int64, device=z.device)
-        logits: Tensor = self.field(z, owner, self.book.features(parent, z.device))
+        logits: Tensor = self.field(z, owner, self.book.features(parent, z.device)[:first])
         return logits
 
     def losses(self, output: SitesOutput, targets: Targets) -> dict[str, Tensor]:

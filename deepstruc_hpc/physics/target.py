@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from deepstruc_hpc.physics.transform import envelope, quadrature
 
 _RANK_TOLERANCE = 1e-11
+_REACH_STEP = 4.0
+"""Å: distances are rounded up to multiples of it, so that groups of about the same size share a basis."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +49,7 @@ def target_of(r: NDArray[np.float64], g: NDArray[np.float64], *, qmin: float, qm
         qdamp: Å⁻¹.
         largest_distance: of any candidate at its largest zoom, Å.
     """
-    reach = largest_distance + float(np.abs(r).max())
+    reach = _REACH_STEP * math.ceil((largest_distance + float(np.abs(r).max())) / _REACH_STEP)
     q, weights = quadrature(qmin, qmax, reach)
     transform, to_basis = _basis(r.tobytes(), q.tobytes(), weights.tobytes(), qdamp)
     data = to_basis @ g
@@ -54,7 +57,7 @@ def target_of(r: NDArray[np.float64], g: NDArray[np.float64], *, qmin: float, qm
     return Target(q, transform, data, max(norm - float(data @ data), 0.0), norm)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def _basis(r: bytes, q: bytes, weights: bytes, qdamp: float) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     grid, nodes = np.frombuffer(r), np.frombuffer(q)
     sines = (2.0 / np.pi) * np.sin(np.outer(grid, nodes)) * np.frombuffer(weights) * envelope(grid, qdamp)[:, None]

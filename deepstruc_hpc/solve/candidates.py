@@ -11,7 +11,7 @@ import numpy as np
 
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.solve.placement import faults_of
-from deepstruc_hpc.solve.screening import KEEP, SCREEN_ABOVE, Screen
+from deepstruc_hpc.solve.screening import Screen
 from deepstruc_hpc.structures.elements import nn_distance
 from deepstruc_hpc.structures.fingerprint import fingerprint
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from deepstruc_hpc.core.curve import PdfCurve
     from deepstruc_hpc.data.catalog_store import Catalog
 
+KEEP = 1200
+"""A longer list of shapes is screened for every curve, and so many of them are fitted."""
+IN_MEMORY = 10_000
+"""Of a longer list only the chosen shapes are read, for every curve."""
 FAULTED = frozenset({"stacking_fault"})
 READ_AT_A_TIME = 2048
 
@@ -69,8 +73,8 @@ class CatalogShapes:
         first = ~columns.duplicated(keys).to_numpy()
         self.indices = np.flatnonzero(one_element & first)
         self._catalog, self._columns = catalog, columns
-        self._screen = _screen(catalog, self.indices, columns) if len(self.indices) > SCREEN_ABOVE else None
-        self._metal = _read(catalog, self.indices, columns, unit=True) if self._screen is None else []
+        self._screen = _screen(catalog, self.indices, columns) if len(self.indices) > KEEP else None
+        self._metal = _read(catalog, self.indices, columns, unit=True) if len(self.indices) <= IN_MEMORY else None
         self._fixed = _read(catalog, np.flatnonzero(~one_element), columns, unit=False)
         self.elements = tuple(sorted({symbol for text in columns["elements"].unique() for symbol in _symbols(text)}))
 
@@ -87,17 +91,18 @@ class CatalogShapes:
 
         Args:
             elements: of the sample.
-            curve: the data, by which a list of more than :data:`SCREEN_ABOVE` shapes is screened.
+            curve: the data, by which a list of more than :data:`KEEP` shapes is screened.
             unit: Å, nearest-neighbour distance of the data where it is known better than from the element.
             rmin: Å, where the data begins to count.
         """
         symbol, distance = elements[0], nn_distance(elements[0], "twelve")
-        shapes = self._metal
-        if self._screen is not None:
-            chosen = self.indices
-            if curve is not None:
-                chosen = self.indices[self._screen.best(curve, unit or distance, rmin, float(curve.r[-1]), KEEP)]
-            shapes = _read(self._catalog, chosen, self._columns, unit=True)
+        chosen = np.arange(len(self.indices))
+        if self._screen is not None and curve is not None:
+            chosen = self._screen.best(curve, unit or distance, rmin, float(curve.r[-1]), KEEP)
+        if self._metal is not None:
+            shapes = [self._metal[place] for place in chosen]
+        else:
+            shapes = _read(self._catalog, self.indices[chosen], self._columns, unit=True)
         found = []
         for shape in shapes:
             bare = shape.structure

@@ -78,8 +78,8 @@ def judge(curve: PdfCurve, best: Structure, row: pd.Series, conditions: Conditio
         status (``ok`` or ``refused``) and a message, which is empty or a warning where the status is ``ok``.
     """
     size = max(diameter(best), 4.0)
-    noise, edge, resolved = spectrum(curve, conditions.qmin, conditions.qmax)
     rw, metal = float(row["rw"]), best.elements[0] if len(best.elements) == 1 else ""
+    noise, edge, resolved = spectrum(curve, conditions.qmin, conditions.qmax) if rw > settings.rw_warn else (0.0, *USUAL_Q)
     bond = _bond(curve, metal, float(row["zoom"]) if rw <= settings.rw_warn else None)
     return verdict(Evidence(rw, size, tail_ratio(curve, size), end_ratio(curve), noise, edge, resolved, bond, metal), settings)
 

@@ -77,19 +77,18 @@ def propose(
         notes.append(f"no element is named: {elements[0]} of the catalog has the nearest-neighbour distance nearest to the first peak")
     unit = start_scale(curve, elements[0]) * nn_distance(elements[0], "twelve")
     found: list[Candidate] = shapes.candidates(elements, curve, unit=unit, rmin=conditions.rmin) if shapes is not None else []
-    if shapes is not None and len(found) < len(shapes) and shapes.screened:
-        notes.append(f"of the catalog's {len(shapes)} shapes the {len(found)} most similar to the data were fitted")
+    listed = {"listed": len(shapes), "catalog": len(found)} if shapes is not None else {"catalog": 0}
     if model is None:
-        return Proposals(found, elements, counts={"catalog": len(found)}, notes=tuple(notes))
+        return Proposals(found, elements, counts=listed, notes=tuple(notes))
     try:
         center, std = model.prior(curve, symbol=elements[0], instrument=conditions.instrument)
         samples, prior = _sample(curve, conditions, settings, model, symbol=elements[0], rng=item_rng(settings.seed, item_id))
     except PdfFileError as uncovered:
         notes.append(f"the model was not asked: {uncovered}")
-        return Proposals(found, elements, counts={"catalog": len(found)}, notes=tuple(notes))
+        return Proposals(found, elements, counts=listed, notes=tuple(notes))
     usable = [placed for sample in samples if (placed := at_bulk_distance(sample, elements[0])) is not None]
     distinct = without_duplicates([*usable, *found])
-    counts = {"samples": len(samples), "clashing": len(samples) - len(usable), "catalog": len(found), "distinct": len(distinct)}
+    counts = {"samples": len(samples), "clashing": len(samples) - len(usable), **listed, "distinct": len(distinct)}
     return Proposals(distinct, elements, prior, (np.ravel(center), np.ravel(std)), counts, tuple(notes))
 
 

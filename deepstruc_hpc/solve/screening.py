@@ -1,8 +1,8 @@
 """A cheap similarity for long lists: which shapes are worth a fit.
 
 PDFs of all shapes, as the catalog stores them, are brought to one coarse axis in units of the nearest-neighbour distance and kept in half precision.
-The data is brought to the same axis at several zooms, and a matrix product gives the cosine between each shape and the data. The best few thousand go
-on to the fit: half of them an equal number of every structure type, half the most similar of all.
+The data is brought to the same axis at several zooms, and a matrix product gives the cosine between each shape and the data. The best go on to
+the fit: half of them an equal number of every structure type, half the most similar of all.
 """
 
 from __future__ import annotations
@@ -14,9 +14,6 @@ from numpy.typing import NDArray
 
 from deepstruc_hpc.core.curve import PdfCurve
 
-SCREEN_ABOVE = 10_000
-"""Shapes a catalog may have before it is screened."""
-KEEP = 3000
 START, STOP, STEP = 0.75, 10.5, 0.04
 ZOOMS = np.linspace(0.94, 1.06, 13)
 _SMOOTH = 2
