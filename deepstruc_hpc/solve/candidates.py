@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from deepstruc_hpc.core.curve import PdfCurve
     from deepstruc_hpc.data.catalog_store import Catalog
 
-KEEP = 1200
-"""A longer list of shapes is screened for every curve, and so many of them are fitted."""
+KEEP, SHARE = 600, 16
+"""A list of more shapes is screened for every curve: so many of them are fitted, and of a very long one the sixteenth part."""
 IN_MEMORY = 10_000
 """Of a longer list only the chosen shapes are read, for every curve."""
 FAULTED = frozenset({"stacking_fault"})
@@ -98,7 +98,7 @@ class CatalogShapes:
         symbol, distance = elements[0], nn_distance(elements[0], "twelve")
         chosen = np.arange(len(self.indices))
         if self._screen is not None and curve is not None:
-            chosen = self._screen.best(curve, unit or distance, rmin, float(curve.r[-1]), KEEP)
+            chosen = self._screen.best(curve, unit or distance, rmin, float(curve.r[-1]), max(KEEP, len(self.indices) // SHARE))
         if self._metal is not None:
             shapes = [self._metal[place] for place in chosen]
         else:

@@ -60,6 +60,7 @@ def test_a_long_catalog_is_screened_and_a_short_one_is_not(shapes_store, shape_o
     whole = CatalogShapes(Catalog.open(shapes_store))
     assert not whole.screened
     monkeypatch.setattr(listed, "KEEP", 8)
+    monkeypatch.setattr(listed, "SHARE", 1000)
     choice = CatalogShapes(Catalog.open(shapes_store))
     truth = shape_of("decahedral", "Au", 2.9)
     found = choice.candidates(("Au",), measured(truth, 1), unit=2.9)
