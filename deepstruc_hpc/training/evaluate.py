@@ -61,6 +61,7 @@ class EvaluationReport:
         pdfs: which PDFs were asked.
         n_train: structures that the baselines choose from.
         n_test: structures asked.
+        n_left_out: of the test set, a piece of no parent of a decoder over sites; they count nowhere.
         in_order: whether the decoder writes atoms in the order of the catalog, so that errors in that order mean something.
         seen_in_training: whether this test set may hold structures that the model was trained on: another catalog, split or seed.
         model: the model's scores, decoded from the mean of the prior.
@@ -80,6 +81,7 @@ class EvaluationReport:
     pdfs: str
     n_train: int
     n_test: int
+    n_left_out: int
     in_order: bool
     seen_in_training: bool
     model: Scores
@@ -116,7 +118,7 @@ def evaluate(checkpoint: str | os.PathLike[str], store: str | os.PathLike[str], 
     shares = {} if settings.test_share is None else {"test": settings.test_share}
     config = config.updated(data=config.data.updated(split=settings.split, **shares).model_dump())
     view = load_view(catalog, config, stored_pdfs=settings.pdfs == "stored")
-    split = load_split(catalog, config.data, settings.seed)
+    whole = split = load_split(catalog, config.data, settings.seed)
     if view.sites is not None:
         split = split.within(view.sites.table.parent >= 0)
     rows = spread(split.test, settings.limit)
@@ -134,6 +136,7 @@ def evaluate(checkpoint: str | os.PathLike[str], store: str | os.PathLike[str], 
         pdfs=settings.pdfs,
         n_train=len(split.train),
         n_test=len(rows),
+        n_left_out=len(whole.test) - len(split.test),
         in_order=info.model.decoder != "sites",
         seen_in_training=not same_split,
         model=scores(model_answers(network, view, rows, settings.seed), view, rows, settings.alignment_starts, merged),
