@@ -35,7 +35,7 @@ def as_text(report: EvaluationReport) -> str:
     """All tables of a report."""
     lines = [f"{report.n_test} test structures, {report.split} split, {report.pdfs} PDFs; {report.n_train} to choose from"]
     if report.n_left_out:
-        lines.append(f"{report.n_left_out} more of the test set are a piece of no parent of this model and count nowhere (longer than model.sites.radius)")
+        lines.append(f"{report.n_left_out} more of the test set are on no parent of this model (longer than model.sites.radius) and count nowhere")
     lines += _table(
         GENERATED if report.in_order else GENERATED[IN_ORDER:], {"model": report.model, "nearest PDF": report.nearest_neighbour}, "as generated"
     )
