@@ -118,7 +118,7 @@ def without_duplicates(candidates: Iterable[Candidate]) -> list[Candidate]:
     """
     groups: dict[tuple[object, ...], list[Candidate]] = {}
     for candidate in candidates:
-        groups.setdefault(_cheap_invariants(candidate.structure), []).append(candidate)
+        groups.setdefault(cheap_invariants(candidate.structure), []).append(candidate)
     kept: list[Candidate] = []
     for group in groups.values():
         if len(group) == 1:
@@ -140,7 +140,8 @@ def _merged(first: Candidate, second: Candidate) -> Candidate:
     return replace(listed, source=sample.source, latent=sample.latent, log_prior=sample.log_prior)
 
 
-def _cheap_invariants(structure: Structure) -> tuple[object, ...]:
+def cheap_invariants(structure: Structure) -> tuple[object, ...]:
+    """What is equal for structures equal up to rotation, reflection, order and size: size, elements, two ratios of moments; most others differ."""
     centred = structure.positions - structure.positions.mean(axis=0)
     gyration = centred.T @ centred
     size = float(np.trace(gyration)) or 1.0
