@@ -207,8 +207,8 @@ step_reason() { # why a node's Ray ended: the end of its log
     tail -n 20 "$DSH_JOB_DIR/ray-$SLURM_JOB_ID-$1.log" 2> /dev/null | grep -v -e ' INFO ' -e ' SUCC ' | tail -n 5 | tr '\n' ' ' | cut -c 1-600
 }
 
-count_ray() { # count_ray SECONDS: waits until Ray has every node with its CPUs and GPUs; says what is missing otherwise
-    "${DSH_LAUNCH[@]+"${DSH_LAUNCH[@]}"}" env RAY_ADDRESS="$HEAD_IP:$HEAD_PORT" python -m deepstruc_hpc.runtime.ray_ready \
+count_ray() { # count_ray SECONDS &: waits until Ray has every node with its CPUs and GPUs; says what is missing otherwise. Killed, it leaves no child
+    exec "${DSH_LAUNCH[@]+"${DSH_LAUNCH[@]}"}" env RAY_ADDRESS="$HEAD_IP:$HEAD_PORT" python -m deepstruc_hpc.runtime.ray_ready \
         --nodes "$NODE_COUNT" --cpus-per-node "${DSH_CPUS:-0}" --gpus-per-node "${DSH_GPUS:-0}" --timeout "$1"
 }
 
