@@ -120,7 +120,7 @@ keep_logs() { # of a Ray that ended by itself: the reason is in them
 head_is_gone() { # the batch script went down with its node: SLURM keeps a --no-kill job alive without it, doing nothing until its limit
     local shown nodes
     while [ -z "$stopped" ] && ! port_is_taken "$1" "$2"; do
-        shown=$(scontrol --oneliner show job "$SLURM_JOB_ID" 2> /dev/null)
+        shown=$(scontrol --oneliner show job "$DSH_JOB" 2> /dev/null)
         [[ $shown == *" JobState=RUNNING "* && $shown == *" Restarts=$DSH_RESTART "* ]] || return 0
         nodes=${shown##* NodeList=}
         nodes=$(scontrol show hostnames "${nodes%% *}")
@@ -128,10 +128,10 @@ head_is_gone() { # the batch script went down with its node: SLURM keeps a --no-
             [ "$(head -n 1 <<< "$nodes")" = "${SLURMD_NODENAME:-}" ] || return 0 # one of the nodes left is enough
             if [ "$DSH_REQUEUE" = 1 ] && [ "$DSH_RESTART" -lt "$DSH_MAX_REQUEUES" ]; then
                 note "requeued: node $DSH_HEAD_NODE was lost, and the batch script with it"
-                scontrol requeue "$SLURM_JOB_ID" && return 0
+                scontrol requeue "$DSH_JOB" && return 0
             fi
             note "failed: node $DSH_HEAD_NODE was lost, and the batch script with it. Submit again: the work resumes where it stopped"
-            scancel "$SLURM_JOB_ID"
+            scancel "$DSH_JOB"
             return 0
         fi
         pause 5
@@ -257,7 +257,7 @@ ray_up() {
 
 ray_down() { # asks the nodes to end Ray and to clean up after themselves; TERM to srun itself would kill them before they could
     local step ticks=0
-    [ "${#STEPS[@]}" -eq 0 ] || scancel --signal=TERM "$SLURM_JOB_ID" 2> /dev/null
+    [ "${#STEPS[@]}" -eq 0 ] || scancel --signal=TERM "$DSH_JOB" 2> /dev/null
     for step in "${STEPS[@]+"${STEPS[@]}"}"; do
         while kill -0 "$step" 2> /dev/null && [ $((ticks++)) -lt 75 ]; do sleep 0.2; done
         kill -TERM "$step" 2> /dev/null && sleep 1

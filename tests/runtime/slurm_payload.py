@@ -1,8 +1,9 @@
 """Stands in for a stage where a test is about SLURM and Ray alone: --out DIR --items N --seconds S [--gate FILE].
 
-Resumes by set difference. With a gate all items but the first four wait until that file is there.
+Resumes by set difference. With a gate all items but the first four wait until that file is there. PAYLOAD_SECONDS wins over --seconds.
 """
 
+import os
 import socket
 import sys
 import time
@@ -21,7 +22,7 @@ def work(seconds: float, gate: str) -> str:
 
 def main() -> None:
     given = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=False))
-    out, items, seconds = Path(given["--out"]), int(given["--items"]), float(given["--seconds"])
+    out, items, seconds = Path(given["--out"]), int(given["--items"]), float(os.environ.get("PAYLOAD_SECONDS", given["--seconds"]))
     out.mkdir(parents=True, exist_ok=True)
     ray.init(log_to_driver=False, logging_level="ERROR")
     remote = ray.remote(num_cpus=1, max_retries=10, scheduling_strategy="SPREAD")(work)

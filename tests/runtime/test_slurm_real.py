@@ -259,11 +259,15 @@ def test_the_stages_run_as_a_pipeline_that_survives_a_requeue_beside_a_sweep_an_
 
 @pytest.mark.parametrize("names", [("build", "solve-array"), pytest.param(("train", "sweep", "solve"), marks=pytest.mark.slow)], ids="-".join)
 def test_the_scripts_by_hand_run_under_plain_sbatch(cluster, profile, names):
-    """At once: each brings up a Ray of its own and hands its arguments to the command that it is named for."""
+    """At once: each brings up a Ray of its own and hands its arguments to the command that it is named for.
+
+    The last task of an array bears the array's own number for SLURM. Here it ends first, and the other one goes on.
+    """
     profile("by-hand")
     place = cluster.work / "by-hand"
     place.mkdir(exist_ok=True)
-    (place / "setup.sh").write_text(f'export PATH="{cluster.base / "stand-in"}:$PATH" DSH_START_SECONDS={UP} DSH_OBJECT_STORE_MB=100\n')
+    settings = f'export PATH="{cluster.base / "stand-in"}:$PATH" DSH_START_SECONDS={UP} DSH_OBJECT_STORE_MB=100\n'
+    (place / "setup.sh").write_text(settings + '[ "${SLURM_ARRAY_TASK_ID:-}" != 0 ] || export PAYLOAD_SECONDS=3\n')
     (place / "folders.txt").write_text("days/first\ndays/the second\n")
     payload = ["--items", "3", "--seconds", "0.1"]
     arguments = {name: ["--out", name, *payload] for name in names} | {"solve-array": ["folders.txt", "results", *payload]}
