@@ -18,6 +18,7 @@ from deepstruc_hpc.runtime.ray_session import quiet_ray
 FIRST_NOTICE_SECONDS = 10.0
 LOOK_SECONDS = 1.0
 IDLE_SECONDS = 2.0
+UNUSED_SECONDS = 60.0
 log = logging.getLogger("deepstruc_hpc")
 
 
@@ -66,6 +67,22 @@ def remove_groups(names: Collection[str]) -> list[str]:
     return there
 
 
+def remove_late_groups(before: Collection[str], quiet: float = IDLE_SECONDS, limit: float = 30.0) -> list[str]:
+    """Remove this job's groups that are not among ``before``, until none has appeared for ``quiet`` seconds; returns them.
+
+    Actors that are being ended go on for a moment, and one that was just about to start workers still makes a group for them.
+    """
+    removed: list[str] = []
+    now = time.monotonic()
+    end, settled = now + limit, now + quiet
+    while (now := time.monotonic()) < min(end, settled):
+        left = remove_groups({group.id for group in groups()} - set(before))
+        if left:
+            removed, settled = [*removed, *left], now + quiet
+        time.sleep(0.1)
+    return removed
+
+
 def in_words(bundles: Collection[Mapping[str, float]], free: Mapping[str, float], all_there_is: Mapping[str, float], held: Collection[Group]) -> str:
     """What is wanted, what is free, and who holds the rest.
 
@@ -91,13 +108,14 @@ class IdleGroups:
     """Gives back the room of groups whose workers have gone and whose owner did not remove them: what a trial leaves that was stopped.
 
     A group counts as left when its workers held its room once and nobody has held it for some seconds since: a trainer that lives either holds it,
-    or removes the group itself.
+    or removes the group itself. So does one that nobody has held for a minute: its trainer was ended before it could start workers.
 
     Attributes:
         least: groups that hold no more CPU than this are another's and are let alone.
     """
 
     least: float = 0.0
+    _busy: set[str] = field(default_factory=set)
     _held: set[str] = field(default_factory=set)
     _idle_since: dict[str, float] = field(default_factory=dict)
     _looked: float = 0.0
@@ -113,9 +131,13 @@ class IdleGroups:
         left = []
         for group in here:
             if not group.is_idle(free):
-                self._held.add(group.id)
+                if group.id in self._busy:  # seen so twice: Ray reports the room of a new group a moment late
+                    self._held.add(group.id)
+                self._busy.add(group.id)
                 self._idle_since.pop(group.id, None)
-            elif group.id in self._held and now - self._idle_since.setdefault(group.id, now) >= IDLE_SECONDS:
+                continue
+            self._busy.discard(group.id)
+            if now - self._idle_since.setdefault(group.id, now) >= (IDLE_SECONDS if group.id in self._held else UNUSED_SECONDS):
                 left.append(group.id)
         return remove_groups(left) if left else []
 

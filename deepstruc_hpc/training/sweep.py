@@ -15,7 +15,7 @@ from deepstruc_hpc.core.errors import ConfigError, EngineError
 from deepstruc_hpc.core.ranges import Range, with_settings
 from deepstruc_hpc.core.version import __version__
 from deepstruc_hpc.data.catalog_store import Catalog
-from deepstruc_hpc.runtime.placement_groups import IdleGroups, WaitNotice, groups, remove_groups
+from deepstruc_hpc.runtime.placement_groups import IdleGroups, WaitNotice, groups, remove_late_groups
 from deepstruc_hpc.runtime.ray_session import RaySession, quiet_ray, ray_session, usable_cores
 from deepstruc_hpc.training.epoch_log import FILE, read_epochs
 from deepstruc_hpc.training.loop import POLL_SECONDS, Crewing, make_trainer, store_location
@@ -155,7 +155,7 @@ def _search(root: Path, config: SweepConfig, trial: _Trial, observer: _Observer)
     finally:
         observer.close("FAILED" if failure else "KILLED" if thread.is_alive() else "FINISHED")
         if quiet_ray().is_initialized():
-            remove_groups({group.id for group in groups()} - before)
+            remove_late_groups(before)
     if failure:
         raise EngineError(f"{root}: the search stopped: {failure[0]}. A second call goes on.") from failure[0]
 

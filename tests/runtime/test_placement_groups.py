@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
 
 from deepstruc_hpc.runtime import placement_groups
-from deepstruc_hpc.runtime.placement_groups import Group, IdleGroups, WaitNotice, groups, in_words, remove_groups
+from deepstruc_hpc.runtime.placement_groups import Group, IdleGroups, WaitNotice, groups, in_words, remove_groups, remove_late_groups
 
 
 def test_the_words_name_what_is_wanted_what_is_free_and_who_holds_the_rest():
@@ -120,6 +121,40 @@ def test_a_group_is_given_back_when_its_workers_have_gone_and_not_before(ray_ses
     wait_until(lambda: groups()[0].is_idle(ray.available_resources()))
     assert [idle.look(second) for second in (130.0, 131.0)] == [[], []]
     assert idle.look(132.5) == [group.id.hex()]
+    wait_until(lambda: not groups())
+
+
+@pytest.mark.ray
+def test_a_group_that_nobody_ever_uses_is_given_back_after_a_minute(ray_session_2cpu):
+    """Fails if the trial that waits for the room of a trainer that died before its workers came waits for ever."""
+    from ray.util import placement_group
+
+    group = placement_group([{"CPU": 0.5}])
+    assert group.wait(20)
+    idle = IdleGroups()
+    assert idle.look(99.0) == [], "Ray may not have reported its room yet"
+    time.sleep(1)
+    assert [idle.look(float(second)) for second in range(100, 160)] == [[]] * 60
+    assert idle.look(162.0) == [group.id.hex()]
+    wait_until(lambda: not groups())
+
+
+@pytest.mark.ray
+def test_a_group_that_a_dying_actor_still_makes_is_removed_with_the_others(ray_session_2cpu):
+    """Fails if what is there at one moment is removed and nothing after it."""
+    from ray.util import placement_group
+
+    before = placement_group([{"CPU": 0.1}])
+    assert before.wait(20)
+    there = placement_group([{"CPU": 0.1}])
+    late = []
+    maker = threading.Timer(0.5, lambda: late.append(placement_group([{"CPU": 0.1}])))
+    maker.start()
+    removed = remove_late_groups({before.id.hex()}, quiet=2.0)
+    maker.join()
+    assert removed == [there.id.hex(), late[0].id.hex()]
+    assert [group.id for group in groups()] == [before.id.hex()]
+    remove_groups([before.id.hex()])
     wait_until(lambda: not groups())
 
 
