@@ -64,6 +64,14 @@ def with_layer(placed: Placed, normal: Floats) -> Mask:
     return np.asarray(free & (height < height[free].min() + _PLANE)) if free.any() else free
 
 
+def centre_moves(placed: Placed) -> Iterator[Mask]:
+    """The central atom of an icosahedron taken out or put in."""
+    if placed.centre is not None:
+        mask = placed.mask.copy()
+        mask[placed.centre] = ~mask[placed.centre]
+        yield mask
+
+
 def coordination_moves(placed: Placed) -> Iterator[Mask]:
     """Corners and edges taken off by their number of neighbours; empty sites with many filled neighbours filled; hollows closed."""
     filled, empty = placed.neighbours[placed.mask], placed.neighbours[~placed.mask]
@@ -152,7 +160,7 @@ def restacked(sequence: str, sites: Floats, wanted: str) -> Placed | None:
 
 def all_moves(placed: Placed, rng: np.random.Generator) -> Iterator[Placed]:
     """Every change of a particle, each once; kinds of change take turns, so that a small budget tries all of them."""
-    ways = (layer_moves(placed), coordination_moves(placed), orbit_moves(placed), outline_moves(placed, rng))
+    ways = (centre_moves(placed), layer_moves(placed), coordination_moves(placed), orbit_moves(placed), outline_moves(placed, rng))
     seen: set[bytes] = set()
     yield from in_turn(*(_fillings(placed, masks, seen) for masks in ways), fault_moves(placed))
 

@@ -67,6 +67,15 @@ class Placed:
         """Families of facet normals, (F, 3) each; stacks may also grow along their axis."""
         return (*self.parent.facets, _BASAL) if self.parent.layer is not None else self.parent.facets
 
+    @property
+    def centre(self) -> int | None:
+        """The site where all twins of an icosahedron meet; None for other kinds.
+
+        Its atom is the most compressed one and may be missing without being a fault: the vacancy relieves the strain, and clusters such as Au144(SR)60
+        are built about an empty shell of twelve. Source: C. Mottet, G. Tréglia, B. Legrand, Surf. Sci. 383 (1997) L719.
+        """
+        return 0 if self.kind == "icosahedral" and self.parent.distance[0] < _CLOSE else None
+
     def structure(self, symbol: str, distance: float, label: str) -> Structure:
         """The cluster, Å."""
         built = self.parent.structure(self.mask, symbol, distance, label)
@@ -205,9 +214,12 @@ def n_faults(sequence: str) -> int:
 def missing_orbits(placed: Placed) -> float:
     """Empty sites within the particle's convex outline; those that its own symmetry makes equal count once.
 
-    0 for spheres, ellipsoids and facetted bodies, 1 for a particle with one atom missing or with a whole inner shell of equal sites missing.
+    0 for spheres, ellipsoids and facetted bodies, 1 for a particle with one atom missing or with a whole inner shell of equal sites missing. The
+    centre of an icosahedron may be empty.
     """
     empty = ~placed.mask & (placed.neighbours > 0)
+    if placed.centre is not None:
+        empty[placed.centre] = False
     if not empty.any():
         return 0.0
     inside = np.flatnonzero(empty)[_inside_hull(placed.sites, placed.parent.sites[empty])]

@@ -66,6 +66,19 @@ def test_a_mackay_icosahedron_with_atoms_missing_is_completed():
     assert fingerprint(found, scale_free=True) == fingerprint(whole, scale_free=True)
 
 
+def test_an_icosahedron_about_an_empty_centre_is_found_and_a_full_one_is_not_emptied():
+    """The vacancy at the centre costs nothing, any other one does; the data decide."""
+    full = ball("icosahedral", 2.1)
+    assert len(full) == 55
+    hollow = Structure.of_element("Au", full.positions[np.linalg.norm(full.positions, axis=1) > 1.0], "icosahedral")
+    pierced = Structure.of_element("Au", np.delete(full.positions, 1, axis=0), "icosahedral")
+    assert [complexity_of(place(structure)) for structure in (full, hollow)] == [0.0, 0.0]
+    assert complexity_of(place(pierced)) > 0.5
+    for start, truth in ((full, hollow), (hollow, full)):
+        found = best_of(*searched(start, truth)[:2])
+        assert fingerprint(found, scale_free=True) == fingerprint(truth, scale_free=True)
+
+
 def test_an_octahedron_one_facet_off_is_found():
     whole = octahedron()
     cut = octahedron(cut=1.7)
