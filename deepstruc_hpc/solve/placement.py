@@ -71,8 +71,8 @@ class Placed:
     def centre(self) -> int | None:
         """The site where all twins of an icosahedron meet; None for other kinds.
 
-        Its atom is the most compressed one and may be missing without being a fault: the vacancy relieves the strain, and clusters such as Au144(SR)60
-        are built about an empty shell of twelve. Source: C. Mottet, G. Tréglia, B. Legrand, Surf. Sci. 383 (1997) L719.
+        Its atom is the most compressed one and may be missing without being a fault: the vacancy relieves the strain, and clusters such as
+        Au144(SR)60 are built about an empty shell of twelve. Source: C. Mottet, G. Tréglia, B. Legrand, Surf. Sci. 383 (1997) L719.
         """
         return 0 if self.kind == "icosahedral" and self.parent.distance[0] < _CLOSE else None
 
