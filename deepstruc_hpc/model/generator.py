@@ -22,6 +22,7 @@ from deepstruc_hpc.model.site_proposals import parent_probabilities, propose_fil
 from deepstruc_hpc.model.sites import SAME_LATTICE, SitesDecoder
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.structures.elements import nn_distance as nn_distance_of
+from deepstruc_hpc.structures.parents import Parent
 
 DECODE_BATCH = 512
 PARENT_SAMPLES = 64
@@ -42,6 +43,7 @@ class Proposal:
         log_prior: logarithm of the prior density p(z | PDF) at that point, nats.
         type_probability: of the structure's type, says the decoder.
         parent: name of the parent whose sites it fills; empty for a decoder that writes coordinates.
+        filling: that parent and (S,) which of its sites are filled, or None.
     """
 
     structure: Structure
@@ -49,6 +51,7 @@ class Proposal:
     log_prior: float
     type_probability: float
     parent: str = ""
+    filling: tuple[Parent, NDArray[np.bool_]] | None = None
 
 
 class StructureModel:
@@ -183,7 +186,8 @@ class StructureModel:
             label = f"{symbol} cvae {parent.name} {int(filling.mask.sum())} atoms, sigma {sigma:g} proposal {number}"
             structure = parent.structure(filling.mask, symbol, unit, label)
             log_prior = float(density[filling.sample]) + math.log(filling.parent_probability)
-            proposals.append(Proposal(structure, points[filling.sample], log_prior, filling.parent_probability, parent.name))
+            filled = (parent, filling.mask)
+            proposals.append(Proposal(structure, points[filling.sample], log_prior, filling.parent_probability, parent.name, filled))
         return proposals
 
     def type_probabilities(

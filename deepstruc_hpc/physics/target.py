@@ -57,7 +57,7 @@ def target_of(r: NDArray[np.float64], g: NDArray[np.float64], *, qmin: float, qm
     return Target(q, transform, data, max(norm - float(data @ data), 0.0), norm)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=32)
 def _basis(r: bytes, q: bytes, weights: bytes, qdamp: float) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     grid, nodes = np.frombuffer(r), np.frombuffer(q)
     sines = (2.0 / np.pi) * np.sin(np.outer(grid, nodes)) * np.frombuffer(weights) * envelope(grid, qdamp)[:, None]

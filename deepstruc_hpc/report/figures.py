@@ -30,6 +30,9 @@ STYLE: dict[Any, Any] = {
     "savefig.dpi": 150,
 }
 _MOST_WATERFALL = 40
+_FIT_AXES, _MAP_AXES = (0.1, 0.125, 0.885, 0.8), (0.11, 0.11, 0.64, 0.82)
+"""Places in the figures of every PDF; a computed layout would take a third of the drawing."""
+_QUICK_PNG = {"compress_level": 1}
 
 
 def fit_figure(fit: pd.DataFrame, *, title: str = "", parameters: Mapping[str, Any] | None = None) -> Figure:
@@ -41,8 +44,8 @@ def fit_figure(fit: pd.DataFrame, *, title: str = "", parameters: Mapping[str, A
         parameters: rw, scale, zoom, uiso, delta2 with ``<name>_err`` where known.
     """
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(7.2, 3.9), layout="constrained")
-        axes = figure.add_subplot()
+        figure = Figure(figsize=(7.2, 3.9))
+        axes = figure.add_axes(_FIT_AXES)
         r, observed, calculated = (fit[name].to_numpy(dtype=np.float64) for name in ("r", "g_obs", "g_calc"))
         difference = observed - calculated
         low = min(observed.min(), calculated.min())
@@ -86,8 +89,8 @@ def latent_figure(latent: pd.DataFrame, *, title: str = "", sigma: Sequence[floa
         sigma: multiples of the standard deviation at which ellipses are drawn.
     """
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(5.2, 4.4), layout="constrained")
-        axes = figure.add_subplot()
+        figure = Figure(figsize=(5.6, 4.4))
+        axes = figure.add_axes(_MAP_AXES)
         catalog, samples = latent[latent["kind"] == "catalog"], latent[latent["kind"] == "sample"]
         colours = type_colours(latent["structure_type"].dropna().astype(str))
         for name, group in catalog.groupby("structure_type"):
@@ -101,7 +104,7 @@ def latent_figure(latent: pd.DataFrame, *, title: str = "", sigma: Sequence[floa
         axes.set(xlabel="z₁", ylabel="z₂")
         if title:
             axes.set_title(title, loc="left", fontsize=10)
-        figure.legend(loc="outside right upper", fontsize=8, handletextpad=0.3)
+        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.01), borderaxespad=0.0, fontsize=8, handletextpad=0.3)
     return figure
 
 
@@ -144,7 +147,7 @@ def save_figure(figure: Figure, path: Path) -> None:
     """
     FigureCanvasAgg(figure)
     try:
-        figure.savefig(path, dpi=150)
+        figure.savefig(path, dpi=150, pil_kwargs=_QUICK_PNG)
     except OSError as failed:
         raise OutputError(f"{path}: cannot be written ({failed.strerror or failed}). Free space or choose another directory.") from failed
 

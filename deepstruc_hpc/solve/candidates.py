@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,9 +18,11 @@ from deepstruc_hpc.structures.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
     from deepstruc_hpc.core.curve import PdfCurve
     from deepstruc_hpc.data.catalog_store import Catalog
+    from deepstruc_hpc.structures.parents import Parent
 
 KEEP, SHARE = 600, 16
 """A list of more shapes is screened for every curve: so many of them are fitted, and of a very long one the sixteenth part."""
@@ -40,6 +43,7 @@ class Candidate:
         latent: the latent point it was decoded from, else empty.
         log_prior: ln of the model's prior density at the latent point.
         parent: name of the parent whose sites the model filled, else empty.
+        filling: that parent and which of its sites are filled, or None.
         complexity: faults and defects that a perfect convex crystal or multiply twinned particle does not have.
     """
 
@@ -50,6 +54,12 @@ class Candidate:
     log_prior: float = 0.0
     parent: str = ""
     complexity: float = 0.0
+    filling: tuple[Parent, NDArray[np.bool_]] | None = None
+
+    @cached_property
+    def invariants(self) -> tuple[object, ...]:
+        """See :func:`cheap_invariants`."""
+        return cheap_invariants(self.structure)
 
 
 class CatalogShapes:
@@ -118,7 +128,7 @@ def without_duplicates(candidates: Iterable[Candidate]) -> list[Candidate]:
     """
     groups: dict[tuple[object, ...], list[Candidate]] = {}
     for candidate in candidates:
-        groups.setdefault(cheap_invariants(candidate.structure), []).append(candidate)
+        groups.setdefault(candidate.invariants, []).append(candidate)
     kept: list[Candidate] = []
     for group in groups.values():
         if len(group) == 1:
@@ -142,11 +152,9 @@ def _merged(first: Candidate, second: Candidate) -> Candidate:
 
 def cheap_invariants(structure: Structure) -> tuple[object, ...]:
     """What is equal for structures equal up to rotation, reflection, order and size: size, elements, two ratios of moments; most others differ."""
-    centred = structure.positions - structure.positions.mean(axis=0)
-    gyration = centred.T @ centred
-    size = float(np.trace(gyration)) or 1.0
-    quartic = float(((centred**2).sum(axis=1) ** 2).sum()) * len(structure) / size**2
-    second = float((gyration**2).sum()) / size**2
+    from deepstruc_hpc.structures.kernels import moment_ratios
+
+    quartic, second = moment_ratios(structure.positions)
     return len(structure), structure.elements, round(quartic, 4), round(second, 4)
 
 

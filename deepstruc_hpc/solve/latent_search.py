@@ -145,7 +145,8 @@ def _decoded(
             structure = parent.structure(mask, symbol, distance, label)
             latent = tuple(float(value) for value in point)
             faulted = float(track.kind in FAULTED)
-            made.append(Candidate(structure, "cvae", latent=latent, log_prior=density, parent=parent.name, complexity=faulted))
+            filling = (parent, mask)
+            made.append(Candidate(structure, "cvae", latent=latent, log_prior=density, parent=parent.name, complexity=faulted, filling=filling))
             owner.append(number)
     return made, np.array(owner, dtype=np.intp)
 

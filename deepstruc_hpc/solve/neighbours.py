@@ -21,7 +21,7 @@ from deepstruc_hpc.solve.candidates import Candidate
 from deepstruc_hpc.solve.conditions import Conditions
 from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.moves import all_moves, joined
-from deepstruc_hpc.solve.placement import Placed, complexity_of, in_one_piece, place, with_room
+from deepstruc_hpc.solve.placement import Placed, complexity_of, in_one_piece, place, place_filling, with_room
 from deepstruc_hpc.solve.rank import LATTICES, fit_score, mixed_prior
 from deepstruc_hpc.solve.refine import ZOOM_BOUNDS, diameter, refine
 from deepstruc_hpc.structures.elements import nn_distance
@@ -236,13 +236,20 @@ def _assess(candidates: list[Candidate], table: pd.DataFrame) -> dict[int, Place
             candidate = candidates[index]
             if candidate.catalog_id:
                 continue
-            where = place(candidate.structure)
+            where = _placed(candidate)
             if where is not None:
                 placed[index] = where
                 candidates[index] = replace(candidate, complexity=complexity_of(where))
                 complexity[number == index] = candidates[index].complexity
     table["complexity"] = complexity
     return placed
+
+
+def _placed(candidate: Candidate) -> Placed | None:
+    kind = candidate.structure.structure_type
+    if candidate.filling is not None and (found := place_filling(*candidate.filling, kind=kind)) is not None:
+        return found
+    return place(candidate.structure)
 
 
 def _seeds(search: NeighbourSearch, candidates: Sequence[Candidate], table: pd.DataFrame, placed: dict[int, Placed]) -> list[Way]:

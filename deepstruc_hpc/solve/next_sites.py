@@ -52,7 +52,8 @@ def cut_elsewhere(model: Any, candidates: Sequence[Candidate], table: pd.DataFra
             if np.count_nonzero(mask) >= FEWEST_ATOMS:
                 label = f"{symbol} next sites on {parent.name} {int(mask.sum())} atoms"
                 structure = parent.structure(mask, symbol, distance, label)
-                found.append(Candidate(structure, "neighbour", complexity=float(structure.structure_type in FAULTED)))
+                faulted = float(structure.structure_type in FAULTED)
+                found.append(Candidate(structure, "neighbour", complexity=faulted, filling=(parent, mask)))
     return found
 
 

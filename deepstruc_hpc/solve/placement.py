@@ -17,7 +17,7 @@ from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.structures.assignment import ParentFinder
 from deepstruc_hpc.structures.close_packed import LAYER_SPACING, stacking_word
 from deepstruc_hpc.structures.parents import DEFAULT_RADIUS, Parent, parent_of, standard_parents
-from deepstruc_hpc.structures.sites import shortest_distance
+from deepstruc_hpc.structures.sites import nearest_distances, shortest_distance
 
 MARGIN = 1.3
 """A particle needs so many nearest-neighbour distances between itself and the end of its parent's sites, so that it can grow."""
@@ -90,7 +90,7 @@ def place(structure: Structure) -> Placed | None:
     """The filling that a one-element cluster is, with room to grow, or None where it is a piece of no parent."""
     if len(structure.elements) != 1 or len(structure) < 4:
         return None
-    unit = structure.positions / shortest_distance(structure.positions)
+    unit = structure.positions / float(nearest_distances(structure.positions).min())
     kind = structure.structure_type
     if kind == "stacking_fault":
         stacked = stack_of(unit)
@@ -104,6 +104,13 @@ def place(structure: Structure) -> Placed | None:
     except DeepstrucError:
         return None
     return None if found is None else Placed(finder.parents[found.parent], found.mask, kind)
+
+
+def place_filling(parent: Parent, mask: Mask, *, kind: str) -> Placed | None:
+    """A filling as it was made, or None where the parent leaves it no room to grow; stacks have a parent of their own each, see :func:`place`."""
+    if parent.layer is not None or float(parent.distance[mask].max()) + MARGIN > parent.radius:
+        return None
+    return Placed(parent, mask, kind)
 
 
 @lru_cache(maxsize=16)

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import PdfFileError
@@ -18,6 +17,7 @@ from deepstruc_hpc.solve.candidates import FAULTED, Candidate, CatalogShapes, wi
 from deepstruc_hpc.solve.conditions import Conditions, first_peak
 from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.structures.elements import METALLIC_RADII_PM, nn_distance
+from deepstruc_hpc.structures.sites import nearest_distances
 
 CLOSEST_CONTACT = 0.6
 """Decoded structures with two atoms nearer than this share of the nearest-neighbour distance are no structures."""
@@ -113,7 +113,8 @@ def _sample(
 def _candidate(proposal: Any) -> Candidate:
     latent = tuple(float(value) for value in np.ravel(proposal.latent))
     faulted = int(proposal.structure.structure_type in FAULTED)
-    return Candidate(proposal.structure, "cvae", latent=latent, log_prior=float(proposal.log_prior), parent=proposal.parent, complexity=1 + faulted)
+    drawn = Candidate(proposal.structure, "cvae", latent=latent, log_prior=float(proposal.log_prior), parent=proposal.parent, complexity=1 + faulted)
+    return replace(drawn, filling=getattr(proposal, "filling", None))
 
 
 def at_bulk_distance(candidate: Candidate, symbol: str) -> Candidate | None:
@@ -121,7 +122,7 @@ def at_bulk_distance(candidate: Candidate, symbol: str) -> Candidate | None:
     positions = candidate.structure.positions
     if len(positions) < 2:
         return None
-    nearest = np.asarray(cKDTree(positions).query(positions, k=2)[0])[:, 1]
+    nearest = nearest_distances(positions)
     typical = float(np.median(nearest))
     if not nearest.min() > CLOSEST_CONTACT * typical:
         return None

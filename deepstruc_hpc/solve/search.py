@@ -12,7 +12,7 @@ import pandas as pd
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import DeepstrucError
 from deepstruc_hpc.core.seeds import item_rng
-from deepstruc_hpc.solve.candidates import Candidate, cheap_invariants
+from deepstruc_hpc.solve.candidates import Candidate
 from deepstruc_hpc.solve.conditions import Conditions
 from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.judge import judge
@@ -98,8 +98,8 @@ def _with_model(
 
 def _with(proposals: Proposals, fits: pd.DataFrame, found: Sequence[Candidate], table: pd.DataFrame, name: str) -> tuple[Proposals, pd.DataFrame]:
     """Proposals and fits with further ones added, those that are new."""
-    marks = {cheap_invariants(candidate.structure) for candidate in found}
-    alike = (candidate.structure for candidate in proposals.candidates if cheap_invariants(candidate.structure) in marks)
+    marks = {candidate.invariants for candidate in found}
+    alike = (candidate.structure for candidate in proposals.candidates if candidate.invariants in marks)
     known = {fingerprint(structure, scale_free=True) for structure in alike}
     fresh = []
     for place, candidate in enumerate(found):

@@ -65,6 +65,46 @@ def pair_sums(points: NDArray[np.float64], w: NDArray[np.float64]) -> tuple[NDAr
 
 
 @_compiled
+def nearest_squared(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N,) squared distance of each of (N, 3) points to its nearest one; infinite for a single point."""
+    n_points = len(points)
+    x, y, z = points[:, 0].copy(), points[:, 1].copy(), points[:, 2].copy()
+    found = np.empty(n_points)
+    for i in range(n_points):
+        xi, yi, zi = x[i], y[i], z[i]
+        best = 1e300
+        for j in range(i):
+            best = min(best, (xi - x[j]) ** 2 + (yi - y[j]) ** 2 + (zi - z[j]) ** 2)
+        for j in range(i + 1, n_points):
+            best = min(best, (xi - x[j]) ** 2 + (yi - y[j]) ** 2 + (zi - z[j]) ** 2)
+        found[i] = best
+    return found
+
+
+@_compiled
+def moment_ratios(points: NDArray[np.float64]) -> tuple[float, float]:
+    """Of (N, 3) points about their centroid: N Σ|x|⁴ / (Σ|x|²)², and the sum of squares of the gyration tensor's entries over its trace's square."""
+    n_points = len(points)
+    cx, cy, cz = points[:, 0].sum() / n_points, points[:, 1].sum() / n_points, points[:, 2].sum() / n_points
+    xx, yy, zz, xy, xz, yz, quartic = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for i in range(n_points):
+        x, y, z = points[i, 0] - cx, points[i, 1] - cy, points[i, 2] - cz
+        square = x * x + y * y + z * z
+        xx += x * x
+        yy += y * y
+        zz += z * z
+        xy += x * y
+        xz += x * z
+        yz += y * z
+        quartic += square * square
+    trace = xx + yy + zz
+    if trace == 0.0:
+        trace = 1.0
+    second = xx * xx + yy * yy + zz * zz + 2.0 * (xy * xy + xz * xz + yz * yz)
+    return quartic * n_points / trace**2, second / trace**2
+
+
+@_compiled
 def without_loose(indptr: NDArray[np.int32], indices: NDArray[np.int32], members: NDArray[np.int64], fewest: int) -> NDArray[np.bool_]:
     """Which members stay when those with too few neighbours among the members go, and then those that lose theirs, to the end.
 

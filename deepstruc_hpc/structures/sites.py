@@ -19,6 +19,8 @@ Sites: TypeAlias = NDArray[np.float64]
 """(N, 3) positions in units of the nearest-neighbour distance."""
 
 _TOLERANCE_DIGITS = 6
+_MOST_COMPARED = 1000
+"""Of more atoms the nearest ones are found by a tree instead of comparing all pairs."""
 
 
 class EmptyShapeError(StructureError):
@@ -38,6 +40,18 @@ def canonical_permutation(sites: ArrayLike) -> NDArray[np.intp]:
     azimuth = np.where(azimuth < -0.5 * 10**-_TOLERANCE_DIGITS, azimuth + 2 * np.pi, azimuth)
     keys = [np.round(key, _TOLERANCE_DIGITS) for key in (azimuth, polar, radius)]
     return np.lexsort(keys)
+
+
+def nearest_distances(positions: ArrayLike) -> NDArray[np.float64]:
+    """(N,) distance of each of (N, 3) atoms to its nearest one; infinite for a single atom. Unit of the positions."""
+    xyz = np.ascontiguousarray(positions, dtype=np.float64)
+    if len(xyz) < 2:
+        return np.full(len(xyz), np.inf)
+    if len(xyz) > _MOST_COMPARED:
+        return np.asarray(cKDTree(xyz).query(xyz, k=2)[0])[:, 1]
+    from deepstruc_hpc.structures.kernels import nearest_squared
+
+    return np.sqrt(nearest_squared(xyz))
 
 
 def shortest_distance(positions: ArrayLike) -> float:
