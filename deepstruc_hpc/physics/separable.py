@@ -37,6 +37,8 @@ GRID_PHASE = 0.35
 """q_max·h of the histogram: a pair's error is below 9e-6 of its weight at q_max, (q/q_max)⁶ of that elsewhere."""
 N_NODES = 8
 """Node distances; a multiple of eight fills vector registers."""
+_BINS, _ZOOMS = 128, 50
+"""Grids of distances are rounded up to so many bins, and the largest zoom to a multiple of 1/50: groups of about the same size then share a grid."""
 _TABLE_ROWS = 1024
 
 
@@ -162,10 +164,11 @@ def spectra_of(
     classes = [np.zeros(len(s), dtype=np.int64) if len(elements) == 1 else np.array([number[e] for e in s.symbols]) for s in structures]
     counts = np.stack([np.bincount(kind, minlength=len(elements)) for kind in classes]).astype(np.float64)
     longest = np.array([extent(part) for part in positions])
-    highest = q_max * max_zoom
+    highest = q_max * math.ceil(_ZOOMS * max_zoom - 1e-9) / _ZOOMS
     step = GRID_PHASE / highest
     reach = max(float(longest.max()) if reach is None else reach, float(longest.max()), 4 * step)
-    n_bins = int(reach / step) + 8
+    n_bins = _BINS * math.ceil((int(reach / step) + 8) / _BINS)  # few different grids, so that their sines serve again
+    reach = (n_bins - 8) * step
     hist = pair_histograms(positions, classes, len(elements), step, n_bins, threads=threads)
     near = _shortest(hist, step)
     smallest = float(near[np.isfinite(near)].min(initial=reach)) if shortest is None else shortest
@@ -198,10 +201,18 @@ def _transform(
     bound = np.abs(basis).max(axis=0) > 1e3  # far below the shortest distance, where polynomials run away and no pair is
     basis[:, bound] = 0.0
     factor = (basis / d / _kernel_transform(d.tobytes(), dq)).astype(np.float32)
-    sines = np.sin(np.outer(d, q)).astype(np.float32)
+    sines = _sines(n_bins, step, len(q), dq)
     sources = hist[:, :, None, 1:].astype(np.float32) * factor
     spectra = (sources.reshape(-1, n_bins - 1) @ sines).reshape(*sources.shape[:3], len(q))
     return np.ascontiguousarray(spectra.transpose(0, 1, 3, 2)), dq, origin
+
+
+@lru_cache(maxsize=16)
+def _sines(n_bins: int, step: float, n_q: int, dq: float) -> NDArray[np.float32]:
+    """sin(Q d) at the distances of the bins but the first, (n_bins − 1, n_q); the first Q lies TAPS steps below 0."""
+    table = np.sin(np.outer(np.arange(1, n_bins) * step, (np.arange(n_q) - TAPS) * dq)).astype(np.float32)
+    table.setflags(write=False)
+    return table
 
 
 def _inverse_square(d: Any) -> NDArray[np.float64]:
