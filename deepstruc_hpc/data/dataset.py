@@ -108,6 +108,7 @@ class TrainingView:
         cutoff: float = 1.2,
         order: AtomOrder = "builder",
         sites: SiteSource | None = None,
+        elements: bool = False,
     ) -> TrainingView:
         """Bring structures into memory.
 
@@ -120,6 +121,7 @@ class TrainingView:
             cutoff: reach of a bond, NN units.
             order: of atoms, see :func:`ordered_positions`.
             sites: where sites come from, for a decoder over sites.
+            elements: the graphs tell the elements.
         """
         index = {name: number for number, name in enumerate(types)}
         positions = np.zeros((len(structures), max_atoms, 3), dtype=np.float32)
@@ -131,7 +133,10 @@ class TrainingView:
             structure_type=np.array([index[structure.structure_type] for structure in structures], dtype=np.int64),
             nn_distance=np.asarray(nn_distance, dtype=np.float32),
             graphs=GraphTable.of(
-                [structure_graph(structure, float(unit), cutoff=cutoff) for structure, unit in zip(structures, nn_distance, strict=True)]
+                [
+                    structure_graph(structure, float(unit), cutoff=cutoff, elements=elements)
+                    for structure, unit in zip(structures, nn_distance, strict=True)
+                ]
             ),
             types=tuple(types),
             pdfs=pdfs,

@@ -13,11 +13,13 @@ from scipy.spatial import cKDTree
 
 from deepstruc_hpc.core.errors import StructureError
 from deepstruc_hpc.core.structure import Structure
+from deepstruc_hpc.data.species import atomic_numbers
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
 
 NODE_FEATURES = 3
+"""One more where elements are told."""
 EDGE_FEATURES = 2
 
 
@@ -26,7 +28,7 @@ class GraphArrays:
     """One structure's graph in units of its nearest-neighbour distance.
 
     Attributes:
-        nodes: (N, 3) float32: coordination number / 12, distance from the centroid / 4, its square / 16.
+        nodes: (N, 3) float32: coordination number / 12, distance from the centroid / 4, its square / 16; with elements (N, 4), atomic number / 50.
         edges: (2, E) int64, both directions of every bond.
         bonds: (E, 2) float32: length − 1 times 10, common neighbours of the two atoms / 4.
     """
@@ -36,7 +38,7 @@ class GraphArrays:
     bonds: NDArray[np.float32]
 
 
-def structure_graph(structure: Structure, nn_distance: float, *, cutoff: float = 1.2) -> GraphArrays:
+def structure_graph(structure: Structure, nn_distance: float, *, cutoff: float = 1.2, elements: bool = False) -> GraphArrays:
     """Bonds between atoms nearer than ``cutoff`` nearest-neighbour distances, with invariant features.
 
     Common neighbours tell stackings apart (fcc bonds have four, icosahedral axes five), as in common-neighbour analysis
@@ -46,6 +48,7 @@ def structure_graph(structure: Structure, nn_distance: float, *, cutoff: float =
         structure: positions in Å.
         nn_distance: Å.
         cutoff: reach of a bond in units of ``nn_distance``.
+        elements: tell the atomic numbers, too.
 
     Raises:
         StructureError: when the structure has no atoms or ``nn_distance`` is not positive.
@@ -64,8 +67,11 @@ def structure_graph(structure: Structure, nn_distance: float, *, cutoff: float =
     lengths = np.linalg.norm(positions[edges[0]] - positions[edges[1]], axis=1)
     radii = np.linalg.norm(positions, axis=1)
     coordination = np.bincount(edges[0], minlength=n_atoms)
+    features = [coordination / 12.0, radii / 4.0, (radii / 4.0) ** 2]
+    if elements:
+        features.append(atomic_numbers(structure.symbols) / 50.0)
     return GraphArrays(
-        nodes=np.stack([coordination / 12.0, radii / 4.0, (radii / 4.0) ** 2], axis=1).astype(np.float32),
+        nodes=np.stack(features, axis=1).astype(np.float32),
         edges=np.ascontiguousarray(edges),
         bonds=np.stack([(lengths - 1.0) * 10.0, common / 4.0], axis=1).astype(np.float32),
     )

@@ -1,4 +1,4 @@
-"""What a decoder over sites should say: the parent of each structure, and which of the parent's sites are filled."""
+"""What a decoder over sites should say: the parent of each structure, which of the parent's sites are filled, and with which elements."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from deepstruc_hpc.core.errors import StoreError
 from deepstruc_hpc.core.structure import Structure
-from deepstruc_hpc.structures.assignment import ParentFinder
+from deepstruc_hpc.structures.assignment import Filling, ParentFinder
 from deepstruc_hpc.structures.parents import Parent
 
+EMPTY = 255
+"""Stands for the element of an empty site."""
 REACH_BEYOND = 1.0
 """Sites near a structure are those up to this far outside its outermost atom, in nearest-neighbour distances."""
 FAR_SHARE = 0.5
@@ -28,12 +30,14 @@ class SiteArrays:
         site: (B, K) int64, sites of that parent.
         filled: (B, K) float32, 1 where the site is filled.
         mask: (B, ⌈S/8⌉) uint8, all sites of the parent as bits.
+        element: (B, S) uint8, the number of the element on every site, :data:`EMPTY` where there is none; only where elements are to be decoded.
     """
 
     parent: NDArray[np.int64]
     site: NDArray[np.int64]
     filled: NDArray[np.float32]
     mask: NDArray[np.uint8]
+    element: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +51,7 @@ class SiteTable:
         offsets: (S + 1,) int64 into ``edge``.
         reach: (S,) int64, number of sites up to a little outside the structure.
         size: (S,) int64, number of sites of its parent.
+        element: (S, sites of the largest parent) uint8, see :class:`SiteArrays`; a further 1 kB a structure.
     """
 
     parent: NDArray[np.int64]
@@ -55,28 +60,38 @@ class SiteTable:
     offsets: NDArray[np.int64]
     reach: NDArray[np.int64]
     size: NDArray[np.int64]
+    element: NDArray[np.uint8] | None = None
 
     @classmethod
-    def of(cls, structures: Sequence[Structure], parents: Sequence[Parent]) -> SiteTable:
+    def of(cls, structures: Sequence[Structure], parents: Sequence[Parent], elements: Sequence[str] = ()) -> SiteTable:
         """Find the parent of every structure.
+
+        Args:
+            structures: of a catalog.
+            parents: to choose from.
+            elements: names of the elements' numbers, where elements are to be decoded, too; without them a structure of several has no parent.
 
         Raises:
             StoreError: not one structure is a piece of a parent.
         """
         finder = ParentFinder(parents)
         owner = np.full(len(structures), -1, dtype=np.int64)
-        width = -(-max(len(parent) for parent in parents) // 8)
+        largest = max(len(parent) for parent in parents)
+        width = -(-largest // 8)
+        species = np.full((len(structures), largest), EMPTY, dtype=np.uint8) if elements else None
         masks = np.zeros((len(structures), width), dtype=np.uint8)
         edges: list[NDArray[np.int32]] = []
         reach = np.zeros(len(structures), dtype=np.int64)
         for row, structure in enumerate(structures):
-            found = finder.find(structure.positions, structure.structure_type) if len(structure.elements) == 1 else None
+            found = _filling(finder, structure, elements)
             if found is None:
                 edges.append(np.zeros(0, dtype=np.int32))
                 continue
             owner[row] = found.parent
             packed = np.packbits(found.mask)
             masks[row, : len(packed)] = packed
+            if species is not None and found.kinds is not None:
+                species[row, : len(found.kinds)] = np.where(found.kinds < 0, EMPTY, found.kinds)
             parent = parents[found.parent]
             edges.append(surface_sites(parent, found.mask))
             reach[row] = np.searchsorted(parent.distance, parent.distance[found.mask].max() + REACH_BEYOND)
@@ -87,7 +102,7 @@ class SiteTable:
             )
         offsets = np.cumsum([0, *(len(edge) for edge in edges)], dtype=np.int64)
         size = np.array([len(parent) for parent in parents], dtype=np.int64)[owner]
-        return cls(owner, masks, np.concatenate(edges), offsets, reach, size)
+        return cls(owner, masks, np.concatenate(edges), offsets, reach, size, species)
 
     def __len__(self) -> int:
         return len(self.parent)
@@ -109,7 +124,13 @@ class SiteTable:
         site = np.where(rng.random(shape) < edge_share, self.edge[np.minimum(place, len(self.edge) - 1)], anywhere)
         mask = self.mask[rows]
         bits = np.take_along_axis(mask, site // 8, axis=1) >> (7 - site % 8).astype(np.uint8)
-        return SiteArrays(self.parent[rows], site, (bits & 1).astype(np.float32), mask)
+        return SiteArrays(self.parent[rows], site, (bits & 1).astype(np.float32), mask, None if self.element is None else self.element[rows])
+
+
+def _filling(finder: ParentFinder, structure: Structure, elements: Sequence[str]) -> Filling | None:
+    if elements:
+        return finder.find_compound(structure, elements)
+    return finder.find(structure.positions, structure.structure_type) if len(structure.elements) == 1 else None
 
 
 def surface_sites(parent: Parent, mask: NDArray[np.bool_]) -> NDArray[np.int32]:

@@ -45,6 +45,25 @@ def standardise(g: Array, known: NDArray[np.bool_]) -> NDArray[np.float32]:
     return np.stack([scaled, known.astype(np.float64)], axis=1).astype(np.float32)
 
 
+def with_length(channels: NDArray[np.float32], nn_distance: NDArray[np.floating]) -> NDArray[np.float32]:
+    """PDFs with one more reading: the length that r was divided by, as its logarithm over 2.5 Å. Metals and oxides are told apart by it.
+
+    Args:
+        channels: (B, 2, R).
+        nn_distance: (B,) Å.
+
+    Returns:
+        (B, 2, R + 1).
+    """
+    reading = np.stack([np.log(np.asarray(nn_distance) / 2.5), np.ones(len(channels))], axis=1)[:, :, None]
+    return np.concatenate([channels, reading.astype(np.float32)], axis=2)
+
+
+def shortest_known(nn_distance: NDArray[np.floating]) -> Array:
+    """Where a curve begins to count, Å: at 2 Å, or below the first peak of an oxide, where that is nearer. Below is termination ripple."""
+    return np.minimum(2.0, 0.8 * np.asarray(nn_distance, dtype=np.float64))
+
+
 def sample_rows(r: Array, g: NDArray[np.floating], at: Array) -> tuple[Array, NDArray[np.bool_]]:
     """Linear interpolation of each row at its own points.
 

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from deepstruc_hpc.core.config import Config
 from deepstruc_hpc.core.errors import StoreError
 from deepstruc_hpc.core.structure import Structure
-from deepstruc_hpc.data.standard_pdf import PEAK_TOLERANCE, envelope, sample_rows, standardise
+from deepstruc_hpc.data.standard_pdf import PEAK_TOLERANCE, envelope, sample_rows, shortest_known, standardise, with_length
 from deepstruc_hpc.physics.separable import spectra_of
 from deepstruc_hpc.physics.torch_pdf import SpectraTensors, interpolate
 from deepstruc_hpc.structures.sites import shortest_distance
@@ -34,6 +34,7 @@ class StoredPdfs:
         grid: (R,) r / d_nn.
         qdamp: with which they were simulated, Å⁻¹; it is taken out.
         rmin: Å; below it the curve is masked, as a measured one is.
+        lengths: add the length of the unit as a reading, and begin below the first peak of oxides.
     """
 
     r: NDArray[np.float64]
@@ -42,12 +43,16 @@ class StoredPdfs:
     grid: NDArray[np.float64]
     qdamp: float = 0.0
     rmin: float = 2.0
+    lengths: bool = False
 
     def __call__(self, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float32]:  # noqa: ARG002  (the protocol of PdfSource)
-        """(B, 2, R); the random generator is not used."""
-        at = self.nn_distance[rows].astype(np.float64)[:, None] * self.grid
+        """(B, 2, R), or (B, 2, R + 1) with lengths; the random generator is not used."""
+        units = self.nn_distance[rows]
+        at = units.astype(np.float64)[:, None] * self.grid
         values, known = sample_rows(self.r, self.g[rows], at)
-        return standardise(values / envelope(at, self.qdamp), known & (at >= self.rmin))
+        first = shortest_known(units)[:, None] if self.lengths else self.rmin
+        channels = standardise(values / envelope(at, self.qdamp), known & (at >= first))
+        return with_length(channels, units) if self.lengths else channels
 
 
 class MeasuredLike(Config):

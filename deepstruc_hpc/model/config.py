@@ -70,13 +70,16 @@ class SitesConfig(Config):
     edge_share: float = Field(0.75, ge=0, le=1, description="share of them at the surface, where the decision falls")
     radius: float = Field(6.5, gt=1, description="reach of the parents, in nearest-neighbour distances")
     max_layers: int = Field(8, ge=4, description="longest faulted stack among the parents")
-    parents: tuple[str, ...] = Field((), description="names of the parents; empty: the standard set")
+    crystals: tuple[str, ...] = Field(
+        (), description="crystals whose sites are parents, too: built-in names or CIF files; the built-in ones that the catalog holds are added"
+    )
+    parents: tuple[str, ...] = Field((), description="names of the parents; empty: the standard set, and those of the crystals")
 
 
 class ModelConfig(Config):
     """Everything needed to build the network before its weights are read.
 
-    ``max_atoms`` and ``structure_types`` are filled from the catalog when a training starts.
+    ``max_atoms``, ``structure_types`` and ``elements`` are filled from the catalog when a training starts.
     """
 
     latent_dim: int = Field(8, ge=1, description="size of the latent point; the paper has 2")
@@ -84,11 +87,19 @@ class ModelConfig(Config):
     decoder: str = Field("coordinates", description="which decoder: coordinates or sites")
     max_atoms: int = Field(0, ge=0, description="largest structure; 0: that of the catalog")
     structure_types: tuple[str, ...] = Field((), description="types in the order of the type head; empty: those of the catalog")
+    elements: tuple[str, ...] = Field(
+        (), description="elements to decode, where the catalog mixes them; empty: structures are of one element, which the model need not know"
+    )
     grid: PdfGridConfig = PdfGridConfig()
     encoder: EncoderConfig = EncoderConfig()
     prior: PriorConfig = PriorConfig()
     coordinates: CoordinatesConfig = CoordinatesConfig()
     sites: SitesConfig = SitesConfig()
+
+    @property
+    def readings(self) -> int:
+        """Numbers that the model reads off a PDF: its points, and the length of its unit where that helps to tell elements."""
+        return self.grid.points + bool(self.elements)
 
     @model_validator(mode="after")
     def _knows_its_decoder(self) -> Self:

@@ -7,6 +7,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from deepstruc_hpc.data.graphs import NODE_FEATURES
 from deepstruc_hpc.model.config import ModelConfig
 from deepstruc_hpc.model.decoder import make_decoder
 from deepstruc_hpc.model.encoder import GraphEncoder, PdfPrior
@@ -22,11 +23,13 @@ class Cvae(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder = GraphEncoder(config.encoder, config.grid.points, config.latent_dim, config.log_std_floor)
-        self.pdf_prior = PdfPrior(config.prior, config.grid.points, config.latent_dim, config.log_std_floor)
+        self.encoder = GraphEncoder(
+            config.encoder, config.readings, config.latent_dim, config.log_std_floor, node_features=NODE_FEATURES + bool(config.elements)
+        )
+        self.pdf_prior = PdfPrior(config.prior, config.readings, config.latent_dim, config.log_std_floor)
         self.decoder_network = make_decoder(config)
-        self.register_buffer("pdf_mean", torch.zeros(config.grid.points))
-        self.register_buffer("pdf_std", torch.ones(config.grid.points))
+        self.register_buffer("pdf_mean", torch.zeros(config.readings))
+        self.register_buffer("pdf_std", torch.ones(config.readings))
 
     @torch.no_grad()
     def initialise(self, graphs: GraphBatch, pdf: Tensor) -> None:

@@ -39,10 +39,12 @@ class GraphEncoder(nn.Module):
     cheaper on a CPU than graph attention.
     """
 
-    def __init__(self, config: EncoderConfig, grid_points: int, latent_dim: int, log_std_floor: float = -5.0) -> None:
+    def __init__(
+        self, config: EncoderConfig, grid_points: int, latent_dim: int, log_std_floor: float = -5.0, *, node_features: int = NODE_FEATURES
+    ) -> None:
         super().__init__()
         width = config.hidden
-        self.embed = nn.Linear(NODE_FEATURES, width)
+        self.embed = nn.Linear(node_features, width)
         self.convolutions = nn.ModuleList(
             GINEConv(nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width)), edge_dim=EDGE_FEATURES) for _ in range(config.layers)
         )

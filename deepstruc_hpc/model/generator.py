@@ -14,7 +14,7 @@ from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import PdfFileError, StructureError
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.data.graphs import structure_graph
-from deepstruc_hpc.data.standard_pdf import curve_to_grid, first_neighbour_distance
+from deepstruc_hpc.data.standard_pdf import curve_to_grid, first_neighbour_distance, shortest_known, with_length
 from deepstruc_hpc.model.checkpoint import CheckpointInfo
 from deepstruc_hpc.model.cvae import Cvae
 from deepstruc_hpc.model.parts import DecodedArrays, GraphBatch
@@ -115,7 +115,7 @@ class StructureModel:
         """
         symbol = max(structure.elements, key=structure.symbols.count)
         unit = nn_distance or self.nn_distance(pdf, symbol)
-        graph = structure_graph(structure, unit, cutoff=self.info.model.encoder.cutoff)
+        graph = structure_graph(structure, unit, cutoff=self.info.model.encoder.cutoff, elements=bool(self.info.model.elements))
         owner = torch.zeros(len(structure), dtype=torch.int64)
         batch = GraphBatch(torch.from_numpy(graph.nodes), torch.from_numpy(graph.edges), torch.from_numpy(graph.bonds), owner, 1).to(self.device)
         posterior = self.network.encode(batch, torch.from_numpy(self._on_grid(pdf, symbol, unit, instrument))[None].to(self.device))
@@ -232,7 +232,8 @@ class StructureModel:
     def _on_grid(self, curve: PdfCurve, symbol: str | None, nn_distance: float | None, instrument: Instrument | None) -> NDArray[np.float32]:
         unit = nn_distance or self.nn_distance(curve, symbol)
         qdamp = (instrument or Instrument()).qdamp
-        return curve_to_grid(curve, unit, self.grid, qdamp=qdamp, rmin=min(2.0, 0.8 * unit))
+        channels = curve_to_grid(curve, unit, self.grid, qdamp=qdamp, rmin=float(shortest_known(np.array(unit))))
+        return with_length(channels[None], np.array([unit]))[0] if self.info.model.elements else channels
 
     @torch.inference_mode()
     def _decode_arrays(self, points: Array) -> list[DecodedArrays]:
@@ -246,6 +247,8 @@ class StructureModel:
 
     def _structure(self, decoded: DecodedArrays, symbol: str, unit: float, what: str) -> Structure:
         kind = self.info.model.structure_types[int(decoded.type_probabilities.argmax())]
+        if decoded.symbols is not None:
+            return Structure(decoded.symbols, decoded.positions * unit, kind, f"cvae {kind} {what}")
         return Structure.of_element(symbol, decoded.positions * unit, kind, f"{symbol} cvae {kind} {what}")
 
 

@@ -22,6 +22,7 @@ class LossConfig(Config):
     structure_type: float = Field(0.1, ge=0, description="cross-entropy of the structure type")
     sites: float = Field(1.0, ge=0, description="cross-entropy of filled and empty sites")
     parent: float = Field(0.2, ge=0, description="cross-entropy of the parent")
+    elements: float = Field(0.3, ge=0, description="cross-entropy of the elements on filled sites, where a catalog mixes them")
     prior_share: float = Field(0.5, ge=0, le=1, description="share of the reconstruction that is asked of the prior's own sample")
     posterior_share: float = Field(0.25, gt=0, le=1, description="share of a batch that passes through the graph encoder, the costly part on a CPU")
     kl: float = Field(0.01, ge=0, description="weight of the divergence once the schedule is through")

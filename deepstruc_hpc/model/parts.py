@@ -83,16 +83,19 @@ class SiteTargets(TensorRecord):
         site: (B, K) int64, the sites asked for.
         filled: (B, K), 1 where such a site is filled.
         mask: (B, ⌈S/8⌉) uint8, all sites of the parent as bits.
+        element: (B, S) uint8, the element on every site, or none where elements are not decoded.
     """
 
     parent: Tensor
     site: Tensor
     filled: Tensor
     mask: Tensor
+    element: Tensor | None = None
 
     def first(self, count: int) -> SiteTargets:
         """The targets of the first structures."""
-        return SiteTargets(self.parent[:count], self.site[:count], self.filled[:count], self.mask[:count])
+        element = None if self.element is None else self.element[:count]
+        return SiteTargets(self.parent[:count], self.site[:count], self.filled[:count], self.mask[:count], element)
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,15 +144,17 @@ class TrainingBatch(TensorRecord):
 
 @dataclass(frozen=True, eq=False)
 class DecodedArrays:
-    """A decoded structure without element or scale.
+    """A decoded structure without scale, and without elements unless the model decodes them.
 
     Attributes:
         positions: (N, 3) in units of the NN distance.
         type_probabilities: (T,).
+        symbols: (N,) elements, where the model decodes them.
     """
 
     positions: NDArray[np.float64]
     type_probabilities: NDArray[np.float64]
+    symbols: tuple[str, ...] | None = None
 
 
 class Decoder(Protocol):

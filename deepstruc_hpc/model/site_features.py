@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from deepstruc_hpc.structures.crystal_parents import PREFIX, crystal_of_parent, own_elements
 from deepstruc_hpc.structures.parents import Parent, parent_of
 
 LENGTH = 4.0
@@ -33,6 +34,14 @@ def site_features(parent: Parent) -> NDArray[np.float32]:
     return np.column_stack([x, products, radius, radius**2, invariants / LENGTH, *waves]).astype(np.float32)
 
 
+def type_of_parent(name: str) -> str:
+    """The structure type of clusters on a parent, by its name."""
+    if name.startswith(PREFIX):
+        return crystal_of_parent(name)
+    first, _, rest = name.partition(" ")
+    return "stacking_fault" if first == "close-packed" or "fault" in rest or "twin" in rest else first
+
+
 class SiteBook:
     """Parents by number, made when they are first asked for.
 
@@ -46,6 +55,7 @@ class SiteBook:
         self.radius = radius
         self._features: dict[tuple[int, str], Tensor] = {}
         self._table: tuple[Tensor, Tensor] | None = None
+        self._own: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -57,6 +67,20 @@ class SiteBook:
     def parents(self) -> tuple[Parent, ...]:
         """All of them."""
         return tuple(self.parent(index) for index in range(len(self)))
+
+    def type_of(self, index: int) -> str:
+        """The structure type of clusters on a parent."""
+        return type_of_parent(self.names[index])
+
+    def own(self, index: int, elements: Sequence[str]) -> Tensor:
+        """(S,) int64, the number of the element that a crystal has on each site, len(elements) on parents of any element."""
+        return torch.from_numpy(own_elements([self.parent(index)], elements)[0])
+
+    def own_table(self, elements: Sequence[str], device: torch.device | str = "cpu") -> Tensor:
+        """The same of all parents laid end to end, (ΣS,)."""
+        if self._own is None or self._own.device != torch.device(device):
+            self._own = torch.cat([self.own(index, elements) for index in range(len(self))]).to(device)
+        return self._own
 
     def features(self, index: int, device: torch.device | str = "cpu") -> Tensor:
         """(S, FEATURES) of one parent."""

@@ -15,11 +15,13 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, silu
 
 from deepstruc_hpc.core.errors import ConfigError
+from deepstruc_hpc.data.site_targets import EMPTY
 from deepstruc_hpc.model.config import ModelConfig
 from deepstruc_hpc.model.layers import ResidualNetwork, fourier_features
 from deepstruc_hpc.model.parts import DecodedArrays, SiteTargets, Targets, TensorRecord
+from deepstruc_hpc.model.site_elements import ElementHead, composition_error, element_loss
 from deepstruc_hpc.model.site_features import FEATURES, SiteBook
-from deepstruc_hpc.structures.sites import centred_and_ordered
+from deepstruc_hpc.structures.sites import canonical_permutation, centred_and_ordered
 
 FEWEST_ATOMS = 4
 SAME_LATTICE = {"octahedral": "fcc"}
@@ -33,10 +35,12 @@ class SitesOutput(TensorRecord):
     Attributes:
         z: (B, latent).
         parent_logits: (B, P).
+        type_logits: (B, T), where parents do not tell the types (the order of an alloy).
     """
 
     z: Tensor
     parent_logits: Tensor
+    type_logits: Tensor | None = None
 
 
 class SiteField(nn.Module):
@@ -56,9 +60,20 @@ class SiteField(nn.Module):
         self.readout = nn.Linear(options.trunk, options.hidden + FEATURES + 1)
         self.first = nn.Linear(FEATURES, options.hidden)
         self.inner = nn.ModuleList(nn.Linear(options.hidden, options.hidden) for _ in range(options.layers - 1))
+        self.elements = ElementHead(options.hidden, options.trunk, len(config.elements)) if config.elements else None
 
     def forward(self, z: Tensor, parent: Tensor, features: Tensor) -> Tensor:
         """Logits (B, K) for (B, latent) points, (B,) parents and (B, K, FEATURES) or (K, FEATURES) sites."""
+        return self._asked(z, parent, features)[0]
+
+    def with_elements(self, z: Tensor, parent: Tensor, features: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
+        """The same, and logits of the elements, (B, K, E); ``own`` as :meth:`ElementHead.forward` takes it."""
+        if self.elements is None:
+            raise ValueError("this model decodes no elements.")
+        logits, x, condition = self._asked(z, parent, features)
+        return logits, self.elements(x, condition, own)
+
+    def _asked(self, z: Tensor, parent: Tensor, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         condition = self.trunk(torch.cat([fourier_features(z, self.frequencies), self.embedding(parent)], dim=1))
         film = self.film(condition).unflatten(1, (self.layers, 2, 1, self.hidden))
         weights = self.readout(condition)
@@ -70,7 +85,7 @@ class SiteField(nn.Module):
         deep, direct, bias = weights.split([self.hidden, FEATURES, 1], dim=1)
         linear = direct @ features.T if features.ndim == 2 else torch.einsum("bkf,bf->bk", features, direct)
         logits: Tensor = torch.bmm(x, deep.unsqueeze(2)).squeeze(2) / self.hidden**0.5 + linear + bias
-        return logits
+        return logits, x, condition
 
 
 class SitesDecoder(nn.Module):
@@ -87,11 +102,18 @@ class SitesDecoder(nn.Module):
         inputs = config.latent_dim * (1 + 2 * config.sites.frequencies)
         self.parent_head = nn.Sequential(ResidualNetwork(inputs, config.sites.trunk // 2, 1), nn.Linear(config.sites.trunk // 2, len(self.book)))
         kinds = {name: index for index, name in enumerate(config.structure_types)}
-        self.type_of_parent = np.array([kinds.get(type_of_parent(name), -1) for name in self.book.names])
+        named = [SAME_LATTICE.get(kind, kind) for kind in config.structure_types]
+        told = [self.book.type_of(number) for number in range(len(self.book))]
+        self.type_of_parent = np.array([kinds.get(kind, -1) for kind in told])
+        self.type_head = None
+        if not set(named) <= set(told):
+            head = nn.Linear(config.sites.trunk // 2, len(config.structure_types))
+            self.type_head = nn.Sequential(ResidualNetwork(inputs, config.sites.trunk // 2, 1), head)
 
     def forward(self, z: Tensor) -> SitesOutput:
         """(B, latent) points to parents; the sites are asked for afterwards."""
-        return SitesOutput(z, self.parent_head(fourier_features(z, self.frequencies)))
+        features = fourier_features(z, self.frequencies)
+        return SitesOutput(z, self.parent_head(features), None if self.type_head is None else self.type_head(features))
 
     def site_logits(self, z: Tensor, parent: int, first: int | None = None) -> Tensor:
         """(B, S) logits of all sites of one parent, or of the ``first`` ones, those nearest to its origin."""
@@ -103,43 +125,97 @@ class SitesDecoder(nn.Module):
         """Cross-entropies of the sites that the batch asks for, given the true parent, and of the parent."""
         sites = _sites(targets)
         table, starts = self.book.table(output.z.device)
-        logits = self.field(output.z, sites.parent, table[starts[sites.parent][:, None] + sites.site])
+        rows = starts[sites.parent][:, None] + sites.site
+        terms = {}
+        if sites.element is None:
+            logits = self.field(output.z, sites.parent, table[rows])
+        else:
+            own = self.book.own_table(self.config.elements, output.z.device)
+            logits, elements = self.field.with_elements(output.z, sites.parent, table[rows], own[rows])
+            terms["elements"] = element_loss(elements, sites.element.gather(1, sites.site))
+        if output.type_logits is not None:
+            terms["structure_type"] = cross_entropy(output.type_logits, targets.structure_type)
         return {
             "sites": binary_cross_entropy_with_logits(logits, sites.filled),
             "parent": cross_entropy(output.parent_logits, sites.parent),
+            **terms,
         }
 
     def errors(self, output: SitesOutput, targets: Targets) -> dict[str, Tensor]:
         """Figures of merit of the most probable parent's sites above one half.
 
         ``mae`` is the mean distance from an atom to the nearest of the other structure, both ways, both about their centroids (NN units): 0 where all
-        sites are right. Orientation is the parents' own, so a structure told on another parent counts as far off.
+        sites are right. Orientation is the parents' own, so a structure told on another parent counts as far off. ``element_exact`` is the share of
+        atoms whose site bears their element, ``composition_error`` as :func:`~deepstruc_hpc.model.site_elements.composition_error` has it.
         """
         truth = _sites(targets)
         chosen = output.parent_logits.argmax(dim=1)
+        says = None if output.type_logits is None else output.type_logits.argmax(dim=1)
         rows = []
         for row, (index, parent) in enumerate(zip(truth.parent.tolist(), chosen.tolist(), strict=True)):
             true = self._unpacked(truth.mask[row], index)
-            mask = filled_sites(self.site_logits(output.z[row : row + 1], parent)[0].cpu().numpy())
+            mask, kinds = self.filling(output.z[row : row + 1], parent)
             same_type = self.type_of_parent[index] == self.type_of_parent[parent]
+            if says is not None:
+                same_type = bool(says[row] == targets.structure_type[row])
             exact = index == parent and bool((true == mask).all())
             away = 0.0 if exact else _mutual_distance(self.book.parent(index).sites[true], self.book.parent(parent).sites[mask])
             n, wanted = int(mask.sum()), int(true.sum())
             shared = int((true & mask).sum()) / max(int((true | mask).sum()), 1) if index == parent else 0.0
-            rows.append((away, n == wanted, same_type, index == parent, exact, abs(n - wanted) <= 0.05 * wanted, shared))
-        table = torch.tensor(rows, dtype=torch.float32, device=output.z.device)
-        names = ("mae", "n_exact", "type_exact", "parent_exact", "sites_exact", "n_within_5_percent", "overlap")
-        return {name: table[:, column] for column, name in enumerate(names)}
+            scores = {
+                "mae": away,
+                "n_exact": n == wanted,
+                "type_exact": same_type,
+                "parent_exact": index == parent,
+                "sites_exact": exact,
+                "n_within_5_percent": abs(n - wanted) <= 0.05 * wanted,
+                "overlap": shared,
+            }
+            if kinds is not None and truth.element is not None:
+                wanted_kinds = truth.element[row, : len(true)].cpu().numpy().astype(np.int64)
+                wanted_kinds[wanted_kinds == EMPTY] = -1
+                scores["composition_error"] = composition_error(kinds, wanted_kinds, len(self.config.elements))
+                scores["element_exact"] = float((kinds[true] == wanted_kinds[true]).mean()) if index == parent else 0.0
+            rows.append(scores)
+        return {name: torch.tensor([float(scores[name]) for scores in rows], device=output.z.device) for name in rows[0]}
+
+    @torch.no_grad()
+    def filling(self, z: Tensor, parent: int) -> tuple[NDArray[np.bool_], NDArray[np.int64] | None]:
+        """The most probable filling of one parent at a (1, latent) point.
+
+        Returns:
+            (S,) sites filled rather than empty; (S,) number of the element on each, −1 where it is empty, or none where no elements are decoded.
+        """
+        if not self.config.elements:
+            return filled_sites(self.site_logits(z, parent)[0].cpu().numpy()), None
+        owner = torch.full((1,), parent, dtype=torch.int64, device=z.device)
+        own = self.book.own(parent, self.config.elements).to(z.device)
+        logits, elements = self.field.with_elements(z, owner, self.book.features(parent, z.device), own)
+        mask = filled_sites(logits[0].cpu().numpy())
+        return mask, np.where(mask, elements[0].argmax(dim=1).cpu().numpy(), -1)
 
     def structures(self, output: SitesOutput) -> list[DecodedArrays]:
         """The sites above one half of each point's most probable parent."""
-        probabilities = output.parent_logits.double().softmax(dim=1).cpu().numpy()
+        types = self.type_shares(output)
         decoded = []
         for row, parent in enumerate(output.parent_logits.argmax(dim=1).tolist()):
-            mask = filled_sites(self.site_logits(output.z[row : row + 1], parent)[0].cpu().numpy())
-            positions = centred_and_ordered(self.book.parent(parent).sites[mask])
-            decoded.append(DecodedArrays(positions, self.type_probabilities(probabilities[row])))
+            mask, kinds = self.filling(output.z[row : row + 1], parent)
+            sites = self.book.parent(parent).sites[mask]
+            if kinds is None:
+                decoded.append(DecodedArrays(centred_and_ordered(sites), types[row]))
+                continue
+            centred = sites - sites.mean(axis=0)
+            order = canonical_permutation(centred)
+            symbols = tuple(self.config.elements[kind] for kind in kinds[mask][order])
+            decoded.append(DecodedArrays(centred[order], types[row], symbols))
         return decoded
+
+    def type_shares(self, output: SitesOutput) -> NDArray[np.float64]:
+        """(B, T) probabilities of the types: said outright, or those of their parents."""
+        if output.type_logits is not None:
+            said: NDArray[np.float64] = output.type_logits.double().softmax(dim=1).cpu().numpy()
+            return said
+        return np.array([self.type_probabilities(row) for row in output.parent_logits.double().softmax(dim=1).cpu().numpy()])
 
     def type_probabilities(self, parents: NDArray[np.float64]) -> NDArray[np.float64]:
         """(T,) from (P,) probabilities of parents; those of types that the model does not name are left out."""
@@ -149,12 +225,6 @@ class SitesDecoder(nn.Module):
 
     def _unpacked(self, mask: Tensor, parent: int) -> NDArray[np.bool_]:
         return np.unpackbits(mask.cpu().numpy(), count=len(self.book.parent(parent))).astype(bool)
-
-
-def type_of_parent(name: str) -> str:
-    """The structure type of clusters on a parent, by its name."""
-    first, _, rest = name.partition(" ")
-    return "stacking_fault" if first == "close-packed" or "fault" in rest or "twin" in rest else first
 
 
 def filled_sites(logits: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -107,8 +107,8 @@ def search_latent(
 def _tracks(model: Any, mean: Floats, std: Floats, rng: np.random.Generator) -> list[_Track]:
     """The likeliest parents of every type near the prediction, the likeliest type's first."""
     from deepstruc_hpc.model.generator import PARENT_SAMPLES
+    from deepstruc_hpc.model.site_features import type_of_parent
     from deepstruc_hpc.model.site_proposals import parent_probabilities
-    from deepstruc_hpc.model.sites import type_of_parent
 
     decoder = model.network.decoder_network
     typical = mean + std * rng.standard_normal((PARENT_SAMPLES, len(mean)))

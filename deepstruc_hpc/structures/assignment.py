@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
+from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.structures.close_packed import LAYER_SPACING, stacking_word
 from deepstruc_hpc.structures.cubic import LATTICE_CONSTANT
 from deepstruc_hpc.structures.parents import CUBIC_ORIGINS, HCP_ORIGINS, Parent, parent_of
@@ -25,17 +26,21 @@ _CLOSE = 0.02
 _SHIFTS = 1.3
 _MARGIN = 2.0
 """A crystal is laid out so much farther than its parents reach: a cluster is first placed with an atom, not its middle, at the origin."""
+_CELL_SHIFTS = 4.0
 _LATTICES = {"octahedral": "fcc"}
+_ALLOY_ORDER = ("fcc", "bcc", "hcp", "sc", "icosahedral", "decahedral", "stacking_fault")
+"""In which the parents of an alloy are tried, whose type says its order and not its lattice."""
 _TURNED = np.array([[[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]] for c, s in ((1.0, 0.0), (np.sqrt(0.75), 0.5))])
 """Frames in which builders leave hexagonal crystals: along x, or turned by 30°."""
 
 
 @dataclass(frozen=True)
 class Filling:
-    """A parent by number, and which of its sites are filled, (S,) bool."""
+    """A parent by number, and which of its sites are filled, (S,) bool; where elements were told, the number of each site's, −1 where it is empty."""
 
     parent: int
     mask: NDArray[np.bool_]
+    kinds: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,12 +74,13 @@ class ParentFinder:
         self._trees = {index: cKDTree(parent.sites) for index, parent in enumerate(self.parents)}
         self._shortest = [shortest_distance(parent.sites) for parent in self.parents]
 
-    def find(self, positions: ArrayLike, structure_type: str) -> Filling | None:
+    def find(self, positions: ArrayLike, structure_type: str, kinds: NDArray[np.int64] | None = None) -> Filling | None:
         """The filling that a cluster is, or None where it is a piece of no parent.
 
         Args:
             positions: (N, 3), any unit of length.
             structure_type: narrows the search; ``octahedral`` is fcc.
+            kinds: (N,) numbers of the atoms' elements; the filling then says which lies where, and its orientation depends on it, too.
         """
         xyz = np.asarray(positions, dtype=np.float64)
         if len(xyz) < 2:
@@ -82,10 +88,48 @@ class ParentFinder:
         kind = _LATTICES.get(structure_type, structure_type)
         unit = (xyz - xyz.mean(axis=0)) / shortest_distance(xyz)
         if kind in self._lattices:
-            return self._on_lattice(unit, self._lattices[kind])
+            return self._on_lattice(unit, self._lattices[kind], kinds)
         placed = [self._search(unit * self._shortest[index], index) for index in self._searched(unit, kind)]
         fitting = [found for found in placed if found is not None]
-        return self._filling(*min(fitting, key=lambda found: found[0])[1:]) if fitting else None
+        return self._filling(*min(fitting, key=lambda found: found[0])[1:], kinds) if fitting else None
+
+    def find_compound(self, structure: Structure, elements: Sequence[str]) -> Filling | None:
+        """The filling that a cluster of several elements is: a cut of one of the crystals among the parents, or an alloy on any of the other parents.
+
+        Args:
+            structure: Å. Cuts of crystals bear the crystal's name as their type.
+            elements: names of the numbers in the filling's ``kinds``.
+        """
+        number = {symbol: place for place, symbol in enumerate(elements)}
+        kinds = np.array([number[symbol] for symbol in structure.symbols], dtype=np.int64)
+        crystals = [i for i, parent in enumerate(self.parents) if parent.species and parent.structure_type == structure.structure_type]
+        if crystals:
+            return self._in_crystal(structure, crystals, kinds)
+        known = [kind for kind in _ALLOY_ORDER if any(parent.structure_type == kind for parent in self.parents)]
+        tried = (self.find(structure.positions, kind, kinds) for kind in ([structure.structure_type] if structure.structure_type in known else known))
+        return next((found for found in tried if found is not None), None)
+
+    def _in_crystal(self, structure: Structure, members: Sequence[int], kinds: NDArray[np.int64]) -> Filling | None:
+        """The cluster shifted by whole cells to where its middle is nearest to the origin of one of a crystal's parents."""
+        best: tuple[float, NDArray[np.float64], int] | None = None
+        for index in members:
+            parent = self.parents[index]
+            if not set(structure.symbols) <= set(parent.classes):
+                return None
+            tree = self._marked(index)
+            unit = (structure.positions - structure.positions.mean(axis=0)) / parent.length
+            marked = np.column_stack([unit, [float(parent.classes[symbol]) for symbol in structure.symbols]])
+            first = int(np.argmin(np.einsum("ij,ij->i", unit, unit)))
+            for site in tree.query_ball_point(marked[first], _CELL_SHIFTS):
+                shift = np.append(parent.sites[site] - unit[first], 0.0)
+                away = float(np.linalg.norm(shift))
+                if (best is None or away < best[0] - 1e-6) and np.max(tree.query(marked + shift)[0]) < _CLOSE:
+                    best = (away, unit + shift[:3], index)
+        return None if best is None else self._filling(*best[1:], kinds)
+
+    def _marked(self, index: int) -> cKDTree:
+        parent = self.parents[index]
+        return cKDTree(np.column_stack([parent.sites, parent.site_class]))
 
     def _searched(self, unit: NDArray[np.float64], kind: str) -> list[int]:
         members = [index for index, parent in enumerate(self.parents) if parent.structure_type == kind]
@@ -94,7 +138,7 @@ class ParentFinder:
         word = _word_of(unit)
         return [i for i in members if self.parents[i].name.startswith("close-packed ") and stacking_word(self.parents[i].name.split()[1]) in word]
 
-    def _on_lattice(self, unit: NDArray[np.float64], lattice: _Lattice) -> Filling | None:
+    def _on_lattice(self, unit: NDArray[np.float64], lattice: _Lattice, kinds: NDArray[np.int64] | None) -> Filling | None:
         for turn in _TURNED:
             turned = unit @ turn.T
             first = turned[np.argmin(np.einsum("ij,ij->i", turned, turned))]
@@ -105,7 +149,7 @@ class ParentFinder:
                 distance = np.linalg.norm(lattice.points - shift, axis=1)
                 chosen = int(np.flatnonzero(distance < distance.min() + 1e-5)[0])
                 index = int(lattice.parent[chosen])
-                return self._filling((turned + shift - lattice.points[chosen]) @ lattice.operations[chosen].T, index)
+                return self._filling((turned + shift - lattice.points[chosen]) @ lattice.operations[chosen].T, index, kinds)
         return None
 
     def _search(self, unit: NDArray[np.float64], index: int) -> tuple[float, NDArray[np.float64], int] | None:
@@ -128,13 +172,18 @@ class ParentFinder:
                     best = (away, turned + shift, index)
         return best
 
-    def _filling(self, placed: NDArray[np.float64], index: int) -> Filling | None:
+    def _filling(self, placed: NDArray[np.float64], index: int, kinds: NDArray[np.int64] | None) -> Filling | None:
         distance, site = self._trees[index].query(placed)
         if np.max(distance) > _CLOSE or len(np.unique(site)) < len(placed):
             return None
         mask = np.zeros(len(self.parents[index]), dtype=bool)
         mask[site] = True
-        return Filling(index, oriented(self.parents[index], mask))
+        if kinds is None:
+            return Filling(index, oriented(self.parents[index], mask))
+        on_site = np.full(len(mask), -1, dtype=np.int64)
+        on_site[site] = kinds
+        chosen = oriented_kinds(self.parents[index], mask, on_site)
+        return Filling(index, chosen >= 0, chosen)
 
     @cached_property
     def _lattices(self) -> dict[str, _Lattice]:
@@ -158,13 +207,33 @@ def oriented(parent: Parent, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         mask: (S,) bool.
     """
     images = mask[parent.permutations]
+    return np.asarray(images[_turns(parent, images)[0]])
+
+
+def oriented_kinds(parent: Parent, mask: NDArray[np.bool_], kinds: NDArray[np.int64]) -> NDArray[np.int64]:
+    """As :func:`oriented`, with the elements: where the shape leaves several orientations, the one in which they reach out farthest.
+
+    Args:
+        parent: the sites.
+        mask: (S,) bool.
+        kinds: (S,) numbers of the elements, −1 where a site is empty.
+    """
+    turns = _turns(parent, mask[parent.permutations])
+    images = kinds[parent.permutations[turns]]
+    moments = np.round((images + 1.0) @ _asymmetric(parent), 6)
+    best = images[moments == moments.max()]
+    return np.asarray(max(best, key=lambda image: image.astype(">i8").tobytes()))
+
+
+def _turns(parent: Parent, images: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """The symmetries (of G, with (G, S) images) that turn a filling to its one orientation: several where it is symmetric itself."""
     moments = np.round(images @ _asymmetric(parent), 6)
     best = np.flatnonzero(moments == moments.max())
-    if len(best) > 1:
-        packed = np.packbits(images[best], axis=1)
-        best = best[[max(range(len(best)), key=lambda place: packed[place].tobytes())]]
-    chosen: NDArray[np.bool_] = images[best[0]]
-    return chosen
+    if len(best) == 1:
+        return best
+    packed = np.packbits(images[best], axis=1)
+    first = max(row.tobytes() for row in packed)
+    return best[[row.tobytes() == first for row in packed]]
 
 
 @lru_cache(maxsize=512)

@@ -6,8 +6,8 @@ icosahedral and decahedral arrangements, and every faulted close-packed sequence
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -26,6 +26,8 @@ from deepstruc_hpc.structures.symmetry import Operations, canonical_mask, operat
 
 DEFAULT_RADIUS = 6.5
 _BOND_LENGTH = 1.25
+SAME_SITE = 1e-3
+"""Sites of a crystal nearer than this, in bond lengths, are one: cells are known to four digits."""
 
 CUBIC_ORIGINS: dict[str, dict[str, tuple[float, float, float]]] = {
     "fcc": {"atom": (0.0, 0.0, 0.0), "octahedral hole": (0.5, 0.5, 0.5), "tetrahedral hole": (0.25, 0.25, 0.25), "bond": (0.25, 0.25, 0.0)},
@@ -61,6 +63,10 @@ class Parent:
         layer: (S,) number of the layer of a finite stack, or none.
         min_neighbours: an atom with fewer is a dangling one.
         symmetry_reach: distance from the origin within which the sites decide on the symmetries.
+        species: the element of each site of a crystal of several; none where any element may lie on any site.
+        classes: a number for each of these elements; those of one number may lie on each other's sites.
+        length: the unit of length of such a crystal, Å; 0 for parents that are scaled to every metal.
+        known_operations: (G, 3, 3) the symmetries, where they are known beforehand.
     """
 
     name: str
@@ -73,6 +79,10 @@ class Parent:
     layer: NDArray[np.intp] | None = None
     min_neighbours: int = 3
     symmetry_reach: float = 2.0
+    species: tuple[str, ...] | None = None
+    classes: Mapping[str, int] = field(default_factory=dict)
+    length: float = 0.0
+    known_operations: Operations | None = None
 
     def __len__(self) -> int:
         return len(self.sites)
@@ -93,12 +103,19 @@ class Parent:
     @cached_property
     def operations(self) -> Operations:
         """(G, 3, 3) the symmetries of the set about its origin, the identity first."""
+        if self.known_operations is not None:
+            return self.known_operations
         return operations_of(self.sites, point_group(self.group), self.symmetry_reach)
 
     @cached_property
     def permutations(self) -> NDArray[np.intp]:
         """(G, S) where each symmetry takes each site."""
-        return site_permutations(self.sites, self.operations)
+        return site_permutations(self.sites, self.operations, 1e-6 if self.known_operations is None else SAME_SITE)
+
+    @cached_property
+    def site_class(self) -> NDArray[np.float64]:
+        """(S,) the class of the element of each site, 0 where any may lie on any."""
+        return np.array([self.classes[symbol] for symbol in self.species], dtype=np.float64) if self.species else np.zeros(len(self))
 
     @cached_property
     def invariants(self) -> NDArray[np.float64]:
@@ -135,6 +152,12 @@ class Parent:
         if mask.shape != (len(self),):
             raise StructureError(f"parent {self.name}: a mask of {len(self)} sites is needed, found {mask.shape}.")
         return to_structure(self.sites[mask], symbol, nn_distance, self.structure_type, label or f"{symbol} {self.name} {int(mask.sum())} atoms")
+
+    def cluster(self, mask: NDArray[np.bool_], symbols: Sequence[str], nn_distance: float, structure_type: str, label: str) -> Structure:
+        """A cluster of several elements: as :meth:`structure`, with an element for each filled site, in the order of the sites."""
+        positions = self.sites[mask] - self.sites[mask].mean(axis=0)
+        order = canonical_permutation(positions)
+        return Structure(tuple(symbols[place] for place in order), positions[order] * nn_distance, structure_type, label)
 
 
 _PRISM = np.array([[np.cos(a), np.sin(a), 0.0] for a in np.pi / 6 + np.pi / 3 * np.arange(6)])
@@ -217,7 +240,10 @@ def faulted_parent(fault: str, radius: float) -> Parent:
 
 @lru_cache(maxsize=256)
 def parent_of(name: str, radius: float) -> Parent:
-    """One parent by name: of the standard set, any ``close-packed SEQUENCE`` (``… on B``), or ``fcc twin`` and the other faults.
+    """One parent by name.
+
+    Those of the standard set, any ``close-packed SEQUENCE`` (``… on B``), ``fcc twin`` and the other faults, and ``crystal NAME about CENTRE``
+    (:mod:`~deepstruc_hpc.structures.crystal_parents`).
 
     Args:
         name: see :class:`Parent`.
@@ -231,6 +257,10 @@ def parent_of(name: str, radius: float) -> Parent:
         return stacked_parent(sequence, radius, column or "A")
     if name.startswith("fcc ") and name.removeprefix("fcc ") in FAULTS:
         return faulted_parent(name.removeprefix("fcc "), radius)
+    if name.startswith("crystal "):
+        from deepstruc_hpc.structures.crystal_parents import crystal_parent
+
+        return crystal_parent(name, radius)
     makers: dict[str, Callable[[float], list[Parent]]] = {
         "hcp": hcp_parents,
         "decahedral": decahedral_parents,

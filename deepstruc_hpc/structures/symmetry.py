@@ -59,7 +59,7 @@ def point_group(name: str) -> Operations:
     return operations
 
 
-def site_permutations(sites: ArrayLike, operations: Operations) -> NDArray[np.intp]:
+def site_permutations(sites: ArrayLike, operations: Operations, tolerance: float = 1e-6) -> NDArray[np.intp]:
     """For each operation, the index of the site that each site goes to; (G, S).
 
     Raises:
@@ -67,7 +67,7 @@ def site_permutations(sites: ArrayLike, operations: Operations) -> NDArray[np.in
     """
     xyz = np.asarray(sites, dtype=np.float64)
     distance, index = cKDTree(xyz).query(np.einsum("gij,sj->gsi", operations, xyz).reshape(-1, 3))
-    if np.max(distance) > 1e-6:
+    if np.max(distance) > tolerance:
         raise StructureError("the sites are not closed under the operations given.")
     return np.asarray(index, dtype=np.intp).reshape(len(operations), len(xyz))
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from deepstruc_hpc.data.dataset import BatchArrays, TrainingView
+from deepstruc_hpc.data.site_targets import SiteArrays
 from deepstruc_hpc.model.cvae import Cvae
 from deepstruc_hpc.model.losses import LossConfig, weighted
 from deepstruc_hpc.model.parts import GraphBatch, SiteTargets, Targets, TrainingBatch
@@ -27,10 +28,14 @@ def to_tensors(arrays: BatchArrays, device: torch.device | str = "cpu") -> Train
         torch.from_numpy(arrays.owner),
         arrays.n_graphs,
     )
-    asked = arrays.sites
-    sites = None if asked is None else SiteTargets(*(torch.from_numpy(part) for part in (asked.parent, asked.site, asked.filled, asked.mask)))
+    sites = None if arrays.sites is None else _site_targets(arrays.sites)
     targets = Targets(torch.from_numpy(arrays.positions), torch.from_numpy(arrays.n_atoms), torch.from_numpy(arrays.structure_type), sites)
     return TrainingBatch(torch.from_numpy(arrays.pdf), graphs, targets, torch.from_numpy(arrays.nn_distance)).to(device)
+
+
+def _site_targets(asked: SiteArrays) -> SiteTargets:
+    parent, site, filled, mask = (torch.from_numpy(part) for part in (asked.parent, asked.site, asked.filled, asked.mask))
+    return SiteTargets(parent, site, filled, mask, None if asked.element is None else torch.from_numpy(asked.element))
 
 
 @dataclass(frozen=True)

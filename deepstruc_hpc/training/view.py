@@ -14,6 +14,7 @@ from deepstruc_hpc.data.splits import Split, shape_ids, split_rows
 from deepstruc_hpc.data.training_pdfs import MeasuredLikePdfs, StoredPdfs
 from deepstruc_hpc.model.config import ModelConfig
 from deepstruc_hpc.model.site_features import SiteBook
+from deepstruc_hpc.structures.crystal_parents import built_in_crystals, crystal_parent_names
 from deepstruc_hpc.structures.parents import standard_parents
 from deepstruc_hpc.training.config import DataConfig, TrainConfig
 
@@ -36,10 +37,20 @@ def resolved_model(config: ModelConfig, catalog: Catalog) -> ModelConfig:
     strange = sorted(set(types) - set(config.structure_types or types))
     if strange:
         raise ConfigError(f"model.structure_types: the catalog also holds {', '.join(strange)}. Add them, or leave the key empty.")
+    elements = config.elements or (mixed_elements(catalog) if config.decoder == "sites" else ())
     if config.decoder == "sites" and not config.sites.parents:
-        names = tuple(parent.name for parent in standard_parents(config.sites.radius, config.sites.max_layers))
-        config = config.updated(sites=config.sites.updated(parents=names).model_dump())
-    return config.updated(max_atoms=config.max_atoms or largest, structure_types=config.structure_types or types)
+        names = [parent.name for parent in standard_parents(config.sites.radius, config.sites.max_layers)]
+        for crystal in (*built_in_crystals(types), *config.sites.crystals):
+            names += crystal_parent_names(crystal)
+        config = config.updated(sites=config.sites.updated(parents=tuple(names)).model_dump())
+    return config.updated(max_atoms=config.max_atoms or largest, structure_types=config.structure_types or types, elements=elements)
+
+
+def mixed_elements(catalog: Catalog) -> tuple[str, ...]:
+    """The elements of a catalog with structures of several, in alphabetical order; none where every structure is of one."""
+    formulas = catalog.columns["elements"].astype(str).unique()
+    sets = [formula.split("-") for formula in formulas]
+    return tuple(sorted({symbol for symbols in sets for symbol in symbols})) if any(len(symbols) > 1 for symbols in sets) else ()
 
 
 def load_view(catalog: Catalog, config: TrainConfig, *, stored_pdfs: bool | None = None) -> TrainingView:
@@ -59,7 +70,14 @@ def load_view(catalog: Catalog, config: TrainConfig, *, stored_pdfs: bool | None
     if sites is not None:
         structures, different = _with_stand_ins(structures, different, sites.table.parent >= 0)
     pdfs = (
-        StoredPdfs(np.asarray(catalog.r), np.asarray(catalog.pdf, dtype=np.float32), nn_distance.astype(np.float32), grid, catalog.conditions.qdamp)
+        StoredPdfs(
+            np.asarray(catalog.r),
+            np.asarray(catalog.pdf, dtype=np.float32),
+            nn_distance.astype(np.float32),
+            grid,
+            catalog.conditions.qdamp,
+            lengths=bool(config.model.elements),
+        )
         if stored
         else MeasuredLikePdfs.of(structures, nn_distance, different, grid, config.data.conditions)
     )
@@ -72,11 +90,12 @@ def load_view(catalog: Catalog, config: TrainConfig, *, stored_pdfs: bool | None
         cutoff=config.model.encoder.cutoff,
         order=config.data.atom_order,
         sites=sites,
+        elements=bool(config.model.elements),
     )
 
 
 def _sites(structures: list[Structure], config: ModelConfig) -> SiteSource:
-    table = SiteTable.of(structures, SiteBook(config.sites.parents, config.sites.radius).parents())
+    table = SiteTable.of(structures, SiteBook(config.sites.parents, config.sites.radius).parents(), config.elements)
     return SiteSource(table, config.sites.per_structure, config.sites.edge_share)
 
 

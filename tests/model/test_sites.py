@@ -17,9 +17,9 @@ from deepstruc_hpc.model.config import ModelConfig
 from deepstruc_hpc.model.cvae import Cvae
 from deepstruc_hpc.model.generator import StructureModel
 from deepstruc_hpc.model.losses import CvaeObjective, LossConfig
-from deepstruc_hpc.model.site_features import FEATURES, SiteBook
+from deepstruc_hpc.model.site_features import FEATURES, SiteBook, type_of_parent
 from deepstruc_hpc.model.site_proposals import nested_cuts
-from deepstruc_hpc.model.sites import SitesDecoder, type_of_parent
+from deepstruc_hpc.model.sites import SitesDecoder
 from deepstruc_hpc.structures.assignment import oriented
 from deepstruc_hpc.structures.fingerprint import fingerprint
 from deepstruc_hpc.structures.parents import parent_of, standard_parents

@@ -1,0 +1,114 @@
+"""Parents made from crystals of several elements: oxides and compounds, built-in ones and those of CIF files.
+
+Lengths are in units of the crystal's shortest bond between unlike elements. The sites bring their elements with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from deepstruc_hpc.core.errors import StructureError
+from deepstruc_hpc.structures.crystal_cut import centre_of, crystal_named, crystal_sites
+from deepstruc_hpc.structures.crystals import PROTOTYPES, Crystal
+from deepstruc_hpc.structures.parents import SAME_SITE, Parent
+from deepstruc_hpc.structures.sites import canonical_permutation
+from deepstruc_hpc.structures.symmetry import Operations
+
+PREFIX = "crystal "
+CENTRES = ("origin", "cell", "bond")
+"""About which a crystal's parents are laid, see :func:`~deepstruc_hpc.structures.crystal_cut.centre_of`."""
+_FACETS = ((1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (1, 1, 1), (1, 0, 1))
+
+
+def crystal_parent_names(crystal: str) -> tuple[str, ...]:
+    """The names of a crystal's parents: ``crystal CeO2 about origin`` and so on.
+
+    Args:
+        crystal: a built-in name, or the path of a CIF file.
+    """
+    return tuple(f"{PREFIX}{crystal} about {centre}" for centre in CENTRES)
+
+
+def crystal_of_parent(name: str) -> str:
+    """The crystal that a parent is of, as :attr:`~deepstruc_hpc.structures.crystals.Crystal.name` has it."""
+    of = name.removeprefix(PREFIX).rpartition(" about ")[0]
+    return of if of in PROTOTYPES else Path(of).stem
+
+
+def built_in_crystals(structure_types: Sequence[str]) -> list[str]:
+    """Those of the built-in crystals that are among the structure types of a catalog."""
+    return [name for name in PROTOTYPES if name in structure_types]
+
+
+def crystal_parent(name: str, radius: float) -> Parent:
+    """A parent by the name that :func:`crystal_parent_names` gave it.
+
+    Args:
+        name: of the parent.
+        radius: within which its sites are complete, in bond lengths.
+
+    Raises:
+        StructureError: no such crystal or centre.
+    """
+    of, _, centre = name.removeprefix(PREFIX).rpartition(" about ")
+    if centre not in CENTRES:
+        raise StructureError(f"parent {name!r}: a name such as 'crystal CeO2 about origin' is needed.")
+    crystal = crystal_named(of)
+    sites, cell_site = crystal_sites(crystal, (radius + SAME_SITE) * crystal.bond_length, centre_of(crystal, centre))
+    unit = np.round(sites / crystal.bond_length, 12) + 0.0
+    order = canonical_permutation(unit)
+    unit, species = np.ascontiguousarray(unit[order]), np.array(crystal.main_element)[cell_site[order]]
+    unit.setflags(write=False)
+    classes = _element_classes(crystal)
+    facets = tuple(crystal.facet_normals(miller) for miller in _FACETS)
+    return Parent(
+        name,
+        crystal.name,
+        unit,
+        radius,
+        facets,
+        "",
+        min_neighbours=1,
+        species=tuple(species.tolist()),
+        classes=classes,
+        length=crystal.bond_length,
+        known_operations=_operations(crystal, unit, np.array([classes[symbol] for symbol in species])),
+    )
+
+
+def own_elements(parents: Sequence[Parent], elements: Sequence[str]) -> list[NDArray[np.int64]]:
+    """For each parent the number of the element that its crystal has on each site, len(elements) where there is none; (S,) each."""
+    number = {symbol: place for place, symbol in enumerate(elements)}
+    none = len(elements)
+    return [
+        np.array([number.get(symbol, none) for symbol in parent.species], dtype=np.int64)
+        if parent.species
+        else np.full(len(parent), none, dtype=np.int64)
+        for parent in parents
+    ]
+
+
+def _operations(crystal: Crystal, sites: NDArray[np.float64], site_class: NDArray[np.intp]) -> Operations:
+    """Those of the crystal's point operations that map all sites about this centre on sites of the same elements, the identity first."""
+    marked = np.column_stack([sites, site_class])
+    tree = cKDTree(marked)
+    kept = [np.eye(3)]
+    for operation in crystal.point_operations:
+        moved = np.column_stack([sites @ operation.T, site_class])
+        if np.abs(operation - np.eye(3)).max() > 1e-6 and np.max(tree.query(moved)[0]) < SAME_SITE:
+            kept.append(operation)
+    return np.array(kept)
+
+
+def _element_classes(crystal: Crystal) -> dict[str, int]:
+    """Elements that share sites with each other have one number."""
+    classes = {symbol: number for number, symbol in enumerate(sorted(crystal.composition))}
+    for site in crystal.species:
+        together = [classes[symbol] for symbol, _ in site]
+        classes = {symbol: min(together) if number in together else number for symbol, number in classes.items()}
+    return classes
