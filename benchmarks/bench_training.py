@@ -93,14 +93,14 @@ class Contender:
 
     Attributes:
         name: in the table.
-        batches: makes batches without end, on the host.
+        batches: makes batches of the given rows of the catalog without end, on the host.
         step: takes one.
         rates: structures a second of each round.
         costs: seconds of the processor that a structure took in each round, all threads together.
     """
 
     name: str
-    batches: Callable[[], Iterator[Any]]
+    batches: Callable[[Any], Iterator[Any]]
     step: Callable[[Any], object]
     rates: list[float] = field(default_factory=list)
     costs: list[float] = field(default_factory=list)
@@ -118,6 +118,7 @@ class Contender:
 
 def measure_steps(options: argparse.Namespace) -> None:
     """Print the tables of one number of threads."""
+    import numpy as np
     import torch
     from paper_network import MAX_ATOMS, PaperTraining
 
@@ -129,17 +130,18 @@ def measure_steps(options: argparse.Namespace) -> None:
     if sizes.max() > MAX_ATOMS:
         raise SystemExit(f"{options.catalog} holds clusters of {sizes.max()} atoms; the paper's network has room for {MAX_ATOMS}")
     presets = options.presets.split(",")
-    ours, rows = {}, None
+    ours, rows = {}, np.arange(len(sizes))
     for preset in presets:
         for kind, settings in KINDS.items():
-            ours[preset, kind], rows = our_training(catalog, preset, settings, f"ours, {preset}, {kind}", options)
+            ours[preset, kind], train = our_training(catalog, preset, settings, f"ours, {preset}, {kind}", options)
+            rows = np.intersect1d(rows, train)  # what all of them can be trained on
     paper = PaperTraining(catalog, rows, batch_size=options.batch_size, device=options.device)
-    peer = Contender("the paper's network, stored PDFs", paper.batches, paper.step)
+    peer = Contender("the paper's network, stored PDFs", lambda _: paper.batches(), paper.step)
     print(f"\n{options.device}, {options.threads} thread(s), batches of {options.batch_size}, {sizes[rows].mean():.0f} atoms on average{busy()}")
     contenders = [peer, *ours.values()]
     for _ in range(options.rounds):
         for contender in contenders:
-            run_round(contender, options)
+            run_round(contender, rows, options)
     print("| training | structures/s | slowest to fastest round | times the paper's network | ms of the processor a structure | less by |")
     print("|---|---|---|---|---|---|")
     for one in contenders:
@@ -147,13 +149,13 @@ def measure_steps(options: argparse.Namespace) -> None:
         print(f"| {one.name} | {wall} | {1e3 * one.cost:.2f} | {peer.cost / one.cost:.1f} |", flush=True)
     for preset in presets:
         made, stored = ours[preset, MADE], ours[preset, STORED]
-        slower = statistics.median(1 - a / b for a, b in zip(made.rates, stored.rates, strict=True))
-        dearer = statistics.median(a / b - 1 for a, b in zip(made.costs, stored.costs, strict=True))
-        print(f"{preset}: with PDFs made on the fly {slower:.0%} fewer structures a second than with stored ones, {dearer:.0%} more of the processor")
+        rate = statistics.median(a / b for a, b in zip(made.rates, stored.rates, strict=True))
+        cost = statistics.median(a / b for a, b in zip(made.costs, stored.costs, strict=True))
+        print(f"{preset}: PDFs made on the fly give {rate:.2f} times the structures a second of stored ones, for {cost:.2f} times the processor")
 
 
 def our_training(catalog: Any, preset: str, settings: Sequence[str], name: str, options: argparse.Namespace) -> tuple[Contender, Any]:
-    """Our training by hand, from the parts of :class:`~deepstruc_hpc.training.session.TrainingSession`, and the rows that it draws from."""
+    """Our training by hand, from the parts of :class:`~deepstruc_hpc.training.session.TrainingSession`, and the rows that it may draw."""
     import numpy as np
     import torch
 
@@ -165,15 +167,14 @@ def our_training(catalog: Any, preset: str, settings: Sequence[str], name: str, 
     config = load_train_config(preset, [f"batch_size={options.batch_size}", "max_minutes=0", *settings])
     config = config.updated(model=resolved_model(config.model, catalog).model_dump())
     session = TrainingSession(config, load_view(catalog, config), load_split(catalog, config.data, config.seed), crew=Crew(device=options.device))
-    train = session.split.train
     n_graphs = max(1, round(config.batch_size * config.loss.posterior_share))
     schedule = StepSchedule(1e-4, config.loss.kl)
     generator = torch.Generator().manual_seed(0)
 
-    def batches() -> Iterator[Any]:
+    def batches(rows: Any) -> Iterator[Any]:
         rng = np.random.default_rng(0)
         while True:
-            yield session.view.batch(train[rng.integers(len(train), size=config.batch_size)], rng, n_graphs=n_graphs)
+            yield session.view.batch(rows[rng.integers(len(rows), size=config.batch_size)], rng, n_graphs=n_graphs)
 
     def step(arrays: Any) -> None:
         terms = train_step(
@@ -188,17 +189,17 @@ def our_training(catalog: Any, preset: str, settings: Sequence[str], name: str, 
         for term in terms.values():
             float(term)
 
-    return Contender(name, batches, step), train
+    return Contender(name, batches, step), session.split.train
 
 
-def run_round(contender: Contender, options: argparse.Namespace) -> None:
+def run_round(contender: Contender, rows: Any, options: argparse.Namespace) -> None:
     """Train for some seconds and note the rate; as many batches are ready at the end as at the beginning."""
     import torch
 
     from deepstruc_hpc.training.prefetch import ahead
 
     wait = torch.cuda.synchronize if options.device == "cuda" else lambda: None
-    source, taken, began, spent = ahead(contender.batches()), -WARM_STEPS, 0.0, 0.0
+    source, taken, began, spent = ahead(contender.batches(rows)), -WARM_STEPS, 0.0, 0.0
     for batch in source:
         if taken == 0:
             wait()
