@@ -50,7 +50,8 @@ def train_command(
 ) -> None:
     """Train a CVAE on a catalog with Ray Train; track it in MLflow.
 
-    Writes OUT/checkpoint (the best epoch, for solve --model), OUT/epochs.jsonl, OUT/config.yaml and OUT/mlflow.db.
+    Writes OUT/checkpoint (the best epoch, for solve --model), OUT/epochs.jsonl, OUT/config.yaml, OUT/mlflow.db, and learning.png, latent.png and
+    reconstructions.png of the validation set.
 
     Example: deepstruc-hpc train catalog.zarr --out run --config demo --workers 2 --set max_minutes=5
     """
@@ -62,10 +63,15 @@ def train_command(
         return
     if store is None or out is None:
         raise ConfigError("a catalog and --out are needed, for example: deepstruc-hpc train catalog.zarr --out run.")
+    from rich.console import Console
+
+    from deepstruc_hpc.report.training_figures import draw_training
     from deepstruc_hpc.training.display import EpochPrinter, summary_text
     from deepstruc_hpc.training.loop import train
 
     report = train(store, out, settings, workers=workers, gpus_per_worker=gpus_per_worker, resume=resume, watch=EpochPrinter(settings.max_minutes))
+    with Console(stderr=True).status("drawing the latent map and reconstructions"):
+        draw_training(report.run, store, tracking=(report.tracking_uri, report.mlflow_run))
     print_document(json.dumps(report.as_dict()) if json_output else summary_text(report))
 
 
@@ -119,13 +125,17 @@ def sweep_train_command(
 ) -> None:
     """Search training settings with Ray Tune, Optuna and ASHA.
 
-    Writes OUT/trials.csv and OUT/best.yaml, which train --config takes.
+    Writes OUT/trials.csv, OUT/trials.png (parallel coordinates) and OUT/best.yaml, which train --config takes.
 
     Example: deepstruc-hpc sweep train catalog.zarr --config sweep.yaml --out sweep
     """
+    from deepstruc_hpc.report.figures import save_figure
+    from deepstruc_hpc.report.trials_figure import trials_figure
     from deepstruc_hpc.training.sweep import sweep_train
     from deepstruc_hpc.training.sweep_config import load_sweep_config
 
-    report: SweepReport = sweep_train(store, out, load_sweep_config(config))
+    settings = load_sweep_config(config)
+    report: SweepReport = sweep_train(store, out, settings)
+    save_figure(trials_figure(report.trials, list(settings.space), report.metric), report.out / "trials.png")
     document: dict[str, Any] = report.as_dict()
     print_document(json.dumps(document) if json_output else report.as_text())

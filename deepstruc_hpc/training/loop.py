@@ -273,6 +273,7 @@ class _Observer:
             return
         if status == "FINISHED" and self.files.checkpoint.is_dir():
             self.tracker.log_directory(self.files.checkpoint, "checkpoint")
+            self.tracker.register(self.config.experiment, "checkpoint")
         self.tracker.finish(status)
 
     def report(self, began: float) -> TrainReport:

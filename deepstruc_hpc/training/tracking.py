@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -101,6 +101,19 @@ class Tracker:
         """Files of a directory as artifacts under a name."""
         self._client.log_artifacts(self.run_id, str(directory), artifact_path=name)
 
+    def register(self, name: str, artifact: str) -> None:
+        """The artifact as a new version of a registered model; a server without a model registry is left as it is."""
+        from mlflow.exceptions import MlflowException
+
+        words = name.replace("/", "-").replace(":", "-")
+        try:
+            if not any(known.name == words for known in self._client.search_registered_models(f"name = '{words}'")):
+                self._client.create_registered_model(words)
+            place = f"{self._client.get_run(self.run_id).info.artifact_uri}/{artifact}"
+            self._client.create_model_version(words, place, run_id=self.run_id)
+        except MlflowException as refused:
+            logging.getLogger(__name__).warning("MLflow registered no model: %s", " ".join(str(refused).split())[:200])
+
     def log_summary(self, metrics: Mapping[str, float]) -> None:
         """Numbers of the whole run."""
         for key, value in metrics.items():
@@ -129,6 +142,23 @@ class Tracker:
                 if found is None:
                     raise
         return str(found.experiment_id)
+
+
+def log_files(uri: str, run_id: str, paths: Sequence[Path], name: str) -> None:
+    """Files as artifacts of a run under a name.
+
+    Raises:
+        EngineError: the store cannot be reached.
+    """
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client = MlflowClient(tracking_uri=uri)
+        for path in paths:
+            client.log_artifact(run_id, str(path), artifact_path=name)
+    except MlflowException as refused:
+        raise EngineError(f"MLflow at {uri}: {' '.join(str(refused).split())[:300]}") from refused
 
 
 def flattened(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

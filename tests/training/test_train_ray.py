@@ -12,6 +12,7 @@ from deepstruc_hpc.cli.app import run
 from deepstruc_hpc.core.errors import ConfigError
 from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.model.checkpoint import load_model, read_info
+from deepstruc_hpc.report.training_figures import draw_training
 from deepstruc_hpc.training.evaluate import EvaluateSettings, evaluate
 from deepstruc_hpc.training.loop import train
 from tests.training.catalogs import tiny_settings
@@ -81,6 +82,18 @@ def test_mlflow_holds_parameters_catalog_and_checkpoint(uninterrupted):
     assert {"checkpoint/config.json", "checkpoint/model.safetensors"} <= {
         item.path for item in client.list_artifacts(report.mlflow_run, "checkpoint")
     }
+
+
+def test_the_checkpoint_is_a_registered_model_and_figures_are_artifacts(uninterrupted, tiny_store):
+    from mlflow import MlflowClient
+
+    directory, report, _ = uninterrupted
+    drawn = draw_training(directory, tiny_store, tracking=(report.tracking_uri, report.mlflow_run))
+    assert [path.name for path in drawn] == ["learning.png", "latent.png", "reconstructions.png"]
+    client = MlflowClient(tracking_uri=report.tracking_uri)
+    assert {f"figures/{path.name}" for path in drawn} == {item.path for item in client.list_artifacts(report.mlflow_run, "figures")}
+    (version,) = [known for known in client.search_model_versions("") if known.run_id == report.mlflow_run]
+    assert version.source.endswith("/checkpoint")
 
 
 def test_stopped_and_resumed_equals_uninterrupted_bit_for_bit(uninterrupted, tiny_store, tmp_path, tracking):
