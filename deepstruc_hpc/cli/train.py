@@ -32,7 +32,7 @@ def sweep_group(app: typer.Typer) -> typer.Typer:
     return sweep
 
 
-CONFIG_HELP = "Settings: a YAML file, or a preset: sites, coordinates, paper, paper_sites, demo, smoke."
+CONFIG_HELP = "Settings: a YAML file, or a preset: sites, coordinates, paper, paper_sites, alloys_oxides, demo, smoke."
 SET_HELP = "One setting as key=value, e.g. epochs=50 or model.latent_dim=2. May be given several times."
 
 
