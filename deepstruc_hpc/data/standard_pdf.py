@@ -108,6 +108,26 @@ def first_neighbour_distance(curve: PdfCurve, expected: float, *, tolerance: flo
     return float(curve.r[top] + np.clip(shift, -0.5, 0.5) * (curve.r[top + 1] - curve.r[top - 1]) / 2)
 
 
+def first_maximum(curve: PdfCurve, *, low: float = 1.6, high: float = 3.3, least: float = 0.15) -> float:
+    """The position of the first maximum that is no ripple, Å: of bonds between unlike atoms in an oxide, of nearest neighbours in a metal.
+
+    Args:
+        curve: measured G(r).
+        low: Å, where to begin.
+        high: Å, where to end.
+        least: share of the highest point between the two that a maximum has at least.
+
+    Raises:
+        PdfFileError: there is none.
+    """
+    near = np.flatnonzero((curve.r >= low) & (curve.r <= high))
+    g = curve.g[near]
+    tops = [place for place in range(1, len(g) - 1) if g[place - 1] < g[place] >= g[place + 1] and g[place] > least * g.max() > 0]
+    if not tops:
+        raise PdfFileError(f"{curve.source or 'curve'}: no peak between {low:g} and {high:g} Å, where nearest neighbours lie.")
+    return first_neighbour_distance(curve, float(curve.r[near[tops[0]]]), tolerance=0.03)
+
+
 def curve_to_grid(
     curve: PdfCurve, nn_distance: float, grid: Array, *, qdamp: float = 0.0, rmin: float = 2.0, rmax: float | None = None
 ) -> NDArray[np.float32]:

@@ -14,7 +14,7 @@ from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import PdfFileError, StructureError
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.data.graphs import structure_graph
-from deepstruc_hpc.data.standard_pdf import curve_to_grid, first_neighbour_distance, shortest_known, with_length
+from deepstruc_hpc.data.standard_pdf import curve_to_grid, first_maximum, first_neighbour_distance, shortest_known, with_length
 from deepstruc_hpc.model.checkpoint import CheckpointInfo
 from deepstruc_hpc.model.cvae import Cvae
 from deepstruc_hpc.model.parts import DecodedArrays, GraphBatch
@@ -23,6 +23,7 @@ from deepstruc_hpc.model.sites import SAME_LATTICE, SitesDecoder
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.structures.elements import nn_distance as nn_distance_of
 from deepstruc_hpc.structures.parents import Parent
+from deepstruc_hpc.structures.sites import shortest_distance
 
 DECODE_BATCH = 512
 PARENT_SAMPLES = 64
@@ -71,6 +72,11 @@ class StructureModel:
     def latent_dim(self) -> int:
         """Size of a latent point."""
         return self.info.model.latent_dim
+
+    @property
+    def decodes_elements(self) -> bool:
+        """Whether structures come with elements of their own: the model was trained on alloys or compounds."""
+        return bool(self.info.model.elements)
 
     @property
     def device(self) -> torch.device:
@@ -134,7 +140,15 @@ class StructureModel:
         return [self._structure(decoded, symbol, unit, str(number)) for number, decoded in enumerate(self._decode_arrays(points), start=1)]
 
     def propose(
-        self, curve: PdfCurve, *, symbol: str, n_samples: int, sigma: float, rng: np.random.Generator, instrument: Instrument | None = None
+        self,
+        curve: PdfCurve,
+        *,
+        symbol: str,
+        n_samples: int,
+        sigma: float,
+        rng: np.random.Generator,
+        instrument: Instrument | None = None,
+        elements: Sequence[str] = (),
     ) -> list[Proposal]:
         """Structures for a curve, from latent points around the mean of the prior.
 
@@ -149,6 +163,7 @@ class StructureModel:
             sigma: width of the sampling in standard deviations of the prior.
             rng: random numbers.
             instrument: how the curve was measured, as for :meth:`prior`.
+            elements: of the sample, from which a model that decodes elements may choose.
 
         Raises:
             PdfFileError: the curve covers too little of the model's axis.
@@ -157,7 +172,8 @@ class StructureModel:
         mean, std = self.prior(curve, nn_distance=unit, instrument=instrument)
         decoder = self.network.decoder_network
         if isinstance(decoder, SitesDecoder):
-            return self._propose_sites(decoder, mean, std, unit, symbol=symbol, n_samples=n_samples, sigma=sigma, rng=rng)
+            found = self._propose_sites(decoder, mean, std, unit, symbol=symbol, n_samples=n_samples, sigma=sigma, rng=rng)
+            return [self._with_elements(decoder, proposal, elements) for proposal in found] if self.decodes_elements else found
         offsets = sigma * rng.standard_normal((n_samples, self.latent_dim))
         offsets[:1] = 0.0
         points = mean + offsets * std
@@ -190,6 +206,19 @@ class StructureModel:
             proposals.append(Proposal(structure, points[filling.sample], log_prior, filling.parent_probability, parent.name, filled))
         return proposals
 
+    def _with_elements(self, decoder: SitesDecoder, proposal: Proposal, allowed: Sequence[str]) -> Proposal:
+        """The proposal with the elements that its latent point means; its type is said by the model where parents do not tell it."""
+        if proposal.filling is None:
+            return proposal
+        parent, mask = proposal.filling
+        z = torch.from_numpy(proposal.latent.astype(np.float32))[None].to(self.device)
+        symbols = decoder.elements_on(z, decoder.book.names.index(parent.name), mask, allowed)
+        with torch.inference_mode():
+            kind = self.info.model.structure_types[int(decoder.type_shares(decoder(z))[0].argmax())]
+        unit = float(shortest_distance(proposal.structure.positions) / shortest_distance(parent.sites[mask]))
+        structure = parent.cluster(mask, symbols, unit, kind, proposal.structure.label)
+        return Proposal(structure, proposal.latent, proposal.log_prior, proposal.type_probability, proposal.parent)
+
     def type_probabilities(
         self, curve: PdfCurve, *, symbol: str | None = None, instrument: Instrument | None = None, rng: np.random.Generator | None = None
     ) -> dict[str, float]:
@@ -208,7 +237,7 @@ class StructureModel:
         points = mean + std * random.standard_normal((PARENT_SAMPLES, self.latent_dim))
         decoder = self.network.decoder_network
         if isinstance(decoder, SitesDecoder):
-            shares = decoder.type_probabilities(parent_probabilities(decoder, points, self.device))
+            shares = decoder.mean_type_shares(points, self.device)
         else:
             shares = np.mean([decoded.type_probabilities for decoded in self._decode_arrays(points)], axis=0)
         found = dict(zip(self.info.model.structure_types, (float(share) for share in shares), strict=True))
@@ -222,6 +251,8 @@ class StructureModel:
         Raises:
             PdfFileError: no element is given and the curve has no points where first neighbours lie.
         """
+        if self.decodes_elements:
+            return first_maximum(curve)
         if symbol is not None:
             return first_neighbour_distance(curve, nn_distance_of(symbol, "twelve"))
         inside = np.flatnonzero((curve.r >= 2.2) & (curve.r <= 3.6))

@@ -6,6 +6,7 @@ are exact, the number of atoms follows, and cuts of the sites in order of probab
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -194,6 +195,23 @@ class SitesDecoder(nn.Module):
         mask = filled_sites(logits[0].cpu().numpy())
         return mask, np.where(mask, elements[0].argmax(dim=1).cpu().numpy(), -1)
 
+    @torch.no_grad()
+    def elements_on(self, z: Tensor, parent: int, mask: NDArray[np.bool_], allowed: Sequence[str] = ()) -> tuple[str, ...]:
+        """The most probable element of each filled site, in the order of the sites.
+
+        Args:
+            z: (1, latent).
+            parent: its number.
+            mask: (S,) filled sites.
+            allowed: elements to choose from; all of the model's where none of them is.
+        """
+        site = np.flatnonzero(mask)
+        features, own = self.book.features(parent, z.device)[site], self.book.own(parent, self.config.elements).to(z.device)[site]
+        _, logits = self.field.with_elements(z, torch.full((1,), parent, dtype=torch.int64, device=z.device), features, own)
+        known = [number for number, symbol in enumerate(self.config.elements) if symbol in allowed] or range(len(self.config.elements))
+        chosen = logits[0][:, list(known)].argmax(dim=1).tolist()
+        return tuple(self.config.elements[list(known)[place]] for place in chosen)
+
     def structures(self, output: SitesOutput) -> list[DecodedArrays]:
         """The sites above one half of each point's most probable parent."""
         types = self.type_shares(output)
@@ -216,6 +234,12 @@ class SitesDecoder(nn.Module):
             said: NDArray[np.float64] = output.type_logits.double().softmax(dim=1).cpu().numpy()
             return said
         return np.array([self.type_probabilities(row) for row in output.parent_logits.double().softmax(dim=1).cpu().numpy()])
+
+    @torch.inference_mode()
+    def mean_type_shares(self, points: NDArray[np.float64], device: torch.device) -> NDArray[np.float64]:
+        """(T,) probabilities of the types, averaged over (B, latent) points."""
+        shares: NDArray[np.float64] = self.type_shares(self(torch.from_numpy(points.astype(np.float32)).to(device))).mean(axis=0)
+        return shares
 
     def type_probabilities(self, parents: NDArray[np.float64]) -> NDArray[np.float64]:
         """(T,) from (P,) probabilities of parents; those of types that the model does not name are left out."""

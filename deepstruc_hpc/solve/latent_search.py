@@ -67,12 +67,13 @@ def search_latent(
         rng: random numbers.
 
     Returns:
-        Candidates with different structures and one row each; none for a model whose decoder writes coordinates, which has no parents.
+        Candidates with different structures and one row each; none for a model whose decoder writes coordinates, which has no parents,
+        or decodes elements: moving the lattice alone would leave them behind.
     """
     from deepstruc_hpc.model.sites import SitesDecoder
 
     decoder = model.network.decoder_network
-    if not isinstance(decoder, SitesDecoder) or budget <= 0:
+    if not isinstance(decoder, SitesDecoder) or model.decodes_elements or budget <= 0:
         return [], pd.DataFrame()
     mean, std = (np.ravel(part) for part in model.prior(curve, symbol=symbol, instrument=conditions.instrument))
     tracks = _tracks(model, mean, std, rng)

@@ -86,7 +86,7 @@ def propose(
     except PdfFileError as uncovered:
         notes.append(f"the model was not asked: {uncovered}")
         return Proposals(found, elements, counts=listed, notes=tuple(notes))
-    usable = [placed for sample in samples if (placed := at_bulk_distance(sample, elements[0])) is not None]
+    usable = [placed for sample in samples if (placed := _placed(sample, elements[0], curve)) is not None]
     distinct = without_duplicates([*usable, *found])
     counts = {"samples": len(samples), "clashing": len(samples) - len(usable), **listed, "distinct": len(distinct)}
     return Proposals(distinct, elements, prior, (np.ravel(center), np.ravel(std)), counts, tuple(notes))
@@ -97,10 +97,11 @@ def _sample(
 ) -> tuple[list[Candidate], dict[str, float] | None]:
     """Samples of every level of sigma, and the types' shares under the prior itself (sigma 1)."""
     shares = [len(part) for part in np.array_split(np.arange(settings.samples), len(settings.sigma))]
+    choice = {"elements": conditions.elements} if getattr(model, "decodes_elements", False) else {}
     drawn: list[Candidate] = []
     for sigma, count in zip(settings.sigma, shares, strict=True):
         if count:
-            found = model.propose(curve, symbol=symbol, n_samples=count, sigma=sigma, rng=rng, instrument=conditions.instrument)
+            found = model.propose(curve, symbol=symbol, n_samples=count, sigma=sigma, rng=rng, instrument=conditions.instrument, **choice)
             drawn += [_candidate(proposal) for proposal in found]
     if hasattr(model, "type_probabilities"):
         return drawn, model.type_probabilities(curve, symbol=symbol, instrument=conditions.instrument)
@@ -115,6 +116,14 @@ def _candidate(proposal: Any) -> Candidate:
     faulted = int(proposal.structure.structure_type in FAULTED)
     drawn = Candidate(proposal.structure, "cvae", latent=latent, log_prior=float(proposal.log_prior), parent=proposal.parent, complexity=1 + faulted)
     return replace(drawn, filling=getattr(proposal, "filling", None))
+
+
+def _placed(sample: Candidate, symbol: str, curve: PdfCurve) -> Candidate | None:
+    """A sample at the length from which its fit begins; clusters of several elements bring their own, that of the curve."""
+    if len(sample.structure.elements) == 1:
+        return at_bulk_distance(sample, symbol)
+    nearest = nearest_distances(sample.structure.positions)
+    return scaled(sample, 1.0 / start_scale(curve, symbol)) if nearest.min() > CLOSEST_CONTACT * float(np.median(nearest)) else None
 
 
 def at_bulk_distance(candidate: Candidate, symbol: str) -> Candidate | None:

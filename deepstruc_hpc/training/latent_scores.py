@@ -12,7 +12,6 @@ from scipy.stats import norm, spearmanr
 
 from deepstruc_hpc.data.dataset import TrainingView
 from deepstruc_hpc.model.cvae import Cvae
-from deepstruc_hpc.model.site_proposals import parent_probabilities
 from deepstruc_hpc.model.sites import SitesDecoder
 from deepstruc_hpc.structures.close_packed import stacking_word
 from deepstruc_hpc.training.step import to_tensors
@@ -92,7 +91,7 @@ def latent_answers(network: Cvae, view: TrainingView, rows: NDArray[np.int64], s
 def _types(network: Cvae, points: Array) -> Array:
     decoder = network.decoder_network
     if isinstance(decoder, SitesDecoder):
-        return decoder.type_probabilities(parent_probabilities(decoder, points, torch.device("cpu")))
+        return decoder.mean_type_shares(points, torch.device("cpu"))
     decoded = network.decoder.structures(network.decode(torch.from_numpy(points.astype(np.float32))))
     return np.asarray(np.mean([structure.type_probabilities for structure in decoded], axis=0))
 

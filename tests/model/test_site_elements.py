@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.data.dataset import SiteSource, TrainingView
 from deepstruc_hpc.data.site_targets import EMPTY, SiteTable
@@ -18,6 +19,7 @@ from deepstruc_hpc.model.generator import StructureModel
 from deepstruc_hpc.model.losses import CvaeObjective, LossConfig
 from deepstruc_hpc.model.site_elements import composition_error
 from deepstruc_hpc.model.site_features import SiteBook
+from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.physics.simulate import simulate_pdf
 from deepstruc_hpc.structures.crystal_cut import cut_crystal
 from deepstruc_hpc.structures.crystal_parents import crystal_parent_names
@@ -97,7 +99,9 @@ def test_composition_error_is_the_share_that_would_have_to_change(found, true, e
         assert composition_error(np.array(true), np.array(found), 3) == pytest.approx(error)
 
 
-def test_a_few_steps_learn_the_elements():
+@lru_cache(maxsize=1)
+def trained():
+    """A network after 200 steps on these structures, and the first and last of their losses."""
     torch.manual_seed(0)
     net = Cvae(CONFIG)
     objective = CvaeObjective(net, LossConfig(kl=1e-3, parent=0.3, structure_type=0.3, elements=0.5))
@@ -112,9 +116,14 @@ def test_a_few_steps_learn_the_elements():
             objective, optimizer, batch, schedule=StepSchedule(3e-3, 1e-4), latent_dim=CONFIG.latent_dim, clip_norm=1.0, generator=generator
         )
         losses.append((float(terms["elements"]), float(terms["structure_type"])))
-    assert losses[-1][0] < 0.5 * losses[0][0]
-    assert losses[-1][1] < 0.5 * losses[0][1]
-    net.eval()
+    return net.eval(), losses[0], losses[-1]
+
+
+def test_a_few_steps_learn_the_elements():
+    net, first, last = trained()
+    assert last[0] < 0.5 * first[0]
+    assert last[1] < 0.5 * first[1]
+    sample = to_tensors(view().batch(np.arange(len(view())), np.random.default_rng(0)))
     with torch.inference_mode():
         output = net.decode(net.prior(sample.pdf).mean)
         errors = {name: float(values.mean()) for name, values in net.decoder.errors(output, sample.targets).items()}
@@ -134,3 +143,22 @@ def test_decoded_structures_have_elements_and_lengths():
         assert isinstance(structure, Structure)
         assert set(structure.symbols) <= set(ELEMENTS)
         assert structure.structure_type in CONFIG.structure_types
+
+
+@pytest.mark.parametrize("kind", ["janus alloy", "MgO"])
+def test_proposals_are_of_the_elements_of_the_sample(kind):
+    structure = next(structure for structure in structures() if structure.structure_type == kind)
+    curve = PdfCurve(R, simulate_pdf(structure.symbols, structure.positions, R, qmin=0.7, qmax=22.0, uiso=0.005))
+    model = StructureModel(trained()[0], CheckpointInfo(model=CONFIG))
+    assert model.nn_distance(curve, "Au") == pytest.approx(shortest_distance(structure.positions), rel=0.03)
+    instrument = Instrument(qmin=0.7, qmax=22.0, qdamp=0.0)
+    found = model.propose(
+        curve, symbol="Au", n_samples=20, sigma=3.0, rng=np.random.default_rng(0), instrument=instrument, elements=structure.elements
+    )
+    assert found
+    assert all(set(proposal.structure.symbols) <= set(structure.elements) for proposal in found)
+    nearest = min(found, key=lambda proposal: abs(len(proposal.structure) - len(structure)))
+    assert shortest_distance(nearest.structure.positions) == pytest.approx(shortest_distance(structure.positions), rel=0.05)
+    shares = model.type_probabilities(curve, symbol="Au", instrument=instrument)
+    assert sum(shares.values()) == pytest.approx(1.0)
+    assert max(shares, key=shares.get) == kind
