@@ -35,6 +35,7 @@ class StoredPdfs:
         qdamp: with which they were simulated, Å⁻¹; it is taken out.
         rmin: Å; below it the curve is masked, as a measured one is.
         lengths: add the length of the unit as a reading, and begin below the first peak of oxides.
+        unit_error: standard deviation of ln(unit): at use the unit is read off the first peak.
     """
 
     r: NDArray[np.float64]
@@ -44,10 +45,13 @@ class StoredPdfs:
     qdamp: float = 0.0
     rmin: float = 2.0
     lengths: bool = False
+    unit_error: float = 0.0
 
-    def __call__(self, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float32]:  # noqa: ARG002  (the protocol of PdfSource)
-        """(B, 2, R), or (B, 2, R + 1) with lengths; the random generator is not used."""
+    def __call__(self, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float32]:
+        """(B, 2, R), or (B, 2, R + 1) with lengths; the random generator is used for the error of the unit alone."""
         units = self.nn_distance[rows]
+        if self.unit_error:
+            units = units * np.exp(self.unit_error * rng.standard_normal(len(rows))).astype(np.float32)
         at = units.astype(np.float64)[:, None] * self.grid
         values, known = sample_rows(self.r, self.g[rows], at)
         first = shortest_known(units)[:, None] if self.lengths else self.rmin

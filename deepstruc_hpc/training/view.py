@@ -19,6 +19,10 @@ from deepstruc_hpc.structures.parents import standard_parents
 from deepstruc_hpc.training.config import DataConfig, TrainConfig
 
 
+UNIT_ERROR = 0.008
+"""Of the first peak's position in a measured PDF of several elements, relative."""
+
+
 def resolved_model(config: ModelConfig, catalog: Catalog) -> ModelConfig:
     """The model's settings with size and types from the catalog where they are left open.
 
@@ -77,6 +81,7 @@ def load_view(catalog: Catalog, config: TrainConfig, *, stored_pdfs: bool | None
             grid,
             catalog.conditions.qdamp,
             lengths=bool(config.model.elements),
+            unit_error=UNIT_ERROR if config.model.elements else 0.0,
         )
         if stored
         else MeasuredLikePdfs.of(structures, nn_distance, different, grid, config.data.conditions)

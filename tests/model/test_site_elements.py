@@ -61,7 +61,7 @@ def structures():
 def view():
     units = np.array([shortest_distance(structure.positions) for structure in structures()])
     curves = np.array([simulate_pdf(structure.symbols, structure.positions, R, qmin=0.7, qmax=22.0, uiso=0.005) for structure in structures()])
-    pdfs = StoredPdfs(R, curves.astype(np.float32), units.astype(np.float32), CONFIG.grid.axis(), lengths=True)
+    pdfs = StoredPdfs(R, curves.astype(np.float32), units.astype(np.float32), CONFIG.grid.axis(), lengths=True, unit_error=0.008)
     source = SiteSource(SiteTable.of(structures(), BOOK.parents(), ELEMENTS), CONFIG.sites.per_structure, CONFIG.sites.edge_share)
     return TrainingView.of(structures(), units, CONFIG.structure_types, pdfs, max_atoms=90, sites=source, elements=True)
 
