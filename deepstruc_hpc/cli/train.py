@@ -33,6 +33,8 @@ def sweep_group(app: typer.Typer) -> typer.Typer:
 
 
 CONFIG_HELP = "Settings: a YAML file, or a preset: sites, coordinates, paper, paper_sites, alloys_oxides, demo, smoke."
+PDFS_HELP = "stored: the catalog's own; measured_like: noise and random conditions; clean: without noise; both: the last two, and how errors grow."
+CALIBRATE_HELP = "Measure nothing: adjust the widths that CHECKPOINT states, on the validation set of its training. STORE must be its catalog."
 SET_HELP = "One setting as key=value, e.g. epochs=50 or model.latent_dim=2. May be given several times."
 
 
@@ -80,7 +82,7 @@ def evaluate_command(
     checkpoint: str = typer.Argument(..., help="Directory of a checkpoint or a training, or the name of a model that comes with the program."),
     store: str = typer.Argument(..., help="Catalog: a path or URL."),
     split: str = typer.Option("random", "--split", help="random: the paper's; shape: no shape on two sides."),
-    pdfs: str = typer.Option("stored", "--pdfs", help="stored: the catalog's own; measured_like: noise and random conditions."),
+    pdfs: str = typer.Option("stored", "--pdfs", help=PDFS_HELP),
     limit: int = typer.Option(500, "--limit", min=1, help="At most so many structures of the test set."),
     seed: int = typer.Option(0, "--seed", min=0, help="Of the division and of the conditions."),
     test_share: float | None = typer.Option(None, "--test-share", help="Share of the test set, e.g. 0.2 of a catalog that training never saw."),
@@ -88,21 +90,27 @@ def evaluate_command(
     samples: int = typer.Option(1000, "--samples", min=1, help="Samples of the model for each of these curves."),
     sigma: float = typer.Option(3.0, "--sigma", min=0.01, help="Width of the sampling."),
     trees: bool = typer.Option(False, "--trees", help="Also train gradient-boosted trees on the same PDFs."),
+    calibrate_only: bool = typer.Option(False, "--calibrate", help=CALIBRATE_HELP),
     json_output: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
 ) -> None:
-    """Measure a model on the test set: errors of positions, number of atoms, type, calibration; beside it what it has to beat.
+    """Measure a model on the test set: errors of positions, number of atoms, type, calibration, by size; beside it what it has to beat.
 
     Example: deepstruc-hpc evaluate run catalog.zarr --split shape --pdfs measured_like --fits 100 --trees
     """
-    from rich.console import Console
-
     from deepstruc_hpc.core.config import validate_config
+    from deepstruc_hpc.runtime.progress import progress_bar
+    from deepstruc_hpc.training.calibration import calibrate
+    from deepstruc_hpc.training.clean_scores import compare_conditions
     from deepstruc_hpc.training.evaluate import EvaluateSettings, evaluate
-    from deepstruc_hpc.training.evaluate_text import as_text
+    from deepstruc_hpc.training.evaluate_text import as_text, calibration_text, comparison_text
 
+    if calibrate_only:
+        found = calibrate(checkpoint, store, bars=progress_bar)
+        print_document(json.dumps(found.as_dict()) if json_output else calibration_text(found))
+        return
     given = {
         "split": split,
-        "pdfs": pdfs,
+        "pdfs": "measured_like" if pdfs == "both" else pdfs,
         "limit": limit,
         "seed": seed,
         "fits": fits,
@@ -112,8 +120,11 @@ def evaluate_command(
         "test_share": test_share,
     }
     asked = validate_config(EvaluateSettings, given, source="options")
-    with Console(stderr=True).status("reading the catalog, asking the model and what it has to beat (some 10 ms a structure)"):
-        report = evaluate(checkpoint, store, asked)
+    if pdfs == "both":
+        both = compare_conditions(checkpoint, store, asked, bars=progress_bar)
+        print_document(json.dumps(both.as_dict()) if json_output else comparison_text(both))
+        return
+    report = evaluate(checkpoint, store, asked, bars=progress_bar)
     print_document(json.dumps(report.as_dict()) if json_output else as_text(report))
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
 import torch
-from pydantic import Field, ValidationError
+from numpy.typing import NDArray
+from pydantic import Field, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -42,6 +44,21 @@ class CheckpointInfo(Config):
     epoch: int = Field(0, ge=0, description="finished epochs")
     metrics: dict[str, float] = Field(default_factory=dict)
     settings: dict[str, Any] = Field(default_factory=dict, description="of the training")
+    latent_widths: tuple[float, ...] = Field(
+        (), description="factors of the prior's standard deviations that make stated probabilities come true, one a coordinate; empty: not calibrated"
+    )
+
+    @model_validator(mode="after")
+    def _one_width_a_coordinate(self) -> Self:
+        if self.latent_widths and len(self.latent_widths) != self.model.latent_dim:
+            raise ValueError(f"latent_widths: {len(self.latent_widths)} factors for {self.model.latent_dim} latent coordinates")
+        if any(width <= 0 for width in self.latent_widths):
+            raise ValueError("latent_widths: a factor is not positive")
+        return self
+
+    def stated_widths(self) -> NDArray[np.float64]:
+        """(latent,) factors from the standard deviations as trained to those that are stated; 1 where nothing was calibrated."""
+        return np.array(self.latent_widths or (1.0,) * self.model.latent_dim, dtype=np.float64)
 
     @property
     def name(self) -> str:
@@ -63,11 +80,22 @@ def save_checkpoint(directory: Path, model: Cvae, info: CheckpointInfo, training
     temporary.mkdir(parents=True)
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     save_file(weights, temporary / WEIGHTS, metadata={"format": "pt", "schema_version": str(SCHEMA_VERSION)})
-    (temporary / DESCRIPTION).write_text(info.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    (temporary / DESCRIPTION).write_text(_as_json(info), encoding="utf-8")
     if training_state is not None:
         torch.save(training_state, temporary / STATE)
     replace_directory(temporary, directory)
     return directory
+
+
+def write_info(directory: Path, info: CheckpointInfo) -> None:
+    """Write the description of a checkpoint anew; the weights stay."""
+    temporary = directory / f".{DESCRIPTION}.part"
+    temporary.write_text(_as_json(info), encoding="utf-8")
+    temporary.replace(directory / DESCRIPTION)
+
+
+def _as_json(info: CheckpointInfo) -> str:
+    return info.model_dump_json(indent=2) + "\n"
 
 
 def replace_directory(source: Path, target: Path) -> None:

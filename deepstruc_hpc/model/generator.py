@@ -41,7 +41,7 @@ class Proposal:
     Attributes:
         structure: positions in Å, with the most probable type. Nothing is repaired: atoms may lie impossibly close.
         latent: (latent,) the point it was decoded from.
-        log_prior: logarithm of the prior density p(z | PDF) at that point, nats.
+        log_prior: logarithm of the prior density p(z | PDF), as calibrated, at that point, nats.
         type_probability: of the structure's type, says the decoder.
         parent: name of the parent whose sites it fills; empty for a decoder that writes coordinates.
         filling: that parent and (S,) which of its sites are filled, or None.
@@ -83,11 +83,10 @@ class StructureModel:
         """Where the weights are."""
         return next(self.network.parameters()).device
 
-    @torch.inference_mode()
     def prior(
         self, pdf: PdfCurve | ArrayLike, *, symbol: str | None = None, nn_distance: float | None = None, instrument: Instrument | None = None
     ) -> tuple[Array, Array]:
-        """Mean and standard deviation of p(z | PDF).
+        """Mean and standard deviation of p(z | PDF), as calibrated: a latent coordinate lies within the central 80 % eight times in ten.
 
         Args:
             pdf: one curve; or (B, 2, R) PDFs on the model's axis as :func:`~deepstruc_hpc.data.standard_pdf.curve_to_grid` makes them.
@@ -101,6 +100,14 @@ class StructureModel:
         Raises:
             PdfFileError: the curve covers too little of the axis.
         """
+        mean, std = self.prior_as_trained(pdf, symbol=symbol, nn_distance=nn_distance, instrument=instrument)
+        return mean, std * self.info.stated_widths()
+
+    @torch.inference_mode()
+    def prior_as_trained(
+        self, pdf: PdfCurve | ArrayLike, *, symbol: str | None = None, nn_distance: float | None = None, instrument: Instrument | None = None
+    ) -> tuple[Array, Array]:
+        """Mean and standard deviation of the prior before calibration, from which samples are drawn; arguments as for :meth:`prior`."""
         single = isinstance(pdf, PdfCurve)
         array = self._on_grid(pdf, symbol, nn_distance, instrument)[None] if isinstance(pdf, PdfCurve) else np.asarray(pdf, dtype=np.float32)
         prior = self.network.prior(torch.from_numpy(array).to(self.device))
@@ -152,15 +159,15 @@ class StructureModel:
     ) -> list[Proposal]:
         """Structures for a curve, from latent points around the mean of the prior.
 
-        The first proposal is the mean itself; the others are drawn with ``sigma`` times the prior's standard deviation. A decoder over sites has a
-        larger latent space, in which the distance from the mean is kept as it would be in two dimensions, and gives several parents and several
-        cuts for each point; it proposes no filling twice, and so may give fewer than were asked for.
+        The first proposal is the mean itself; the others are drawn with ``sigma`` times the prior's standard deviation as trained. A decoder over
+        sites has a larger latent space, in which the distance from the mean is kept as it would be in two dimensions, and gives several parents and
+        several cuts for each point; it proposes no filling twice, and so may give fewer than were asked for.
 
         Args:
             curve: measured G(r).
             symbol: element.
             n_samples: how many.
-            sigma: width of the sampling in standard deviations of the prior.
+            sigma: width of the sampling in standard deviations of the prior as trained.
             rng: random numbers.
             instrument: how the curve was measured, as for :meth:`prior`.
             elements: of the sample, from which a model that decodes elements may choose.
@@ -169,7 +176,7 @@ class StructureModel:
             PdfFileError: the curve covers too little of the model's axis.
         """
         unit = self.nn_distance(curve, symbol)
-        mean, std = self.prior(curve, nn_distance=unit, instrument=instrument)
+        mean, std = self.prior_as_trained(curve, nn_distance=unit, instrument=instrument)
         decoder = self.network.decoder_network
         if isinstance(decoder, SitesDecoder):
             found = self._propose_sites(decoder, mean, std, unit, symbol=symbol, n_samples=n_samples, sigma=sigma, rng=rng)
@@ -177,7 +184,7 @@ class StructureModel:
         offsets = sigma * rng.standard_normal((n_samples, self.latent_dim))
         offsets[:1] = 0.0
         points = mean + offsets * std
-        log_prior = -0.5 * (offsets**2).sum(axis=1) - np.log(std).sum() - 0.5 * self.latent_dim * math.log(2 * math.pi)
+        log_prior = self._log_prior(offsets, std)
         proposals = []
         for number, (point, decoded) in enumerate(zip(points, self._decode_arrays(points), strict=True)):
             structure = self._structure(decoded, symbol, unit, f"sigma {sigma:g} sample {number + 1}")
@@ -193,7 +200,7 @@ class StructureModel:
         offsets = sigma * np.sqrt(2.0 / self.latent_dim) * rng.standard_normal((n_points, self.latent_dim))
         offsets[:1] = 0.0
         points = mean + offsets * std
-        density = -0.5 * (offsets**2).sum(axis=1) - np.log(std).sum() - 0.5 * self.latent_dim * math.log(2 * math.pi)
+        density = self._log_prior(offsets, std)
         proposals = []
         most = self.info.model.max_atoms
         fillings = propose_fillings(decoder, points, probabilities, count=n_samples, max_atoms=most, device=self.device)
@@ -219,10 +226,15 @@ class StructureModel:
         structure = parent.cluster(mask, symbols, unit, kind, proposal.structure.label)
         return Proposal(structure, proposal.latent, proposal.log_prior, proposal.type_probability, proposal.parent)
 
+    def _log_prior(self, offsets: Array, std: Array) -> Array:
+        """(B,) ln density of the prior, as calibrated, at (B, latent) offsets from its mean in standard deviations ``std`` as trained."""
+        widths = self.info.stated_widths()
+        return np.asarray(-0.5 * ((offsets / widths) ** 2).sum(axis=1) - np.log(std * widths).sum() - 0.5 * self.latent_dim * math.log(2 * math.pi))
+
     def type_probabilities(
         self, curve: PdfCurve, *, symbol: str | None = None, instrument: Instrument | None = None, rng: np.random.Generator | None = None
     ) -> dict[str, float]:
-        """What the model says of the structure types before anything is fitted: averaged over the prior's own samples (sigma 1).
+        """What the model says of the structure types before anything is fitted: averaged over samples of the prior as trained (sigma 1).
 
         A decoder over sites says the lattice, not the outline: ``octahedral`` then has the probability of fcc, beside fcc, and the sum may exceed 1.
 
@@ -232,7 +244,7 @@ class StructureModel:
             instrument: as for :meth:`prior`.
             rng: random numbers; the same every time where not given.
         """
-        mean, std = self.prior(curve, nn_distance=self.nn_distance(curve, symbol), instrument=instrument)
+        mean, std = self.prior_as_trained(curve, nn_distance=self.nn_distance(curve, symbol), instrument=instrument)
         random = rng or np.random.default_rng(0)
         points = mean + std * random.standard_normal((PARENT_SAMPLES, self.latent_dim))
         decoder = self.network.decoder_network

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 
 def _nothing(_count: int) -> None:
@@ -20,6 +21,19 @@ class Progress:
     def advance(self, count: int = 1) -> None:
         """So many more are done."""
         self.on_advance(count)
+
+
+class Bars(Protocol):
+    """Where a library function shows how far it is: :func:`progress_bar` or :func:`no_bar`."""
+
+    def __call__(self, label: str, total: int | None, *, unit: str = "") -> AbstractContextManager[Progress]:
+        """For one stage of the work."""
+
+
+@contextmanager
+def no_bar(label: str, total: int | None, *, unit: str = "") -> Iterator[Progress]:  # noqa: ARG001  (the protocol of Bars)
+    """Shows nothing."""
+    yield Progress()
 
 
 @contextmanager

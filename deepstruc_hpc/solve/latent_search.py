@@ -75,7 +75,8 @@ def search_latent(
     decoder = model.network.decoder_network
     if not isinstance(decoder, SitesDecoder) or model.decodes_elements or budget <= 0:
         return [], pd.DataFrame()
-    mean, std = (np.ravel(part) for part in model.prior(curve, symbol=symbol, instrument=conditions.instrument))
+    mean, std = (np.ravel(part) for part in model.prior_as_trained(curve, symbol=symbol, instrument=conditions.instrument))
+    stated = std * model.info.stated_widths()
     tracks = _tracks(model, mean, std, rng)
     candidates: list[Candidate] = []
     tables: list[pd.DataFrame] = []
@@ -84,7 +85,7 @@ def search_latent(
     while spent < budget and tracks:
         tracks = tracks[: max((budget - spent) // POPULATION, 1)]
         points = [track.strategy.ask() for track in tracks]
-        made, owner = _decoded(model, tracks, points, symbol, (mean, std))
+        made, owner = _decoded(model, tracks, points, symbol, (mean, stated))
         spent += len(made)
         marks = [fingerprint(candidate.structure, scale_free=True) for candidate in made]
         fresh = [place for place, mark in enumerate(marks) if mark not in seen and marks.index(mark) == place]

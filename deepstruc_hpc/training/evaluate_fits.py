@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from deepstruc_hpc.model.sites import SAME_LATTICE
 from deepstruc_hpc.physics.agreement import aligned_matched_error
 from deepstruc_hpc.physics.fit import fit_candidates
 from deepstruc_hpc.physics.instrument import Instrument
+from deepstruc_hpc.runtime.progress import Progress
 
 SAME_SITES = 0.05
 """Å a coordinate: a structure nearer to the truth than this after alignment has all sites right."""
@@ -35,14 +37,43 @@ class Question:
 
 
 @dataclass(frozen=True)
+class CurveFit:
+    """The candidate of the best Rw for one curve, beside the truth; lengths in Å.
+
+    Attributes:
+        n_atoms: of the true structure.
+        candidates: fitted.
+        seconds: proposals and fits.
+        rw: the best; NaN where there was no candidate, as are the next two.
+        excess: the best Rw minus that of the true structure, fitted in the same way.
+        mae: mean absolute error a coordinate after fit, alignment and matching; NaN where the number of atoms is another.
+        n_exact: the number of atoms is right.
+        n_within_5_percent: it is within 5 %.
+        type_exact: the type is right, lattices with outlines of their own counted as the lattice.
+        sites_exact: every atom is in its place (0.05 Å a coordinate after alignment and matching).
+    """
+
+    n_atoms: int
+    candidates: int
+    seconds: float
+    rw: float = float("nan")
+    excess: float = float("nan")
+    mae: float = float("nan")
+    n_exact: bool = False
+    n_within_5_percent: bool = False
+    type_exact: bool = False
+    sites_exact: bool = False
+
+
+@dataclass(frozen=True)
 class FitScores:
     """The candidate of the best Rw, over a test set; lengths in Å.
 
     Attributes:
         n_exact: share with the right number of atoms.
         n_within_5_percent: share with a number of atoms within 5 %.
-        type_exact: share with the right type, lattices with outlines of their own counted as the lattice.
-        sites_exact: share with every atom in its place (0.05 Å a coordinate after alignment and matching).
+        type_exact: share with the right type.
+        sites_exact: share with every atom in its place.
         mae_aligned: mean absolute error a coordinate after fit, alignment and matching, over the structures with the right number of atoms.
         rw_median: median of the best Rw.
         excess_median: median of the best Rw minus that of the true structure, fitted in the same way.
@@ -60,9 +91,33 @@ class FitScores:
     candidates: float
     seconds: float
 
+    @classmethod
+    def of(cls, fits: Sequence[CurveFit]) -> FitScores:
+        """Over one or more curves."""
+        table = {field.name: np.array([float(getattr(fit, field.name)) for fit in fits]) for field in fields(CurveFit)}
+        return cls(
+            n_exact=float(table["n_exact"].mean()),
+            n_within_5_percent=float(table["n_within_5_percent"].mean()),
+            type_exact=float(table["type_exact"].mean()),
+            sites_exact=float(table["sites_exact"].mean()),
+            mae_aligned=_known(np.mean, table["mae"]),
+            rw_median=_known(np.median, table["rw"]),
+            excess_median=_known(np.median, table["excess"]),
+            candidates=float(table["candidates"].mean()),
+            seconds=float(table["seconds"].mean()),
+        )
 
-def model_fits(model: StructureModel, questions: Sequence[Question], *, samples: int, sigma: float, seed: int, starts: int) -> FitScores:
-    """The best of a model's samples."""
+
+def _known(figure: Callable[[NDArray[np.float64]], Any], values: NDArray[np.float64]) -> float:
+    """A figure over the values that are finite; NaN where none is."""
+    finite = values[np.isfinite(values)]
+    return float(figure(finite)) if len(finite) else float("nan")
+
+
+def model_fits(
+    model: StructureModel, questions: Sequence[Question], *, samples: int, sigma: float, seed: int, starts: int, progress: Progress | None = None
+) -> list[CurveFit]:
+    """The best of a model's samples for each curve."""
 
     def propose(number: int, question: Question) -> list[Structure]:
         rng = item_rng(seed, f"evaluate/{number}")
@@ -73,17 +128,20 @@ def model_fits(model: StructureModel, questions: Sequence[Question], *, samples:
             return []
         return [proposal.structure for proposal in found]
 
-    return _scored([_one(number, question, propose, starts) for number, question in enumerate(questions)])
+    return _each(questions, propose, starts, progress)
 
 
-def listed_fits(shapes: Sequence[Structure], units: NDArray[np.floating], questions: Sequence[Question], *, starts: int) -> FitScores:
-    """The best of a list of shapes, every one fitted: what a model has to beat.
+def listed_fits(
+    shapes: Sequence[Structure], units: NDArray[np.floating], questions: Sequence[Question], *, starts: int, progress: Progress | None = None
+) -> list[CurveFit]:
+    """The best of a list of shapes for each curve, every one fitted: what a model has to beat.
 
     Args:
         shapes: of any metal.
         units: (S,) their nearest-neighbour distances, Å.
         questions: the test set.
         starts: random orientations of the alignment.
+        progress: told of every curve.
     """
 
     def propose(_: int, question: Question) -> list[Structure]:
@@ -93,28 +151,39 @@ def listed_fits(shapes: Sequence[Structure], units: NDArray[np.floating], questi
             for shape, unit in zip(shapes, units, strict=True)
         ]
 
-    return _scored([_one(number, question, propose, starts) for number, question in enumerate(questions)])
+    return _each(questions, propose, starts, progress)
 
 
-def _one(number: int, question: Question, propose: Callable[[int, Question], list[Structure]], starts: int) -> dict[str, float]:
+def _each(
+    questions: Sequence[Question], propose: Callable[[int, Question], list[Structure]], starts: int, progress: Progress | None
+) -> list[CurveFit]:
+    fits = []
+    for number, question in enumerate(questions):
+        fits.append(_one(number, question, propose, starts))
+        (progress or Progress()).advance()
+    return fits
+
+
+def _one(number: int, question: Question, propose: Callable[[int, Question], list[Structure]], starts: int) -> CurveFit:
     began = time.perf_counter()
     candidates: list[Structure] = propose(number, question)
-    fits = _best(candidates, question)
-    seconds = time.perf_counter() - began
-    true_rw = _best([question.truth], question)[1]
-    row = {"candidates": float(len(candidates)), "seconds": seconds, "rw": np.nan, "excess": np.nan, "mae": np.nan}
-    row |= dict.fromkeys(("n_exact", "n_within_5_percent", "type_exact", "sites_exact"), 0.0)
-    if fits[0] is None:
-        return row
-    best, wanted = fits[0], len(question.truth)
-    row |= {"rw": fits[1], "excess": fits[1] - true_rw}
-    row["n_exact"] = float(len(best) == wanted)
-    row["n_within_5_percent"] = float(abs(len(best) - wanted) <= 0.05 * wanted)
-    row["type_exact"] = float(_lattice(best) == _lattice(question.truth))
-    if len(best) == wanted:
-        row["mae"] = aligned_matched_error(best.positions, question.truth.positions, starts=starts)[0]
-        row["sites_exact"] = float(row["mae"] < SAME_SITES)
-    return row
+    best, rw = _best(candidates, question)
+    tried = CurveFit(n_atoms=len(question.truth), candidates=len(candidates), seconds=time.perf_counter() - began)
+    if best is None:
+        return tried
+    wanted = len(question.truth)
+    same_size = len(best) == wanted
+    mae = aligned_matched_error(best.positions, question.truth.positions, starts=starts)[0] if same_size else float("nan")
+    return replace(
+        tried,
+        rw=rw,
+        excess=rw - _best([question.truth], question)[1],
+        mae=mae,
+        n_exact=same_size,
+        n_within_5_percent=abs(len(best) - wanted) <= 0.05 * wanted,
+        type_exact=_lattice(best) == _lattice(question.truth),
+        sites_exact=mae < SAME_SITES,
+    )
 
 
 def _best(candidates: Sequence[Structure], question: Question) -> tuple[Structure | None, float]:
@@ -132,24 +201,3 @@ def _best(candidates: Sequence[Structure], question: Question) -> tuple[Structur
 
 def _lattice(structure: Structure) -> str:
     return SAME_LATTICE.get(structure.structure_type, structure.structure_type)
-
-
-def _scored(rows: list[dict[str, float]]) -> FitScores:
-    def column(name: str) -> NDArray[np.float64]:
-        return np.array([row[name] for row in rows])
-
-    def median(values: NDArray[np.float64]) -> float:
-        return float(np.nanmedian(values)) if np.isfinite(values).any() else float("nan")
-
-    mae = column("mae")
-    return FitScores(
-        n_exact=float(column("n_exact").mean()),
-        n_within_5_percent=float(column("n_within_5_percent").mean()),
-        type_exact=float(column("type_exact").mean()),
-        sites_exact=float(column("sites_exact").mean()),
-        mae_aligned=float(np.nanmean(mae)) if np.isfinite(mae).any() else float("nan"),
-        rw_median=median(column("rw")),
-        excess_median=median(column("excess")),
-        candidates=float(column("candidates").mean()),
-        seconds=float(column("seconds").mean()),
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -61,15 +61,27 @@ class LatentAnswers:
 
     Attributes:
         mean: (S, D) of the prior.
-        std: (S, D).
+        std: (S, D), as trained or as stated.
         posterior: (S, D) mean.
-        types: (S, T) probabilities, averaged over samples of the prior.
+        types: (S, T) probabilities, averaged over samples of the prior as trained.
     """
 
     mean: Array
     std: Array
     posterior: Array
     types: Array
+
+    def take(self, rows: NDArray[np.integer]) -> LatentAnswers:
+        """Those of some structures."""
+        return LatentAnswers(self.mean[rows], self.std[rows], self.posterior[rows], self.types[rows])
+
+    def widened(self, widths: Array) -> LatentAnswers:
+        """With standard deviations multiplied by (D,) factors."""
+        return replace(self, std=self.std * widths)
+
+    def away(self) -> Array:
+        """(S, D) distance of the posterior's mean from the prior's, in standard deviations of the prior."""
+        return np.abs(self.posterior - self.mean) / self.std
 
 
 @torch.inference_mode()
@@ -96,6 +108,11 @@ def _types(network: Cvae, points: Array) -> Array:
     return np.asarray(np.mean([structure.type_probabilities for structure in decoded], axis=0))
 
 
+def half_width(level: float) -> float:
+    """Standard deviations from the mean within which a normal distribution has so much probability."""
+    return float(norm.ppf(0.5 + level / 2))
+
+
 def coverage(found: LatentAnswers, truth: NDArray[np.int64]) -> list[Coverage]:
     """Stated against true at 50, 80 and 95 %.
 
@@ -103,7 +120,7 @@ def coverage(found: LatentAnswers, truth: NDArray[np.int64]) -> list[Coverage]:
         found: of S structures.
         truth: (S,) their types, by index.
     """
-    away = np.abs(found.posterior - found.mean) / found.std
+    away = found.away()
     order = np.argsort(-found.types, axis=1, kind="stable")
     sums = np.take_along_axis(found.types, order, axis=1).cumsum(axis=1)
     place = (order == truth[:, None]).argmax(axis=1)
@@ -111,9 +128,7 @@ def coverage(found: LatentAnswers, truth: NDArray[np.int64]) -> list[Coverage]:
     for level in LEVELS:
         size = (sums < level - 1e-9).sum(axis=1) + 1
         rows.append(
-            Coverage(
-                level, float((away < norm.ppf(0.5 + level / 2)).mean()), float((place < size).mean()), float(np.minimum(size, order.shape[1]).mean())
-            )
+            Coverage(level, float((away < half_width(level)).mean()), float((place < size).mean()), float(np.minimum(size, order.shape[1]).mean()))
         )
     return rows
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +27,7 @@ class Scores:
         mae_std: standard deviation over structures.
         mae_aligned: after best rotation and matching of atoms, over the structures with the right number of atoms.
         n_exact: share with the right number of atoms.
+        n_error: median of |N said − N| / N.
         n_within_5_percent: share with a number of atoms within 5 %.
         type_exact: share with the right structure type.
     """
@@ -35,6 +38,7 @@ class Scores:
     mae_std: float
     mae_aligned: float
     n_exact: float
+    n_error: float
     n_within_5_percent: float
     type_exact: float
 
@@ -63,13 +67,22 @@ class TypeScores:
         return cls(*(float((place < most).mean()) for most in (1, 3, 5)))
 
 
+def without_nan(value: Any) -> Any:
+    """The same document with None for every NaN, which JSON does not know."""
+    if isinstance(value, dict):
+        return {key: without_nan(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(part) for part in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
 def merged_types(types: Sequence[str], same: Mapping[str, str]) -> NDArray[np.int64]:
     """(T,) index of the type that each type counts as, for example the lattice of an outline."""
     places = {name: index for index, name in enumerate(types)}
     return np.array([places.get(same.get(name, name), index) for index, name in enumerate(types)], dtype=np.int64)
 
 
-def scores(answers: list[Answer], view: TrainingView, rows: NDArray[np.int64], starts: int, merged: NDArray[np.int64] | None = None) -> Scores:
+def scores(answers: list[Answer], view: TrainingView, rows: NDArray[np.integer], starts: int, merged: NDArray[np.int64] | None = None) -> Scores:
     """Figures of merit of answers to some rows. An atom that is not said counts from the centre.
 
     Args:
@@ -98,6 +111,7 @@ def scores(answers: list[Answer], view: TrainingView, rows: NDArray[np.int64], s
         mae_std=float(np.std(per_atom)),
         mae_aligned=float(np.mean(aligned)) if aligned else float("nan"),
         n_exact=float(np.mean(said == true_n)),
+        n_error=float(np.median(np.abs(said - true_n) / true_n)),
         n_within_5_percent=float(np.mean(np.abs(said - true_n) <= 0.05 * true_n)),
         type_exact=float(np.mean(counts_as[kinds] == counts_as[true_kinds])),
     )

@@ -18,7 +18,6 @@ from deepstruc_hpc.structures.crystal_parents import built_in_crystals, crystal_
 from deepstruc_hpc.structures.parents import standard_parents
 from deepstruc_hpc.training.config import DataConfig, TrainConfig
 
-
 UNIT_ERROR = 0.008
 """Of the first peak's position in a measured PDF of several elements, relative."""
 
@@ -57,26 +56,28 @@ def mixed_elements(catalog: Catalog) -> tuple[str, ...]:
     return tuple(sorted({symbol for symbols in sets for symbol in symbols})) if any(len(symbols) > 1 for symbols in sets) else ()
 
 
-def load_view(catalog: Catalog, config: TrainConfig, *, stored_pdfs: bool | None = None) -> TrainingView:
-    """Read a whole catalog into memory as the training sees it.
+def load_view(catalog: Catalog, config: TrainConfig, *, stored_pdfs: bool | None = None, rows: NDArray[np.int64] | None = None) -> TrainingView:
+    """Read a catalog into memory as the training sees it.
 
     Args:
         catalog: may still grow; what it held when it was opened is taken.
         config: with the model's settings resolved.
         stored_pdfs: take the catalog's own PDFs (True) or measured-like ones (False), whatever the settings say.
+        rows: read these structures alone, to ask about them and not to train: without sites, and as they are, on a parent or on none.
     """
-    structures = catalog.structures(range(len(catalog)))
-    nn_distance = catalog.columns["nn_distance"].to_numpy(dtype=np.float64)
+    chosen = np.arange(len(catalog)) if rows is None else rows
+    structures = catalog.structures(chosen)
+    nn_distance = catalog.columns["nn_distance"].to_numpy(dtype=np.float64)[chosen]
     grid = config.model.grid.axis()
     stored = config.data.pdfs == "stored" if stored_pdfs is None else stored_pdfs
-    sites = _sites(structures, config.model) if config.model.decoder == "sites" else None
-    different = shape_ids(catalog.columns)
+    sites = _sites(structures, config.model) if config.model.decoder == "sites" and rows is None else None
+    different = shape_ids(catalog.columns.iloc[chosen])
     if sites is not None:
         structures, different = _with_stand_ins(structures, different, sites.table.parent >= 0)
     pdfs = (
         StoredPdfs(
             np.asarray(catalog.r),
-            np.asarray(catalog.pdf, dtype=np.float32),
+            np.asarray(catalog.pdf[chosen], dtype=np.float32),
             nn_distance.astype(np.float32),
             grid,
             catalog.conditions.qdamp,
@@ -91,7 +92,7 @@ def load_view(catalog: Catalog, config: TrainConfig, *, stored_pdfs: bool | None
         nn_distance,
         config.model.structure_types,
         pdfs,
-        max_atoms=config.model.max_atoms,
+        max_atoms=max(config.model.max_atoms, int(catalog.columns["n_atoms"].max())),
         cutoff=config.model.encoder.cutoff,
         order=config.data.atom_order,
         sites=sites,

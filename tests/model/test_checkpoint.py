@@ -85,3 +85,10 @@ def test_a_loaded_model_computes_what_the_written_one_did(checkpoint):
     for row, structure in enumerate(structures):
         assert structure.positions == pytest.approx(2.0 * expected.positions[row, : len(structure)].numpy(), abs=1e-5)
         assert len(structure) == int(expected.n_atoms()[row])
+
+
+def test_a_calibration_of_another_latent_space_is_refused(checkpoint):
+    path = checkpoint / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "latent_widths": [1.0, 2.0]}))
+    with pytest.raises(CheckpointError, match="2 factors for 3 latent coordinates"):
+        read_info(checkpoint)

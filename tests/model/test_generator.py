@@ -56,6 +56,20 @@ def test_log_prior_is_the_density_of_the_prior_not_of_the_wider_sampling(model, 
         assert proposal.log_prior == pytest.approx(norm.logpdf(proposal.latent, mean, std).sum(), rel=1e-6)
 
 
+@pytest.mark.law
+def test_a_calibrated_prior_says_wider_and_draws_the_same(model, curve):
+    """Fails when calibration moves what is sampled, or when the density is that of another width than the one stated."""
+    widths = (2.0, 0.5, 3.0)
+    calibrated = StructureModel(model.network, tiny_info(latent_widths=widths))
+    (mean, std), (same, wider) = model.prior(curve, symbol="Au"), calibrated.prior(curve, symbol="Au")
+    assert same == pytest.approx(mean)
+    assert wider == pytest.approx(std * widths)
+    before, after = propose(model, curve), propose(calibrated, curve)
+    assert np.array_equal([p.latent for p in before], [p.latent for p in after])
+    assert after[3].log_prior == pytest.approx(norm.logpdf(after[3].latent, mean, wider).sum(), rel=1e-6)
+    assert calibrated.type_probabilities(curve, symbol="Au") == model.type_probabilities(curve, symbol="Au")
+
+
 def test_decoded_structures_scale_with_the_nearest_neighbour_distance(model):
     z = np.zeros(3)
     au, cu = model.decode(z, symbol="Au")[0], model.decode(z, symbol="Cu")[0]

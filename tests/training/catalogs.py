@@ -8,7 +8,7 @@ from tests.catalog.recipes import small_recipe
 def build_tiny(directory):
     """32 structures in one process, without Ray."""
     store = directory / "tiny.zarr"
-    build_catalog(small_recipe(), store, workers=1, progress=False)
+    build_catalog(small_recipe(), store, workers=0, progress=False)
     return store
 
 

@@ -1,0 +1,180 @@
+"""A model, the structures that it is asked about, and those that it has to beat: what an evaluation reads before it measures."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepstruc_hpc.core.errors import CheckpointError, StoreError
+from deepstruc_hpc.core.structure import Structure
+from deepstruc_hpc.data.catalog_store import Catalog
+from deepstruc_hpc.data.dataset import TrainingView
+from deepstruc_hpc.data.splits import SplitName
+from deepstruc_hpc.data.training_pdfs import MeasuredLike, MeasuredLikePdfs
+from deepstruc_hpc.model.checkpoint import CheckpointInfo, find_checkpoint, load_network
+from deepstruc_hpc.model.config import ModelConfig
+from deepstruc_hpc.model.cvae import Cvae
+from deepstruc_hpc.model.site_features import SiteBook
+from deepstruc_hpc.structures.assignment import ParentFinder
+from deepstruc_hpc.training.config import TrainConfig
+from deepstruc_hpc.training.view import load_split, load_view
+
+Rows = NDArray[np.int64]
+PdfKind = Literal["stored", "measured_like", "clean"]
+MOST_TRAINING_PDFS = 20_000
+"""At most so many training structures are read for the baselines, evenly over all."""
+ON_SOME_PARENT = 0
+"""Stands for a parent where the decoder writes coordinates and no structure needs one."""
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """A model and a catalog's test set.
+
+    Attributes:
+        directory: of the checkpoint.
+        network: in evaluation mode.
+        info: what the checkpoint says of itself.
+        catalog: of test and training structures.
+        conditions: under which measured-like PDFs are made.
+        stored: PDFs are the catalog's own.
+        asked: the A test structures, on a parent or on none.
+        asked_rows: (A,) their rows of the catalog.
+        parent: (A,) number of the parent that each is a piece of; −1 for none.
+        listed: L training structures on a parent: what the baselines choose from.
+        listed_rows: (L,) their rows of the catalog.
+        seen_in_training: whether this test set may hold structures that the model was trained on: another catalog, split or seed.
+    """
+
+    directory: str
+    network: Cvae
+    info: CheckpointInfo
+    catalog: Catalog
+    conditions: MeasuredLike
+    stored: bool
+    asked: TrainingView
+    asked_rows: Rows
+    parent: Rows
+    listed: TrainingView
+    listed_rows: Rows
+    seen_in_training: bool
+
+    @classmethod
+    def of(
+        cls,
+        checkpoint: str | os.PathLike[str],
+        store: str | os.PathLike[str],
+        *,
+        split: SplitName,
+        pdfs: PdfKind,
+        limit: int,
+        seed: int,
+        test_share: float | None = None,
+    ) -> HeldOut:
+        """Read a checkpoint and divide a catalog.
+
+        Args:
+            checkpoint: directory, run or name.
+            store: catalog.
+            split: how it is divided.
+            pdfs: which PDFs are asked.
+            limit: most structures of the test set.
+            seed: of the division.
+            test_share: share of the test set; that of the training where not given.
+
+        Raises:
+            CheckpointError: there is none, it does not fit, or its training cannot be told from it.
+            StoreError: the catalog is missing, or it leaves no structures to ask or to choose from.
+        """
+        directory = str(find_checkpoint(os.fspath(checkpoint)))
+        network, info = load_network(find_checkpoint(directory))
+        catalog = Catalog.open(store)
+        _check_types(catalog, info, directory)
+        trained = training_settings(info, directory)
+        shares = {} if test_share is None else {"test": test_share}
+        config = trained.updated(seed=seed, data=trained.data.updated(split=split, **shares).model_dump())
+        same = trained.data == config.data and trained.seed == seed and info.catalog_hash == catalog.content_hash
+        parts = load_split(catalog, config.data, seed)
+        asked_rows, listed_rows = spread(parts.test, limit), spread(parts.train, MOST_TRAINING_PDFS)
+        parent = _parents(catalog.structures(asked_rows), info.model)
+        listed_rows = listed_rows[_parents(catalog.structures(listed_rows), info.model) >= 0]
+        if not ((parent >= 0).any() and len(listed_rows)):
+            raise StoreError(f"{catalog!r}: the {split} split leaves no test structures that this model could say, or none to train on. "
+                             "Use a larger catalog.")  # fmt: skip
+        return cls(
+            directory=directory,
+            network=network.eval(),
+            info=info,
+            catalog=catalog,
+            conditions=config.data.conditions,
+            stored=pdfs == "stored",
+            asked=load_view(catalog, config, stored_pdfs=pdfs == "stored", rows=asked_rows),
+            asked_rows=asked_rows,
+            parent=parent,
+            listed=load_view(catalog, config, stored_pdfs=pdfs == "stored", rows=listed_rows),
+            listed_rows=listed_rows,
+            seen_in_training=not same,
+        ).under(clean(config.data.conditions) if pdfs == "clean" else config.data.conditions)
+
+    def under(self, conditions: MeasuredLike) -> HeldOut:
+        """The same structures under other conditions; stored PDFs stay what they are."""
+        return replace(self, conditions=conditions, asked=_under(self.asked, conditions), listed=_under(self.listed, conditions))
+
+    @property
+    def on_parent(self) -> NDArray[np.bool_]:
+        """(A,) which of the structures asked are a piece of a parent."""
+        return self.parent >= 0
+
+
+def clean(ranges: MeasuredLike) -> MeasuredLike:
+    """The same samples and instruments without what a measurement adds to them.
+
+    No noise, no line, no strain; the damping and the nearest-neighbour distance are known exactly; the curve is as long as the ranges allow. Qmin,
+    Qmax, Qdamp, U and delta2 are drawn as before, and with the same random numbers they are the same.
+    """
+    nothing, exact = (0.0, 0.0), (1.0, 1.0)
+    longest = {"rmin": (ranges.rmin[0],) * 2, "rmax": (ranges.rmax[1],) * 2}
+    return ranges.updated(noise=nothing, baseline=nothing, strain=nothing, qdamp_error=nothing, zoom=exact, expected=exact, **longest)
+
+
+def spread(rows: Rows, limit: int) -> Rows:
+    """At most ``limit`` rows, evenly over all."""
+    return rows if len(rows) <= limit else rows[np.linspace(0, len(rows) - 1, limit).round().astype(np.int64)]
+
+
+def training_settings(info: CheckpointInfo, where: str) -> TrainConfig:
+    """How a checkpoint was trained.
+
+    Raises:
+        CheckpointError: its settings are of another version.
+    """
+    try:
+        return TrainConfig.model_validate({**info.settings, "model": info.model.model_dump()})
+    except ValueError as invalid:
+        raise CheckpointError(f"{where}: its training settings cannot be read ({invalid}). Train again with this version.") from invalid
+
+
+def _under(view: TrainingView, conditions: MeasuredLike) -> TrainingView:
+    return replace(view, pdfs=replace(view.pdfs, ranges=conditions)) if isinstance(view.pdfs, MeasuredLikePdfs) else view
+
+
+def _parents(structures: list[Structure], config: ModelConfig) -> Rows:
+    """(S,) number of the parent that each structure is a piece of; −1 for none, as where it reaches beyond ``model.sites.radius``."""
+    if config.decoder != "sites":
+        return np.full(len(structures), ON_SOME_PARENT, dtype=np.int64)
+    finder = ParentFinder(SiteBook(config.sites.parents, config.sites.radius).parents())
+    found = [finder.find(structure.positions, structure.structure_type) if len(structure.elements) == 1 else None for structure in structures]
+    return np.array([-1 if filling is None else filling.parent for filling in found], dtype=np.int64)
+
+
+def _check_types(catalog: Catalog, info: CheckpointInfo, where: str) -> None:
+    strange = sorted(set(catalog.columns["structure_type"].unique()) - set(info.model.structure_types))
+    if strange:
+        raise CheckpointError(
+            f"{where}: the catalog holds structure types {', '.join(strange)}, which this model cannot say (its types: "
+            f"{', '.join(info.model.structure_types)}). Evaluate on a catalog of the types that it was trained on."
+        )
