@@ -83,7 +83,7 @@ class SiteTable:
         edges: list[NDArray[np.int32]] = []
         reach = np.zeros(len(structures), dtype=np.int64)
         for row, structure in enumerate(structures):
-            found = _filling(finder, structure, elements)
+            found = filling_of(finder, structure, elements)
             if found is None:
                 edges.append(np.zeros(0, dtype=np.int32))
                 continue
@@ -127,7 +127,8 @@ class SiteTable:
         return SiteArrays(self.parent[rows], site, (bits & 1).astype(np.float32), mask, None if self.element is None else self.element[rows])
 
 
-def _filling(finder: ParentFinder, structure: Structure, elements: Sequence[str]) -> Filling | None:
+def filling_of(finder: ParentFinder, structure: Structure, elements: Sequence[str] = ()) -> Filling | None:
+    """The parent of a structure and its filled sites; None where there is none, as for several elements where none are to be decoded."""
     if elements:
         return finder.find_compound(structure, elements)
     return finder.find(structure.positions, structure.structure_type) if len(structure.elements) == 1 else None

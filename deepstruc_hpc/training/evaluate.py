@@ -22,6 +22,7 @@ from deepstruc_hpc.model.generator import StructureModel
 from deepstruc_hpc.model.sites import SAME_LATTICE
 from deepstruc_hpc.runtime.progress import Bars, no_bar
 from deepstruc_hpc.training.baselines import TreeScores, neighbour_answers, tree_scores
+from deepstruc_hpc.training.element_scores import ElementScores, element_scores
 from deepstruc_hpc.training.evaluate_fits import CurveFit, FitScores, Question, listed_fits, model_fits
 from deepstruc_hpc.training.held_out import HeldOut, PdfKind, spread
 from deepstruc_hpc.training.latent_scores import Coverage, FaultOrder, LatentAnswers, coverage, fault_order, latent_answers
@@ -76,6 +77,7 @@ class EvaluationReport:
         fitted: the model's samples after the fit of scale, expansion, U and delta2, where fits were asked for.
         listed: every training shape after the same fit.
         n_fitted: curves of the two.
+        elements: which element lies where, of a model that decodes them.
     """
 
     checkpoint: str
@@ -100,6 +102,7 @@ class EvaluationReport:
     fitted: FitScores | None = None
     listed: FitScores | None = None
     n_fitted: int = 0
+    elements: ElementScores | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; None for a figure that could not be had."""
@@ -181,6 +184,7 @@ def measured(held: HeldOut, store: str | os.PathLike[str], settings: EvaluateSet
         fitted=FitScores.of([by_model[place] for place in fitted]) if len(fitted) else None,
         listed=FitScores.of([by_list[place] for place in fitted]) if len(fitted) else None,
         n_fitted=len(fitted),
+        elements=element_scores(held.network, asked, held.catalog.structures(held.asked_rows), seed) if info.model.elements else None,
     )
 
 

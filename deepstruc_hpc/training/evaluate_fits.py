@@ -117,13 +117,15 @@ def _known(figure: Callable[[NDArray[np.float64]], Any], values: NDArray[np.floa
 def model_fits(
     model: StructureModel, questions: Sequence[Question], *, samples: int, sigma: float, seed: int, starts: int, progress: Progress | None = None
 ) -> list[CurveFit]:
-    """The best of a model's samples for each curve."""
+    """The best of a model's samples for each curve; a model that decodes elements is told which there are."""
 
     def propose(number: int, question: Question) -> list[Structure]:
-        rng = item_rng(seed, f"evaluate/{number}")
-        symbol = question.truth.symbols[0]
+        rng, truth = item_rng(seed, f"evaluate/{number}"), question.truth
+        choice = {"elements": truth.elements} if model.decodes_elements else {}
         try:
-            found = model.propose(question.curve, symbol=symbol, n_samples=samples, sigma=sigma, rng=rng, instrument=question.instrument)
+            found = model.propose(
+                question.curve, symbol=truth.symbols[0], n_samples=samples, sigma=sigma, rng=rng, instrument=question.instrument, **choice
+            )
         except DeepstrucError:
             return []
         return [proposal.structure for proposal in found]
@@ -137,7 +139,7 @@ def listed_fits(
     """The best of a list of shapes for each curve, every one fitted: what a model has to beat.
 
     Args:
-        shapes: of any metal.
+        shapes: of any metal; of several elements, those that hold the truth's alone are fitted.
         units: (S,) their nearest-neighbour distances, Å.
         questions: the test set.
         starts: random orientations of the alignment.
@@ -145,10 +147,13 @@ def listed_fits(
     """
 
     def propose(_: int, question: Question) -> list[Structure]:
-        symbol = question.truth.symbols[0]
+        truth = question.truth
         return [
-            Structure.of_element(symbol, shape.positions * (question.nn_distance / float(unit)), shape.structure_type, shape.label)
+            shape.scaled(question.nn_distance / float(unit)).with_symbols(
+                truth.symbols[:1] * len(shape) if len(shape.elements) == 1 else shape.symbols
+            )
             for shape, unit in zip(shapes, units, strict=True)
+            if len(shape.elements) == len(truth.elements) == 1 or shape.elements == truth.elements
         ]
 
     return _each(questions, propose, starts, progress)

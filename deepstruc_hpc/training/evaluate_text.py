@@ -6,6 +6,7 @@ import math
 
 from deepstruc_hpc.training.calibration import Calibration
 from deepstruc_hpc.training.clean_scores import Comparison, ErrorGrowth
+from deepstruc_hpc.training.element_scores import ElementScores
 from deepstruc_hpc.training.evaluate import EvaluationReport
 from deepstruc_hpc.training.evaluate_fits import FitScores
 from deepstruc_hpc.training.latent_scores import Coverage
@@ -54,6 +55,8 @@ def as_text(report: EvaluationReport) -> str:
         GENERATED if report.in_order else GENERATED[IN_ORDER:], {"model": report.model, "nearest PDF": report.nearest_neighbour}, "as generated"
     )
     lines += _types(report)
+    if report.elements is not None:
+        lines += _elements(report.elements)
     if report.fitted is not None and report.listed is not None:
         lines += _table(FITTED, {"model": report.fitted, "all listed": report.listed}, f"after the fit, best Rw of {report.n_fitted} curves")
     lines += _coverage(report.coverage, "calibrated" if report.calibrated else "not calibrated")
@@ -67,6 +70,15 @@ def as_text(report: EvaluationReport) -> str:
     if report.seen_in_training:
         lines.append("note: the model was trained on another catalog, split or seed; it may have seen some of these structures.")
     return "\n".join(lines)
+
+
+def _elements(found: ElementScores) -> list[str]:
+    return [
+        "",
+        f"elements: exactly the right ones in {found.elements_exact:.1%}; composition wrong by {found.composition_error:.1%} on average",
+        f"atoms whose site bears their element {found.atoms_right:.1%}, {found.atoms_right_in_place:.1%} where all sites are right "
+        f"({found.sites_exact:.1%} of the structures); everything right in {found.all_right:.1%}",
+    ]
 
 
 def comparison_text(comparison: Comparison) -> str:

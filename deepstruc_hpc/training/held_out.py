@@ -13,6 +13,7 @@ from deepstruc_hpc.core.errors import CheckpointError, StoreError
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.data.dataset import TrainingView
+from deepstruc_hpc.data.site_targets import filling_of
 from deepstruc_hpc.data.splits import SplitName
 from deepstruc_hpc.data.training_pdfs import MeasuredLike, MeasuredLikePdfs
 from deepstruc_hpc.model.checkpoint import CheckpointInfo, find_checkpoint, load_network
@@ -167,7 +168,7 @@ def _parents(structures: list[Structure], config: ModelConfig) -> Rows:
     if config.decoder != "sites":
         return np.full(len(structures), ON_SOME_PARENT, dtype=np.int64)
     finder = ParentFinder(SiteBook(config.sites.parents, config.sites.radius).parents())
-    found = [finder.find(structure.positions, structure.structure_type) if len(structure.elements) == 1 else None for structure in structures]
+    found = [filling_of(finder, structure, config.elements) for structure in structures]
     return np.array([-1 if filling is None else filling.parent for filling in found], dtype=np.int64)
 
 
