@@ -166,7 +166,7 @@ run_node() { # run_node head|worker HEAD_IP PORT [LAUNCH...]
     start+=(--node-ip-address="$ip" --num-cpus="$cpus" --num-gpus="$gpus" --temp-dir="$DSH_TEMP")
     start+=(--memory=$(((memory - store) * 1048576)) --object-store-memory=$((store * 1048576)))
     if [ "$role" = head ]; then
-        start+=(--head --port="$port" --include-dashboard=false)
+        start+=(--head --port="$port" --include-dashboard=false --no-monitor) # nothing to watch for the autoscaler: SLURM's nodes are all there are
         # Where ray[client] is installed a server comes with it, at the same port for every job unless told otherwise.
         ! "${DSH_LAUNCH[@]+"${DSH_LAUNCH[@]}"}" python -c "import grpc" 2> /dev/null || start+=(--ray-client-server-port=$((port + 1)))
     else
@@ -345,7 +345,7 @@ run_on_ray() { # run_on_ray COMMAND [ARGUMENT...]: the batch script ends with it
     "${DSH_LAUNCH[@]+"${DSH_LAUNCH[@]}"}" env RAY_ADDRESS="$HEAD_IP:$HEAD_PORT" "$@" < /dev/null &
     DRIVER=$!
     while kill -0 "$DRIVER" 2> /dev/null; do
-        pause 1
+        pause 0.5
         [ -n "$LOST" ] || lost_nodes
         [ -z "$WARNED" ] || [ -n "$STOP_BY" ] || STOP_BY=$((WARNED + DSH_STOP_SECONDS))
         [ -z "$STOP_BY" ] || [ "$SECONDS" -lt "$STOP_BY" ] || kill -TERM "$DRIVER" 2> /dev/null

@@ -177,6 +177,7 @@ def _fit(order: dict[str, Any], files: RunFiles, config: TrainConfig, crewing: C
 def make_trainer(order: dict[str, Any], files: RunFiles, config: TrainConfig, crewing: Crewing, callbacks: Sequence[Any] = ()) -> Any:
     """The TorchTrainer of a training."""
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
+    os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")  # one process less: a batch system warns the driver, it does not drain Ray
     from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig
 

@@ -40,6 +40,7 @@ AccountingStorageType=accounting_storage/none
 ReturnToService=2
 SchedulerParameters=bf_interval=1,sched_interval=1,sched_min_interval=0,batch_sched_delay=0
 SlurmdTimeout=10
+TCPTimeout=1
 KillWait=5
 JobRequeue=1
 SlurmdParameters=config_overrides
@@ -72,6 +73,8 @@ class SlurmCluster:
     def __init__(self, base: Path) -> None:
         self.base = base
         self.work = base / "work"
+        self.seen: dict[str, set[str]] = {}
+        self._looked = 0.0
         for folder in ("control", "state", "spool-node1", "spool-node2", "work", "bin", "home"):
             (base / folder).mkdir()
         (base / "munge.key").write_bytes(secrets.token_bytes(128))
@@ -88,6 +91,7 @@ class SlurmCluster:
             "SLURM_CONF": str(base / "slurm.conf"),
             "HOME": str(base / "home"),
             "OMP_NUM_THREADS": "1",
+            "RAY_worker_niceness": "0",  # Ray would give way to all else that runs on this machine
         }
 
     def start(self) -> None:
@@ -145,30 +149,36 @@ class SlurmCluster:
             raise AssertionError(f"{late}; it is {found.get('JobState')} ({found.get('Reason')})\n{self.logs()}") from None
         return found
 
-    def wait_until_done(self, job_id: str, seconds: float) -> set[str]:
-        """Wait for a job to end well; returns the nodes on which actors of its Ray were seen at work."""
-        seen: set[str] = set()
+    def watch(self, job_id: str) -> None:
+        """From now on every wait, whatever for, also looks on which nodes actors of this job's Ray are at work."""
+        self.seen[job_id] = set()
 
-        def ended() -> bool:
+    def _look(self) -> None:
+        if time.monotonic() - self._looked < 0.5:
+            return
+        for job_id, seen in self.seen.items():
             for name in set(NODES) - seen:
                 if "ray::_Host" in (titles := self.titles(name, job_id)) or "ray::RayTrainWorker" in titles:
                     seen.add(name)
-            return self.job(job_id).get("JobState") in ("COMPLETED", "FAILED", "CANCELLED")
+        self._looked = time.monotonic()
 
-        self.wait_until(ended, seconds, f"job {job_id} has ended\n{self.logs()}")
+    def wait_until_done(self, job_id: str, seconds: float) -> set[str]:
+        """Wait for a watched job to end well; returns the nodes on which actors of its Ray were seen at work."""
+        self.wait_for(job_id, "COMPLETED FAILED CANCELLED", seconds)
         if (code := self.job(job_id)["ExitCode"]) != "0:0":
             raise AssertionError(f"job {job_id} ended with {code}\n{self.logs()}")
-        return seen
+        return self.seen.pop(job_id)
 
     def titles(self, name: str, job_id: str) -> str:
         """The command lines of the processes of a job's Ray on a node: those that have files open in its temporary folder."""
-        line = f"for p in /proc/[0-9]*; do [[ $(readlink $p/fd/*) == */dsh-{job_id}-* ]] && tr '\\0' ' ' < $p/cmdline; done 2> /dev/null; true"
-        return self.on_node(name, line)
+        found = f"find /proc/[0-9]*/fd -maxdepth 1 -lname '*/dsh-{job_id}-*' -printf '%h\\n' | sort -u | sed 's:fd$:cmdline:'"
+        return self.on_node(name, f"{{ {found} | xargs -r cat | tr '\\0' ' '; }} 2> /dev/null; true")
 
     def wait_until(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
         """Poll a condition; bounded."""
         end = time.monotonic() + seconds
         while not condition():
+            self._look()
             if time.monotonic() > end:
                 raise AssertionError(f"after {seconds} s not true: {what}\n{self.run('sinfo', '-N', '-l', check=False)}")
             time.sleep(0.2)

@@ -13,6 +13,7 @@ ip link set lo up
 ip link add br0 type bridge
 ip addr add 10.213.0.1/24 dev br0
 ip link set br0 up
+source "$here/slurm_network.sh"
 hostname login
 munged --force --key-file="$base/munge.key" --socket="$base/munge.sock" --pid-file="$base/munge.pid" --log-file="$base/munge.log" \
     --seed-file="$base/munge.seed"

@@ -9,6 +9,7 @@ ip link set lo up
 until ip link show "v$name" > /dev/null 2>&1; do sleep 0.05; done
 ip addr add "$address/24" dev "v$name"
 ip link set "v$name" up
+source "$(dirname "$0")/slurm_network.sh"
 hostname "$name"
 mount -t tmpfs tmpfs /dev/shm
 # A /tmp of its own, through which only what the test shares is seen.

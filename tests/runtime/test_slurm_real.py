@@ -55,6 +55,7 @@ def cluster(tmp_path_factory):
 @pytest.fixture
 def profile(cluster):
     """Writes a profile; the payload stands in for ``deepstruc-hpc`` in the job unless ``real`` is asked for."""
+    cluster.seen.clear()
     stand_in = cluster.base / "stand-in"
     stand_in.mkdir(exist_ok=True)
     command = stand_in / "deepstruc-hpc"
@@ -90,6 +91,13 @@ def hosts(out: Path) -> Counter[str]:
 
 def wait_for_items(cluster: SlurmCluster, out: Path, count: int) -> None:
     cluster.wait_until(lambda: out.is_dir() and len(list(out.iterdir())) >= count, UP, f"{count} items are in {out}\n{cluster.logs()}")
+
+
+def wait_for_two_epochs(cluster: SlurmCluster, training: Path) -> Path:
+    """Returns the file to which the epochs are written."""
+    log = training / "epochs.jsonl"
+    cluster.wait_until(lambda: log.is_file() and len(log.read_text().splitlines()) >= 2, UP, "two epochs are done")
+    return log
 
 
 def start_now(cluster: SlurmCluster, job: str, within: float = 60) -> None:
@@ -160,14 +168,13 @@ def test_a_cancelled_job_ends_soon_and_leaves_nothing(cluster, profile):
 
 def test_when_a_node_dies_a_build_goes_on_without_it_and_a_training_is_requeued_and_resumes(cluster, profile):
     """The node is cut off in mid-work of two jobs at once. The training's second start adds to the run that the first one began."""
-    cluster.cli("catalog", "build", "smoke", "--out", "small.zarr", "--workers", "0")
     words = ("recipe", "--out", "going-on", "--items", "16", "--seconds", "0.5", "--gate", "gate")
     build = submit(cluster, profile("dying"), "build", *words)
+    cluster.cli("catalog", "build", "smoke", "--out", "small.zarr", "--workers", "0")
     words = ("small.zarr", "--out", "requeued", "--config", "smoke", "--workers", "2", "--set", "epochs=16")
     train = submit(cluster, profile("dying-train", real=True), "train", *words)
     wait_for_items(cluster, cluster.work / "going-on", 4)
-    log = cluster.work / "requeued" / "epochs.jsonl"
-    cluster.wait_until(lambda: log.is_file() and len(log.read_text().splitlines()) >= 2, UP, "two epochs are done")
+    log = wait_for_two_epochs(cluster, cluster.work / "requeued")
     cluster.order("kill-node2")
     try:
         cluster.wait_until(lambda: cluster.job(train).get("JobState") == "PENDING", 90, "the training waits for its second node")
@@ -189,7 +196,7 @@ def test_when_a_node_dies_a_build_goes_on_without_it_and_a_training_is_requeued_
 
 def test_when_the_first_node_dies_a_build_is_requeued_although_slurm_lets_it_live(cluster, profile):
     """With --no-kill SLURM keeps such a job RUNNING on the nodes left, without its batch script, until its limit: a worker's node must requeue it."""
-    hasty = {"RAY_gcs_rpc_server_reconnect_timeout_s": "25"}
+    hasty = {"RAY_gcs_rpc_server_reconnect_timeout_s": "10"}
     build = submit(
         cluster, profile("headless", environment=hasty), "build", "recipe", "--out", "again", "--items", "12", "--seconds", "0.5", "--gate", "go"
     )
@@ -229,22 +236,24 @@ def test_the_stages_run_as_a_pipeline_that_survives_a_requeue_beside_a_sweep_an_
     stages += ["--solve", " ".join(["measured/a", "measured/b", "--out", "solved", "--model", "run", "--samples", "8", *common])]
     jobs = dict(line.split() for line in cluster.cli("slurm", "pipeline", "--cluster", path, *stages).splitlines())
     assert list(jobs) == ["build", "train", "solve"]
+    cluster.watch(jobs["build"])
     assert cluster.wait_until_done(jobs["build"], DONE) == BOTH
     words = ("{}", "--out", "days/{name}", "--sources", "catalog", *common)
     array = submit(cluster, profile("alone", real=True, nodes=1), "solve", *words, options=("--each", "measured/*"))
     sweep = submit(cluster, path, "sweep", "train", "s.zarr", "--config", "sweep.yaml", "--out", "sweep")
-    log = cluster.work / "run" / "epochs.jsonl"
-    cluster.wait_until(lambda: log.is_file() and len(log.read_text().splitlines()) >= 2, UP, "two epochs are done")
+    log = wait_for_two_epochs(cluster, cluster.work / "run")
     cluster.run("scancel", "--batch", "--signal=USR1", jobs["train"])
     start_now(cluster, jobs["train"])
     assert len(log.read_text().splitlines()) < EPOCHS, "the training was over before it was warned"
     assert cluster.job(jobs["solve"])["JobState"] == "PENDING"
+    cluster.watch(jobs["train"])
     assert cluster.wait_until_done(jobs["train"], DONE) == BOTH
+    cluster.watch(jobs["solve"])
     assert cluster.job(jobs["train"])["Restarts"] == "1"
     assert one_mlflow_run_with_steps(cluster.work / "run") == list(range(1, EPOCHS + 1))
-    assert cluster.wait_until_done(jobs["solve"], DONE) == BOTH
     (cluster.work / "limit-gate").touch()
     start_now(cluster, limited, within=200)
+    assert cluster.wait_until_done(jobs["solve"], DONE) == BOTH
     for job in (f"{array}_0", f"{array}_1", sweep, limited):
         assert cluster.wait_for(job, "COMPLETED FAILED CANCELLED", DONE)["ExitCode"] == "0:0", cluster.logs()
     assert hosts(cluster.work / "limited").total() == 8
@@ -267,7 +276,7 @@ def test_the_scripts_by_hand_run_under_plain_sbatch(cluster, profile, names):
     place = cluster.work / "by-hand"
     place.mkdir(exist_ok=True)
     settings = f'export PATH="{cluster.base / "stand-in"}:$PATH" DSH_START_SECONDS={UP} DSH_OBJECT_STORE_MB=100\n'
-    (place / "setup.sh").write_text(settings + '[ "${SLURM_ARRAY_TASK_ID:-}" != 0 ] || export PAYLOAD_SECONDS=3\n')
+    (place / "setup.sh").write_text(settings + f'[ "${{SLURM_ARRAY_TASK_ID:-}}" != 0 ] || export PAYLOAD_GATE={place / "gate"}\n')
     (place / "folders.txt").write_text("days/first\ndays/the second\n")
     payload = ["--items", "3", "--seconds", "0.1"]
     arguments = {name: ["--out", name, *payload] for name in names} | {"solve-array": ["folders.txt", "results", *payload]}
@@ -278,8 +287,11 @@ def test_the_scripts_by_hand_run_under_plain_sbatch(cluster, profile, names):
         script = str(share_dir("slurm") / f"{name}.sbatch")
         jobs[name] = cluster.run("sbatch", *common, *options.get(name, []), script, *arguments[name], cwd=place).strip()
     tasks = [job for name, job in jobs.items() if name != "solve-array"]
-    tasks += [f"{jobs['solve-array']}_{number}" for number in (0, 1) if "solve-array" in jobs]
+    tasks += [f"{jobs['solve-array']}_{number}" for number in (1, 0) if "solve-array" in jobs]
     for job in tasks:
+        if job.endswith("_0"):
+            assert cluster.job(job)["JobState"] == "RUNNING", "the task that waits was ended with the one that is done"
+            (place / "gate").touch()
         assert cluster.wait_for(job, "COMPLETED FAILED", DONE)["ExitCode"] == "0:0", cluster.logs()
     for name in names:
         for out in ("results/first", "results/the second") if name == "solve-array" else (name,):
