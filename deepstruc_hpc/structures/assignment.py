@@ -32,6 +32,9 @@ _ALLOY_ORDER = ("fcc", "bcc", "hcp", "sc", "icosahedral", "decahedral", "stackin
 """In which the parents of an alloy are tried, whose type says its order and not its lattice."""
 _TURNED = np.array([[[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]] for c, s in ((1.0, 0.0), (np.sqrt(0.75), 0.5))])
 """Frames in which builders leave hexagonal crystals: along x, or turned by 30°."""
+_LAYERS = np.column_stack([np.array([1.0, -1.0, 0.0]) / np.sqrt(2.0), np.array([1.0, 1.0, -2.0]) / np.sqrt(6.0), np.ones(3) / np.sqrt(3.0)])
+_STACKED = np.array([_LAYERS, _LAYERS @ np.diag([-1.0, -1.0, 1.0])])
+"""From the frame of a stack of close-packed layers to the cubic axes of its fcc crystal, in either orientation of the twin."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,7 @@ class ParentFinder:
         return [i for i in members if self.parents[i].name.startswith("close-packed ") and stacking_word(self.parents[i].name.split()[1]) in word]
 
     def _on_lattice(self, unit: NDArray[np.float64], lattice: _Lattice, kinds: NDArray[np.int64] | None) -> Filling | None:
-        for turn in _TURNED:
+        for turn in (*_TURNED, *_STACKED):
             turned = unit @ turn.T
             first = turned[np.argmin(np.einsum("ij,ij->i", turned, turned))]
             for start in lattice.starts:

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from deepstruc_hpc.core.errors import RecipeError, StructureError
+from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.structures.assignment import ParentFinder, oriented
+from deepstruc_hpc.structures.close_packed import stacked_sites
 from deepstruc_hpc.structures.families import FAMILIES
 from deepstruc_hpc.structures.fingerprint import fingerprint
 from deepstruc_hpc.structures.parents import parent_of
@@ -75,6 +77,17 @@ def test_a_truncated_octahedron_is_fcc_about_an_atom_or_a_hole(finder):
     for shape in FAMILIES["octahedral"].enumerate(6, 60):
         found = finder.find(FAMILIES["octahedral"].build(shape, "Pt", 2.77).positions, "octahedral")
         assert NAMES[found.parent].startswith("fcc")
+
+
+@pytest.mark.parametrize("sequence", ["ABC", "ACB", "ABCAB", "BACBA"])
+def test_a_stack_without_a_fault_is_fcc_whichever_way_it_turns(parents, finder, sequence):
+    """Layers lie across z there, and along [111] in the parents."""
+    sites = stacked_sites(sequence, 2.2)
+    stack = sites[np.hypot(sites[:, 0], sites[:, 1]) < 2.1]
+    found = finder.find(2.88 * stack, "fcc")
+    assert found is not None
+    assert parents[found.parent].structure_type == "fcc"
+    assert fingerprint(parents[found.parent].structure(found.mask, "Au", 2.88)) == fingerprint(Structure.of_element("Au", 2.88 * stack, "fcc"))
 
 
 def test_a_cluster_of_another_lattice_has_no_parent(finder, clusters):
