@@ -181,8 +181,8 @@ class SitesDecoder(nn.Module):
         return {name: torch.tensor([float(scores[name]) for scores in rows], device=output.z.device) for name in rows[0]}
 
     @torch.no_grad()
-    def filling(self, z: Tensor, parent: int) -> tuple[NDArray[np.bool_], NDArray[np.int64] | None]:
-        """The most probable filling of one parent at a (1, latent) point.
+    def filling(self, z: Tensor, parent: int, allowed: Sequence[str] = ()) -> tuple[NDArray[np.bool_], NDArray[np.int64] | None]:
+        """The most probable filling of one parent at a (1, latent) point, of any elements or of the ``allowed`` ones.
 
         Returns:
             (S,) sites filled rather than empty; (S,) number of the element on each, −1 where it is empty, or none where no elements are decoded.
@@ -193,7 +193,13 @@ class SitesDecoder(nn.Module):
         own = self.book.own(parent, self.config.elements).to(z.device)
         logits, elements = self.field.with_elements(z, owner, self.book.features(parent, z.device), own)
         mask = filled_sites(logits[0].cpu().numpy())
-        return mask, np.where(mask, elements[0].argmax(dim=1).cpu().numpy(), -1)
+        known = self._known(allowed)
+        return mask, np.where(mask, known[elements[0][:, known].argmax(dim=1).cpu().numpy()], -1)
+
+    def _known(self, allowed: Sequence[str]) -> NDArray[np.int64]:
+        """Numbers of the allowed elements; of all where none of them is known."""
+        names = self.config.elements
+        return np.array([number for number, symbol in enumerate(names) if symbol in allowed] or range(len(names)), dtype=np.int64)
 
     @torch.no_grad()
     def elements_on(self, z: Tensor, parent: int, mask: NDArray[np.bool_], allowed: Sequence[str] = ()) -> tuple[str, ...]:
@@ -208,9 +214,8 @@ class SitesDecoder(nn.Module):
         site = np.flatnonzero(mask)
         features, own = self.book.features(parent, z.device)[site], self.book.own(parent, self.config.elements).to(z.device)[site]
         _, logits = self.field.with_elements(z, torch.full((1,), parent, dtype=torch.int64, device=z.device), features, own)
-        known = [number for number, symbol in enumerate(self.config.elements) if symbol in allowed] or range(len(self.config.elements))
-        chosen = logits[0][:, list(known)].argmax(dim=1).tolist()
-        return tuple(self.config.elements[list(known)[place]] for place in chosen)
+        known = self._known(allowed)
+        return tuple(self.config.elements[number] for number in known[logits[0][:, known].argmax(dim=1).cpu().numpy()])
 
     def structures(self, output: SitesOutput) -> list[DecodedArrays]:
         """The sites above one half of each point's most probable parent."""

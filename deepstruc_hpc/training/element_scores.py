@@ -1,4 +1,4 @@
-"""How well a model that decodes elements says which element lies where."""
+"""How well a model that decodes elements says which element lies where: of all that it knows, and of those that the sample is known to hold."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class ElementScores:
     """Of the structures on a parent, decoded from the mean of the prior.
 
     Attributes:
+        known: whether the model was told which elements there are.
         elements_exact: share of structures with exactly the right elements in them.
         composition_error: mean of ½ Σ |fraction said − true fraction| over the elements.
         atoms_right: share of atoms whose site bears their element; 0 for a structure told on another parent.
@@ -33,6 +34,7 @@ class ElementScores:
         all_right: share of structures with all sites and all elements right.
     """
 
+    known: bool
     elements_exact: float
     composition_error: float
     atoms_right: float
@@ -41,8 +43,8 @@ class ElementScores:
     all_right: float
 
 
-def element_scores(network: Cvae, view: TrainingView, structures: Sequence[Structure], seed: int) -> ElementScores | None:
-    """Figures of a view; None for a model that decodes no elements.
+def element_scores(network: Cvae, view: TrainingView, structures: Sequence[Structure], seed: int) -> list[ElementScores]:
+    """Figures of a view, with the elements unknown and known; none for a model that decodes no elements.
 
     Args:
         network: in evaluation mode.
@@ -53,12 +55,20 @@ def element_scores(network: Cvae, view: TrainingView, structures: Sequence[Struc
     decoder = network.decoder_network
     elements = network.config.elements
     if not isinstance(decoder, SitesDecoder) or not elements:
-        return None
+        return []
     table = SiteTable.of(structures, decoder.book.parents(), elements)
-    said = _said(network, decoder, view, seed)
-    rows = [_row(said[row], table, row, len(elements)) for row in np.flatnonzero(table.parent >= 0).tolist()]
+    told: list[tuple[str, ...]] = [structure.elements for structure in structures]
+    return [
+        _scored(_said(network, decoder, view, seed, [()] * len(told)), table, len(elements), known=False),
+        _scored(_said(network, decoder, view, seed, told), table, len(elements), known=True),
+    ]
+
+
+def _scored(said: list[tuple[int, Kinds]], table: SiteTable, n_elements: int, *, known: bool) -> ElementScores:
+    rows = [_row(said[row], table, row, n_elements) for row in np.flatnonzero(table.parent >= 0).tolist()]
     exact, composition, right, in_place, everything = (np.array(column, dtype=np.float64) for column in zip(*rows, strict=True))
     return ElementScores(
+        known=known,
         elements_exact=float(exact.mean()),
         composition_error=float(composition.mean()),
         atoms_right=float(right.mean()),
@@ -69,13 +79,13 @@ def element_scores(network: Cvae, view: TrainingView, structures: Sequence[Struc
 
 
 @torch.inference_mode()
-def _said(network: Cvae, decoder: SitesDecoder, view: TrainingView, seed: int) -> list[tuple[int, Kinds]]:
+def _said(network: Cvae, decoder: SitesDecoder, view: TrainingView, seed: int, allowed: Sequence[Sequence[str]]) -> list[tuple[int, Kinds]]:
     """The parent of every structure, and the numbers of the elements on its sites, −1 where empty."""
     found: list[tuple[int, Kinds]] = []
     for arrays in validation_batches(view, np.arange(len(view)), seed):
         mean = network.prior(to_tensors(arrays).pdf).mean
         for row, parent in enumerate(decoder(mean).parent_logits.argmax(dim=1).tolist()):
-            _, kinds = decoder.filling(mean[row : row + 1], parent)
+            _, kinds = decoder.filling(mean[row : row + 1], parent, allowed[len(found)])
             found.append((parent, np.zeros(0, dtype=np.int64) if kinds is None else kinds))
     return found
 

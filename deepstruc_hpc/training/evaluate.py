@@ -102,7 +102,7 @@ class EvaluationReport:
     fitted: FitScores | None = None
     listed: FitScores | None = None
     n_fitted: int = 0
-    elements: ElementScores | None = None
+    elements: list[ElementScores] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; None for a figure that could not be had."""
@@ -184,7 +184,7 @@ def measured(held: HeldOut, store: str | os.PathLike[str], settings: EvaluateSet
         fitted=FitScores.of([by_model[place] for place in fitted]) if len(fitted) else None,
         listed=FitScores.of([by_list[place] for place in fitted]) if len(fitted) else None,
         n_fitted=len(fitted),
-        elements=element_scores(held.network, asked, held.catalog.structures(held.asked_rows), seed) if info.model.elements else None,
+        elements=element_scores(held.network, asked, held.catalog.structures(held.asked_rows), seed),
     )
 
 

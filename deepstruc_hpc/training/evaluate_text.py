@@ -55,8 +55,8 @@ def as_text(report: EvaluationReport) -> str:
         GENERATED if report.in_order else GENERATED[IN_ORDER:], {"model": report.model, "nearest PDF": report.nearest_neighbour}, "as generated"
     )
     lines += _types(report)
-    if report.elements is not None:
-        lines += _elements(report.elements)
+    for found in report.elements:
+        lines += _elements(found)
     if report.fitted is not None and report.listed is not None:
         lines += _table(FITTED, {"model": report.fitted, "all listed": report.listed}, f"after the fit, best Rw of {report.n_fitted} curves")
     lines += _coverage(report.coverage, "calibrated" if report.calibrated else "not calibrated")
@@ -75,7 +75,7 @@ def as_text(report: EvaluationReport) -> str:
 def _elements(found: ElementScores) -> list[str]:
     return [
         "",
-        f"elements: exactly the right ones in {found.elements_exact:.1%}; composition wrong by {found.composition_error:.1%} on average",
+        f"elements {'known' if found.known else 'unknown'}: exactly the right ones in {found.elements_exact:.1%}; composition wrong by {found.composition_error:.1%} on average",
         f"atoms whose site bears their element {found.atoms_right:.1%}, {found.atoms_right_in_place:.1%} where all sites are right "
         f"({found.sites_exact:.1%} of the structures); everything right in {found.all_right:.1%}",
     ]
