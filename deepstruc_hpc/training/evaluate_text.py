@@ -75,7 +75,8 @@ def as_text(report: EvaluationReport) -> str:
 def _elements(found: ElementScores) -> list[str]:
     return [
         "",
-        f"elements {'known' if found.known else 'unknown'}: exactly the right ones in {found.elements_exact:.1%}; composition wrong by {found.composition_error:.1%} on average",
+        f"elements {'known' if found.known else 'unknown'}: exactly the right ones in {found.elements_exact:.1%}; "
+        f"composition wrong by {found.composition_error:.1%} on average",
         f"atoms whose site bears their element {found.atoms_right:.1%}, {found.atoms_right_in_place:.1%} where all sites are right "
         f"({found.sites_exact:.1%} of the structures); everything right in {found.all_right:.1%}",
     ]

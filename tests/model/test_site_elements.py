@@ -26,6 +26,7 @@ from deepstruc_hpc.structures.crystal_parents import crystal_parent_names
 from deepstruc_hpc.structures.crystals import prototype_crystal
 from deepstruc_hpc.structures.families import FAMILIES
 from deepstruc_hpc.structures.sites import shortest_distance
+from deepstruc_hpc.training.element_scores import element_scores
 from deepstruc_hpc.training.step import StepSchedule, to_tensors, train_step
 
 PARENTS = ("fcc atom", "fcc octahedral hole", *crystal_parent_names("CeO2"), *crystal_parent_names("MgO"))
@@ -162,3 +163,11 @@ def test_proposals_are_of_the_elements_of_the_sample(kind):
     shares = model.type_probabilities(curve, symbol="Au", instrument=instrument)
     assert sum(shares.values()) == pytest.approx(1.0)
     assert ("alloy" in max(shares, key=shares.get)) == ("alloy" in kind)
+
+
+def test_scores_of_elements_are_better_where_the_elements_are_known():
+    unknown, known = element_scores(trained()[0], view(), structures(), seed=0)
+    assert (unknown.known, known.known) == (False, True)
+    assert 0.5 < unknown.atoms_right <= known.atoms_right + 0.02
+    assert known.composition_error <= unknown.composition_error < 0.3
+    assert known.all_right <= known.sites_exact == unknown.sites_exact
