@@ -48,8 +48,8 @@ def as_text(report: EvaluationReport) -> str:
     lines = [f"{report.n_test} test structures, {report.split} split, {report.pdfs} PDFs; {report.n_train} to choose from"]
     if report.n_left_out:
         lines.append(
-            f"{report.n_left_out} of them are on no parent of this model (most reach beyond model.sites.radius): they are asked for type and number "
-            "of atoms and count by size alone"
+            f"{report.n_left_out} of them are on no parent of this model (beyond model.sites.radius, or of another arrangement): they are asked "
+            "for type and number of atoms and count by size alone"
         )
     lines += _table(
         GENERATED if report.in_order else GENERATED[IN_ORDER:], {"model": report.model, "nearest PDF": report.nearest_neighbour}, "as generated"
