@@ -148,7 +148,7 @@ def reconstructions_figure(samples: Sequence[Reconstruction]) -> Figure:
     """True atoms as rings, decoded ones as dots, seen along z, in nearest-neighbour distances; a decoder may turn a structure."""
     across = 4
     down = -(-max(len(samples), 1) // across)
-    reach = 0.6 + max((float(np.abs(sample.true).max()) for sample in samples), default=1.0)
+    reach = 0.6 + max((float(np.abs(sample.true[:, :2]).max()) for sample in samples), default=1.0)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(2.3 * across, 2.55 * down), layout="constrained")
         for axes, sample in zip(figure.subplots(down, across, squeeze=False).flat, [*samples, *[None] * (across * down - len(samples))], strict=True):
