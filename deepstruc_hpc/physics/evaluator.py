@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deepstruc_hpc.physics.levenberg import Float, NormalEquations
-from deepstruc_hpc.physics.model_kernel import evaluate_derivatives, evaluate_values, normal_sums
-from deepstruc_hpc.physics.separable import Spectra, kernel_table
+from deepstruc_hpc.physics.model_kernel import evaluate_derivatives, evaluate_shared, evaluate_values, normal_sums, shared_coefficients
+from deepstruc_hpc.physics.separable import TAPS, Spectra, kernel_table
 from deepstruc_hpc.physics.target import Target
 from deepstruc_hpc.physics.threads import run_blocks
 
@@ -17,14 +18,14 @@ _BLOCK = 2048
 
 
 class Evaluator(Protocol):
-    """What the fit asks of an engine. Parameters ``p`` are (C, 3): zoom, uiso (Å²), delta2 (Å²)."""
+    """What the fit asks of an engine. Parameters ``p`` are zoom, uiso (Å²), delta2 (Å²)."""
 
     def costs(self, index: NDArray[np.int64], p: Float) -> Float:
-        """(C,) sums of squares at the best scale of clusters ``index`` (C,)."""
+        """(C,) sums of squares at the best scale of clusters ``index`` (C,), all at the same parameters (3,)."""
         ...
 
     def equations(self, index: NDArray[np.int64], p: Float) -> NormalEquations:
-        """Normal equations of clusters ``index`` (C,)."""
+        """Normal equations of clusters ``index`` (C,) at parameters (C, 3)."""
         ...
 
 
@@ -40,12 +41,32 @@ class CompiledEvaluator:
         self.values = spectra.values.reshape(*spectra.values.shape[:2], -1)
 
     def costs(self, index: NDArray[np.int64], p: Float) -> Float:
-        """(C,) sums of squares at the best scale."""
-        return self._reduce(index, p, 1).cost
+        """(C,) sums of squares at the best scale of clusters ``index`` (C,), all at the same parameters (3,)."""
+        first, coefficients = self._coefficients(p)
+
+        def curves(part: slice) -> NDArray[np.float32]:
+            chosen = index[part]
+            out = np.empty((len(chosen), 1, len(self.q)), dtype=np.float32)
+
+            def work(a: int, b: int) -> None:
+                evaluate_shared(self.values, self.weights, chosen[a:b], first, coefficients, out[a:b])
+
+            run_blocks(work, len(chosen), threads=self.threads, smallest=8)
+            return out
+
+        return self._reduce(curves, len(index), 1).cost
 
     def equations(self, index: NDArray[np.int64], p: Float) -> NormalEquations:
-        """Normal equations of clusters ``index`` (C,)."""
-        return self._reduce(index, p, 4)
+        """Normal equations of clusters ``index`` (C,) at parameters (C, 3)."""
+        return self._reduce(lambda part: self.fq(index[part], p[part], 4), len(index), 4)
+
+    def _coefficients(self, p: Float) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Where the grid points around each q begin, (Q,), and what each mode of each of them weighs in F(Q), (Q, TAPS·M)."""
+        scale = scale_at_nodes(self.spectra.nodes, p[None, 0], p[None, 2], delta1=self.delta1, qbroad=self.qbroad)[0, 0].astype(np.float32)
+        first = np.empty(len(self.q), dtype=np.int64)
+        coefficients = np.empty((len(self.q), TAPS * len(scale)), dtype=np.float32)
+        shared_coefficients(p[0], p[1], scale, self.q, self.spectra.dq, self.spectra.origin, self.tables[0], first, coefficients)
+        return first, coefficients
 
     def fq(self, index: NDArray[np.int64], p: Float, rows: int) -> NDArray[np.float32]:
         """(C, rows, Q) F(Q) and, for rows = 4, its derivatives by zoom, uiso and delta2."""
@@ -64,11 +85,11 @@ class CompiledEvaluator:
         run_blocks(work, len(index), threads=self.threads, smallest=8)
         return out
 
-    def _reduce(self, index: NDArray[np.int64], p: Float, rows: int) -> NormalEquations:
-        result = NormalEquations.empty(len(index), rows - 1)
-        for first in range(0, len(index), _BLOCK):
-            part = slice(first, min(first + _BLOCK, len(index)))
-            curves = self.fq(index[part], p[part], rows).reshape(-1, len(self.q)) @ self.target.transform
+    def _reduce(self, fq: Callable[[slice], NDArray[np.float32]], count: int, rows: int) -> NormalEquations:
+        result = NormalEquations.empty(count, rows - 1)
+        for first in range(0, count, _BLOCK):
+            part = slice(first, min(first + _BLOCK, count))
+            curves = fq(part).reshape(-1, len(self.q)) @ self.target.transform
             curves = curves.reshape(-1, rows, curves.shape[1])
             outs = result.take(part)
 

@@ -27,7 +27,7 @@ START: Mapping[str, float] = {"zoom": 1.0, "uiso": 0.008, "delta2": 2.0}
 FIXED: Mapping[str, float] = {"zoom": 1.0, "uiso": 0.005, "delta2": 0.0}
 SHARPEST = 0.9
 """delta2 stays below this part of the square of the shortest distance, so that no width is clamped."""
-_ZOOM_STEP = 0.01
+_ZOOM_STEP = 0.0125
 _SECOND_START = 0.1
 
 
@@ -120,7 +120,7 @@ class FitProblem:
         zooms = np.linspace(low, high, max(3, math.ceil((high - low) / _ZOOM_STEP) + 1))
         costs = np.empty((len(good), len(zooms)))
         for index, zoom in enumerate(zooms):
-            costs[:, index] = evaluator.costs(good, np.column_stack([np.full(len(good), zoom), begin[:, 1:]]))
+            costs[:, index] = evaluator.costs(good, np.array([zoom, *begin[:, 1:].min(axis=0)]))
         padded = np.pad(costs, ((0, 0), (1, 1)), constant_values=np.inf)
         minima = np.where((costs <= padded[:, :-2]) & (costs <= padded[:, 2:]), costs, np.inf)
         first = np.argmin(minima, axis=1)

@@ -95,7 +95,18 @@ def class_pairs(n_classes: int) -> list[tuple[int, int]]:
 
 def extent(positions: NDArray[np.float64]) -> float:
     """An upper bound of the largest distance in a cluster, Å: twice the radius about the centroid."""
-    return 2.0 * float(np.sqrt(((positions - positions.mean(axis=0)) ** 2).sum(axis=1).max())) if len(positions) else 0.0
+    return 2.0 * float(np.sqrt(_farthest_squared(positions))) if len(positions) else 0.0
+
+
+@compiled
+def _farthest_squared(positions: Any) -> float:
+    """The largest squared distance of (N, 3) from their centroid."""
+    n = positions.shape[0]
+    x, y, z = positions[:, 0].sum() / n, positions[:, 1].sum() / n, positions[:, 2].sum() / n
+    farthest = 0.0
+    for i in range(n):
+        farthest = max(farthest, (positions[i, 0] - x) ** 2 + (positions[i, 1] - y) ** 2 + (positions[i, 2] - z) ** 2)
+    return farthest
 
 
 def pair_histograms(

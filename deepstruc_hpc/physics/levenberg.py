@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Float = NDArray[np.float64]
+FAR = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +67,8 @@ def minimise(
     high: Float,
     *,
     free: NDArray[np.bool_],
-    tolerance: float = 1e-7,
+    tolerance: float = 1e-6,
+    far_tolerance: float = 1e-3,
     max_iterations: int = 40,
 ) -> Minimum:
     """Minimise C sums of squares at once.
@@ -78,6 +80,7 @@ def minimise(
         high: (C, P) bounds.
         free: (P,) which parameters may move.
         tolerance: a problem is done once the next step is predicted to lower its cost by less than this part.
+        far_tolerance: the same for problems whose cost is more than :data:`FAR` times the lowest of all: they are told to be worse already.
         max_iterations: evaluations a problem.
 
     Returns:
@@ -94,7 +97,8 @@ def minimise(
     for _ in range(max_iterations):
         step = _step(state.hessian[active], state.gradient[active], damping[active], p[active], (low[active], high[active], free))
         gain = np.einsum("ci,ci->c", step, state.gradient[active]) - 0.5 * np.einsum("ci,cij,cj->c", step, state.hessian[active], step)
-        done = gain <= tolerance * np.maximum(state.cost[active], 1e-30)
+        cost = np.maximum(state.cost[active], 1e-30)
+        done = gain <= np.where(cost > FAR * state.cost.min(), far_tolerance, tolerance) * cost
         converged[active[done]] = True
         active, step = active[~done], step[~done]
         if not len(active):

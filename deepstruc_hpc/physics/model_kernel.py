@@ -76,6 +76,70 @@ def evaluate_values(  # noqa: PLR0917 - compiled functions take positional argum
 
 
 @compiled
+def shared_coefficients(  # noqa: PLR0917 - compiled functions take positional arguments
+    zoom: float, uiso: float, scale: Any, q: Any, dq: float, origin: int, table: Any, first: Any, coefficients: Any
+) -> None:
+    """What :func:`evaluate_shared` takes, at one zoom, U (Å²) and width factors ``scale`` (M,); ``first`` and ``coefficients`` are overwritten."""
+    rows = F32(table.shape[0] - 2)
+    to_grid = np.float64(zoom) / dq
+    for j in range(q.shape[0]):
+        x = to_grid * q[j] + origin
+        k = int(x)
+        t = F32(x - k) * rows
+        row = int(t)
+        a = _weights(table, row, t - F32(row))
+        first[j] = (k - 2) * _MODES
+        uq2 = F32(uiso) * q[j] * q[j]
+        for m in range(_MODES):
+            damping = decay(-uq2 * scale[m]) / F32(zoom)
+            coefficients[j, m] = a[0] * damping
+            coefficients[j, m + 8] = a[1] * damping
+            coefficients[j, m + 16] = a[2] * damping
+            coefficients[j, m + 24] = a[3] * damping
+            coefficients[j, m + 32] = a[4] * damping
+            coefficients[j, m + 40] = a[5] * damping
+
+
+@compiled
+def evaluate_shared(  # noqa: PLR0917 - compiled functions take positional arguments
+    values: Any, weights: Any, index: Any, first: Any, coefficients: Any, out: Any
+) -> None:
+    """F(Q) of many candidates at the same parameters: what :func:`evaluate_values` gives, with the damping and the interpolation worked out before.
+
+    Args:
+        values: (S, P, K·M) float32, see ``Spectra``; M = 8.
+        weights: (S, P, Q) float32 W_p(Q).
+        index: (C,) which cluster each candidate is.
+        first: (Q,) where in ``values`` the six grid points around each q begin.
+        coefficients: (Q, 6·M) float32, weight of each mode at each of these points.
+        out: (C, 1, Q) float32, overwritten.
+    """
+    for c in range(index.shape[0]):
+        s = index[c]
+        for j in range(first.shape[0]):
+            total = F32(0.0)
+            for p in range(values.shape[1]):
+                modes = values[s, p]
+                part = F32(0.0)
+                for m in range(6 * _MODES):
+                    part += coefficients[j, m] * modes[first[j] + m]
+                total += part * weights[s, p, j]
+            out[c, 0, j] = total
+
+
+@compiled
+def fill_sines(step: float, dq: float, below: int, table: Any) -> None:
+    """sin(Q d) for d = step, 2·step, … in rows and Q = −below·dq, … in columns, by turning from one column to the next (error about 1e-13)."""
+    for row in range(table.shape[0]):
+        angle = (row + 1) * step * dq
+        c, s = np.cos(angle), np.sin(angle)
+        x, y = np.cos(below * angle), -np.sin(below * angle)
+        for column in range(table.shape[1]):
+            table[row, column] = y
+            x, y = x * c - y * s, y * c + x * s
+
+
+@compiled
 def evaluate_derivatives(  # noqa: PLR0917 - compiled functions take positional arguments
     values: Any, weights: Any, index: Any, zoom: Any, uiso: Any, scales: Any, q: Any, dq: Any, origin: Any, table: Any, slope: Any, out: Any
 ) -> None:

@@ -28,18 +28,21 @@ from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.physics.debye import element_pair_weights
 from deepstruc_hpc.physics.form_factors import Radiation, scattering_factors
 from deepstruc_hpc.physics.histogram import extent, pair_histograms
+from deepstruc_hpc.physics.model_kernel import fill_sines
 from deepstruc_hpc.physics.transform import chebyshev_nodes, lagrange_basis
 
 TAPS = 6
 OVERSAMPLING = 2.0
 KERNEL_BETA = 2.3 * TAPS
-GRID_PHASE = 0.35
-"""q_max·h of the histogram: a pair's error is below 9e-6 of its weight at q_max, (q/q_max)⁶ of that elsewhere."""
+GRID_PHASE = 0.5
+"""q_max·h of the histogram: a pair's error is below 8e-5 of its weight at q_max, (q/q_max)⁶ of that elsewhere."""
 N_NODES = 8
 """Node distances; a multiple of eight fills vector registers."""
 _BINS, _ZOOMS = 128, 50
 """Grids of distances are rounded up to so many bins, and the largest zoom to a multiple of 1/50: groups of about the same size then share a grid."""
 _TABLE_ROWS = 1024
+_TOGETHER = 16
+"""Clusters transformed at once: their sources stay in a core's cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,15 +112,20 @@ def kernel_table(rows: int = _TABLE_ROWS) -> tuple[NDArray[np.float32], NDArray[
     return value.astype(np.float32), slope.astype(np.float32)
 
 
-@lru_cache(maxsize=8)
-def _kernel_transform(d: bytes, dq: float) -> NDArray[np.float64]:
-    """∫ φ(x) cos(x d dq) dx, by which sources at distance d are divided beforehand."""
-    nodes, weights = np.polynomial.legendre.leggauss(64)
+@lru_cache(maxsize=64)
+def _kernel_transform(n_bins: int, step: float, dq: float) -> NDArray[np.float64]:
+    """∫ φ(x) cos(x d dq) dx at the distances d of the bins but the first, by which sources there are divided beforehand."""
+    nodes, weights = _kernel_quadrature()
     half = TAPS / 2
     phi = np.exp(KERNEL_BETA * (np.sqrt(1.0 - nodes**2) - 1.0))
-    phase = np.outer(np.frombuffer(d) * dq, nodes * half)
+    phase = np.outer(np.arange(1, n_bins) * step * dq, nodes * half)
     transform: NDArray[np.float64] = np.cos(phase) @ (weights * half * phi)
     return transform
+
+
+@lru_cache(maxsize=1)
+def _kernel_quadrature() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    return np.polynomial.legendre.leggauss(32)
 
 
 def node_distances(shortest: float, longest: float, *, resolution: bool) -> NDArray[np.float64]:
@@ -200,17 +208,21 @@ def _transform(
     basis = lagrange_basis(variable(nodes), np.clip(variable(d), *sorted((variable(nodes[0]), variable(nodes[-1])))) if resolution else variable(d))
     bound = np.abs(basis).max(axis=0) > 1e3  # far below the shortest distance, where polynomials run away and no pair is
     basis[:, bound] = 0.0
-    factor = (basis / d / _kernel_transform(d.tobytes(), dq)).astype(np.float32)
+    factor = (basis / d / _kernel_transform(n_bins, step, dq)).astype(np.float32)
     sines = _sines(n_bins, step, len(q), dq)
-    sources = hist[:, :, None, 1:].astype(np.float32) * factor
-    spectra = (sources.reshape(-1, n_bins - 1) @ sines).reshape(*sources.shape[:3], len(q))
-    return np.ascontiguousarray(spectra.transpose(0, 1, 3, 2)), dq, origin
+    spectra = np.empty((*hist.shape[:2], len(q), len(nodes)), dtype=np.float32)
+    for first in range(0, len(hist), _TOGETHER):
+        part = slice(first, first + _TOGETHER)
+        sources = hist[part, :, None, 1:].astype(np.float32) * factor
+        spectra[part] = (sources.reshape(-1, n_bins - 1) @ sines).reshape(*sources.shape[:3], len(q)).transpose(0, 1, 3, 2)
+    return spectra, dq, origin
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=48)
 def _sines(n_bins: int, step: float, n_q: int, dq: float) -> NDArray[np.float32]:
     """sin(Q d) at the distances of the bins but the first, (n_bins − 1, n_q); the first Q lies TAPS steps below 0."""
-    table = np.sin(np.outer(np.arange(1, n_bins) * step, (np.arange(n_q) - TAPS) * dq)).astype(np.float32)
+    table = np.empty((n_bins - 1, n_q), dtype=np.float32)
+    fill_sines(step, dq, TAPS, table)
     table.setflags(write=False)
     return table
 

@@ -40,11 +40,11 @@ class TorchEvaluator:
         self.block = max(1, _BYTES // per_candidate)
 
     def costs(self, index: NDArray[np.int64], p: Float) -> Float:
-        """(C,) sums of squares at the best scale."""
-        return self._reduce(index, p, derivatives=False).cost
+        """(C,) sums of squares at the best scale of clusters ``index`` (C,), all at the same parameters (3,)."""
+        return self._reduce(index, np.broadcast_to(p, (len(index), 3)), derivatives=False).cost
 
     def equations(self, index: NDArray[np.int64], p: Float) -> NormalEquations:
-        """Normal equations of clusters ``index`` (C,)."""
+        """Normal equations of clusters ``index`` (C,) at parameters (C, 3)."""
         return self._reduce(index, p, derivatives=True)
 
     def _tensor(self, array: Any) -> torch.Tensor:

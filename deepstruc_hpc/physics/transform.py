@@ -172,12 +172,14 @@ def lagrange_basis(nodes: Float, x: Any) -> Float:
     Returns:
         (M, X): row m is 1 at node m and 0 at the others.
     """
-    x = np.asarray(x, dtype=np.float64)
-    rows = []
-    for m, node in enumerate(nodes):
-        others = np.delete(nodes, m)
-        rows.append(np.prod((x[None, :] - others[:, None]) / (node - others)[:, None], axis=0))
-    return np.stack(rows)
+    away = np.asarray(x, dtype=np.float64) - np.asarray(nodes)[:, None]
+    basis, after = np.ones_like(away), np.ones(away.shape[1])
+    for m in range(1, len(nodes)):
+        basis[m] = basis[m - 1] * away[m - 1]
+    for m in range(len(nodes) - 1, -1, -1):
+        basis[m] *= after / np.prod(nodes[m] - np.delete(nodes, m))
+        after = after * away[m]
+    return basis
 
 
 def nodes_for_exponential(half_range: float, tolerance: float) -> int:

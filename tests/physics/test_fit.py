@@ -5,7 +5,11 @@ from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import ConfigError, PdfFileError
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.physics.agreement import rw
+from deepstruc_hpc.physics.evaluator import CompiledEvaluator
 from deepstruc_hpc.physics.fit import fit_candidates, fitted_curve
+from deepstruc_hpc.physics.separable import spectra_of
+from deepstruc_hpc.physics.target import target_of
+from deepstruc_hpc.physics.transform import quadrature
 from tests.physics.clusters import INSTRUMENT, alloy, ball, gold, measured
 
 RANGE = {"rmin": 2.0, "rmax": 20.0}
@@ -170,3 +174,33 @@ def test_wrong_settings_are_named():
         fit([gold(20)], curve, bounds={"uiso": (0.02, 0.01)})
     with pytest.raises(PdfFileError, match="between"):
         fit([gold(20)], curve, rmin=50.0, rmax=60.0)
+
+
+@pytest.mark.law
+@pytest.mark.parametrize(("clusters", "qbroad"), [([gold(30), gold(34)], 0.0), ([alloy(40), alloy(44)], 0.02)])
+def test_the_scan_over_the_zoom_sees_the_curves_that_the_fit_sees(clusters, qbroad):
+    """Fails if the shared interpolation weights or dampings belong to another zoom or grid point."""
+    spectra = spectra_of(clusters, q_max=25.0, resolution=qbroad > 0)
+    r = np.arange(2.0, 15.0, 0.05)
+    target = target_of(r, np.sin(r), qmin=0.7, qmax=25.0, qdamp=0.03, largest_distance=15.0)
+    evaluator = CompiledEvaluator(spectra, target, qbroad=qbroad, delta1=0.0, free_scale=True)
+    index = np.array([1, 0, 1])
+    for parameters in ([0.93, 0.008, 2.0], [1.08, 0.002, 0.0]):
+        one_by_one = evaluator.equations(index, np.tile(parameters, (3, 1))).cost
+        assert evaluator.costs(index, np.array(parameters)) == pytest.approx(one_by_one, rel=1e-5)
+
+
+@pytest.mark.law
+@pytest.mark.parametrize("r", [np.arange(2.0, 30.0, 0.01), np.sort(np.random.default_rng(0).uniform(1.0, 25.0, 900)), np.arange(2.0, 20.0, 0.5)])
+def test_the_compressed_curve_is_the_sine_sum_on_the_points_of_the_file(r):
+    """Fails if the interpolation over Q is too coarse, or if the basis loses a part of the curves; the last grid is too coarse to be compressed."""
+    rng = np.random.default_rng(1)
+    target = target_of(r, rng.normal(size=len(r)), qmin=0.7, qmax=25.0, qdamp=0.04, largest_distance=25.0)
+    q, weights = quadrature(0.7, 25.0, 4.0 * np.ceil((25.0 + r.max()) / 4.0))
+    fq = rng.normal(size=len(q))
+    plain = (2.0 / np.pi) * np.exp(-0.5 * (0.04 * r) ** 2) * (np.sin(np.outer(r, q)) @ (weights * fq))
+    assert target.q == pytest.approx(q)
+    assert np.linalg.norm(fq @ target.transform) == pytest.approx(np.linalg.norm(plain), rel=1e-5)
+    onto = target_of(r, plain, qmin=0.7, qmax=25.0, qdamp=0.04, largest_distance=25.0)
+    assert onto.outside < 1e-9 * onto.norm
+    assert fq @ target.transform == pytest.approx(onto.data, abs=1e-5 * np.linalg.norm(plain))
