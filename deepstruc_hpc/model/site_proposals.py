@@ -83,18 +83,29 @@ def propose_fillings(
 
 
 def _different(decoder: SitesDecoder, points: Floats, parent: int, max_atoms: int, device: torch.device) -> Iterator[tuple[Mask, int]]:
-    """Different fillings of one parent and the latent points that they come from."""
+    """Different fillings of one parent and the latent points that they come from.
+
+    A point is asked when its turn comes: where the caller has enough after some points, the others cost nothing.
+    """
     known = decoder.book.parent(parent)
-    logits = _near_logits(decoder, points, parent, device)
-    cuts = [nested_cuts(row, max_atoms) for row in logits]
     seen: set[bytes] = set()
     yielded: set[bytes] = set()
+    families: list[tuple[NDArray[np.intp], list[int]]] = []
+
+    def in_turn(turn: int) -> Iterator[tuple[NDArray[np.intp], list[int]]]:
+        if turn:
+            yield from families
+            return
+        for row in _near_logits(decoder, points, parent, device):
+            families.append((np.argsort(-row, kind="stable"), nested_cuts(row, max_atoms)))
+            yield families[-1]
+
     for turn in range(CUTS):
-        for sample, sizes in enumerate(cuts):
+        for sample, (order, sizes) in enumerate(in_turn(turn)):
             if turn >= len(sizes):
                 continue
             mask = np.zeros(len(known), dtype=bool)
-            mask[np.argsort(-logits[sample], kind="stable")[: sizes[turn]]] = True
+            mask[order[: sizes[turn]]] = True
             if mask.tobytes() in seen:
                 continue
             seen.add(mask.tobytes())
@@ -104,22 +115,25 @@ def _different(decoder: SitesDecoder, points: Floats, parent: int, max_atoms: in
                 yield representative, sample
 
 
-def _near_logits(decoder: SitesDecoder, points: Floats, parent: int, device: torch.device) -> NDArray[np.float32]:
-    """(B, S) as :func:`_logits`, but sites far outside of what the first point means are taken to be empty: most of a parent's sites are."""
+def _near_logits(decoder: SitesDecoder, points: Floats, parent: int, device: torch.device) -> Iterator[NDArray[np.float32]]:
+    """(K,) logits of the K sites nearest to the origin for each of (B, latent) points.
+
+    Sites far outside of what the first point means are not asked about: most of a parent's sites are empty.
+    """
     known = decoder.book.parent(parent)
-    first = _logits(decoder, points[:1], parent, device)
-    size = float(known.distance[first[0] > -UNSURE].max(initial=known.distance[FEWEST_ATOMS]))
+    first = next(_logits(decoder, points[:1], parent, device))
+    size = float(known.distance[first > -UNSURE].max(initial=known.distance[FEWEST_ATOMS]))
     near = int(np.searchsorted(known.distance, BEYOND * size + 0.8, side="right"))
-    logits = np.full((len(points), len(known)), -np.inf, dtype=np.float32)
-    logits[:, :near] = _logits(decoder, points, parent, device, near)
-    return logits
+    return _logits(decoder, points, parent, device, near)
 
 
-@torch.inference_mode()
-def _logits(decoder: SitesDecoder, points: Floats, parent: int, device: torch.device, first: int | None = None) -> NDArray[np.float32]:
+def _logits(decoder: SitesDecoder, points: Floats, parent: int, device: torch.device, first: int | None = None) -> Iterator[NDArray[np.float32]]:
+    """Logits of one point after the other, (S,) or of the ``first`` sites only; made for a few points at a time."""
     z = torch.from_numpy(points.astype(np.float32)).to(device)
-    parts = [decoder.site_logits(z[start : start + POINTS], parent, first).cpu().numpy() for start in range(0, len(z), POINTS)]
-    return np.concatenate(parts)
+    for start in range(0, len(z), POINTS):
+        with torch.inference_mode():
+            asked = decoder.site_logits(z[start : start + POINTS], parent, first).cpu().numpy()
+        yield from asked
 
 
 def most_probable_sites(decoder: SitesDecoder, points: Floats, parent: int, max_atoms: int, device: torch.device) -> list[Mask]:
@@ -133,8 +147,8 @@ def most_probable_sites(decoder: SitesDecoder, points: Floats, parent: int, max_
         device: of the decoder.
     """
     masks = []
-    for logits in _logits(decoder, points, parent, device):
-        mask = np.zeros(len(logits), dtype=bool)
+    for logits in _near_logits(decoder, points, parent, device):
+        mask = np.zeros(len(decoder.book.parent(parent)), dtype=bool)
         mask[np.argsort(-logits, kind="stable")[: nested_cuts(logits, max_atoms)[0]]] = True
         masks.append(mask)
     return masks
@@ -142,7 +156,7 @@ def most_probable_sites(decoder: SitesDecoder, points: Floats, parent: int, max_
 
 def site_order(decoder: SitesDecoder, points: Floats, parent: int, device: torch.device) -> NDArray[np.intp]:
     """(B, S) sites of one parent from the most to the least probable at each of (B, latent) points: any number of the first is a structure."""
-    return np.argsort(-_logits(decoder, points, parent, device), axis=1, kind="stable")
+    return np.argsort(-np.stack(list(_logits(decoder, points, parent, device))), axis=1, kind="stable")
 
 
 def nested_cuts(logits: NDArray[np.float32], max_atoms: int) -> list[int]:
@@ -153,10 +167,10 @@ def nested_cuts(logits: NDArray[np.float32], max_atoms: int) -> list[int]:
         max_atoms: of the largest structure.
     """
     ordered = np.sort(logits)[::-1]
-    plain = int(np.clip(np.count_nonzero(ordered > 0), FEWEST_ATOMS, max_atoms))
-    low = int(np.clip(np.count_nonzero(ordered > UNSURE), FEWEST_ATOMS, max_atoms))
-    high = int(np.clip(np.count_nonzero(ordered > -UNSURE), FEWEST_ATOMS, min(max_atoms, len(ordered) - 1)))
-    sizes = np.arange(low, high + 1)
-    gaps = ordered[sizes - 1] - ordered[sizes]
-    others = [int(size) for size in sizes[np.argsort(-gaps, kind="stable")] if size != plain]
-    return [plain, *others[: CUTS - 1]]
+    plain, low, high = (
+        min(max(int(np.count_nonzero(ordered > limit)), FEWEST_ATOMS), most)
+        for limit, most in ((0.0, max_atoms), (UNSURE, max_atoms), (-UNSURE, min(max_atoms, len(ordered) - 1)))
+    )
+    gaps = ordered[low - 1 : high] - ordered[low : high + 1]
+    widest = low + np.argsort(-gaps, kind="stable")[:CUTS]
+    return [plain, *[size for size in widest.tolist() if size != plain][: CUTS - 1]]

@@ -66,7 +66,8 @@ class SiteField(nn.Module):
         scales = 1.0 + film[:, :, 0]
         x = silu(torch.addcmul(film[:, 0, 1], self.first(features), scales[:, 0]), inplace=asked)
         for number, layer in enumerate(self.inner, start=1):
-            x = x + silu(torch.addcmul(film[:, number, 1], layer(x), scales[:, number]), inplace=asked)
+            more = silu(torch.addcmul(film[:, number, 1], layer(x), scales[:, number]), inplace=asked)
+            x = more.add_(x) if asked else x + more
         deep, direct, bias = weights.split([self.hidden, FEATURES, 1], dim=1)
         linear = direct @ features.T if features.ndim == 2 else torch.einsum("bkf,bf->bk", features, direct)
         logits: Tensor = torch.bmm(x, deep.unsqueeze(2)).squeeze(2) / self.hidden**0.5 + linear + bias

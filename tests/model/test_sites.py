@@ -18,7 +18,7 @@ from deepstruc_hpc.model.cvae import Cvae
 from deepstruc_hpc.model.generator import StructureModel
 from deepstruc_hpc.model.losses import CvaeObjective, LossConfig
 from deepstruc_hpc.model.site_features import FEATURES, SiteBook
-from deepstruc_hpc.model.site_proposals import nested_cuts
+from deepstruc_hpc.model.site_proposals import nested_cuts, propose_fillings
 from deepstruc_hpc.model.sites import SitesDecoder, type_of_parent
 from deepstruc_hpc.structures.assignment import oriented
 from deepstruc_hpc.structures.fingerprint import fingerprint
@@ -232,6 +232,21 @@ def test_proposals_are_different_and_not_too_large():
     assert len(marks) == len(found)
     assert len({proposal.structure.structure_type for proposal in found}) > 1
     assert all(np.isfinite(proposal.log_prior) for proposal in found)
+
+
+def test_no_more_latent_points_are_asked_than_the_share_of_a_parent_needs(monkeypatch):
+    """Fails if all points are decoded before the first filling is taken."""
+    decoder, asked = model().network.decoder_network, []
+    field = decoder.site_logits
+    monkeypatch.setattr(decoder, "site_logits", lambda z, parent, first=None: asked.append(len(z)) or field(z, parent, first))
+    points = np.random.default_rng(0).normal(size=(160, model().latent_dim))
+    probabilities = np.eye(len(decoder.book))[0]
+    settings = {"max_atoms": MAX_ATOMS, "device": torch.device("cpu")}
+    few = propose_fillings(decoder, points, probabilities, count=4, **settings)
+    assert sum(asked) < 80
+    many = propose_fillings(decoder, points, probabilities, count=40, **settings)
+    assert [one.sample for one in few] == [one.sample for one in many[:4]]
+    assert all((one.mask == other.mask).all() for one, other in zip(few, many, strict=False))
 
 
 def test_proposals_are_in_one_orientation_and_repeatable():
