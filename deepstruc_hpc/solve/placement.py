@@ -24,6 +24,7 @@ MARGIN = 1.3
 RADII = (DEFAULT_RADIUS, 9.0)
 CLOSE_PACKED = frozenset({"fcc", "octahedral", "hcp", "stacking_fault"})
 _CLOSE = 0.05
+_WITHIN = 0.02
 _BASAL = np.array([[0.0, 0.0, 1.0], [0.0, 0.0, -1.0]])
 _TO_STACK = np.array([[1.0, -1.0, 0.0], [1.0, 1.0, -2.0], [1.0, 1.0, 1.0]]) / np.sqrt([[2.0], [6.0], [3.0]])
 """From the cubic frame to that of a stack: (111) along z, a close-packed row along x."""
@@ -229,7 +230,7 @@ def missing_orbits(placed: Placed) -> float:
         empty[placed.centre] = False
     if not empty.any():
         return 0.0
-    inside = np.flatnonzero(empty)[_inside_hull(placed.sites, placed.parent.sites[empty])]
+    inside = np.flatnonzero(empty)[inside_hull(placed.sites, placed.parent.sites[empty], np.concatenate(placed.normals))]
     if len(inside) == 0:
         return 0.0
     images = placed.stabiliser[:, inside]
@@ -245,12 +246,23 @@ def complexity_of(placed: Placed) -> float:
     return float(faults + np.log1p(missing_orbits(placed)))
 
 
-def _inside_hull(points: Floats, tested: Floats) -> Mask:
+def inside_hull(points: Floats, tested: Floats, normals: Floats) -> Mask:
+    """Which of (T, 3) lie more than 0.02 within the convex hull of (N, 3).
+
+    Most are told to lie outside by one of a few directions: (F, 3) ``normals`` and those of the tested points themselves. The hull settles the rest.
+    """
+    middle = points.mean(axis=0)
+    length = np.linalg.norm(tested - middle, axis=1, keepdims=True)
+    directions = np.concatenate([normals, ((tested - middle) / np.maximum(length, 0.1))[length[:, 0] > 0.1]])
+    inside: Mask = (tested @ directions.T < (points @ directions.T).max(axis=0) - _WITHIN).all(axis=1)
+    if not inside.any():
+        return inside
     try:
         equations = ConvexHull(points).equations
     except (QhullError, ValueError):
         return np.zeros(len(tested), dtype=bool)
-    return np.asarray((tested @ equations[:, :3].T + equations[:, 3]).max(axis=1) < -0.02)
+    inside[inside] = (tested[inside] @ equations[:, :3].T + equations[:, 3]).max(axis=1) < -_WITHIN
+    return inside
 
 
 def in_one_piece(placed: Placed) -> bool:

@@ -38,37 +38,14 @@ def invariants(positions: NDArray[np.float64], weights: NDArray[np.float64] | No
         The root mean square pair distance (unit of the positions; 1 for a single atom), ten numbers of order 1 that depend on the shape alone, and
         the shortest distance (unit of the positions; infinite for a single atom).
     """
-    from deepstruc_hpc.structures.kernels import pair_sums
+    from deepstruc_hpc.structures.kernels import shape_numbers
 
     n_atoms = len(positions)
     if n_atoms < 2:
         return 1.0, np.zeros(10), float("inf")
-    centred = np.asarray(positions, dtype=np.float64) - np.mean(positions, axis=0)
-    # The mean square pair distance is 2 N/(N − 1) times the mean square distance from the centroid.
-    size = float(np.sqrt(2.0 * (centred**2).sum() / (n_atoms - 1)))
     w = np.ones(n_atoms) if weights is None else weights
-    pairs = n_atoms * (n_atoms - 1)
-    (far, near, nearest, quartic), shortest = pair_sums(centred / size, w)
-    mean = w.mean()
-    shape = np.array(
-        [
-            (w @ far) / pairs,
-            (w @ near) / pairs,
-            np.sqrt((w @ (far * far)) / n_atoms) / n_atoms,
-            np.sqrt((w @ (near * near)) / n_atoms) / n_atoms,
-            np.cbrt((w @ near**3) / n_atoms) / n_atoms,
-            np.log((w @ nearest) / pairs),
-            np.log((w @ (nearest * nearest)) / pairs),
-            (w @ (quartic * near)) / pairs / n_atoms,
-            *_oscillating(w, far / (n_atoms * mean), near / (n_atoms * mean)),
-        ]
-    )
-    return size, shape / mean, size * float(np.sqrt(shortest))
-
-
-def _oscillating(w: NDArray[np.float64], far: NDArray[np.float64], near: NDArray[np.float64]) -> tuple[float, float]:
-    """Means over atoms of quickly varying functions of their sums: moments of low order alone leave some homometric clusters all but equal."""
-    return float(w @ np.cos(41.0 * far) / len(w)), float(w @ np.sin(29.0 * near) / len(w))
+    size, shape, shortest = shape_numbers(np.ascontiguousarray(positions, dtype=np.float64), w)
+    return float(size), shape, float(shortest)
 
 
 def fingerprint(structure: Structure, *, scale_free: bool = False) -> str:

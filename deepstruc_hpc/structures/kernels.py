@@ -65,6 +65,45 @@ def pair_sums(points: NDArray[np.float64], w: NDArray[np.float64]) -> tuple[NDAr
 
 
 @_compiled
+def shape_numbers(points: NDArray[np.float64], w: NDArray[np.float64]) -> tuple[float, NDArray[np.float64], float]:
+    """Root mean square pair distance, ten numbers that depend on the shape alone, and the shortest distance of (N, 3) points with weights (N,).
+
+    The last two of the ten are means over atoms of quickly varying functions of their sums: moments of low order alone leave some homometric
+    clusters all but equal.
+    """
+    n = len(points)
+    centred = np.empty((n, 3))
+    for axis in range(3):
+        centred[:, axis] = points[:, axis] - points[:, axis].sum() / n
+    # The mean square pair distance is 2 N/(N − 1) times the mean square distance from the centroid.
+    size = np.sqrt(2.0 * (centred * centred).sum() / (n - 1))
+    sums, shortest = pair_sums(centred / size, w)
+    mean = w.sum() / n
+    total = np.zeros(10)
+    for i in range(n):
+        far, near, nearest = sums[0, i], sums[1, i], sums[2, i]
+        total[0] += w[i] * far
+        total[1] += w[i] * near
+        total[2] += w[i] * far * far
+        total[3] += w[i] * near * near
+        total[4] += w[i] * near * near * near
+        total[5] += w[i] * nearest
+        total[6] += w[i] * nearest * nearest
+        total[7] += w[i] * sums[3, i] * near
+        total[8] += w[i] * np.cos(41.0 * far / (n * mean))
+        total[9] += w[i] * np.sin(29.0 * near / (n * mean))
+    pairs = n * (n - 1.0)
+    shape = np.empty(10)
+    shape[0], shape[1] = total[0] / pairs, total[1] / pairs
+    shape[2], shape[3] = np.sqrt(total[2] / n) / n, np.sqrt(total[3] / n) / n
+    shape[4] = (total[4] / n) ** (1.0 / 3.0) / n
+    shape[5], shape[6] = np.log(total[5] / pairs), np.log(total[6] / pairs)
+    shape[7] = total[7] / pairs / n
+    shape[8], shape[9] = total[8] / n, total[9] / n
+    return size, shape / mean, size * np.sqrt(shortest)
+
+
+@_compiled
 def nearest_squared(points: NDArray[np.float64]) -> NDArray[np.float64]:
     """(N,) squared distance of each of (N, 3) points to its nearest one; infinite for a single point."""
     n_points = len(points)
@@ -79,6 +118,24 @@ def nearest_squared(points: NDArray[np.float64]) -> NDArray[np.float64]:
             best = min(best, (xi - x[j]) ** 2 + (yi - y[j]) ** 2 + (zi - z[j]) ** 2)
         found[i] = best
     return found
+
+
+@_compiled
+def spherical_keys(points: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
+    """(3, N) azimuth (0 to 2π), polar angle and distance from the origin of (N, 3) points, in units of 1/scale and rounded to whole ones.
+
+    Coordinates are rounded to 1e-9 first: a point next to an axis lies on it.
+    """
+    keys = np.empty((3, len(points)))
+    for i in range(len(points)):
+        x, y, z = np.rint(points[i, 0] * 1e9) * 1e-9, np.rint(points[i, 1] * 1e9) * 1e-9, np.rint(points[i, 2] * 1e9) * 1e-9
+        radius = np.sqrt(x * x + y * y + z * z)
+        azimuth = np.arctan2(y, x) if x != 0.0 or y != 0.0 else 0.0
+        if azimuth < -0.5 / scale:
+            azimuth += 2.0 * np.pi
+        polar = np.arccos(min(max(z / radius, -1.0), 1.0)) if radius > 0.0 else np.pi / 2
+        keys[0, i], keys[1, i], keys[2, i] = np.rint(azimuth * scale), np.rint(polar * scale), np.rint(radius * scale)
+    return keys
 
 
 @_compiled

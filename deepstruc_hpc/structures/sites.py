@@ -33,13 +33,10 @@ def canonical_permutation(sites: ArrayLike) -> NDArray[np.intp]:
     Args:
         sites: (N, 3), any unit of length near 1; the origin counts as the centre.
     """
-    xyz = np.round(np.asarray(sites, dtype=np.float64), 9) + 0.0
-    radius = np.linalg.norm(xyz, axis=1)
-    polar = np.arccos(np.clip(xyz[:, 2] / np.where(radius > 0, radius, 1.0), -1.0, 1.0))
-    azimuth = np.arctan2(xyz[:, 1], xyz[:, 0])
-    azimuth = np.where(azimuth < -0.5 * 10**-_TOLERANCE_DIGITS, azimuth + 2 * np.pi, azimuth)
-    keys = [np.round(key, _TOLERANCE_DIGITS) for key in (azimuth, polar, radius)]
-    return np.lexsort(keys)
+    from deepstruc_hpc.structures.kernels import spherical_keys
+
+    xyz = np.ascontiguousarray(sites, dtype=np.float64)
+    return np.lexsort(spherical_keys(xyz, 10.0**_TOLERANCE_DIGITS))
 
 
 def nearest_distances(positions: ArrayLike) -> NDArray[np.float64]:

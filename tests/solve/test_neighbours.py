@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.spatial import cKDTree
+from scipy.spatial import ConvexHull, cKDTree
 
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.structure import Structure
@@ -12,7 +12,7 @@ from deepstruc_hpc.solve.conditions import resolve_conditions
 from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.moves import all_moves, fault_moves, with_layer, without_layer
 from deepstruc_hpc.solve.neighbours import search_neighbours
-from deepstruc_hpc.solve.placement import complexity_of, faults_of, missing_orbits, place, place_stack, stack_of, with_room
+from deepstruc_hpc.solve.placement import complexity_of, faults_of, inside_hull, missing_orbits, place, place_stack, stack_of, with_room
 from deepstruc_hpc.solve.rank import rank_candidates
 from deepstruc_hpc.solve.refine import refine
 from deepstruc_hpc.structures.fingerprint import fingerprint
@@ -195,3 +195,15 @@ def test_taking_a_fault_out_and_putting_it_in_come_back_to_the_same_particle():
     words = {stack_of(one.sites)[0] for one in fault_moves(perfect[0]) if one.kind == "stacking_fault"}
     assert any(faults == 1 for faults in (faults_of(one.structure("Au", 2.88, "")) for one in fault_moves(perfect[0])))
     assert words
+
+
+@pytest.mark.parametrize("name", ["fcc octahedral hole", "icosahedral", "bcc atom", "hcp atom"])
+def test_sites_within_the_outline_are_those_within_the_convex_hull(name):
+    """Fails if a direction rules out a site that the hull holds: the shortcut may save the hull, never change what it says."""
+    parent, rng = parent_of(name, 6.5), np.random.default_rng(0)
+    for _ in range(20):
+        level = np.linalg.norm((parent.sites - rng.normal(size=3) * 0.2) * np.exp(rng.normal(0, 0.2, size=3)), axis=1)
+        points, tested = parent.sites[(level < 2.6) & (rng.random(len(parent)) < 0.9)], parent.sites[level < 4.0]
+        hull = ConvexHull(points).equations
+        expected = (tested @ hull[:, :3].T + hull[:, 3]).max(axis=1) < -0.02
+        np.testing.assert_array_equal(inside_hull(points, tested, np.concatenate(parent.facets)), expected)
