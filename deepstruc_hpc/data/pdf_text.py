@@ -18,6 +18,8 @@ from deepstruc_hpc.core.errors import PdfFileError
 
 MAX_BYTES = 64 * 1024 * 1024
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][+-]?\d{1,4})?\Z", re.ASCII)
+_PLAIN_ROW = re.compile(r"(?:\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?(?=\s|\Z)){2,}\s*\Z", re.ASCII)
+"""What nearly every row is: numbers and blanks."""
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eEdD][+-]?\d{1,4})?\Z", re.ASCII)
 _NOT_FINITE = re.compile(r"(?:[+-]?(?:nan|inf|infinity)|[+-]?1\.#\w+|\*{3,}|n/a|null|none)\Z", re.IGNORECASE)
 _MARKER = re.compile(r"^\W*start\s+data\W*$", re.IGNORECASE)
@@ -128,6 +130,8 @@ def parse_row(line: str) -> tuple[tuple[float, ...] | None, bool]:
     Separators: blanks, tabs, commas, semicolons. Exponents with e, E, d, D and one to four digits. NaN, inf, ``1.#IND`` and ``****`` count as
     numbers that are not finite.
     """
+    if _PLAIN_ROW.match(line):
+        return tuple(map(float, line.split())), False
     stripped = line.strip().strip("\x1a")
     if not stripped or (stripped[0].isalpha() and stripped[0] not in "nNiI"):
         return None, False

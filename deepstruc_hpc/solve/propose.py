@@ -122,9 +122,9 @@ def at_bulk_distance(candidate: Candidate, symbol: str) -> Candidate | None:
     positions = candidate.structure.positions
     if len(positions) < 2:
         return None
-    nearest = nearest_distances(positions)
-    typical = float(np.median(nearest))
-    if not nearest.min() > CLOSEST_CONTACT * typical:
+    nearest = np.sort(nearest_distances(positions))
+    typical = float(nearest[(len(nearest) - 1) // 2] + nearest[len(nearest) // 2]) / 2  # the median
+    if not nearest[0] > CLOSEST_CONTACT * typical:
         return None
     return scaled(candidate, nn_distance(symbol, "twelve") / typical)
 

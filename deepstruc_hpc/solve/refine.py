@@ -69,18 +69,14 @@ def diameter(structure: Structure) -> float:
 
 
 def _describe(candidates: Sequence[Candidate]) -> pd.DataFrame:
-    rows = [
-        {
-            "index": index,
-            "source": candidate.source,
-            "structure_type": candidate.structure.structure_type,
-            "n_atoms": len(candidate.structure),
-            "formula": candidate.structure.formula,
-            "label": candidate.structure.label,
-            "catalog_id": candidate.catalog_id,
-            "latent": " ".join(f"{value:.4g}" for value in candidate.latent),
-            "complexity": float(candidate.complexity),
-        }
-        for index, candidate in enumerate(candidates)
-    ]
-    return pd.DataFrame(rows)
+    columns = {
+        "source": [candidate.source for candidate in candidates],
+        "structure_type": [candidate.structure.structure_type for candidate in candidates],
+        "n_atoms": [len(candidate.structure) for candidate in candidates],
+        "formula": [candidate.structure.formula for candidate in candidates],
+        "label": [candidate.structure.label for candidate in candidates],
+        "catalog_id": [candidate.catalog_id for candidate in candidates],
+        "latent": [" ".join(f"{value:.4g}" for value in candidate.latent) for candidate in candidates],
+        "complexity": [float(candidate.complexity) for candidate in candidates],
+    }
+    return pd.DataFrame({"index": range(len(candidates)), **columns})

@@ -143,19 +143,26 @@ def _write_tables(folder: Path, tables: ItemTables) -> None:
     names = [f"rank-{rank:03d}.xyz" for rank in range(1, len(tables.structures) + 1)]
     candidates["file"] = [*names, *[""] * (len(candidates) - len(names))]
     columns = [name for name in CANDIDATE_COLUMNS if name in candidates]
-    candidates[columns].to_csv(folder / "candidates.csv", index=False, float_format="%.6g")
+    _with_digits(candidates[columns]).to_csv(folder / "candidates.csv", index=False)
     tables.types.to_csv(folder / "types.csv", index=False, float_format="%.6g")
-    tables.fit.to_csv(folder / "fit.csv", index=False, float_format="%.8g")
+    _with_digits(tables.fit, 8).to_csv(folder / "fit.csv", index=False)
     for name, table in tables.more.items():
         table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
     if tables.latent is not None:
-        tables.latent.to_csv(folder / "latent.csv", index=False, float_format="%.6g")
+        _with_digits(tables.latent).to_csv(folder / "latent.csv", index=False)
     for name, structure, row in zip(names, tables.structures, candidates.itertuples(), strict=False):
         comment = f"{structure.formula} {structure.structure_type} Rw={row.rw:.4f} rank={row.rank} source={row.source} {structure.label}"
         write_xyz(structure, folder / name, comment)
         write_cif(structure, (folder / name).with_suffix(".cif"))
     if tables.relaxed is not None:
         write_xyz(tables.relaxed, folder / RELAXED_FILE, f"{tables.relaxed.formula} rank 1 relaxed under the data: see result.json")
+
+
+def _with_digits(table: pd.DataFrame, digits: int = 6) -> pd.DataFrame:
+    """Columns of floats as text with so many digits, empty where NaN: what ``float_format`` writes, several times as fast for long tables."""
+    floats = table.select_dtypes("float").columns
+    texts = {name: [f"{value:.{digits}g}" if value == value else "" for value in table[name].tolist()] for name in floats}  # noqa: PLR0124 - NaN
+    return table.assign(**texts)
 
 
 def _write_record(folder: Path, record: ItemRecord) -> None:
