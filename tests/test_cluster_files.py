@@ -36,9 +36,13 @@ def test_rays_own_validator_accepts_the_launcher_files(path):
     from ray.autoscaler._private.util import prepare_config, validate_config
 
     config = yaml.safe_load(path.read_text())
-    validate_config(config)
+    validate_config(config)  # raises what does not fit
     if config["provider"]["type"] == "local":
-        validate_config(prepare_config(config))
+        prepared = prepare_config(config)
+        validate_config(prepared)
+        assert prepared["cluster_name"] == config["cluster_name"]
+    with pytest.raises(Exception, match="unheard_of"):
+        validate_config({**config, "unheard_of": 1})
 
 
 @pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.stem)

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from deepstruc_hpc.core.errors import PdfFileError
 
 MAX_BYTES = 64 * 1024 * 1024
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][+-]?\d{1,4})?\Z", re.ASCII)
-_PLAIN_ROW = re.compile(r"(?:\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?(?=\s|\Z)){2,}\s*\Z", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eEdD][+-]?\d{1,4})?\Z", re.ASCII)
+_PLAIN_ROW = re.compile(r"(?:\s*[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,4})?(?=\s|\Z)){2,}\s*\Z", re.ASCII)
 """What nearly every row is: numbers and blanks."""
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eEdD][+-]?\d{1,4})?\Z", re.ASCII)
 _NOT_FINITE = re.compile(r"(?:[+-]?(?:nan|inf|infinity)|[+-]?1\.#\w+|\*{3,}|n/a|null|none)\Z", re.IGNORECASE)

@@ -119,8 +119,9 @@ class FitProblem:
             return everyone, begin
         zooms = np.linspace(low, high, max(3, math.ceil((high - low) / _ZOOM_STEP) + 1))
         costs = np.empty((len(good), len(zooms)))
+        shared = begin[:, 1:].min(axis=0)  # delta2 begins lower for short distances; one value for all is near enough to choose a zoom by
         for index, zoom in enumerate(zooms):
-            costs[:, index] = evaluator.costs(good, np.array([zoom, *begin[:, 1:].min(axis=0)]))
+            costs[:, index] = evaluator.costs(good, np.array([zoom, *shared]))
         padded = np.pad(costs, ((0, 0), (1, 1)), constant_values=np.inf)
         minima = np.where((costs <= padded[:, :-2]) & (costs <= padded[:, 2:]), costs, np.inf)
         first = np.argmin(minima, axis=1)

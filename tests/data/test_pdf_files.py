@@ -5,6 +5,7 @@ import pytest
 
 from deepstruc_hpc import read_pdf
 from deepstruc_hpc.core.errors import PdfFileError
+from deepstruc_hpc.data.pdf_text import parse_row
 from tests.data import gr_dialects as dialects
 
 EXPERIMENTAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "experimental"
@@ -227,3 +228,10 @@ class TestMeasuredFiles:
     def test_half_an_angstrom_is_refused(self):
         with pytest.raises(PdfFileError, match=r"0\.01 to 0\.5 Å in 50 points"):
             read_pdf(EXPERIMENTAL / "dialects" / "lcmo_too_short.gr")
+
+
+@pytest.mark.parametrize("row", ["1" * 2_000_000 + "x 2", "1 " * 500_000 + "x", "1." + "0" * 1_000_000 + " 2 x"])
+@pytest.mark.timeout(20)
+def test_an_endless_line_that_is_no_row_is_told_at_once(row):
+    """Fails where a pattern tries every way to divide a run of digits: that takes hours for a million."""
+    assert parse_row(row) == (None, False)

@@ -81,6 +81,7 @@ def test_sections_open_from_the_table_and_are_emptied_when_closed(browser):
     for section in (0, 1, 2):
         browser.run(f"document.getElementById('section-{section}').open = false;")
     browser.wait("document.querySelectorAll('details.pdf .plot').length === 0")
+    assert browser.run("return document.querySelectorAll('details.pdf[open]').length;") == 0
 
 
 def test_the_series_stands_curve_above_curve_and_refused_files_are_left_out(browser):

@@ -138,6 +138,7 @@ def test_a_warned_command_that_does_not_stop_is_ended_in_time(job, tmp_path):
     wait_for_event(tmp_path, "requeued:")
     started.terminate()
     started.wait(60)
+    assert (tmp_path / "requeued").read_text().count("requeue") == 1
 
 
 def test_a_command_that_ends_well_after_the_warning_is_done_and_not_requeued(job, tmp_path):
