@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ from deepstruc_hpc.data.standard_pdf import curve_to_grid, first_maximum, first_
 from deepstruc_hpc.model.checkpoint import CheckpointInfo
 from deepstruc_hpc.model.cvae import Cvae
 from deepstruc_hpc.model.parts import DecodedArrays, GraphBatch
-from deepstruc_hpc.model.site_proposals import parent_probabilities, propose_fillings
+from deepstruc_hpc.model.site_proposals import log_odds, parent_probabilities, propose_fillings
 from deepstruc_hpc.model.sites import SAME_LATTICE, SitesDecoder
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.structures.elements import nn_distance as nn_distance_of
@@ -28,6 +28,8 @@ from deepstruc_hpc.structures.sites import shortest_distance
 DECODE_BATCH = 512
 PARENT_SAMPLES = 64
 """Samples of the prior over which the probabilities of types and parents are averaged."""
+ODDS_SAMPLES = 16
+"""Samples of the prior over which the probabilities of sites are averaged."""
 POINTS_SHARE = 6
 """A decoder over sites gives about so many proposals a latent point."""
 
@@ -256,6 +258,23 @@ class StructureModel:
         if isinstance(decoder, SitesDecoder):
             found |= {outline: found[lattice] for outline, lattice in SAME_LATTICE.items() if lattice in found}
         return found
+
+    def site_odds(self, curve: PdfCurve, *, symbol: str, instrument: Instrument | None = None) -> Callable[[str], Array | None]:
+        """What a decoder over sites says of each site, averaged over the prior: a function of a parent's name to (S,) ln p/(1 − p), nats.
+
+        The function gives None for parents that the model does not know, and for a decoder that writes coordinates.
+
+        Args:
+            curve: measured G(r).
+            symbol: element.
+            instrument: as for :meth:`prior`.
+        """
+        decoder = self.network.decoder_network
+        if not isinstance(decoder, SitesDecoder):
+            return lambda _: None
+        mean, std = self.prior_as_trained(curve, nn_distance=self.nn_distance(curve, symbol), instrument=instrument)
+        points = mean + std * np.random.default_rng(0).standard_normal((ODDS_SAMPLES, self.latent_dim))
+        return lambda name: log_odds(decoder, points, decoder.book.names.index(name), self.device) if name in decoder.book.names else None
 
     def nn_distance(self, curve: PdfCurve, symbol: str | None = None) -> float:
         """The distance by which a curve's r is divided, Å: that of its first peak, near where the metal's twelve neighbours would be.

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from deepstruc_hpc.model.sites import FEWEST_ATOMS, SitesDecoder
+from deepstruc_hpc.model.sites import FEWEST_ATOMS, SitesDecoder, expected_atoms
 from deepstruc_hpc.structures.assignment import oriented
 
 MOST_PARENTS = 8
@@ -159,17 +159,25 @@ def site_order(decoder: SitesDecoder, points: Floats, parent: int, device: torch
     return np.argsort(-np.stack(list(_logits(decoder, points, parent, device))), axis=1, kind="stable")
 
 
+def log_odds(decoder: SitesDecoder, points: Floats, parent: int, device: torch.device) -> Floats:
+    """(S,) ln p/(1 − p) of the sites of one parent, p averaged over (B, latent) points."""
+    share = np.mean([1.0 / (1.0 + np.exp(-row.astype(np.float64))) for row in _logits(decoder, points, parent, device)], axis=0)
+    share = np.clip(share, 1e-12, 1.0 - 1e-12)
+    return np.asarray(np.log(share) - np.log1p(-share))
+
+
 def nested_cuts(logits: NDArray[np.float32], max_atoms: int) -> list[int]:
-    """Numbers of most probable sites at which to cut: at one half first, then at the largest gaps between sites that might be filled or not.
+    """Numbers of most probable sites at which to cut: the expected number first, then at the largest gaps between sites that may be filled or not.
 
     Args:
         logits: (S,).
         max_atoms: of the largest structure.
     """
     ordered = np.sort(logits)[::-1]
-    plain, low, high = (
+    plain = min(expected_atoms(logits), max_atoms)
+    low, high = (
         min(max(int(np.count_nonzero(ordered > limit)), FEWEST_ATOMS), most)
-        for limit, most in ((0.0, max_atoms), (UNSURE, max_atoms), (-UNSURE, min(max_atoms, len(ordered) - 1)))
+        for limit, most in ((UNSURE, max_atoms), (-UNSURE, min(max_atoms, len(ordered) - 1)))
     )
     gaps = ordered[low - 1 : high] - ordered[low : high + 1]
     widest = low + np.argsort(-gaps, kind="stable")[:CUTS]

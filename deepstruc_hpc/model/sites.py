@@ -144,7 +144,7 @@ class SitesDecoder(nn.Module):
         }
 
     def errors(self, output: SitesOutput, targets: Targets) -> dict[str, Tensor]:
-        """Figures of merit of the most probable parent's sites above one half.
+        """Figures of merit of the most probable parent's most probable sites.
 
         ``mae`` is the mean distance from an atom to the nearest of the other structure, both ways, both about their centroids (NN units): 0 where all
         sites are right. Orientation is the parents' own, so a structure told on another parent counts as far off. ``element_exact`` is the share of
@@ -219,7 +219,7 @@ class SitesDecoder(nn.Module):
         return tuple(self.config.elements[number] for number in known[logits[0][:, known].argmax(dim=1).cpu().numpy()])
 
     def structures(self, output: SitesOutput) -> list[DecodedArrays]:
-        """The sites above one half of each point's most probable parent."""
+        """The most probable sites of each point's most probable parent."""
         types = self.type_shares(output)
         decoded = []
         for row, parent in enumerate(output.parent_logits.argmax(dim=1).tolist()):
@@ -258,12 +258,19 @@ class SitesDecoder(nn.Module):
 
 
 def filled_sites(logits: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Sites more probably filled than empty, but no fewer than the most probable few."""
-    mask = logits > 0
-    if mask.sum() < FEWEST_ATOMS:
-        mask = np.zeros_like(mask)
-        mask[np.argsort(-logits, kind="stable")[:FEWEST_ATOMS]] = True
+    """The most probable sites, as many as :func:`expected_atoms` says."""
+    mask = np.zeros(len(logits), dtype=bool)
+    mask[np.argsort(-logits, kind="stable")[: expected_atoms(logits)]] = True
     return mask
+
+
+def expected_atoms(logits: NDArray[np.float32]) -> int:
+    """The mean number of filled sites, Σp, in whole atoms, but no fewer than the most probable few.
+
+    Where several equal corners of a particle may be the missing one, each is more probably filled than empty, and counting those says too many.
+    """
+    share = 1.0 / (1.0 + np.exp(-logits.astype(np.float64)))
+    return max(round(float(share.sum())), FEWEST_ATOMS)
 
 
 def _sites(targets: Targets) -> SiteTargets:

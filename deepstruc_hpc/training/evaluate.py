@@ -23,7 +23,7 @@ from deepstruc_hpc.model.sites import SAME_LATTICE
 from deepstruc_hpc.runtime.progress import Bars, no_bar
 from deepstruc_hpc.training.baselines import TreeScores, neighbour_answers, tree_scores
 from deepstruc_hpc.training.element_scores import ElementScores, element_scores
-from deepstruc_hpc.training.evaluate_fits import CurveFit, FitScores, Question, listed_fits, model_fits
+from deepstruc_hpc.training.evaluate_fits import CurveFit, FitScores, Question, SampleFits, listed_fits, model_fits
 from deepstruc_hpc.training.held_out import HeldOut, PdfKind, spread
 from deepstruc_hpc.training.latent_scores import Coverage, FaultOrder, LatentAnswers, coverage, fault_order, latent_answers
 from deepstruc_hpc.training.scores import Answer, Scores, TypeScores, merged_types, scores, without_nan
@@ -75,6 +75,7 @@ class EvaluationReport:
         faults: where faulted structures lie in the latent space, where the test set holds fcc, hcp and faulted ones.
         trees: gradient-boosted trees, where they were asked for.
         fitted: the model's samples after the fit of scale, expansion, U and delta2, where fits were asked for.
+        finished: the same after the last step, which asks the curve which sites are filled; of a decoder over sites.
         listed: every training shape after the same fit.
         n_fitted: curves of the two.
         elements: which element lies where, of a model that decodes them.
@@ -100,6 +101,7 @@ class EvaluationReport:
     faults: FaultOrder | None = None
     trees: TreeScores | None = None
     fitted: FitScores | None = None
+    finished: FitScores | None = None
     listed: FitScores | None = None
     n_fitted: int = 0
     elements: list[ElementScores] = field(default_factory=list)
@@ -159,7 +161,7 @@ def measured(held: HeldOut, store: str | os.PathLike[str], settings: EvaluateSet
         return scores([given[row] for row in counted], asked, counted, settings.alignment_starts, merged)
 
     kinds = merged[asked.structure_type[counted]]
-    by_model, by_list, places = _fits(held, settings, bars) if settings.fits else ([], [], np.zeros(0, dtype=np.int64))
+    by_model, by_list, places = _fits(held, settings, bars) if settings.fits else (SampleFits([], []), [], np.zeros(0, dtype=np.int64))
     fitted = np.flatnonzero(held.on_parent[places])
     return EvaluationReport(
         checkpoint=held.directory,
@@ -178,11 +180,12 @@ def measured(held: HeldOut, store: str | os.PathLike[str], settings: EvaluateSet
         types=TypeScores.of(latent.types, kinds),
         coverage=coverage(latent.widened(info.stated_widths()), kinds),
         calibrated=bool(info.latent_widths),
-        sizes=size_scores(_size_answers(answers, held, merged), info.model.max_atoms, by_model),
+        sizes=size_scores(_size_answers(answers, held, merged), info.model.max_atoms, by_model.best),
         faults=_faults(latent, held, counted),
         trees=trees,
-        fitted=FitScores.of([by_model[place] for place in fitted]) if len(fitted) else None,
-        listed=FitScores.of([by_list[place] for place in fitted]) if len(fitted) else None,
+        fitted=FitScores.over(by_model.best, fitted),
+        finished=FitScores.over(by_model.finished, fitted) if info.model.decoder == "sites" and not info.model.elements else None,
+        listed=FitScores.over(by_list, fitted),
         n_fitted=len(fitted),
         elements=element_scores(held.network, asked, held.catalog.structures(held.asked_rows), seed),
     )
@@ -207,7 +210,7 @@ def _size_answers(answers: list[Answer], held: HeldOut, merged: NDArray[np.int64
     return SizeAnswers(held.asked.n_atoms, said, merged[kinds] == merged[held.asked.structure_type], held.on_parent)
 
 
-def _fits(held: HeldOut, settings: EvaluateSettings, bars: Bars) -> tuple[list[CurveFit], list[CurveFit], NDArray[np.int64]]:
+def _fits(held: HeldOut, settings: EvaluateSettings, bars: Bars) -> tuple[SampleFits, list[CurveFit], NDArray[np.int64]]:
     """The model's samples and the list of training shapes, fitted to the same curves, and which of the structures asked these are of."""
     places = spread(np.arange(len(held.asked), dtype=np.int64), settings.fits)
     questions = _questions(held, held.asked_rows[places], settings.seed)

@@ -14,15 +14,21 @@ from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import DeepstrucError
 from deepstruc_hpc.core.seeds import item_rng
 from deepstruc_hpc.core.structure import Structure
-from deepstruc_hpc.model.generator import StructureModel
+from deepstruc_hpc.model.generator import Proposal, StructureModel
+from deepstruc_hpc.model.last_step import Filled, Fitted, improve_sites
 from deepstruc_hpc.model.sites import SAME_LATTICE
 from deepstruc_hpc.physics.agreement import aligned_matched_error
 from deepstruc_hpc.physics.fit import fit_candidates
+from deepstruc_hpc.physics.fit_table import FitTable
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.runtime.progress import Progress
 
 SAME_SITES = 0.05
 """Å a coordinate: a structure nearer to the truth than this after alignment has all sites right."""
+ALIKE = 1e-6
+"""Of Rw: what fits the same."""
+FINISHED = 5
+"""Samples of the lowest Rw that the last step begins from."""
 FIT_FROM = 2.0
 
 
@@ -51,6 +57,7 @@ class CurveFit:
         n_within_5_percent: it is within 5 %.
         type_exact: the type is right, lattices with outlines of their own counted as the lattice.
         sites_exact: every atom is in its place (0.05 Å a coordinate after alignment and matching).
+        beats_truth: it is another structure, and fits better than the true one.
     """
 
     n_atoms: int
@@ -63,6 +70,7 @@ class CurveFit:
     n_within_5_percent: bool = False
     type_exact: bool = False
     sites_exact: bool = False
+    beats_truth: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,7 @@ class FitScores:
         mae_aligned: mean absolute error a coordinate after fit, alignment and matching, over the structures with the right number of atoms.
         rw_median: median of the best Rw.
         excess_median: median of the best Rw minus that of the true structure, fitted in the same way.
+        beats_truth: share of curves where it is another structure that fits better than the true one: what no method can know from the curve.
         candidates: fitted a curve, mean.
         seconds: a curve, mean, proposals and fits.
     """
@@ -88,8 +97,14 @@ class FitScores:
     mae_aligned: float
     rw_median: float
     excess_median: float
+    beats_truth: float
     candidates: float
     seconds: float
+
+    @classmethod
+    def over(cls, fits: Sequence[CurveFit], places: NDArray[np.integer]) -> FitScores | None:
+        """Over some of the curves; None where there are none."""
+        return cls.of([fits[place] for place in places]) if len(places) else None
 
     @classmethod
     def of(cls, fits: Sequence[CurveFit]) -> FitScores:
@@ -103,6 +118,7 @@ class FitScores:
             mae_aligned=_known(np.mean, table["mae"]),
             rw_median=_known(np.median, table["rw"]),
             excess_median=_known(np.median, table["excess"]),
+            beats_truth=float(table["beats_truth"].mean()),
             candidates=float(table["candidates"].mean()),
             seconds=float(table["seconds"].mean()),
         )
@@ -114,23 +130,81 @@ def _known(figure: Callable[[NDArray[np.float64]], Any], values: NDArray[np.floa
     return float(figure(finite)) if len(finite) else float("nan")
 
 
+@dataclass(frozen=True)
+class SampleFits:
+    """What a model's samples come to, a curve at a time.
+
+    Attributes:
+        best: the sample of the best Rw.
+        finished: what the last step makes of the best few samples, the most probable of them; the best sample itself where none fills sites of one
+            element.
+    """
+
+    best: list[CurveFit]
+    finished: list[CurveFit]
+
+
 def model_fits(
     model: StructureModel, questions: Sequence[Question], *, samples: int, sigma: float, seed: int, starts: int, progress: Progress | None = None
-) -> list[CurveFit]:
-    """The best of a model's samples for each curve; a model that decodes elements is told which there are."""
+) -> SampleFits:
+    """The best of a model's samples for each curve, and the same after the last step; a model that decodes elements is told which there are.
 
-    def propose(number: int, question: Question) -> list[Structure]:
-        rng, truth = item_rng(seed, f"evaluate/{number}"), question.truth
-        choice = {"elements": truth.elements} if model.decodes_elements else {}
-        try:
-            found = model.propose(
-                question.curve, symbol=truth.symbols[0], n_samples=samples, sigma=sigma, rng=rng, instrument=question.instrument, **choice
-            )
-        except DeepstrucError:
-            return []
-        return [proposal.structure for proposal in found]
+    Args:
+        model: to ask.
+        questions: the test set.
+        samples: for each curve.
+        sigma: width of the sampling in standard deviations of the prior as trained.
+        seed: of the sampling.
+        starts: random orientations of the alignment.
+        progress: told of every curve.
+    """
+    found = SampleFits([], [])
+    for number, question in enumerate(questions):
+        began = time.perf_counter()
+        proposals = _proposals(model, question, samples, sigma, item_rng(seed, f"evaluate/{number}"))
+        structures = [proposal.structure for proposal in proposals]
+        table = _table(structures, question)
+        sampled = time.perf_counter() - began
+        ending = _finish(model, proposals, table, question)
+        seconds = time.perf_counter() - began
+        true_rw = _least(_table([question.truth], question))[1]
+        best = _refined(structures, table)
+        found.best.append(_scored(best, question, true_rw, candidates=len(structures), seconds=sampled, starts=starts))
+        found.finished.append(_scored(ending or best, question, true_rw, candidates=len(structures), seconds=seconds, starts=starts))
+        (progress or Progress()).advance()
+    return found
 
-    return _each(questions, propose, starts, progress)
+
+def _proposals(model: StructureModel, question: Question, samples: int, sigma: float, rng: np.random.Generator) -> list[Proposal]:
+    truth = question.truth
+    choice = {"elements": truth.elements} if model.decodes_elements else {}
+    try:
+        return model.propose(
+            question.curve, symbol=truth.symbols[0], n_samples=samples, sigma=sigma, rng=rng, instrument=question.instrument, **choice
+        )
+    except DeepstrucError:
+        return []
+
+
+def _finish(model: StructureModel, proposals: Sequence[Proposal], table: FitTable | None, question: Question) -> tuple[Structure, float] | None:
+    """The most probable of the best few samples after the last step; None where no sample fills sites of a parent, or it is of several elements."""
+    if table is None or model.decodes_elements:
+        return None
+    order = [int(row) for row in np.argsort(np.where(np.isfinite(table.rw), table.rw, np.inf)) if np.isfinite(table.rw[row])]
+    curve = question.curve.between(FIT_FROM, float(question.curve.r[-1]))
+    said = model.site_odds(question.curve, symbol=question.truth.symbols[0], instrument=question.instrument)
+    ends = []
+    for row in [row for row in order if proposals[row].filling is not None][:FINISHED]:
+        proposal, fit = proposals[row], Fitted(*(float(getattr(table, name)[row]) for name in ("zoom", "uiso", "delta2", "rw")))
+        if proposal.filling is None:
+            continue
+        parent, mask = proposal.filling
+        start = Filled(parent, mask, proposal.structure, fit)
+        ends.append(improve_sites(start, curve, question.instrument, log_odds=said(parent.name), most_atoms=model.info.model.max_atoms))
+    if not ends:
+        return None
+    best = min(ends, key=lambda end: end.objective)
+    return best.structure.scaled(best.fit.zoom), best.fit.rw
 
 
 def listed_fits(
@@ -169,44 +243,57 @@ def _each(
 ) -> list[CurveFit]:
     fits = []
     for number, question in enumerate(questions):
-        fits.append(_one(number, question, propose, starts))
+        began = time.perf_counter()
+        structures = propose(number, question)
+        best = _refined(structures, _table(structures, question))
+        seconds = time.perf_counter() - began
+        true_rw = _least(_table([question.truth], question))[1]
+        fits.append(_scored(best, question, true_rw, candidates=len(structures), seconds=seconds, starts=starts))
         (progress or Progress()).advance()
     return fits
 
 
-def _one(number: int, question: Question, propose: Callable[[int, Question], list[Structure]], starts: int) -> CurveFit:
-    began = time.perf_counter()
-    candidates: list[Structure] = propose(number, question)
-    best, rw = _best(candidates, question)
-    tried = CurveFit(n_atoms=len(question.truth), candidates=len(candidates), seconds=time.perf_counter() - began)
+def _scored(best: tuple[Structure, float] | None, question: Question, true_rw: float, *, candidates: int, seconds: float, starts: int) -> CurveFit:
+    """A refined structure and its Rw beside the truth and the truth's Rw."""
+    wanted = len(question.truth)
+    tried = CurveFit(n_atoms=wanted, candidates=candidates, seconds=seconds)
     if best is None:
         return tried
-    wanted = len(question.truth)
-    same_size = len(best) == wanted
-    mae = aligned_matched_error(best.positions, question.truth.positions, starts=starts)[0] if same_size else float("nan")
+    structure, rw = best
+    same_size = len(structure) == wanted
+    mae = aligned_matched_error(structure.positions, question.truth.positions, starts=starts)[0] if same_size else float("nan")
     return replace(
         tried,
         rw=rw,
-        excess=rw - _best([question.truth], question)[1],
+        excess=rw - true_rw,
         mae=mae,
         n_exact=same_size,
-        n_within_5_percent=abs(len(best) - wanted) <= 0.05 * wanted,
-        type_exact=_lattice(best) == _lattice(question.truth),
+        n_within_5_percent=abs(len(structure) - wanted) <= 0.05 * wanted,
+        type_exact=_lattice(structure) == _lattice(question.truth),
         sites_exact=mae < SAME_SITES,
+        beats_truth=rw < true_rw - ALIKE and not mae < SAME_SITES,
     )
 
 
-def _best(candidates: Sequence[Structure], question: Question) -> tuple[Structure | None, float]:
-    """The candidate of lowest Rw as refined, and its Rw."""
-    if not candidates:
-        return None, np.inf
-    rmax = float(question.curve.r[-1])
-    table = fit_candidates(candidates, question.curve, rmin=FIT_FROM, rmax=rmax, **question.instrument.model_dump())
+def _table(structures: Sequence[Structure], question: Question) -> FitTable | None:
+    """Fits of structures to a curve; None where there are none."""
+    if not structures:
+        return None
+    return fit_candidates(structures, question.curve, rmin=FIT_FROM, rmax=float(question.curve.r[-1]), **question.instrument.model_dump())
+
+
+def _least(table: FitTable | None) -> tuple[int, float]:
+    """Row and value of the lowest Rw; infinity where nothing was fitted."""
+    if table is None:
+        return 0, np.inf
     values = np.where(np.isfinite(table.rw), table.rw, np.inf)
-    first = int(values.argmin())
-    if not np.isfinite(values[first]):
-        return None, np.inf
-    return candidates[first].scaled(float(table.zoom[first])), float(values[first])
+    return int(values.argmin()), float(values.min())
+
+
+def _refined(structures: Sequence[Structure], table: FitTable | None) -> tuple[Structure, float] | None:
+    """The structure of lowest Rw as refined, and its Rw."""
+    first, rw = _least(table)
+    return (structures[first].scaled(float(table.zoom[first])), rw) if table is not None and np.isfinite(rw) else None
 
 
 def _lattice(structure: Structure) -> str:

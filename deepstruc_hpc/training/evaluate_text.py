@@ -34,6 +34,7 @@ FITTED = (
     ("MAE, aligned and matched (Å)", "mae_aligned", ".4f"),
     ("median best Rw", "rw_median", ".4f"),
     ("median best Rw minus the truth's", "excess_median", "+.4f"),
+    ("another one fits better", "beats_truth", ".1%"),
     ("candidates a curve", "candidates", ".0f"),
     ("seconds a curve", "seconds", ".2f"),
 )
@@ -58,7 +59,8 @@ def as_text(report: EvaluationReport) -> str:
     for found in report.elements:
         lines += _elements(found)
     if report.fitted is not None and report.listed is not None:
-        lines += _table(FITTED, {"model": report.fitted, "all listed": report.listed}, f"after the fit, best Rw of {report.n_fitted} curves")
+        methods = {"model": report.fitted, **({"+ last step": report.finished} if report.finished else {}), "all listed": report.listed}
+        lines += _table(FITTED, methods, f"after the fit, best Rw of {report.n_fitted} curves")
     lines += _coverage(report.coverage, "calibrated" if report.calibrated else "not calibrated")
     lines += _sizes(report)
     if report.faults is not None:

@@ -19,7 +19,7 @@ from deepstruc_hpc.model.generator import StructureModel
 from deepstruc_hpc.model.losses import CvaeObjective, LossConfig
 from deepstruc_hpc.model.site_features import FEATURES, SiteBook, type_of_parent
 from deepstruc_hpc.model.site_proposals import nested_cuts, propose_fillings
-from deepstruc_hpc.model.sites import SitesDecoder
+from deepstruc_hpc.model.sites import FEWEST_ATOMS, SitesDecoder, expected_atoms, filled_sites
 from deepstruc_hpc.structures.assignment import oriented
 from deepstruc_hpc.structures.fingerprint import fingerprint
 from deepstruc_hpc.structures.parents import parent_of, standard_parents
@@ -204,7 +204,7 @@ def test_errors_vanish_for_the_truth():
     batch = to_tensors(view().batch(np.array([5]), np.random.default_rng(0)))
     index = int(batch.targets.sites.parent[0])
     mask = np.unpackbits(batch.targets.sites.mask[0].numpy(), count=len(BOOK.parent(index)))
-    decoder.answers = {index: torch.from_numpy(mask.astype(np.float32) - 0.5)[None]}
+    decoder.answers = {index: torch.from_numpy(40 * (mask.astype(np.float32) - 0.5))[None]}
     logits = torch.zeros(1, len(NAMES))
     logits[0, index] = 9.0
     output = type(decoder(torch.zeros(1, TINY.latent_dim)))(torch.zeros(1, TINY.latent_dim), logits)
@@ -262,12 +262,22 @@ def test_type_probabilities_add_up_and_octahedra_count_as_fcc():
     assert sum(share for kind, share in said.items() if kind != "octahedral") == pytest.approx(1.0)
 
 
-def test_cuts_begin_with_one_half_and_go_on_with_the_largest_gap():
+def test_cuts_begin_with_the_expected_number_and_go_on_with_the_largest_gap():
     logits = np.array([5.0, 4.0, 3.0, 2.9, 1.9, 0.1, -0.1, -0.2, -2.6, -6.0], dtype=np.float32)
     cuts = nested_cuts(logits, 50)
-    assert cuts[0] == 6
+    assert cuts[0] == 6  # Σp = 6.2
     assert cuts[1:3] == [8, 5]  # between −0.2 and −2.6, between 1.9 and 0.1
     assert max(nested_cuts(logits, 5)) <= 5
+
+
+def test_of_equal_corners_that_may_be_missing_as_many_are_taken_as_are_expected():
+    """Twelve corners, three of which are missing: each is filled with p = 0.75, and one by one all would be."""
+    corner = float(np.log(3.0))
+    logits = np.array([8.0] * 43 + [corner] * 12 + [-8.0] * 60, dtype=np.float32)
+    assert expected_atoms(logits) == 43 + 9
+    assert filled_sites(logits).sum() == 52
+    assert not filled_sites(logits)[55:].any()
+    assert expected_atoms(np.full(30, -9.0, dtype=np.float32)) == FEWEST_ATOMS
 
 
 def test_a_checkpoint_of_the_sites_decoder_reads_back(tmp_path):

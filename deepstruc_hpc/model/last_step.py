@@ -1,0 +1,121 @@
+"""The last step after a sample: the curve itself is asked which sites are filled, beginning from the sample and with what the model said of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepstruc_hpc.core.curve import PdfCurve
+from deepstruc_hpc.core.structure import Structure
+from deepstruc_hpc.physics.agreement import independent_points
+from deepstruc_hpc.physics.fit import fit_candidates
+from deepstruc_hpc.physics.instrument import Instrument
+from deepstruc_hpc.physics.site_descent import SiteCurves, SiteDescent
+from deepstruc_hpc.physics.target import target_of
+from deepstruc_hpc.structures.parents import Parent
+from deepstruc_hpc.structures.sites import shortest_distance
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+ROUNDS = 3
+"""Fits and descents in turn, at most."""
+ROOM = 1.3
+"""Sites up to so many nearest-neighbour distances outside a filling may be filled."""
+SUREST = 6.0
+"""No site is taken to be surer than this many nats, whatever a model says: it is no oracle."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Parameters of a fit: zoom from the structure as given, U (Å²), delta2 (Å²), and Rw."""
+
+    zoom: float
+    uiso: float
+    delta2: float
+    rw: float
+
+
+@dataclass(frozen=True, eq=False)
+class Filled:
+    """A cluster of one element as a filling.
+
+    Attributes:
+        parent: its sites.
+        mask: (S,) filled ones.
+        structure: the cluster that they are, Å.
+        fit: of the structure to the curve.
+    """
+
+    parent: Parent
+    mask: Mask
+    structure: Structure
+    fit: Fitted
+
+
+@dataclass(frozen=True, eq=False)
+class Improved:
+    """A filling after the last step.
+
+    Attributes:
+        mask: (S,) filled sites.
+        structure: Å, before the zoom of the fit.
+        fit: of the structure.
+        objective: −ln of the posterior of the filling, nats, up to a constant of the curve and the model.
+    """
+
+    mask: Mask
+    structure: Structure
+    fit: Fitted
+    objective: float
+
+
+def improve_sites(
+    start: Filled,
+    curve: PdfCurve,
+    instrument: Instrument,
+    *,
+    log_odds: Floats | None = None,
+    points: float | None = None,
+    most_atoms: int = 10_000,
+) -> Improved:
+    """Descend over the fillings of a parent, and fit, in turn.
+
+    Args:
+        start: from where.
+        curve: the data, in the range of the fit.
+        instrument: how it was measured.
+        log_odds: (S,) ln p/(1 − p) of the sites, nats; nothing is known where not given.
+        points: independent points of the data; those of its range where not given.
+        most_atoms: that may come out.
+    """
+    parent, mask, structure, fit = start.parent, start.mask, start.structure, start.fit
+    points = points or independent_points(float(curve.r[0]), float(curve.r[-1]), instrument.qmin, instrument.qmax)
+    length = shortest_distance(structure.positions) / shortest_distance(parent.sites[mask])
+    near = np.flatnonzero(parent.distance <= parent.distance[mask].max() + ROOM)
+    odds = np.zeros(len(near)) if log_odds is None else np.clip(log_odds[near], -SUREST, SUREST)
+    bonds, ranges = parent.bonds[near][:, near], {"qmin": instrument.qmin, "qmax": instrument.qmax, "qdamp": instrument.qdamp}
+    filled = mask[near]
+    for _ in range(ROUNDS):
+        sites = parent.sites[near] * (length * fit.zoom)
+        target = target_of(curve.r, curve.g, **ranges, largest_distance=2.0 * float(np.linalg.norm(sites, axis=1).max()))
+        curves = SiteCurves.of(sites, target, uiso=fit.uiso, delta2=fit.delta2, qbroad=instrument.qbroad)
+        descent = SiteDescent(curves, bonds, points=points, min_neighbours=parent.min_neighbours, most_atoms=most_atoms, log_odds=odds)
+        filled, steps = descent.run(filled)
+        if steps == 0:
+            break
+        mask = np.zeros(len(parent), dtype=bool)
+        mask[near] = filled
+        built = parent.structure(mask, structure.symbols[0], length, structure.label)
+        structure = Structure(built.symbols, built.positions, structure.structure_type, structure.label)
+        fit = fitted(structure, curve, instrument)
+    objective = 0.5 * points * np.log(max(fit.rw, 1e-5) ** 2) - float(odds[filled].sum())
+    return Improved(mask, structure, fit, float(objective))
+
+
+def fitted(structure: Structure, curve: PdfCurve, instrument: Instrument) -> Fitted:
+    """A structure's fit to all points of a curve."""
+    table = fit_candidates([structure], curve, rmin=float(curve.r[0]), rmax=float(curve.r[-1]), **instrument.model_dump())
+    return Fitted(float(table.zoom[0]), float(table.uiso[0]), float(table.delta2[0]), float(table.rw[0]))
