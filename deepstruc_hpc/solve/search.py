@@ -18,7 +18,7 @@ from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.judge import judge
 from deepstruc_hpc.solve.latent_search import search_latent
 from deepstruc_hpc.solve.neighbours import search_neighbours
-from deepstruc_hpc.solve.next_sites import cut_elsewhere
+from deepstruc_hpc.solve.next_sites import cut_elsewhere, last_step
 from deepstruc_hpc.solve.propose import Proposals
 from deepstruc_hpc.solve.refine import refine, refined_structure
 from deepstruc_hpc.structures.fingerprint import fingerprint
@@ -82,7 +82,7 @@ def _with_model(
     start: float,
     rng: np.random.Generator,
 ) -> tuple[Proposals, pd.DataFrame]:
-    """With better latent points, and with the best samples cut at other sizes."""
+    """With better latent points, with the best samples cut at other sizes, and with their sites as the curve asks for them."""
     symbol = proposals.elements[0]
     try:
         if settings.latent_search:
@@ -91,6 +91,8 @@ def _with_model(
         if settings.neighbours:
             cuts = cut_elsewhere(model, proposals.candidates, fits, symbol)
             proposals, fits = _with(proposals, fits, cuts, refine(cuts, curve, conditions, start=start), "next_sites")
+            ends = last_step(model, proposals.candidates, fits, curve, conditions, symbol=symbol)
+            proposals, fits = _with(proposals, fits, ends, refine(ends, curve, conditions, start=start), "last_step")
     except DeepstrucError as unusable:
         proposals = replace(proposals, notes=(*proposals.notes, f"no search with the model: {unusable}"))
     return proposals, fits

@@ -10,7 +10,8 @@ from deepstruc_hpc.physics.simulate import simulate_pdf
 from deepstruc_hpc.solve.conditions import resolve_conditions
 from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.latent_search import POPULATION, search_latent
-from deepstruc_hpc.solve.next_sites import cut_elsewhere
+from deepstruc_hpc.solve.next_sites import cut_elsewhere, last_step
+from deepstruc_hpc.solve.refine import refine
 from deepstruc_hpc.structures.parents import parent_of
 
 
@@ -20,14 +21,20 @@ def model():
 
 
 @pytest.fixture(scope="module")
-def found(model):
-    """The shipped model on a Mackay icosahedron of 147 atoms with noise, none of the catalog's candidates in sight."""
+def asked():
+    """The curve of a Mackay icosahedron of 147 atoms with noise, and its conditions."""
     parent = parent_of("icosahedral", 6.5)
     truth = parent.structure(parent.distance < 3.05, "Au", 2.8)
     r = np.arange(0.0, 22.0, 0.02)
     g = simulate_pdf(truth.symbols, truth.positions, r, qmin=0.8, qmax=22.0, qdamp=0.03, uiso=0.008, delta2=2.0)
     curve = PdfCurve(r, g + 0.02 * g.std() * np.random.default_rng(0).normal(size=len(r)), header={"qmin": 0.8, "qmax": 22.0})
-    conditions = resolve_conditions(curve, SolveSettings(elements=("Au",)))
+    return curve, resolve_conditions(curve, SolveSettings(elements=("Au",)))
+
+
+@pytest.fixture(scope="module")
+def found(model, asked):
+    """The shipped model on that curve, none of the catalog's candidates in sight."""
+    curve, conditions = asked
     return [search_latent(model, curve, conditions, symbol="Au", budget=240, start=1.0, rng=np.random.default_rng(seed)) for seed in (0, 0)]
 
 
@@ -66,3 +73,14 @@ def test_the_best_samples_are_cut_at_other_sizes_by_the_models_own_order(found, 
     assert sizes[-1] > 1.2 * len(best.structure)
     nested = sorted((cut.structure for cut in cuts if cut.structure.structure_type == "icosahedral"), key=len)
     assert all(np.asarray(cKDTree(one.positions).query(one.positions, k=2)[0])[:, 1].min() > 2.6 for one in nested)
+
+
+def test_the_last_step_fits_better_than_the_samples_that_it_begins_from(found, model, asked):
+    candidates, table = found[0]
+    curve, conditions = asked
+    missed = table[table["n_atoms"] != 147]  # as if the structure itself had not been found
+    ends = last_step(model, candidates, missed, curve, conditions, symbol="Au")
+    fits = refine(ends, curve, conditions)
+    best = fits.loc[fits["rw"].idxmin()]
+    assert (best["structure_type"], best["n_atoms"]) == ("icosahedral", 147)
+    assert best["rw"] < missed["rw"].min()
