@@ -95,7 +95,7 @@ class SiteCurves:
 
 
 @dataclass(frozen=True)
-class _Change:
+class Change:
     """A step: its objective (nats), the site emptied and the site filled, −1 for none."""
 
     objective: float
@@ -137,7 +137,7 @@ class SiteDescent:
         potential = self.curves.potential(mask)
         total = 0.5 * potential[mask].sum(axis=0)
         for step in range(most_steps):
-            change = self._best(mask, potential, total)
+            change = self.best_change(mask, potential, total)
             if change.emptied < 0 and change.filled < 0:
                 return mask, step
             if change.emptied >= 0:
@@ -154,8 +154,14 @@ class SiteDescent:
         """½ n ln(misfit) − the change of Σ ln p/(1 − p), nats."""
         return np.asarray(0.5 * self.points * np.log(np.maximum(misfit, _FLOOR)) - log_odds)
 
-    def _best(self, mask: Mask, potential: Floats, total: Floats) -> _Change:
-        """The best of all changes of one atom; none where none gains enough."""
+    def best_change(self, mask: Mask, potential: Floats, total: Floats) -> Change:
+        """The best of all changes of one atom; none where none gains enough.
+
+        Args:
+            mask: (S,) filled sites.
+            potential: (S, K) of the filling, :meth:`SiteCurves.potential`.
+            total: (K,) its curve, half the sum of the potential over the filled sites.
+        """
         data, curves = self.curves.target.data, self.curves
         neighbours = np.asarray(self.bonds @ mask.astype(np.int32))
         leaning = np.asarray(self.bonds @ (mask & (neighbours <= self.min_neighbours)).astype(np.int32)) > 0
@@ -163,15 +169,15 @@ class SiteDescent:
         put = np.flatnonzero(~mask & (neighbours >= self.min_neighbours))
         along, square = float(total @ data), float(total @ total)
         now = float(self.objective(curves.misfit(along, square), 0.0))
-        ways = [_Change(now - LEAST_GAIN)]
+        ways = [Change(now - LEAST_GAIN)]
         y, h = potential @ data, potential @ total
         s = np.einsum("sk,sk->s", potential, potential)
         if len(out):
             values = self.objective(curves.misfit(along - y[out], square - 2 * h[out] + s[out]), -self.log_odds[out])
-            ways.append(_Change(float(values.min()), emptied=int(out[values.argmin()])))
+            ways.append(Change(float(values.min()), emptied=int(out[values.argmin()])))
         if len(put) and mask.sum() < self.most_atoms:
             values = self.objective(curves.misfit(along + y[put], square + 2 * h[put] + s[put]), self.log_odds[put])
-            ways.append(_Change(float(values.min()), filled=int(put[values.argmin()])))
+            ways.append(Change(float(values.min()), filled=int(put[values.argmin()])))
         if len(out) and len(put):
             kind, curve = curves.kind[np.ix_(out, put)], curves.curve
             v_out, v_put = potential[out], potential[put]
@@ -182,5 +188,5 @@ class SiteDescent:
             values = self.objective(curves.misfit(projected, length), self.log_odds[put] - self.log_odds[out][:, None])
             values[(neighbours[put] <= self.min_neighbours) & (self.bonds[out][:, put].toarray() > 0)] = np.inf
             first, second = np.unravel_index(int(values.argmin()), values.shape)
-            ways.append(_Change(float(values[first, second]), int(out[first]), int(put[second])))
+            ways.append(Change(float(values[first, second]), int(out[first]), int(put[second])))
         return min(ways, key=lambda way: way.objective)
