@@ -30,6 +30,9 @@ PARENT_SAMPLES = 64
 """Samples of the prior over which the probabilities of types and parents are averaged."""
 ODDS_SAMPLES = 16
 """Samples of the prior over which the probabilities of sites are averaged."""
+FIRST_PEAKS = (1.0, 1.0034, 1.036, 2.0 / 3.0**0.5)
+"""Where a curve's first peak lies over the shortest distance, the unit in which a decoder that writes coordinates is trained: crystals, decahedra,
+icosahedra (whose bonds along the radius are the shorter ones), and bcc particles whose second neighbours make the higher peak."""
 POINTS_SHARE = 6
 """A decoder over sites gives about so many proposals a latent point."""
 
@@ -161,7 +164,8 @@ class StructureModel:
     ) -> list[Proposal]:
         """Structures for a curve, from latent points around the mean of the prior.
 
-        The first proposal is the mean itself; the others are drawn with ``sigma`` times the prior's standard deviation as trained. A decoder over
+        The first proposal is the mean itself; the others are drawn with ``sigma`` times the prior's standard deviation as trained. A decoder that
+        writes coordinates is asked in each unit of length that the first peak may stand for, so there the first few are means. A decoder over
         sites has a larger latent space, in which the distance from the mean is kept as it would be in two dimensions, and gives several parents and
         several cuts for each point; it proposes no filling twice, and so may give fewer than were asked for.
 
@@ -183,13 +187,23 @@ class StructureModel:
         if isinstance(decoder, SitesDecoder):
             found = self._propose_sites(decoder, mean, std, unit, symbol=symbol, n_samples=n_samples, sigma=sigma, rng=rng)
             return [self._with_elements(decoder, proposal, elements) for proposal in found] if self.decodes_elements else found
+        return self._propose_coordinates(curve, unit, symbol=symbol, n_samples=n_samples, sigma=sigma, rng=rng, instrument=instrument)
+
+    def _propose_coordinates(
+        self, curve: PdfCurve, unit: float, *, symbol: str, n_samples: int, sigma: float, rng: np.random.Generator, instrument: Instrument | None
+    ) -> list[Proposal]:
+        """Samples about the means that the curve has when it is read in each of the units that its first peak may stand for."""
+        units = unit / np.array(FIRST_PEAKS[:n_samples])
+        priors = [self.prior_as_trained(curve, nn_distance=one, instrument=instrument) for one in units.tolist()]
+        which = np.arange(n_samples) % len(units)
+        mean, std = (np.stack(parts)[which] for parts in zip(*priors, strict=True))
         offsets = sigma * rng.standard_normal((n_samples, self.latent_dim))
-        offsets[:1] = 0.0
+        offsets[: len(units)] = 0.0
         points = mean + offsets * std
         log_prior = self._log_prior(offsets, std)
         proposals = []
         for number, (point, decoded) in enumerate(zip(points, self._decode_arrays(points), strict=True)):
-            structure = self._structure(decoded, symbol, unit, f"sigma {sigma:g} sample {number + 1}")
+            structure = self._structure(decoded, symbol, float(units[which[number]]), f"sigma {sigma:g} sample {number + 1}")
             proposals.append(Proposal(structure, point, float(log_prior[number]), float(decoded.type_probabilities.max())))
         return proposals
 
@@ -229,9 +243,11 @@ class StructureModel:
         return Proposal(structure, proposal.latent, proposal.log_prior, proposal.type_probability, proposal.parent)
 
     def _log_prior(self, offsets: Array, std: Array) -> Array:
-        """(B,) ln density of the prior, as calibrated, at (B, latent) offsets from its mean in standard deviations ``std`` as trained."""
+        """(B,) ln density of the prior, as calibrated, at (B, latent) offsets from its mean in standard deviations as trained, ([B,] latent)."""
         widths = self.info.stated_widths()
-        return np.asarray(-0.5 * ((offsets / widths) ** 2).sum(axis=1) - np.log(std * widths).sum() - 0.5 * self.latent_dim * math.log(2 * math.pi))
+        return np.asarray(
+            -0.5 * ((offsets / widths) ** 2).sum(axis=1) - np.log(std * widths).sum(axis=-1) - 0.5 * self.latent_dim * math.log(2 * math.pi)
+        )
 
     def type_probabilities(
         self, curve: PdfCurve, *, symbol: str | None = None, instrument: Instrument | None = None, rng: np.random.Generator | None = None

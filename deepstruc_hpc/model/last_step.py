@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +15,9 @@ from deepstruc_hpc.physics.fit import fit_candidates
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.physics.site_descent import SiteCurves, SiteDescent
 from deepstruc_hpc.physics.target import target_of
-from deepstruc_hpc.structures.parents import Parent
-from deepstruc_hpc.structures.sites import shortest_distance
+from deepstruc_hpc.structures.assignment import ParentFinder
+from deepstruc_hpc.structures.parents import DEFAULT_RADIUS, Parent, standard_parents
+from deepstruc_hpc.structures.sites import nearest_distances, shortest_distance
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -26,6 +28,11 @@ ROOM = 1.3
 """Sites up to so many nearest-neighbour distances outside a filling may be filled."""
 SUREST = 6.0
 """No site is taken to be surer than this many nats, whatever a model says: it is no oracle."""
+SNAP = 0.15
+"""Nearest-neighbour distances from which an atom that a model wrote by coordinates is taken to its site."""
+RADII = (DEFAULT_RADIUS, 9.0, 13.0)
+"""Reach of the parents to which such atoms are taken: the smallest that leaves room."""
+_FEWEST, _LAYERS = 4, 8
 
 
 @dataclass(frozen=True)
@@ -119,3 +126,32 @@ def fitted(structure: Structure, curve: PdfCurve, instrument: Instrument) -> Fit
     """A structure's fit to all points of a curve."""
     table = fit_candidates([structure], curve, rmin=float(curve.r[0]), rmax=float(curve.r[-1]), **instrument.model_dump())
     return Fitted(float(table.zoom[0]), float(table.uiso[0]), float(table.delta2[0]), float(table.rw[0]))
+
+
+def snapped(structure: Structure) -> tuple[Parent, Mask, Structure] | None:
+    """The sites that a cluster written by coordinates means: their parent, which of them are filled, and the cluster on them.
+
+    Args:
+        structure: of one element, in the frame of the builders, as a model trained on their order leaves it.
+
+    Returns:
+        None where atoms lie too far from the sites of any parent of the structure's type.
+    """
+    if len(structure) < _FEWEST or len(structure.elements) > 1:
+        return None
+    length = float(np.median(nearest_distances(structure.positions)))
+    reach = float(np.linalg.norm(structure.positions - structure.positions.mean(axis=0), axis=1).max()) / length + ROOM
+    finder = next((_finder(structure.structure_type, radius) for radius in RADII if reach <= radius), None)
+    found = None if finder is None else finder.find(structure.positions, structure.structure_type, length=length)
+    if finder is None or found is None:
+        return None
+    parent = finder.parents[found.parent]
+    built = parent.structure(found.mask, structure.symbols[0], length, structure.label)
+    return parent, found.mask, Structure(built.symbols, built.positions, structure.structure_type, structure.label)
+
+
+@lru_cache(maxsize=32)
+def _finder(kind: str, radius: float) -> ParentFinder:
+    parents = standard_parents(radius, _LAYERS if kind == "stacking_fault" else _FEWEST)
+    lattice = "fcc" if kind == "octahedral" else kind
+    return ParentFinder([parent for parent in parents if parent.structure_type == lattice], SNAP)

@@ -70,26 +70,31 @@ class ParentFinder:
 
     Args:
         parents: of the standard set or a part of it.
+        tolerance: how far an atom may lie from its site, nearest-neighbour distances.
     """
 
-    def __init__(self, parents: Sequence[Parent]) -> None:
+    def __init__(self, parents: Sequence[Parent], tolerance: float = _CLOSE) -> None:
         self.parents = tuple(parents)
+        self.tolerance = tolerance
         self._trees = {index: cKDTree(parent.sites) for index, parent in enumerate(self.parents)}
         self._shortest = [shortest_distance(parent.sites) for parent in self.parents]
 
-    def find(self, positions: ArrayLike, structure_type: str, kinds: NDArray[np.int64] | None = None) -> Filling | None:
+    def find(
+        self, positions: ArrayLike, structure_type: str, kinds: NDArray[np.int64] | None = None, *, length: float | None = None
+    ) -> Filling | None:
         """The filling that a cluster is, or None where it is a piece of no parent.
 
         Args:
             positions: (N, 3), any unit of length.
             structure_type: narrows the search; ``octahedral`` is fcc.
             kinds: (N,) numbers of the atoms' elements; the filling then says which lies where, and its orientation depends on it, too.
+            length: nearest-neighbour distance in that unit; the shortest distance where not given.
         """
         xyz = np.asarray(positions, dtype=np.float64)
         if len(xyz) < 2:
             return None
         kind = _LATTICES.get(structure_type, structure_type)
-        unit = (xyz - xyz.mean(axis=0)) / shortest_distance(xyz)
+        unit = (xyz - xyz.mean(axis=0)) / (length or shortest_distance(xyz))
         if kind in self._lattices:
             return self._on_lattice(unit, self._lattices[kind], kinds)
         placed = [self._search(unit * self._shortest[index], index) for index in self._searched(unit, kind)]
@@ -126,7 +131,7 @@ class ParentFinder:
             for site in tree.query_ball_point(marked[first], _CELL_SHIFTS):
                 shift = np.append(parent.sites[site] - unit[first], 0.0)
                 away = float(np.linalg.norm(shift))
-                if (best is None or away < best[0] - 1e-6) and np.max(tree.query(marked + shift)[0]) < _CLOSE:
+                if (best is None or away < best[0] - 1e-6) and np.max(tree.query(marked + shift)[0]) < self.tolerance:
                     best = (away, unit + shift[:3], index)
         return None if best is None else self._filling(*best[1:], kinds)
 
@@ -147,7 +152,7 @@ class ParentFinder:
             first = turned[np.argmin(np.einsum("ij,ij->i", turned, turned))]
             for start in lattice.starts:
                 shift = start - first
-                if np.max(lattice.base.query(turned + shift)[0]) > _CLOSE:
+                if np.max(lattice.base.query(turned + shift)[0]) > self.tolerance:
                     continue
                 distance = np.linalg.norm(lattice.points - shift, axis=1)
                 chosen = int(np.flatnonzero(distance < distance.min() + 1e-5)[0])
@@ -169,15 +174,15 @@ class ParentFinder:
             first, probe = turned[np.argmin(squared)], turned[np.argsort(squared)[-8:]]
             shifts = parent.sites[tree.query_ball_point(first, _SHIFTS)] - first
             far = np.asarray(tree.query((probe[None] + shifts[:, None]).reshape(-1, 3))[0]).reshape(len(shifts), -1).max(axis=1)
-            for shift in shifts[far < _CLOSE]:
+            for shift in shifts[far < self.tolerance]:
                 away = float(np.linalg.norm(shift))
-                if (best is None or away < best[0] - 1e-6) and np.max(tree.query(turned + shift)[0]) < _CLOSE:
+                if (best is None or away < best[0] - 1e-6) and np.max(tree.query(turned + shift)[0]) < self.tolerance:
                     best = (away, turned + shift, index)
         return best
 
     def _filling(self, placed: NDArray[np.float64], index: int, kinds: NDArray[np.int64] | None) -> Filling | None:
         distance, site = self._trees[index].query(placed)
-        if np.max(distance) > _CLOSE or len(np.unique(site)) < len(placed):
+        if np.max(distance) > self.tolerance or len(np.unique(site)) < len(placed):
             return None
         mask = np.zeros(len(self.parents[index]), dtype=bool)
         mask[site] = True

@@ -75,7 +75,7 @@ class EvaluationReport:
         faults: where faulted structures lie in the latent space, where the test set holds fcc, hcp and faulted ones.
         trees: gradient-boosted trees, where they were asked for.
         fitted: the model's samples after the fit of scale, expansion, U and delta2, where fits were asked for.
-        finished: the same after the last step, which asks the curve which sites are filled; of a decoder over sites.
+        finished: the same after the last step, which asks the curve which sites of a parent are filled; of a model of one element.
         listed: every training shape after the same fit.
         n_fitted: curves of the two.
         elements: which element lies where, of a model that decodes them.
@@ -184,7 +184,7 @@ def measured(held: HeldOut, store: str | os.PathLike[str], settings: EvaluateSet
         faults=_faults(latent, held, counted),
         trees=trees,
         fitted=FitScores.over(by_model.best, fitted),
-        finished=FitScores.over(by_model.finished, fitted) if info.model.decoder == "sites" and not info.model.elements else None,
+        finished=FitScores.over(by_model.finished, fitted) if not info.model.elements else None,
         listed=FitScores.over(by_list, fitted),
         n_fitted=len(fitted),
         elements=element_scores(held.network, asked, held.catalog.structures(held.asked_rows), seed),

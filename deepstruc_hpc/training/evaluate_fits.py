@@ -14,8 +14,8 @@ from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import DeepstrucError
 from deepstruc_hpc.core.seeds import item_rng
 from deepstruc_hpc.core.structure import Structure
-from deepstruc_hpc.model.generator import Proposal, StructureModel
-from deepstruc_hpc.model.last_step import Filled, Fitted, improve_sites
+from deepstruc_hpc.model.generator import FIRST_PEAKS, Proposal, StructureModel
+from deepstruc_hpc.model.last_step import Filled, Fitted, fitted, improve_sites, snapped
 from deepstruc_hpc.model.sites import SAME_LATTICE
 from deepstruc_hpc.physics.agreement import aligned_matched_error
 from deepstruc_hpc.physics.fit import fit_candidates
@@ -136,8 +136,8 @@ class SampleFits:
 
     Attributes:
         best: the sample of the best Rw.
-        finished: what the last step makes of the best few samples, the most probable of them; the best sample itself where none fills sites of one
-            element.
+        finished: what the last step makes of the first few and the best few samples, the most probable of them; the best sample itself where none
+            lies on a parent.
     """
 
     best: list[CurveFit]
@@ -187,24 +187,33 @@ def _proposals(model: StructureModel, question: Question, samples: int, sigma: f
 
 
 def _finish(model: StructureModel, proposals: Sequence[Proposal], table: FitTable | None, question: Question) -> tuple[Structure, float] | None:
-    """The most probable of the best few samples after the last step; None where no sample fills sites of a parent, or it is of several elements."""
+    """The most probable of the first and the best few samples after the last step; None where none lies on a parent, or for several elements."""
     if table is None or model.decodes_elements:
         return None
     order = [int(row) for row in np.argsort(np.where(np.isfinite(table.rw), table.rw, np.inf)) if np.isfinite(table.rw[row])]
     curve = question.curve.between(FIT_FROM, float(question.curve.r[-1]))
     said = model.site_odds(question.curve, symbol=question.truth.symbols[0], instrument=question.instrument)
     ends = []
-    for row in [row for row in order if proposals[row].filling is not None][:FINISHED]:
-        proposal, fit = proposals[row], Fitted(*(float(getattr(table, name)[row]) for name in ("zoom", "uiso", "delta2", "rw")))
-        if proposal.filling is None:
-            continue
-        parent, mask = proposal.filling
-        start = Filled(parent, mask, proposal.structure, fit)
-        ends.append(improve_sites(start, curve, question.instrument, log_odds=said(parent.name), most_atoms=model.info.model.max_atoms))
+    for row in dict.fromkeys([*order[:FINISHED], *range(min(len(FIRST_PEAKS), len(proposals)))]):
+        start = _beginning(proposals[row], table, row, curve, question.instrument)
+        if start is not None:
+            most = model.info.model.max_atoms
+            ends.append(improve_sites(start, curve, question.instrument, log_odds=said(start.parent.name), most_atoms=most))
     if not ends:
         return None
     best = min(ends, key=lambda end: end.objective)
     return best.structure.scaled(best.fit.zoom), best.fit.rw
+
+
+def _beginning(proposal: Proposal, table: FitTable, row: int, curve: PdfCurve, instrument: Instrument) -> Filled | None:
+    """A sample as a filling; atoms written by coordinates are taken to the sites that they mean."""
+    if proposal.filling is not None:
+        if not np.isfinite(table.rw[row]):
+            return None
+        fit = Fitted(*(float(getattr(table, name)[row]) for name in ("zoom", "uiso", "delta2", "rw")))
+        return Filled(*proposal.filling, proposal.structure, fit)
+    found = snapped(proposal.structure)
+    return None if found is None else Filled(*found, fitted(found[2], curve, instrument))
 
 
 def listed_fits(

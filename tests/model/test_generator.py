@@ -6,7 +6,7 @@ from scipy.stats import norm
 
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import PdfFileError, StructureError
-from deepstruc_hpc.model.generator import StructureModel
+from deepstruc_hpc.model.generator import FIRST_PEAKS, StructureModel
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.structures.elements import nn_distance
 from tests.model.clusters import TYPES, curve_of, icosahedron, tiny_info, tiny_network
@@ -26,6 +26,11 @@ def propose(model, curve, *, seed=0, n_samples=20, sigma=3.0, symbol="Au"):
     return model.propose(curve, symbol=symbol, n_samples=n_samples, sigma=sigma, rng=np.random.default_rng(seed))
 
 
+def prior_of(model, curve, number):
+    """The prior that proposal ``number`` is drawn from: the curve read in one of the units that its first peak may stand for."""
+    return model.prior(curve, nn_distance=model.nn_distance(curve, "Au") / FIRST_PEAKS[number % len(FIRST_PEAKS)])
+
+
 def test_as_many_proposals_as_asked_each_with_a_known_type(model, curve):
     proposals = propose(model, curve)
     assert len(proposals) == 20
@@ -38,21 +43,22 @@ def test_the_same_seed_proposes_the_same_structures(model, curve):
     one, again, other = propose(model, curve), propose(model, curve), propose(model, curve, seed=1)
     assert np.array_equal([p.latent for p in one], [p.latent for p in again])
     assert all(np.array_equal(a.structure.positions, b.structure.positions) for a, b in zip(one, again, strict=True))
-    assert not np.array_equal(one[1].latent, other[1].latent)
+    assert not np.array_equal(one[-1].latent, other[-1].latent)
 
 
 @pytest.mark.law
 def test_samples_lie_around_the_prior_with_the_width_asked(model, curve):
-    mean, std = model.prior(curve, symbol="Au")
-    points = np.array([p.latent for p in propose(model, curve, n_samples=4000, sigma=5.0)])
-    assert points[0] == pytest.approx(mean)
-    assert ((points - mean) / std).std(axis=0) == pytest.approx(5.0, rel=0.05)
+    points = np.array([p.latent for p in propose(model, curve, n_samples=16000, sigma=5.0)])
+    for number in range(len(FIRST_PEAKS)):
+        mean, std = prior_of(model, curve, number)
+        assert points[number] == pytest.approx(mean, rel=1e-5)
+        assert ((points[number :: len(FIRST_PEAKS)] - mean) / std).std(axis=0) == pytest.approx(5.0, rel=0.05)
 
 
 @pytest.mark.law
 def test_log_prior_is_the_density_of_the_prior_not_of_the_wider_sampling(model, curve):
-    mean, std = model.prior(curve, symbol="Au")
-    for proposal in propose(model, curve, sigma=7.0)[:5]:
+    for number, proposal in enumerate(propose(model, curve, sigma=7.0)[:9]):
+        mean, std = prior_of(model, curve, number)
         assert proposal.log_prior == pytest.approx(norm.logpdf(proposal.latent, mean, std).sum(), rel=1e-6)
 
 
@@ -66,7 +72,8 @@ def test_a_calibrated_prior_says_wider_and_draws_the_same(model, curve):
     assert wider == pytest.approx(std * widths)
     before, after = propose(model, curve), propose(calibrated, curve)
     assert np.array_equal([p.latent for p in before], [p.latent for p in after])
-    assert after[3].log_prior == pytest.approx(norm.logpdf(after[3].latent, mean, wider).sum(), rel=1e-6)
+    first = len(FIRST_PEAKS)  # the next one in the first unit
+    assert after[first].log_prior == pytest.approx(norm.logpdf(after[first].latent, mean, wider).sum(), rel=1e-6)
     assert calibrated.type_probabilities(curve, symbol="Au") == model.type_probabilities(curve, symbol="Au")
 
 

@@ -7,9 +7,11 @@ import pytest
 
 from deepstruc_hpc import simulate_pdf
 from deepstruc_hpc.core.curve import PdfCurve
+from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.model.checkpoint import load_model
-from deepstruc_hpc.model.last_step import Filled, fitted, improve_sites
+from deepstruc_hpc.model.last_step import Filled, fitted, improve_sites, snapped
 from deepstruc_hpc.physics.instrument import Instrument
+from deepstruc_hpc.structures.fingerprint import fingerprint
 from deepstruc_hpc.structures.parents import parent_of
 from deepstruc_hpc.structures.random_shapes import without_dangling
 
@@ -67,3 +69,25 @@ def test_the_shipped_model_says_what_it_thinks_of_every_site():
     inside, outside = home.distance < 1.5, home.distance > 4.0
     assert odds[inside].min() > 0 > odds[outside].max()
     assert said("crystal CeO2 about origin") is None
+
+
+@pytest.mark.parametrize("name", ["fcc bond", "hcp atom", "bcc face", "decahedral atom", "icosahedral", "sc cube"])
+def test_atoms_written_by_coordinates_are_taken_to_the_sites_that_they_mean(name):
+    home, unit, rng = parent_of(name, 6.5), 2.78, np.random.default_rng(1)
+    true, _ = nearly(name, unit, 1)
+    ideal = home.structure(true, "Pt", unit)
+    blurred = Structure(ideal.symbols, ideal.positions + 0.02 * unit * rng.uniform(-1, 1, ideal.positions.shape), home.structure_type)
+    found = snapped(blurred)
+    assert found is not None
+    parent, mask, structure = found
+    assert mask.sum() == true.sum()
+    assert parent.structure_type == home.structure_type
+    assert fingerprint(structure, scale_free=True) == fingerprint(ideal, scale_free=True)
+
+
+def test_atoms_that_mean_no_sites_are_left():
+    home = parent_of("fcc atom", 6.5)
+    ideal = home.structure(home.distance < 2.3, "Pt", 2.78)
+    scattered = ideal.positions + 1.2 * np.random.default_rng(0).uniform(-1, 1, ideal.positions.shape)
+    assert snapped(Structure(ideal.symbols, scattered, "fcc")) is None
+    assert snapped(Structure(ideal.symbols, ideal.positions, "a type of nobody")) is None

@@ -49,7 +49,7 @@ def test_samples_of_an_untrained_model_never_beat_the_catalog(measured, shapes_s
 
 def test_the_same_seed_gives_the_same_samples_and_another_one_others(measured, shapes_store, checkpoint, tmp_path):
     def points(name, seed):
-        solve(measured / "fcc.gr", tmp_path / name, catalog=shapes_store, model=checkpoint, samples=12, seed=seed, neighbours=0, workers=0)
+        solve(measured / "fcc.gr", tmp_path / name, catalog=shapes_store, model=checkpoint, samples=36, seed=seed, neighbours=0, workers=0)
         latent = pd.read_csv(tmp_path / name / "fcc" / "latent.csv")
         return latent.loc[latent["kind"] != "catalog", ["z1", "z2"]].to_numpy()
 
