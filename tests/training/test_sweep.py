@@ -5,12 +5,15 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
+from deepstruc_hpc.core.config import load_config
 from deepstruc_hpc.training.config import load_train_config
 from deepstruc_hpc.training.sweep import sweep_train
 from deepstruc_hpc.training.sweep_config import SweepConfig
+from deepstruc_hpc.training.tracking import flattened
 from tests.training.catalogs import tiny_settings
 
 pytestmark = pytest.mark.ray
@@ -32,6 +35,15 @@ def sweep(store, directory, **changes):
     return subprocess.run(
         [sys.executable, "-m", "deepstruc_hpc.cli", *words], capture_output=True, text=True, check=False, env=environment, timeout=500
     )
+
+
+def test_the_example_is_a_search_around_the_shipped_models_preset():
+    example = load_config(SweepConfig, Path(__file__).parents[2] / "examples" / "sweep.yaml")
+    preset = load_train_config("sites")
+    assert example.base.model.decoder == "sites"
+    assert example.base.data.conditions == preset.data.conditions
+    flat = flattened(example.base.model_dump(mode="json"))
+    assert set(example.space) <= set(flat)
 
 
 def test_two_trials_at_once_on_two_cores(tiny_store, tmp_path, tracking):
