@@ -230,7 +230,7 @@ def test_the_stages_run_as_a_pipeline_that_survives_a_requeue_beside_a_sweep_an_
     (cluster.work / "sweep.yaml").write_text(yaml.safe_dump(SWEEP))
     path = profile("real", real=True)
     words = ("recipe", "--out", "limited", "--items", "8", "--seconds", "0.2", "--gate", "limit-gate")
-    limited = submit(cluster, profile("limited", nodes=1, time="00:03:00", warn_seconds=60), "build", *words)
+    limited = submit(cluster, profile("limited", nodes=1, time="00:02:00", warn_seconds=60), "build", *words)
     common = ["--catalog", "s.zarr", "--elements", "Au", "--no-figures", "--no-report"]
     stages = ["--build", "smoke --out s.zarr", "--train", f"s.zarr --out run --config smoke --workers 2 --set epochs={EPOCHS}"]
     stages += ["--solve", " ".join(["measured/a", "measured/b", "--out", "solved", "--model", "run", "--samples", "8", *common])]
@@ -252,7 +252,7 @@ def test_the_stages_run_as_a_pipeline_that_survives_a_requeue_beside_a_sweep_an_
     assert cluster.job(jobs["train"])["Restarts"] == "1"
     assert one_mlflow_run_with_steps(cluster.work / "run") == list(range(1, EPOCHS + 1))
     (cluster.work / "limit-gate").touch()
-    start_now(cluster, limited, within=200)
+    start_now(cluster, limited, within=120)
     assert cluster.wait_until_done(jobs["solve"], DONE) == BOTH
     for job in (f"{array}_0", f"{array}_1", sweep, limited):
         assert cluster.wait_for(job, "COMPLETED FAILED CANCELLED", DONE)["ExitCode"] == "0:0", cluster.logs()
