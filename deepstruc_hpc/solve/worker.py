@@ -22,7 +22,7 @@ from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.inputs import PdfItem, file_hash
 from deepstruc_hpc.solve.judge import judge
 from deepstruc_hpc.solve.latent import catalog_map, latent_table
-from deepstruc_hpc.solve.limits import time_limit
+from deepstruc_hpc.solve.limits import TimeLimitError, time_limit
 from deepstruc_hpc.solve.propose import Proposals, propose, start_scale
 from deepstruc_hpc.solve.rank import in_words, lattice_probability, rank_candidates, type_table
 from deepstruc_hpc.solve.refine import diameter, fit_curve_table, refine, refined_structure
@@ -92,7 +92,7 @@ class Solver:
                 record.file_hash = file_hash(item.path)
                 record.settings_id = self.plan.settings_id(item)
                 tables = self._solve(item, record)
-        except DeepstrucError as mendable:
+        except (DeepstrucError, TimeLimitError) as mendable:
             record.status, record.message = "failed", str(mendable)
         except (OSError, MemoryError) as refused:
             record.status, record.message = "failed", f"{item.path}: {refused}"

@@ -1,0 +1,60 @@
+"""A time limit ends the work wherever it is, whoever catches what."""
+
+import sys
+import time
+
+import pytest
+
+from deepstruc_hpc.core.errors import DeepstrucError
+from deepstruc_hpc.solve.limits import TimeLimitError, time_limit
+
+
+def busy(seconds):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+
+
+def stubborn():
+    """Goes on after whatever a part of it raises."""
+    for _ in range(40):
+        try:
+            busy(0.1)
+        except DeepstrucError:
+            continue
+
+
+class SlowToGo:
+    """Takes its time when it is cleared up, where Python drops what is raised."""
+
+    def __del__(self):
+        busy(0.2)
+
+
+def limited(seconds, work):
+    with time_limit(seconds):
+        work()
+
+
+def test_work_that_goes_on_after_its_own_failures_is_ended_all_the_same():
+    """Fails when the limit is an error of the kind that a part of the work may have, and go on without."""
+    began = time.monotonic()
+    with pytest.raises(TimeLimitError, match=r"0\.05 s"):
+        limited(0.05, stubborn)
+    assert time.monotonic() - began < 1.0
+
+
+def test_an_alarm_that_python_drops_is_made_good_at_the_end(monkeypatch):
+    dropped = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda lost: dropped.append(lost.exc_type))
+    with pytest.raises(TimeLimitError):
+        limited(0.05, SlowToGo)
+    assert dropped == [TimeLimitError]
+
+
+def test_work_within_its_limit_is_left_alone():
+    with time_limit(5.0):
+        busy(0.01)
+    busy(0.01)
+    with time_limit(None):
+        busy(0.01)
