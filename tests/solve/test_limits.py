@@ -1,5 +1,6 @@
 """A time limit ends the work wherever it is, whoever catches what."""
 
+import signal
 import sys
 import time
 
@@ -52,9 +53,11 @@ def test_an_alarm_that_python_drops_is_made_good_at_the_end(monkeypatch):
     assert dropped == [TimeLimitError]
 
 
-def test_work_within_its_limit_is_left_alone():
-    with time_limit(5.0):
-        busy(0.01)
-    busy(0.01)
-    with time_limit(None):
-        busy(0.01)
+def test_work_within_its_limit_is_left_alone_and_so_is_what_follows():
+    """Fails when the alarm outlives the block, or the handler that was there before is lost."""
+    before = signal.getsignal(signal.SIGALRM)
+    limited(0.1, lambda: busy(0.01))
+    limited(None, lambda: busy(0.01))
+    busy(0.15)
+    assert signal.getsignal(signal.SIGALRM) == before
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
