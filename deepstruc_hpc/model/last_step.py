@@ -63,19 +63,13 @@ class Filled:
 
 
 @dataclass(frozen=True, eq=False)
-class Improved:
-    """A filling after the last step.
+class Improved(Filled):
+    """A filling after the last step; the structure as it was before the zoom of its fit.
 
     Attributes:
-        mask: (S,) filled sites.
-        structure: Å, before the zoom of the fit.
-        fit: of the structure.
         objective: −ln of the posterior of the filling, nats, up to a constant of the curve and the model.
     """
 
-    mask: Mask
-    structure: Structure
-    fit: Fitted
     objective: float
 
 
@@ -119,7 +113,7 @@ def improve_sites(
         structure = Structure(built.symbols, built.positions, structure.structure_type, structure.label)
         fit = fitted(structure, curve, instrument)
     objective = 0.5 * points * np.log(max(fit.rw, 1e-5) ** 2) - float(odds[filled].sum())
-    return Improved(mask, structure, fit, float(objective))
+    return Improved(parent, mask, structure, fit, float(objective))
 
 
 def fitted(structure: Structure, curve: PdfCurve, instrument: Instrument) -> Fitted:

@@ -7,7 +7,7 @@ distance d; its misfit at the best scale follows from y·h and h·h. With the po
     an atom taken off s:       h − V(s)
     an atom moved from a to b: h − V(a) + V(b) − g(|a − b|)
 
-so all changes of one atom, tens of thousands, are told from a few matrix products: some milliseconds, where as many fits take tens of seconds. Curves
+so all changes of one atom, tens of thousands, are told from a few matrix products: some milliseconds, where as many fits take seconds. Curves
 are those of :class:`~deepstruc_hpc.physics.target.Target`, a basis of as many numbers as the data can hold.
 
 What is made small is −ln of the posterior of a filling, ½ n ln(misfit) − Σ_{filled} ln p/(1 − p): n independent points of unknown variance, and what
