@@ -47,10 +47,10 @@ def main() -> None:
 
 def one_pdf(out: Path, samples: int, n_peers: int) -> None:
     """The time of one PDF, cold and warm, and srfit beside it."""
-    from deepstruc_hpc.solve.batch import Batch, BatchOptions
+    from deepstruc_hpc.solve.run.batch import Batch, BatchOptions
     from deepstruc_hpc.solve.config import SolveSettings
-    from deepstruc_hpc.solve.inputs import PdfItem
-    from deepstruc_hpc.solve.worker import Solver
+    from deepstruc_hpc.solve.run.inputs import PdfItem
+    from deepstruc_hpc.solve.run.worker import Solver
 
     batch = Batch(EXAMPLES / "pdfs" / ONE, out, SolveSettings(samples=samples), BatchOptions(workers=0))
     out.mkdir(parents=True, exist_ok=True)

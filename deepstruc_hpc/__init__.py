@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from deepstruc_hpc.physics.debye import simulate_fq
     from deepstruc_hpc.physics.fit import fit_candidates
     from deepstruc_hpc.physics.simulate import simulate_pdf
-    from deepstruc_hpc.solve.batch import solve
+    from deepstruc_hpc.solve.run.batch import solve
 
 _HOMES = {
     "Catalog": "deepstruc_hpc.data.catalog_store",
@@ -30,7 +30,7 @@ _HOMES = {
     "read_pdf": "deepstruc_hpc.data.pdf_files",
     "simulate_fq": "deepstruc_hpc.physics.debye",
     "simulate_pdf": "deepstruc_hpc.physics.simulate",
-    "solve": "deepstruc_hpc.solve.batch",
+    "solve": "deepstruc_hpc.solve.run.batch",
 }
 
 __all__ = ["Catalog", "PdfCurve", "Structure", "__version__", "fit_candidates", "load_model", "read_pdf", "simulate_fq", "simulate_pdf", "solve"]

@@ -12,7 +12,7 @@ import typer
 from deepstruc_hpc.cli.document import print_document
 
 if TYPE_CHECKING:
-    from deepstruc_hpc.solve.instrument import CalibrationResult
+    from deepstruc_hpc.solve.measurement.profile import CalibrationResult
 
 ELEMENT = typer.Option(None, "--element", "--calibrant", help="Built-in calibrant: Ni, Si, CeO2, LaB6 …; default: the header's composition.")
 CIF = typer.Option(None, "--cif", help="Crystal structure of another calibrant.")
@@ -43,8 +43,8 @@ def calibrate(
     Example: deepstruc-hpc calibrate Ni.gr --out instrument.yaml, then deepstruc-hpc solve measured/ --out solved/ --instrument instrument.yaml
     """
     from deepstruc_hpc.core.errors import ConfigError
-    from deepstruc_hpc.solve.instrument import CalibrationRequest, write_instrument
-    from deepstruc_hpc.solve.instrument import calibrate as fit
+    from deepstruc_hpc.solve.measurement.profile import CalibrationRequest, write_instrument
+    from deepstruc_hpc.solve.measurement.profile import calibrate as fit
 
     if radiation not in {None, "xray", "neutron"}:
         raise ConfigError(f"--radiation {radiation}: choose xray or neutron.")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from deepstruc_hpc.solve.config import SolveSettings
-    from deepstruc_hpc.solve.results import ItemRecord
+    from deepstruc_hpc.solve.run.output import ItemRecord
 
 PATHS = typer.Argument(None, metavar="PATH…", help="G(r) files, directories of them, globs, or lists (@NAME: one path a line).")
 OUT = typer.Option(None, "--out", "-o", help="Output directory. What is solved there with the same settings is not solved again.")
@@ -121,8 +121,8 @@ def _prepare(paths: list[str], out: Path | None, settings: SolveSettings, source
 
     from deepstruc_hpc.core.errors import ConfigError, PdfFileError
     from deepstruc_hpc.report.figures import draw_folder
-    from deepstruc_hpc.solve.batch import Batch, BatchOptions
-    from deepstruc_hpc.solve.inputs import find_pdfs
+    from deepstruc_hpc.solve.run.batch import Batch, BatchOptions
+    from deepstruc_hpc.solve.run.inputs import find_pdfs
 
     if not paths:
         raise PdfFileError("no input: name at least one .gr file, directory, glob or list. See deepstruc-hpc solve --help.")
@@ -139,7 +139,7 @@ def _prepare(paths: list[str], out: Path | None, settings: SolveSettings, source
 
 def prepare_catalog(catalog: str | None, workers: int | None) -> None:
     """Build a catalog that is known by its recipe's name and is not there yet, once, into the cache."""
-    from deepstruc_hpc.solve.sources import named_catalog
+    from deepstruc_hpc.solve.run.artefacts import named_catalog
 
     named = named_catalog(catalog)
     if named is None or named.ready:

@@ -12,7 +12,7 @@ from deepstruc_hpc.cli.document import print_document
 from deepstruc_hpc.cli.train import sweep_group
 
 if TYPE_CHECKING:
-    from deepstruc_hpc.solve.sweep import SolveSweepReport
+    from deepstruc_hpc.solve.scan.sweep import SolveSweepReport
 
 SHOWN = ["file", "structure_type", "same_type", "same_lattice", "n_atoms_min", "n_atoms_median", "n_atoms_max", "rw_min", "rw_max"]
 
@@ -47,8 +47,8 @@ def sweep_solve_command(
 
     from deepstruc_hpc.cli.solve import prepare_catalog
     from deepstruc_hpc.core.errors import PdfFileError
-    from deepstruc_hpc.solve.sweep import sweep_solve
-    from deepstruc_hpc.solve.sweep_config import load_solve_sweep
+    from deepstruc_hpc.solve.scan.sweep import sweep_solve
+    from deepstruc_hpc.solve.scan.sweep_config import load_solve_sweep
 
     given: dict[str, Any] = {key: yaml.safe_load(text) for key, _, text in (item.partition("=") for item in overrides)}
     settings = load_solve_sweep(config, given | ({"elements": elements} if elements else {}))

@@ -18,6 +18,7 @@ from deepstruc_hpc.data.standard_pdf import curve_to_grid, first_maximum, first_
 from deepstruc_hpc.model.checkpoint import CheckpointInfo
 from deepstruc_hpc.model.cvae import Cvae
 from deepstruc_hpc.model.parts import DecodedArrays, GraphBatch
+from deepstruc_hpc.model.search_space import SiteSearchSpace
 from deepstruc_hpc.model.site_proposals import log_odds, parent_probabilities, propose_fillings
 from deepstruc_hpc.model.sites import SAME_LATTICE, SitesDecoder
 from deepstruc_hpc.physics.instrument import Instrument
@@ -291,6 +292,23 @@ class StructureModel:
         mean, std = self.prior_as_trained(curve, nn_distance=self.nn_distance(curve, symbol), instrument=instrument)
         points = mean + std * np.random.default_rng(0).standard_normal((ODDS_SAMPLES, self.latent_dim))
         return lambda name: log_odds(decoder, points, decoder.book.names.index(name), self.device) if name in decoder.book.names else None
+
+    def search_space(self, curve: PdfCurve, *, symbol: str, instrument: Instrument, rng: np.random.Generator) -> SiteSearchSpace | None:
+        """The latent space to search in for a curve, or None for a decoder that writes coordinates, or one that decodes elements: moving the lattice
+        alone would leave them behind.
+
+        Args:
+            curve: measured G(r).
+            symbol: element.
+            instrument: as for :meth:`prior`.
+            rng: of the samples by which the lattices' probabilities are told.
+        """
+        decoder = self.network.decoder_network
+        if not isinstance(decoder, SitesDecoder) or self.decodes_elements:
+            return None
+        mean, std = (np.ravel(part) for part in self.prior_as_trained(curve, symbol=symbol, instrument=instrument))
+        widths, most = self.info.stated_widths(), self.info.model.max_atoms
+        return SiteSearchSpace(decoder, mean, std, widths=widths, samples=PARENT_SAMPLES, most_atoms=most, device=self.device, rng=rng)
 
     def nn_distance(self, curve: PdfCurve, symbol: str | None = None) -> float:
         """The distance by which a curve's r is divided, Å: that of its first peak, near where the metal's twelve neighbours would be.

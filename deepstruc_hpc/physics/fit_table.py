@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +77,15 @@ class FitTable:
         """Write some columns of some rows."""
         for name, column in values.items():
             getattr(self, name)[rows] = column
+
+    def take(self, rows: NDArray[np.intp] | slice) -> FitTable:
+        """Some of the rows, in the order given."""
+        return FitTable(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+
+    @classmethod
+    def concatenated(cls, tables: Sequence[FitTable]) -> FitTable:
+        """The rows of several tables, one after the other."""
+        return cls(**{field.name: np.concatenate([getattr(table, field.name) for table in tables]) for field in fields(cls)})
 
     def order(self) -> NDArray[np.int64]:
         """Row numbers from the best Rw to the worst; refused candidates last."""

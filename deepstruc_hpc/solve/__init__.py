@@ -1,6 +1,6 @@
 """Stage 3: measured PDFs → ranked structures.
 
-The package is named like the function that it offers: ``deepstruc_hpc.solve`` is this module or :func:`deepstruc_hpc.solve.batch.solve`, whichever
+The package is named like the function that it offers: ``deepstruc_hpc.solve`` is this module or :func:`deepstruc_hpc.solve.run.batch.solve`, whichever
 was imported first. So the module can be called, and ``from deepstruc_hpc import solve`` is right in either case.
 """
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 class _CallableModule(ModuleType):
     def __call__(self, *arguments: Any, **settings: Any) -> pd.DataFrame:
-        """See :func:`deepstruc_hpc.solve.batch.solve`."""
-        from deepstruc_hpc.solve.batch import solve
+        """See :func:`deepstruc_hpc.solve.run.batch.solve`."""
+        from deepstruc_hpc.solve.run.batch import solve
 
         return solve(*arguments, **settings)
 

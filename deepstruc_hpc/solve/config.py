@@ -21,9 +21,9 @@ DEFAULT_RMAX = 30.0
 
 
 class RankSettings(Config):
-    """How fits become probabilities; the reasons stand in ``deepstruc_hpc.solve.rank``."""
+    """How fits become probabilities; the reasons stand in ``deepstruc_hpc.solve.ranking.ranking``."""
 
-    misfit_floor: float = Field(0.02, ge=0, description="Rw that no rigid cluster is expected to beat; differences below it count little")
+    model_error: float = Field(0.02, ge=0, description="Rw that no rigid cluster is expected to beat; differences below it count little")
     points_per_datum: float = Field(8.0, gt=0, description="independent points of the curve that together count as one: misfits are correlated")
     prior_weight: float = Field(0.25, ge=0, le=1, description="share of the model's prior over types; the rest is uniform")
     complexity_penalty: float = Field(2.0, ge=0, description="nats that one more fault, defect or free shape parameter must gain")
@@ -98,7 +98,7 @@ class SolveSettings(Config):
     def _read_instrument(cls, value: Any) -> Any:
         if not isinstance(value, str | Path):
             return value
-        from deepstruc_hpc.solve.instrument import read_instrument
+        from deepstruc_hpc.solve.measurement.profile import read_instrument
 
         return read_instrument(Path(value).expanduser()).model_dump(exclude={"calibration"})
 

@@ -6,7 +6,9 @@ Lengths are in units of the crystal's shortest bond between unlike elements. The
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +17,20 @@ from scipy.spatial import cKDTree
 from deepstruc_hpc.core.errors import StructureError
 from deepstruc_hpc.structures.crystal_cut import centre_of, crystal_named, crystal_sites
 from deepstruc_hpc.structures.crystals import PROTOTYPES, Crystal
+from deepstruc_hpc.structures.occupation import MARGIN, Occupation
 from deepstruc_hpc.structures.parents import SAME_SITE, Parent
 from deepstruc_hpc.structures.sites import canonical_permutation
 from deepstruc_hpc.structures.symmetry import Operations
 
+if TYPE_CHECKING:
+    from deepstruc_hpc.core.structure import Structure
+    from deepstruc_hpc.structures.particle_cut import ParticleCut
+
 PREFIX = "crystal "
 CENTRES = ("origin", "cell", "bond")
 """About which a crystal's parents are laid, see :func:`~deepstruc_hpc.structures.crystal_cut.centre_of`."""
+OFF_CENTRE = 1.0
+"""Bond lengths by which the centroid of a particle may lie off the centre that it is cut about: atoms at the surface are not evenly spread."""
 _FACETS = ((1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (1, 1, 1), (1, 0, 1))
 
 
@@ -58,7 +67,18 @@ def crystal_parent(name: str, radius: float) -> Parent:
     of, _, centre = name.removeprefix(PREFIX).rpartition(" about ")
     if centre not in CENTRES:
         raise StructureError(f"parent {name!r}: a name such as 'crystal CeO2 about origin' is needed.")
-    crystal = crystal_named(of)
+    return crystal_lattice(crystal_named(of), centre, radius, name)
+
+
+def crystal_lattice(crystal: Crystal, centre: str, radius: float, name: str = "") -> Parent:
+    """The sites of a crystal about a centre.
+
+    Args:
+        crystal: whose sites they are; the commonest element of each.
+        centre: see :func:`~deepstruc_hpc.structures.crystal_cut.centre_of`.
+        radius: within which they are complete, in bond lengths.
+        name: of the lattice.
+    """
     sites, cell_site = crystal_sites(crystal, (radius + SAME_SITE) * crystal.bond_length, centre_of(crystal, centre))
     unit = np.round(sites / crystal.bond_length, 12) + 0.0
     order = canonical_permutation(unit)
@@ -67,7 +87,7 @@ def crystal_parent(name: str, radius: float) -> Parent:
     classes = _element_classes(crystal)
     facets = tuple(crystal.facet_normals(miller) for miller in _FACETS)
     return Parent(
-        name,
+        name or f"{PREFIX}{crystal.name} about {centre}",
         crystal.name,
         unit,
         radius,
@@ -79,6 +99,39 @@ def crystal_parent(name: str, radius: float) -> Parent:
         length=crystal.bond_length,
         known_operations=_operations(crystal, unit, np.array([classes[symbol] for symbol in species])),
     )
+
+
+def occupation_of_cut(cut: ParticleCut, structure: Structure) -> Occupation | None:
+    """A particle as an occupation of its crystal's lattice, with room to grow.
+
+    Args:
+        cut: how it was cut.
+        structure: the particle, Å, about its centroid.
+
+    Returns:
+        None for a crystal with sites that several elements share or that are partly empty: its sites do not say their element.
+    """
+    crystal = cut.crystal
+    if any(len(site) > 1 or abs(site[0][1] - 1.0) > 1e-6 for site in crystal.species):
+        return None
+    reach = float(np.linalg.norm(structure.positions, axis=1).max()) / crystal.bond_length
+    lattice = _cached_lattice(crystal, cut.centre, float(np.ceil(reach + OFF_CENTRE + MARGIN)))
+    symbols = np.array(lattice.species or ())
+    unit = structure.positions / crystal.bond_length
+    tree = cKDTree(lattice.sites)
+    possible = np.flatnonzero((lattice.distance <= OFF_CENTRE + float(np.linalg.norm(unit[0]))) & (symbols == structure.symbols[0]))
+    for site in possible:
+        distance, held = tree.query(unit - unit[0] + lattice.sites[site])
+        if np.max(distance) < SAME_SITE and len(np.unique(held)) == len(unit) and (symbols[held] == np.array(structure.symbols)).all():
+            mask = np.zeros(len(lattice), dtype=bool)
+            mask[held] = True
+            return Occupation(lattice, mask, structure.structure_type, "", crystal.bond_length)
+    return None
+
+
+@lru_cache(maxsize=32)
+def _cached_lattice(crystal: Crystal, centre: str, radius: float) -> Parent:
+    return crystal_lattice(crystal, centre, radius)
 
 
 def own_elements(parents: Sequence[Parent], elements: Sequence[str]) -> list[NDArray[np.int64]]:

@@ -8,7 +8,7 @@ from deepstruc_hpc.catalog.recipe import load_recipe
 from deepstruc_hpc.core.resources import share_dir
 from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.data.catalog_verify import verify
-from deepstruc_hpc.solve.sources import named_catalog
+from deepstruc_hpc.solve.run.artefacts import named_catalog
 
 STORE = share_dir("catalog") / "compact.zarr"
 TYPES = {"fcc", "bcc", "sc", "hcp", "octahedral", "decahedral", "icosahedral", "stacking_fault"}

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from deepstruc_hpc.solve.batch import solve
+from deepstruc_hpc.solve.run.batch import solve
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session_2cpu")]
 

@@ -12,7 +12,7 @@ import pytest
 from deepstruc_hpc.core.errors import ConfigError, OutputError, PdfFileError, StoreError
 from deepstruc_hpc.data.structure_files import read_structure
 from deepstruc_hpc.runtime import pool, ray_session
-from deepstruc_hpc.solve.batch import solve
+from deepstruc_hpc.solve.run.batch import solve
 
 from .conftest import write_gr
 
@@ -197,7 +197,7 @@ def test_a_foreign_summary_is_not_overwritten(measured, shapes_store, tmp_path):
 
 
 def test_an_item_that_takes_too_long_is_given_up(measured, shapes_store, tmp_path, monkeypatch):
-    monkeypatch.setattr("deepstruc_hpc.solve.worker.refine", lambda *_, **__: time.sleep(30))
+    monkeypatch.setattr("deepstruc_hpc.solve.run.worker.refine", lambda *_, **__: time.sleep(30))
     started = time.monotonic()
     frame = solve(measured / "fcc.gr", tmp_path, catalog=shapes_store, time_limit_s=0.3, **COMMON)
     assert time.monotonic() - started < 10
@@ -267,7 +267,7 @@ def test_files_that_arrive_are_solved_once_they_are_whole(measured, shapes_store
     ],
 )
 def test_a_wrong_call_is_refused_before_any_work(measured, shapes_store, tmp_path, monkeypatch, *, changes, error, match):
-    monkeypatch.setattr("deepstruc_hpc.solve.sources.DEFAULT_MODEL", "no-such-model")
+    monkeypatch.setattr("deepstruc_hpc.solve.run.artefacts.DEFAULT_MODEL", "no-such-model")
     with pytest.raises(error, match=match):
         solve(measured, tmp_path / "out", **{"catalog": shapes_store, **COMMON, **changes})
     assert not (tmp_path / "out").exists()
@@ -294,7 +294,7 @@ def test_no_input_is_an_error(shapes_store, tmp_path):
 
 def test_the_package_is_called_like_its_function():
     import deepstruc_hpc
-    import deepstruc_hpc.solve.batch
+    import deepstruc_hpc.solve.run.batch
 
     assert callable(deepstruc_hpc.solve)
     with pytest.raises(PdfFileError, match="no input"):

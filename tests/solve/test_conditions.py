@@ -5,7 +5,7 @@ import pytest
 
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import ConfigError, PdfFileError
-from deepstruc_hpc.solve.conditions import check_elements, first_peak, parse_composition, resolve_conditions, resolve_elements
+from deepstruc_hpc.solve.measurement.describe import check_elements, first_peak, parse_composition, resolve_conditions, resolve_elements
 from deepstruc_hpc.solve.config import SolveSettings
 
 

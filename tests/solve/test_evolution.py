@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from deepstruc_hpc.solve.evolution import EvolutionStrategy
+from deepstruc_hpc.solve.search.evolution import EvolutionStrategy
 
 
 def _minimum(seed, generations=60):

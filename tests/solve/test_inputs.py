@@ -6,7 +6,7 @@ import time
 import pytest
 
 from deepstruc_hpc.core.errors import ConfigError, PdfFileError
-from deepstruc_hpc.solve.inputs import find_pdfs, is_whole, make_items, read_values
+from deepstruc_hpc.solve.run.inputs import find_pdfs, is_whole, make_items, read_values
 
 
 def _touch(path, text="0 0\n"):

@@ -7,11 +7,11 @@ from scipy.spatial import cKDTree
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.model.checkpoint import load_model
 from deepstruc_hpc.physics.simulate import simulate_pdf
-from deepstruc_hpc.solve.conditions import resolve_conditions
+from deepstruc_hpc.solve.measurement.describe import resolve_conditions
 from deepstruc_hpc.solve.config import SolveSettings
-from deepstruc_hpc.solve.latent_search import POPULATION, search_latent
-from deepstruc_hpc.solve.next_sites import cut_elsewhere, last_step
-from deepstruc_hpc.solve.refine import refine
+from deepstruc_hpc.solve.search.latent_space import POPULATION, search_latent
+from deepstruc_hpc.solve.search.occupation import cut_elsewhere, last_step
+from deepstruc_hpc.solve.candidates.fitting import refine
 from deepstruc_hpc.structures.parents import parent_of
 
 

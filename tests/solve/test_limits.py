@@ -7,7 +7,7 @@ import time
 import pytest
 
 from deepstruc_hpc.core.errors import DeepstrucError
-from deepstruc_hpc.solve.limits import TimeLimitError, time_limit
+from deepstruc_hpc.solve.run.limits import TimeLimitError, time_limit
 
 
 def busy(seconds):

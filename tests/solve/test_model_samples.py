@@ -10,9 +10,9 @@ from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.model.checkpoint import CheckpointInfo, save_checkpoint
 from deepstruc_hpc.model.config import ModelConfig
 from deepstruc_hpc.model.cvae import Cvae
-from deepstruc_hpc.solve.batch import solve
-from deepstruc_hpc.solve.candidates import Candidate, without_duplicates
-from deepstruc_hpc.solve.propose import at_bulk_distance
+from deepstruc_hpc.solve.run.batch import solve
+from deepstruc_hpc.solve.candidates.candidate import Candidate, without_duplicates
+from deepstruc_hpc.solve.candidates.generator import at_bulk_distance
 
 
 @pytest.fixture(scope="module")

@@ -7,14 +7,14 @@ from scipy.spatial import ConvexHull, cKDTree
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.physics.simulate import simulate_pdf
-from deepstruc_hpc.solve.candidates import Candidate
-from deepstruc_hpc.solve.conditions import resolve_conditions
+from deepstruc_hpc.solve.candidates.candidate import Candidate
+from deepstruc_hpc.solve.measurement.describe import resolve_conditions
 from deepstruc_hpc.solve.config import SolveSettings
-from deepstruc_hpc.solve.moves import all_moves, fault_moves, with_layer, without_layer
-from deepstruc_hpc.solve.neighbours import search_neighbours
-from deepstruc_hpc.solve.placement import complexity_of, faults_of, inside_hull, missing_orbits, place, place_stack, stack_of, with_room
-from deepstruc_hpc.solve.rank import rank_candidates
-from deepstruc_hpc.solve.refine import refine
+from deepstruc_hpc.solve.search.moves import all_moves, fault_moves, with_layer, without_layer
+from deepstruc_hpc.solve.search.local import search_neighbours
+from deepstruc_hpc.structures.occupation import complexity_of, faults_of, inside_hull, missing_orbits, place, place_stack, stack_of, with_room
+from deepstruc_hpc.solve.ranking.ranking import rank_candidates
+from deepstruc_hpc.solve.candidates.fitting import refine
 from deepstruc_hpc.structures.fingerprint import fingerprint
 from deepstruc_hpc.structures.parents import parent_of
 

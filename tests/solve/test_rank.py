@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from deepstruc_hpc.solve.config import RankSettings
-from deepstruc_hpc.solve.rank import in_words, lattice_probability, mixed_prior, rank_candidates, size_range, type_table
+from deepstruc_hpc.solve.ranking.ranking import in_words, lattice_probability, mixed_prior, rank_candidates, size_range, type_table
 
 SETTINGS = RankSettings()
 

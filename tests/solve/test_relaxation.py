@@ -8,7 +8,7 @@ import pytest
 
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.data.structure_files import read_structure
-from deepstruc_hpc.solve.batch import solve
+from deepstruc_hpc.solve.run.batch import solve
 
 from .conftest import write_gr
 

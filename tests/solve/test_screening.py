@@ -7,8 +7,8 @@ from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.physics.fit import fit_candidates
 from deepstruc_hpc.physics.simulate import simulate_pdf
 from deepstruc_hpc.solve import candidates as listed
-from deepstruc_hpc.solve.candidates import CatalogShapes
-from deepstruc_hpc.solve.screening import Screen
+from deepstruc_hpc.solve.candidates.candidate import CatalogShapes
+from deepstruc_hpc.solve.candidates.preselection import Screen
 from deepstruc_hpc.structures.parents import standard_parents
 from deepstruc_hpc.structures.random_shapes import RandomShapes, RandomShapeSettings
 

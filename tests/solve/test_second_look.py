@@ -10,7 +10,7 @@ from deepstruc_hpc.cli.app import run
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.physics.simulate import simulate_pdf
 from deepstruc_hpc.report.results import read_results
-from deepstruc_hpc.solve.batch import solve
+from deepstruc_hpc.solve.run.batch import solve
 
 from .conftest import write_gr
 

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from deepstruc_hpc.core.errors import ConfigError, PdfFileError
-from deepstruc_hpc.solve.stability import answers, stability
-from deepstruc_hpc.solve.sweep import PointRunner, SweepOrder, sweep_solve
-from deepstruc_hpc.solve.sweep_config import SolveSweepConfig, load_solve_sweep
+from deepstruc_hpc.solve.scan.stability import answers, stability
+from deepstruc_hpc.solve.scan.sweep import PointRunner, SweepOrder, sweep_solve
+from deepstruc_hpc.solve.scan.sweep_config import SolveSweepConfig, load_solve_sweep
 
 SPACE = {"rmax": {"choice": [12, 15]}, "qdamp": {"uniform": [0.02, 0.04]}}
 

@@ -1,0 +1,152 @@
+"""Occupation refinement: the curve itself is asked which sites hold atoms, beginning from a sample and with what the model says of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepstruc_hpc.core.curve import PdfCurve
+from deepstruc_hpc.core.structure import Structure
+from deepstruc_hpc.physics.agreement import independent_points
+from deepstruc_hpc.physics.fit import fit_candidates
+from deepstruc_hpc.physics.instrument import Instrument
+from deepstruc_hpc.physics.site_descent import SiteCurves, SiteDescent
+from deepstruc_hpc.physics.target import target_of
+from deepstruc_hpc.structures.assignment import ParentFinder
+from deepstruc_hpc.structures.lattices import lattice_of
+from deepstruc_hpc.structures.parents import DEFAULT_RADIUS, Parent, standard_parents
+from deepstruc_hpc.structures.sites import nearest_distances, shortest_distance
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+ROUNDS = 3
+"""Fits and descents in turn, at most."""
+ROOM = 1.3
+"""Sites up to so many nearest-neighbour distances outside a filling may be filled."""
+SUREST = 6.0
+"""No site is taken to be surer than this many nats, whatever a model says: it is no oracle."""
+SNAP = 0.15
+"""Nearest-neighbour distances from which an atom that a model wrote by coordinates is taken to its site."""
+RADII = (DEFAULT_RADIUS, 9.0, 13.0)
+"""Reach of the parents to which such atoms are taken: the smallest that leaves room."""
+_FEWEST, _LAYERS = 4, 8
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Parameters of a fit: zoom from the structure as given, U (Å²), delta2 (Å²), and Rw."""
+
+    zoom: float
+    uiso: float
+    delta2: float
+    rw: float
+
+
+@dataclass(frozen=True, eq=False)
+class Filled:
+    """A cluster of one element as a filling.
+
+    Attributes:
+        parent: its sites.
+        mask: (S,) filled ones.
+        structure: the cluster that they are, Å.
+        fit: of the structure to the curve.
+    """
+
+    parent: Parent
+    mask: Mask
+    structure: Structure
+    fit: Fitted
+
+
+@dataclass(frozen=True, eq=False)
+class Improved(Filled):
+    """A filling after the refinement; the structure as it was before the zoom of its fit.
+
+    Attributes:
+        objective: −ln of the posterior of the filling, nats, up to a constant of the curve and the model.
+    """
+
+    objective: float
+
+
+def improve_sites(
+    start: Filled,
+    curve: PdfCurve,
+    instrument: Instrument,
+    *,
+    log_odds: Floats | None = None,
+    points: float | None = None,
+    most_atoms: int = 10_000,
+) -> Improved:
+    """Descend over the fillings of a parent, and fit, in turn.
+
+    Args:
+        start: from where.
+        curve: the data, in the range of the fit.
+        instrument: how it was measured.
+        log_odds: (S,) ln p/(1 − p) of the sites, nats; nothing is known where not given.
+        points: independent points of the data; those of its range where not given.
+        most_atoms: that may come out.
+    """
+    parent, mask, structure, fit = start.parent, start.mask, start.structure, start.fit
+    points = points or independent_points(float(curve.r[0]), float(curve.r[-1]), instrument.qmin, instrument.qmax)
+    length = shortest_distance(structure.positions) / shortest_distance(parent.sites[mask])
+    near = np.flatnonzero(parent.distance <= parent.distance[mask].max() + ROOM)
+    odds = np.zeros(len(near)) if log_odds is None else np.clip(log_odds[near], -SUREST, SUREST)
+    bonds, ranges = parent.bonds[near][:, near], {"qmin": instrument.qmin, "qmax": instrument.qmax, "qdamp": instrument.qdamp}
+    filled = mask[near]
+    for _ in range(ROUNDS):
+        sites = parent.sites[near] * (length * fit.zoom)
+        target = target_of(curve.r, curve.g, **ranges, largest_distance=2.0 * float(np.linalg.norm(sites, axis=1).max()))
+        curves = SiteCurves.of(sites, target, uiso=fit.uiso, delta2=fit.delta2, qbroad=instrument.qbroad)
+        descent = SiteDescent(curves, bonds, points=points, min_neighbours=parent.min_neighbours, most_atoms=most_atoms, log_odds=odds)
+        filled, steps = descent.run(filled)
+        if steps == 0:
+            break
+        mask = np.zeros(len(parent), dtype=bool)
+        mask[near] = filled
+        built = parent.structure(mask, structure.symbols[0], length, structure.label)
+        structure = Structure(built.symbols, built.positions, structure.structure_type, structure.label)
+        fit = fitted(structure, curve, instrument)
+    objective = 0.5 * points * np.log(max(fit.rw, 1e-5) ** 2) - float(odds[filled].sum())
+    return Improved(parent, mask, structure, fit, float(objective))
+
+
+def fitted(structure: Structure, curve: PdfCurve, instrument: Instrument) -> Fitted:
+    """A structure's fit to all points of a curve."""
+    table = fit_candidates([structure], curve, rmin=float(curve.r[0]), rmax=float(curve.r[-1]), **instrument.model_dump())
+    return Fitted(float(table.zoom[0]), float(table.uiso[0]), float(table.delta2[0]), float(table.rw[0]))
+
+
+def snapped(structure: Structure) -> tuple[Parent, Mask, Structure] | None:
+    """The sites that a cluster written by coordinates means: their parent, which of them are filled, and the cluster on them.
+
+    Args:
+        structure: of one element, in the frame of the builders, as a model trained on their order leaves it.
+
+    Returns:
+        None where atoms lie too far from the sites of any parent of the structure's type.
+    """
+    if len(structure) < _FEWEST or len(structure.elements) > 1:
+        return None
+    length = float(np.median(nearest_distances(structure.positions)))
+    reach = float(np.linalg.norm(structure.positions - structure.positions.mean(axis=0), axis=1).max()) / length + ROOM
+    finder = next((_finder(structure.structure_type, radius) for radius in RADII if reach <= radius), None)
+    found = None if finder is None else finder.find(structure.positions, structure.structure_type, length=length)
+    if finder is None or found is None:
+        return None
+    parent = finder.parents[found.parent]
+    built = parent.structure(found.mask, structure.symbols[0], length, structure.label)
+    return parent, found.mask, Structure(built.symbols, built.positions, structure.structure_type, structure.label)
+
+
+@lru_cache(maxsize=32)
+def _finder(kind: str, radius: float) -> ParentFinder:
+    parents = standard_parents(radius, _LAYERS if kind == "stacking_fault" else _FEWEST)
+    lattice = lattice_of(kind)
+    return ParentFinder([parent for parent in parents if parent.structure_type == lattice], SNAP)

@@ -1,0 +1,209 @@
+"""Samples of a generator as candidates, and what a generator must offer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepstruc_hpc.core.errors import PdfFileError
+from deepstruc_hpc.core.structure import Structure
+from deepstruc_hpc.solve.candidates.candidate import Belief, Candidate, CandidateSet
+from deepstruc_hpc.solve.candidates.source import Budget, metal_zoom
+from deepstruc_hpc.structures.elements import is_metal, nn_distance
+from deepstruc_hpc.structures.lattices import FAULTED, lattice_of, metal_atomic_volume
+from deepstruc_hpc.structures.occupation import Occupation
+from deepstruc_hpc.structures.sites import nearest_distances
+
+if TYPE_CHECKING:
+    from deepstruc_hpc.core.curve import PdfCurve
+    from deepstruc_hpc.physics.instrument import Instrument
+    from deepstruc_hpc.solve.measurement.describe import Measurement
+    from deepstruc_hpc.structures.parents import Parent
+
+CLOSEST_CONTACT = 0.6
+"""Decoded structures with two atoms nearer than this share of the nearest-neighbour distance are no structures."""
+BELIEF_SAMPLES = 64
+"""Samples by which the types of a generator are counted that does not state them."""
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+class Proposal(Protocol):
+    """A structure that a generator proposes; see ``deepstruc_hpc.model.generator.Proposal``."""
+
+    @property
+    def structure(self) -> Structure: ...  # noqa: D102
+    @property
+    def latent(self) -> Floats: ...  # noqa: D102
+    @property
+    def log_prior(self) -> float: ...  # noqa: D102
+    @property
+    def filling(self) -> tuple[Parent, Mask] | None: ...  # noqa: D102
+
+
+class SearchSpace(Protocol):
+    """The latent space of a generator that decodes occupations of template lattices, for one curve.
+
+    Attributes:
+        lattices: L of them.
+        names: of each.
+        kinds: structure type of each.
+        probability: (L,) of each for this curve.
+        mean, std: (D,) of the prior over latent points, the widths as calibrated.
+        most_atoms: of the largest structure.
+    """
+
+    names: Sequence[str]
+    kinds: Sequence[str]
+    probability: Floats
+    mean: Floats
+    std: Floats
+    most_atoms: int
+
+    @property
+    def lattices(self) -> Sequence[Parent]: ...  # noqa: D102
+
+    def occupations(self, points: Floats, lattice: int) -> list[Mask]:
+        """The most probable occupation of a lattice at each of (B, D) latent points."""
+        ...
+
+    def site_order(self, point: Floats, lattice: int) -> NDArray[np.intp]:
+        """(S,) sites from the most to the least probable at one latent point."""
+        ...
+
+
+class Generator(Protocol):
+    """What solving asks of a generative model."""
+
+    @property
+    def decodes_elements(self) -> bool:
+        """Whether structures come with elements of their own."""
+        ...
+
+    def prior(self, pdf: PdfCurve, *, symbol: str | None = None, instrument: Instrument | None = None) -> tuple[Floats, Floats]:
+        """Mean and standard deviation, (D,) each, of p(z | PDF)."""
+        ...
+
+    def propose(
+        self,
+        curve: PdfCurve,
+        *,
+        symbol: str,
+        n_samples: int,
+        sigma: float,
+        rng: np.random.Generator,
+        instrument: Instrument | None = None,
+        elements: Sequence[str] = (),
+    ) -> Sequence[Proposal]:
+        """Structures for a curve, from latent points about the mean of the prior."""
+        ...
+
+    def type_probabilities(self, curve: PdfCurve, *, symbol: str | None = None, instrument: Instrument | None = None) -> Mapping[str, float]:
+        """What the generator says of the structure types before anything is fitted."""
+        ...
+
+    def site_odds(self, curve: PdfCurve, *, symbol: str, instrument: Instrument | None = None) -> Callable[[str], Floats | None]:
+        """A function of a lattice's name to (S,) ln p/(1 − p) of its sites, or None where the generator knows nothing of it."""
+        ...
+
+    def search_space(self, curve: PdfCurve, *, symbol: str, instrument: Instrument, rng: np.random.Generator) -> SearchSpace | None:
+        """The latent space to search in, or None for a generator that decodes no occupations."""
+        ...
+
+
+class GeneratorSource:
+    """Samples of a generator.
+
+    Args:
+        generator: a trained model.
+    """
+
+    name = "cvae"
+
+    def __init__(self, generator: Generator) -> None:
+        self.generator = generator
+
+    def candidates(self, measurement: Measurement, budget: Budget) -> CandidateSet:
+        """Samples of every width, without those whose atoms clash; nothing for a sample of other matter than the generator was trained on."""
+        sample = measurement.sample
+        suits = sample.elements and (self.generator.decodes_elements or (is_metal(sample.elements[0]) and sample.kind not in {"compound", "cluster"}))
+        if not suits:
+            return CandidateSet()
+        symbol = sample.elements[0]
+        try:
+            drawn = self._drawn(measurement, budget, symbol)
+            belief = self._belief(measurement, symbol)
+        except PdfFileError as uncovered:
+            return CandidateSet(notes=(f"the model was not asked: {uncovered}",))
+        usable = tuple(placed for one in drawn if (placed := _at_own_scale(one, measurement, symbol)) is not None)
+        return CandidateSet(usable, belief=belief, counts={"samples": len(drawn), "clashing": len(drawn) - len(usable)})
+
+    def _drawn(self, measurement: Measurement, budget: Budget, symbol: str) -> list[Candidate]:
+        shares = [len(part) for part in np.array_split(np.arange(budget.samples), len(budget.sigma))]
+        elements = measurement.sample.elements if self.generator.decodes_elements else ()
+        rng = measurement.rng("samples")
+        drawn: list[Candidate] = []
+        for sigma, count in zip(budget.sigma, shares, strict=True):
+            if count:
+                found = self.generator.propose(
+                    measurement.curve, symbol=symbol, n_samples=count, sigma=sigma, rng=rng, instrument=measurement.instrument, elements=elements
+                )
+                drawn += [_candidate(proposal) for proposal in found]
+        return drawn
+
+    def _belief(self, measurement: Measurement, symbol: str) -> Belief:
+        mean, std = self.generator.prior(measurement.curve, symbol=symbol, instrument=measurement.instrument)
+        types = self.generator.type_probabilities(measurement.curve, symbol=symbol, instrument=measurement.instrument)
+        return Belief(types, np.ravel(mean), np.ravel(std))
+
+
+def types_of_samples(proposals: Sequence[Proposal]) -> dict[str, float]:
+    """Shares of the structure types among samples: the belief of a generator that does not state one."""
+    kinds = Counter(proposal.structure.structure_type for proposal in proposals)
+    return {kind: count / kinds.total() for kind, count in kinds.items()}
+
+
+def _candidate(proposal: Proposal) -> Candidate:
+    latent = tuple(float(value) for value in np.ravel(proposal.latent))
+    structure = proposal.structure
+    occupation = None
+    if proposal.filling is not None and len(structure.elements) == 1:
+        lattice, mask = proposal.filling
+        occupation = Occupation(lattice, mask, structure.structure_type, structure.symbols[0], 0.0)
+    complexity = float(structure.structure_type in FAULTED)
+    return Candidate(
+        structure, "cvae", listed=False, latent=latent, log_prior=float(proposal.log_prior), complexity=complexity, occupation=occupation
+    )
+
+
+def _at_own_scale(sample: Candidate, measurement: Measurement, symbol: str) -> Candidate | None:
+    """A sample at the length from which its fit begins, or None where atoms clash; clusters of several elements bring their own, the curve's."""
+    nearest = np.sort(nearest_distances(sample.structure.positions)) if len(sample.structure) > 1 else np.zeros(1)
+    typical = float(nearest[(len(nearest) - 1) // 2] + nearest[len(nearest) // 2]) / 2.0  # the median
+    if not nearest[0] > CLOSEST_CONTACT * typical:
+        return None
+    if len(sample.structure.elements) > 1:
+        return sample
+    distance = nn_distance(symbol, "twelve")
+    return as_metal(replace(sample, structure=sample.structure.scaled(distance / typical)), symbol, distance, metal_zoom(measurement, symbol))
+
+
+def as_metal(candidate: Candidate, symbol: str, distance: float, zoom: tuple[float, float]) -> Candidate:
+    """A cluster of one metal with the scale that it is known by.
+
+    Args:
+        candidate: Å.
+        symbol: of the metal.
+        distance: Å, its bulk nearest-neighbour distance.
+        zoom: bounds for the fit.
+    """
+    volume = metal_atomic_volume(lattice_of(candidate.structure.structure_type), distance)
+    held = candidate.occupation
+    occupation = None if held is None else replace(held, symbol=symbol, length=distance)
+    return replace(candidate, zoom=zoom, length=distance, atomic_volume=volume, occupation=occupation)

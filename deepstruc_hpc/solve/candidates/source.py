@@ -1,0 +1,91 @@
+"""Where candidates come from: the contract of a source, and the sources that installed packages add."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Protocol, runtime_checkable
+
+from deepstruc_hpc.core.errors import ConfigError
+from deepstruc_hpc.core.peaks import first_peak
+from deepstruc_hpc.solve.candidates.candidate import CandidateSet
+from deepstruc_hpc.solve.measurement.describe import Measurement
+from deepstruc_hpc.structures.elements import nn_distance
+
+ENTRY_POINT_GROUP = "deepstruc_hpc.sources"
+BUILT_IN = ("cvae", "catalog", "crystals", "structures")
+METAL_ZOOM = (0.92, 1.08)
+"""Metal shapes are brought to the first peak of the curve before the fit, so this is room for strain, not for the lattice."""
+PEAK_WITHIN = 0.12
+"""A first peak farther from the metal's bulk distance than this share is none of its bonds, and no start for the fit."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much a source may propose: counts, never seconds.
+
+    Attributes:
+        samples: points of a generator's latent space.
+        sigma: widths of the sampling, in standard deviations of the prior.
+        most_atoms: of a particle that is cut on the fly.
+    """
+
+    samples: int
+    sigma: tuple[float, ...]
+    most_atoms: int
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Proposes candidates for a measurement.
+
+    An installed package adds one as an entry point of the group ``deepstruc_hpc.sources``: a callable without arguments that returns the source. It
+    is asked where ``--sources`` names it.
+    """
+
+    name: str
+
+    def candidates(self, measurement: Measurement, budget: Budget) -> CandidateSet:
+        """Candidates that are not fitted yet; an empty set where the source has none for this sample."""
+        ...
+
+
+def propose(measurement: Measurement, sources: Sequence[Source], budget: Budget) -> CandidateSet:
+    """The candidates of all sources, each different structure once."""
+    found = CandidateSet()
+    for source in sources:
+        offered = source.candidates(measurement, budget)
+        found = found.joined(offered.counted(**{source.name: len(offered)}))
+    distinct = found.distinct()
+    return distinct.counted(distinct=len(distinct))
+
+
+def metal_zoom(measurement: Measurement, symbol: str) -> tuple[float, float]:
+    """Bounds of the zoom of a metal shape at its bulk distance: about the first peak of the curve where that is a bond of the metal, else about 1."""
+    start = start_scale(measurement, symbol)
+    return METAL_ZOOM[0] * start, METAL_ZOOM[1] * start
+
+
+def start_scale(measurement: Measurement, symbol: str) -> float:
+    """The first peak over the metal's bulk distance where the two are within 12 %, else 1."""
+    peak = first_peak(measurement.curve)
+    if peak is None:
+        return 1.0
+    scale = peak / nn_distance(symbol, "twelve")
+    return scale if abs(scale - 1.0) < PEAK_WITHIN else 1.0
+
+
+def added_sources() -> dict[str, Source]:
+    """The sources that installed packages offer, by name.
+
+    Raises:
+        ConfigError: an entry point that is no source.
+    """
+    found: dict[str, Source] = {}
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        made = point.load()()
+        if not isinstance(made, Source):
+            raise ConfigError(f"entry point {point.name!r} of {ENTRY_POINT_GROUP}: {type(made).__name__} has no name and candidates(…).")
+        found[point.name] = made
+    return found

@@ -1,0 +1,170 @@
+"""What is assumed about one measurement, and where each value comes from: an option, an instrument profile, the file's header, or a default."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+from deepstruc_hpc.core.curve import PdfCurve
+from deepstruc_hpc.core.errors import PdfFileError
+from deepstruc_hpc.core.peaks import first_peak
+from deepstruc_hpc.core.seeds import item_rng
+from deepstruc_hpc.physics.agreement import independent_points
+from deepstruc_hpc.physics.instrument import Instrument
+from deepstruc_hpc.solve.config import DEFAULT_QMAX, DEFAULT_QMIN, DEFAULT_RMAX, SolveSettings
+from deepstruc_hpc.solve.measurement.sample import Sample, describe_sample, suggest_elements
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MIN_INDEPENDENT_POINTS = 12
+"""A curve with fewer decides nothing: a fit alone has four parameters."""
+_WORDS = {"header": "header", "instrument": "instrument profile"}
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """One curve and what is assumed about it.
+
+    Attributes:
+        curve: the whole measured curve.
+        sample: what it is taken for.
+        instrument: radiation, range of Q, resolution.
+        rmin, rmax: Å, the range of the fit, inside the measured one.
+        origin: for ``rmax``, ``qmin``, ``qmax``, ``qdamp``, ``qbroad``, ``radiation``, ``elements`` one of ``option``, ``instrument``, ``header``,
+            ``default``, ``data``.
+        seed: of the run.
+        notes: what a person should know about the choice, one sentence each.
+    """
+
+    curve: PdfCurve
+    sample: Sample
+    instrument: Instrument
+    rmin: float
+    rmax: float
+    origin: Mapping[str, str]
+    seed: int = 0
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def data(self) -> PdfCurve:
+        """The points that are fitted."""
+        return self.curve.between(self.rmin, self.rmax)
+
+    @cached_property
+    def first_peak(self) -> float | None:
+        """Å, where the first peak of G(r) lies, or None where there is none."""
+        return first_peak(self.curve)
+
+    def independent_points(self, end: float | None = None) -> float:
+        """How many independent numbers the curve holds, up to ``end`` (Å) where that is given."""
+        last = self.rmax if end is None else min(end, self.rmax)
+        return independent_points(self.rmin, last, self.instrument.qmin, self.instrument.qmax)
+
+    def points_of_particle(self, extent: float) -> float:
+        """Independent points of the curve up to where a particle of that extent (Å, largest distance) ends; beyond it every candidate is flat."""
+        return self.independent_points(1.1 * extent + 2.0)
+
+    def rng(self, purpose: str) -> np.random.Generator:
+        """Random numbers that depend on the run's seed and the data alone: the same for the same bytes under any name."""
+        mark = blake2b(self.curve.r.tobytes() + self.curve.g.tobytes(), digest_size=16).hexdigest()
+        return item_rng(self.seed, f"{mark}:{purpose}")
+
+    def record(self) -> dict[str, Any]:
+        """For result.json: the values used and where each comes from."""
+        values = {name: getattr(self.instrument, name) for name in ("qmin", "qmax", "qdamp", "qbroad", "radiation")}
+        sample = {"kind": self.sample.kind, "taken_for": self.sample.sentence, "amounts": dict(self.sample.amounts)}
+        known = {"rmin": self.rmin, "rmax": self.rmax, **values, "elements": list(self.sample.elements)}
+        return {**known, "sample": sample, "origin": dict(self.origin), "notes": list(self.notes)}
+
+
+def describe(curve: PdfCurve, settings: SolveSettings, *, fallback_elements: tuple[str, ...] = ()) -> Measurement:
+    """Options before what an instrument profile and the header say, before defaults.
+
+    Resolution and radiation belong to the instrument, so there its profile wins over the header. Qmin and Qmax belong to the transform of one curve,
+    so there the header wins, and a note says so where the two differ.
+
+    Args:
+        curve: as read.
+        settings: of this curve.
+        fallback_elements: what the user's own catalog is of, taken where nobody names the sample.
+
+    Raises:
+        PdfFileError: when the range holds too little to decide anything, Qmin and Qmax contradict each other, or nobody names the sample.
+    """
+    origin: dict[str, str] = {}
+
+    def pick(name: str, default: float) -> float:
+        given = {"option": getattr(settings, name), "instrument": getattr(settings.instrument, name, None), "header": curve.value(name)}
+        order = ("option", "header", "instrument") if name in {"qmin", "qmax"} else ("option", "instrument", "header")
+        origin[name] = next((source for source in order if given[source] is not None), "default")
+        value = given.get(origin[name])
+        return float(default if value is None else value)
+
+    qmin, qmax = pick("qmin", DEFAULT_QMIN), pick("qmax", DEFAULT_QMAX)
+    if qmax <= qmin:
+        raise PdfFileError(f"{curve.source}: Qmin {qmin:g} ({origin['qmin']}) is not below Qmax {qmax:g} Å⁻¹ ({origin['qmax']}). Give both.")
+    default = Instrument()
+    qdamp, qbroad = pick("qdamp", default.qdamp), pick("qbroad", default.qbroad)
+    instrument = Instrument(radiation=_radiation(curve, settings, origin), qmin=qmin, qmax=qmax, qdamp=qdamp, qbroad=qbroad)
+    end = float(curve.r[-1])
+    rmax = min(end, settings.rmax if settings.rmax is not None else DEFAULT_RMAX)
+    origin["rmax"] = "option" if settings.rmax is not None else "data"
+    rmin = max(settings.rmin, float(curve.r[0]))
+    sample = _sample(curve, settings, instrument.radiation, fallback_elements)
+    origin["elements"] = sample.origin
+    notes = (*sample.notes, *_instrument_notes(curve, settings, origin))
+    measurement = Measurement(curve, sample, instrument, rmin, rmax, origin, settings.seed, notes)
+    if rmax <= rmin or measurement.independent_points() < MIN_INDEPENDENT_POINTS:
+        raise PdfFileError(
+            f"{curve.source}: G(r) runs from {curve.r[0]:g} to {end:g} Å; between rmin {rmin:g} and rmax {rmax:g} Å that is "
+            f"{measurement.independent_points():.0f} independent points, and at least {MIN_INDEPENDENT_POINTS} are needed. "
+            "Measure or export a longer range, or change --rmin and --rmax."
+        )
+    return measurement
+
+
+def _sample(curve: PdfCurve, settings: SolveSettings, radiation: str, fallback: tuple[str, ...]) -> Sample:
+    """What the sample is taken for.
+
+    Raises:
+        PdfFileError: nobody names it; the message says what the first distances would fit.
+    """
+    sample = describe_sample(curve, elements=settings.elements, composition=settings.composition, kind=settings.sample, radiation=radiation)
+    if sample.elements:
+        return sample
+    if fallback:
+        return describe_sample(curve, elements=fallback, composition=None, kind=settings.sample, radiation=radiation)
+    said = " ".join((*sample.notes, suggest_elements(curve))).strip()
+    raise PdfFileError(
+        f"{curve.source}: neither the header nor an option names the sample's elements. Say them, for example --composition CeO2 or --elements Au. {said}"
+    )
+
+
+def _radiation(curve: PdfCurve, settings: SolveSettings, origin: dict[str, str]) -> Any:
+    known = {
+        "option": settings.radiation,
+        "instrument": settings.instrument.radiation if settings.instrument else None,
+        "header": curve.header.get("radiation"),
+    }
+    origin["radiation"] = next((source for source, value in known.items() if value), "default")
+    radiation = str(known.get(origin["radiation"]) or "xray")
+    if radiation not in ("xray", "neutron"):
+        raise PdfFileError(f"{curve.source}: the header names the radiation {radiation!r}. Give --radiation xray or --radiation neutron.")
+    return radiation
+
+
+def _instrument_notes(curve: PdfCurve, settings: SolveSettings, origin: Mapping[str, str]) -> list[str]:
+    """Where the header and the instrument profile say different things."""
+    notes = []
+    for name in ("qmin", "qmax", "qdamp", "qbroad"):
+        header, file = curve.value(name), getattr(settings.instrument, name, None)
+        if header is not None and file is not None and origin[name] in {"header", "instrument"} and abs(header - file) > 0.01 * max(header, file):
+            notes.append(f"the header says {name} {header:g}, the instrument profile {file:g} Å⁻¹: the {_WORDS[origin[name]]} was used")
+    named = settings.instrument.radiation if settings.instrument else None
+    if origin["radiation"] == "instrument" and curve.header.get("radiation", named) != named:
+        notes.append(f"the header says {curve.header['radiation']}, the instrument profile {named}: the instrument profile was used")
+    return notes

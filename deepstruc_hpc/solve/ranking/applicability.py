@@ -1,0 +1,237 @@
+"""Whether a curve belongs to the world of the candidates: particles of the elements named, in Å, with something measured on them.
+
+The rules, in their order; the first that speaks is the answer. All limits are settings (``refusal.…``); docs/solving.md shows what they say about
+bulk crystals, molecules, noise, wrong units and other elements.
+
+1. Units: four fifths of the power of G(r) lie at 2 to 40 Å⁻¹ for matter. Far from that, with a poor fit, r is not in Å: refused. (White noise from
+   point to point has its power spread up to the highest Q that the steps resolve; that is for the next rule.)
+2. Noise: F(Q) of matter fades with Q (thermal motion), that of noise does not. About as strong in the upper third of Q as in the lower one, with a
+   poor fit: refused.
+3. Bulk: G(r) that goes on beyond the best candidate, which fits poorly, or where no candidate comes near but the first peak is right, on to the
+   end of the data: refused; with a fair fit: a warning.
+4. Nothing fits: the best Rw above ``rw_refuse``: refused, with the elements as the likely reason where the first peak is no bond of theirs.
+5. Warnings: a poor fit; a scale far from the candidate's own (a geometry alone fits any metal); an answer at the edge of what was tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepstruc_hpc.core.curve import PdfCurve
+from deepstruc_hpc.core.composition import reduced_formula
+from deepstruc_hpc.solve.candidates.candidate import Candidate, CandidateSet, largest_distance
+from deepstruc_hpc.solve.config import RefusalSettings
+from deepstruc_hpc.solve.measurement.describe import Measurement
+
+TAIL_GAP = 1.15
+USUAL_Q = (2.0, 40.0)
+"""Å⁻¹: below the first or above the second, four fifths of the power of G(r) do not lie for anything measured in Å."""
+WHITE = 0.7
+"""Four fifths of the power of white noise lie below this share of the highest Q, and more."""
+LARGEST = 0.97
+"""A candidate of at least this share of the most atoms that were tried on its lattice is among the largest."""
+_GRID = 600
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the rules look at.
+
+    Attributes:
+        rw: of the candidate that is judged.
+        size: Å, its largest distance.
+        tail: RMS of G beyond it over RMS within it; None where nothing was measured.
+        end: RMS of G at the end of the data (at 30 Å where they go further) over RMS from 2 to 10 Å.
+        noise: power of F(Q) in the upper third of Q over that in the lower third.
+        edge: Å⁻¹, four fifths of the power of G(r) lie below.
+        resolved: Å⁻¹, the highest Q that the steps of r resolve.
+        scale: lengths in the curve over the candidate's own, tabulated ones; None where either is unknown.
+        matter: what the candidate is of: ``Au``, ``CeO2 fluorite``.
+        largest: it is among the largest candidates of its lattice that were tried.
+    """
+
+    rw: float
+    size: float
+    tail: float | None
+    end: float
+    noise: float
+    edge: float
+    resolved: float
+    scale: float | None
+    matter: str
+    largest: bool = False
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether there is an answer: ``ok`` or ``refused``, a message (a reason, a warning, or nothing) and words of a fixed list."""
+
+    status: str
+    message: str = ""
+    flags: tuple[str, ...] = ()
+
+
+def applies(candidates: CandidateSet, measurement: Measurement, settings: RefusalSettings, place: int | None = None) -> Verdict:
+    """The verdict on one curve by one of its fitted candidates.
+
+    Args:
+        candidates: fitted.
+        measurement: the curve, its range, instrument and sample.
+        settings: the limits.
+        place: of the candidate; the one with the lowest Rw where not given.
+    """
+    if not np.isfinite(candidates.rw).any():
+        return Verdict("refused", "no candidate could be fitted")
+    chosen = candidates.best if place is None else place
+    candidate, rw, zoom = candidates.candidates[chosen], float(candidates.rw[chosen]), float(candidates.zoom[chosen])
+    curve = measurement.curve
+    size = max(largest_distance(candidate.structure) * zoom, 4.0)
+    doubtful = rw > settings.rw_warn
+    noise, edge, resolved = spectrum(curve, measurement.instrument.qmin, measurement.instrument.qmax) if doubtful else (0.0, *USUAL_Q)
+    same = candidates.lattices == candidate.on_lattice
+    seen = Evidence(
+        rw,
+        size,
+        tail_ratio(curve, size),
+        end_ratio(curve),
+        noise,
+        edge,
+        resolved,
+        _scale(candidate, measurement, None if doubtful else zoom),
+        matter(candidate),
+        bool(len(candidate.structure) >= LARGEST * candidates.n_atoms[same].max()) and int(same.sum()) > 1,
+    )
+    return verdict(seen, settings)
+
+
+def verdict(seen: Evidence, settings: RefusalSettings) -> Verdict:
+    """The rules of this module's head."""
+    reason = _refusal(seen, settings)
+    if reason:
+        return Verdict("refused", reason)
+    words, flags = [], []
+    for flag, word in _warnings(seen, settings):
+        words.append(word)
+        flags.append(flag)
+    return Verdict("ok", "; ".join(words), tuple(flags))
+
+
+def matter(candidate: Candidate) -> str:
+    """What a candidate is of, for people: the metal, the elements of an alloy, or formula and type of a crystal."""
+    if candidate.cut is not None:
+        return f"{reduced_formula(candidate.cut.crystal.composition)} {candidate.structure.structure_type}"
+    return "–".join(candidate.structure.elements)
+
+
+def _refusal(seen: Evidence, settings: RefusalSettings) -> str:
+    poor = seen.rw > settings.rw_warn
+    if poor and not USUAL_Q[0] <= seen.edge <= USUAL_Q[1] and seen.edge < WHITE * seen.resolved:
+        return f"r does not look like Å: most of G(r) oscillates at {seen.edge:.3g} Å⁻¹. Check the unit; write r(nm) in the column label"
+    if poor and seen.noise > settings.noise_ratio:
+        return (
+            f"no structure in the curve (best Rw {seen.rw:.2f}): F(Q) is {seen.noise:.1f} times as strong at high Q as at low Q, as noise is. "
+            "An empty can, a background taken off twice, or a Qmax beyond the data"
+        )
+    if seen.rw > settings.rw_refuse and seen.end > settings.tail_ratio and _away(seen) <= settings.bond_refuse:
+        return (
+            f"G(r) goes on oscillating to the end of the data with {100 * seen.end:.0f} % of its amplitude, and nothing fits (Rw {seen.rw:.2f}): "
+            "a bulk crystal, or a particle larger than every candidate. A catalog with larger structures is needed"
+        )
+    if poor and seen.rw <= settings.rw_refuse and seen.tail is not None and seen.tail > settings.tail_ratio:
+        return (
+            f"G(r) goes on oscillating beyond the best candidate ({seen.size:.0f} Å across, Rw {seen.rw:.2f}) with {100 * seen.tail:.0f} % of its "
+            "amplitude: a bulk crystal, or a particle larger than every candidate. A catalog with larger structures is needed"
+        )
+    if seen.rw > settings.rw_refuse:
+        why = _elements_words(seen) if _away(seen) > settings.bond_refuse else "another kind of sample, other elements or other units"
+        return f"no candidate comes near the curve (best Rw {seen.rw:.2f}): {why}"
+    return ""
+
+
+def _warnings(seen: Evidence, settings: RefusalSettings) -> Iterator[tuple[str, str]]:
+    """Each warning with the word that stands for it in the summary."""
+    other = _away(seen) > settings.bond_mismatch
+    if seen.rw > settings.rw_warn:
+        why = _elements_words(seen) if other else "the sample may hold something else"
+        yield "poor_fit", f"warning: even the best candidate fits poorly (Rw {seen.rw:.2f}); {why}"
+    elif other:
+        yield "other_elements", f"warning: {_elements_words(seen)}"
+    elif seen.tail is not None and seen.tail > settings.tail_ratio:
+        yield "tail", f"warning: the curve holds structure beyond the best candidate ({seen.size:.0f} Å across)"
+    if seen.largest:
+        yield "largest_tried", f"warning: {seen.size:.0f} Å across is about the largest of its kind that was tried; the particle may be larger"
+
+
+def _away(seen: Evidence) -> float:
+    return abs(seen.scale - 1.0) if seen.scale is not None else 0.0
+
+
+def tail_ratio(curve: PdfCurve, size: float) -> float | None:
+    """RMS of G beyond a particle of that diameter (up to twice it) over RMS between 2 Å and the diameter; None where nothing was measured."""
+    inner = curve.g[(curve.r >= 2.0) & (curve.r <= size)]
+    start = TAIL_GAP * size + 1.0
+    outer = curve.g[(curve.r >= start) & (curve.r <= max(2.0 * size, start + 5.0))]
+    if len(inner) < 10 or len(outer) < 10 or curve.r[-1] < start + 3.0 or not inner.any():
+        return None
+    return float(np.sqrt(np.mean(outer**2) / np.mean(inner**2)))
+
+
+def end_ratio(curve: PdfCurve) -> float:
+    """RMS of G in the last 15 % of the range (up to 30 Å, before Qdamp has its way) over RMS from 2 to 10 Å; 0 where it ends before 12 Å."""
+    end = min(float(curve.r[-1]), 30.0)
+    inner, last = curve.g[(curve.r >= 2.0) & (curve.r <= 10.0)], curve.g[(curve.r >= 0.85 * end) & (curve.r <= end)]
+    if end < 12.0 or len(inner) < 10 or not len(last) or not inner.any():
+        return 0.0
+    return float(np.sqrt(np.mean(last**2) / np.mean(inner**2)))
+
+
+def spectrum(curve: PdfCurve, qmin: float, qmax: float) -> tuple[float, float, float]:
+    """How the power of F(Q) = ∫ G sin(Qr) dr is spread.
+
+    Args:
+        curve: the measured PDF; from 1.5 Å on, where it holds distances between atoms.
+        qmin: Å⁻¹.
+        qmax: Å⁻¹.
+
+    Returns:
+        Mean power in the upper third of Qmin … Qmax over that in the lower third; the Q (Å⁻¹) below which four fifths of all power lie; and the
+        highest Q that the steps of r resolve.
+    """
+    inside = curve.r >= 1.5
+    r, g = curve.r[inside], curve.g[inside]
+    if len(r) < 8 or not g.any():
+        return 0.0, USUAL_Q[0], USUAL_Q[1]
+    weights = np.gradient(r) * g
+
+    def power(q: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray((np.sin(np.outer(q, r)) @ weights) ** 2)
+
+    band = power(np.linspace(qmin, qmax, _GRID))
+    third = _GRID // 3
+    resolved = np.pi / float(np.median(np.diff(r)))
+    everything = np.linspace(0.0, resolved, 4 * _GRID)
+    summed = np.cumsum(power(everything))
+    edge = float(everything[np.searchsorted(summed, 0.8 * summed[-1])])
+    return float(band[-third:].mean() / max(float(band[:third].mean()), 1e-300)), edge, resolved
+
+
+def _scale(candidate: Candidate, measurement: Measurement, zoom: float | None) -> float | None:
+    """Lengths in the curve over the candidate's own: from the fit where that is fair, else from the first peak of a metal; None where neither says."""
+    if not candidate.length or (zoom is None and (candidate.cut is not None or len(candidate.structure.elements) > 1)):
+        return None
+    if zoom is not None:
+        return zoom
+    peak = measurement.first_peak
+    return None if peak is None else peak / candidate.length
+
+
+def _elements_words(seen: Evidence) -> str:
+    share = (seen.scale or 1.0) - 1.0
+    return (
+        f"nearest neighbours are {100 * abs(share):.0f} % {'farther' if share > 0 else 'nearer'} than in {seen.matter}: "
+        "are the elements right?"
+    )

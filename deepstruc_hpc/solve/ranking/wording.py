@@ -1,0 +1,55 @@
+"""What a person should read: types and sizes that the data do not resolve, and what a name means."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from deepstruc_hpc.solve.config import RankSettings
+from deepstruc_hpc.solve.ranking.ranking import Ranking
+from deepstruc_hpc.structures.lattices import OUTLINES
+
+
+def in_words(ranking: Ranking, settings: RankSettings) -> str:
+    """Sentences, joined by semicolons; empty where nothing is in doubt."""
+    types = ranking.types
+    first, lattice = str(types["structure_type"].iloc[0]), str(types["lattice"].iloc[0])
+    plausible = types["probability"].ge(settings.tell_apart) & (types.index > 0)
+    same = types["lattice"].eq(lattice)
+    sentences = []
+    if first in OUTLINES:
+        sentences.append("a truncated octahedron is an fcc crystal: the lattice is fcc, the outline octahedral")
+    elif types["structure_type"][plausible & same].isin(OUTLINES).any():
+        sentences.append("the lattice is fcc; an octahedral outline (also an fcc crystal) fits about as well")
+    orderings = types[plausible & same & ~types["structure_type"].isin({lattice, *OUTLINES})]
+    rivals = types[plausible & ~same]
+    if ranking.first.lattice and len(orderings):
+        others = " or ".join(f"{row.structure_type} (Rw {row.best_rw:.3f})" for row in orderings.itertuples())
+        sentences.append(f"the lattice is {lattice}; the data cannot tell {first} (Rw {types['best_rw'].iloc[0]:.3f}) from {others} apart")
+    if len(rivals):
+        others = " or ".join(f"{row.structure_type} (Rw {row.best_rw:.3f})" for row in rivals.itertuples())
+        sentences.append(f"the data cannot tell {first} (Rw {types['best_rw'].iloc[0]:.3f}) from {others} apart")
+    smallest, largest = size_range(ranking)
+    if smallest < largest:
+        sentences.append(f"within {first}, sizes from {smallest} to {largest} atoms fit alike")
+    return "; ".join(sentences)
+
+
+def size_range(ranking: Ranking, share: float = 0.9) -> tuple[int, int]:
+    """Smallest and largest number of atoms among the candidates of rank 1's type that hold the share of what the fits alone would give, best first."""
+    sizes = ranking.candidates.n_atoms[_alike(ranking, share)]
+    return int(sizes.min()), int(sizes.max())
+
+
+def diameter_range(ranking: Ranking, share: float = 0.9) -> tuple[float, float]:
+    """The same for the diameter, Å, of the sphere with the particle's volume."""
+    places = _alike(ranking, share)
+    diameters = [ranking.candidates.candidates[place].diameter * float(ranking.candidates.zoom[place]) for place in places]
+    return min(diameters), max(diameters)
+
+
+def _alike(ranking: Ranking, share: float) -> np.ndarray:
+    """Places of the candidates of rank 1's type that together hold the share, best first."""
+    ours = np.flatnonzero(ranking.candidates.types == ranking.first.kind)
+    order = ours[np.argsort(-ranking.alike[ours], kind="stable")]
+    weights = ranking.alike[order]
+    return np.asarray(order[: int(np.searchsorted(np.cumsum(weights) / weights.sum(), share)) + 1])

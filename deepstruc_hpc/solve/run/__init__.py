@@ -1,0 +1,1 @@
+"""Many files: inputs, workers, folders of results and their summary."""

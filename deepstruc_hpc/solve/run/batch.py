@@ -1,0 +1,242 @@
+"""Solve a batch of PDFs: each is one item to an actor, none stops another, and a second call goes on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from deepstruc_hpc.core.config import validate_config
+from deepstruc_hpc.core.errors import DeepstrucError, OutputError
+from deepstruc_hpc.solve.measurement.describe import check_elements
+from deepstruc_hpc.solve.config import SolveSettings
+from deepstruc_hpc.solve.run.inputs import PdfItem, file_hash, find_pdfs, is_whole, make_items, read_values
+from deepstruc_hpc.solve.run.output import Draw, ItemRecord
+from deepstruc_hpc.solve.run.artefacts import resolve_sources
+from deepstruc_hpc.solve.run.summary import Summary
+from deepstruc_hpc.solve.run.worker import Solver, WorkerPlan, failure_record, ids_of
+
+LOOK_EVERY_S = 0.5
+OnResult = Callable[[ItemRecord], None]
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """What changes how a batch runs but not its answers.
+
+    Attributes:
+        workers: actors; None for one a core; 0 for this process, without Ray.
+        force: solve again what was solved before.
+        recursive: look below the directories named.
+        limit: solve at most so many files.
+        values: CSV table of settings for single files.
+        watch: go on and solve files as they arrive.
+        watch_idle_s: end watching when nothing arrived for so long; None for never.
+        time_limit_s: seconds an item may take; None for no limit.
+        draw: adds figures to an item's folder; must be picklable.
+        on_result: called with each record as it comes.
+        progress: show a bar on stderr.
+    """
+
+    workers: int | None = None
+    force: bool = False
+    recursive: bool = False
+    limit: int | None = None
+    values: Path | None = None
+    watch: bool = False
+    watch_idle_s: float | None = None
+    time_limit_s: float | None = 600.0
+    draw: Draw | None = None
+    on_result: OnResult | None = None
+    progress: bool = False
+
+
+def solve(
+    paths: str | Path | Iterable[str | Path],
+    out: str | Path,
+    *,
+    model: str | Path | None = None,
+    catalog: str | Path | None = None,
+    settings: SolveSettings | None = None,
+    options: BatchOptions | None = None,
+    **changes: Any,
+) -> pd.DataFrame:
+    """Solve measured PDFs and write the results into a directory.
+
+    Args:
+        paths: files, directories, globs, or lists of files (``@NAME``).
+        out: output directory.
+        model: checkpoint or name; default: the one that comes with the package, if any.
+        catalog: store, or the name of a recipe that is built (see the command); default: the one that comes with the package.
+        settings: see :class:`SolveSettings`.
+        options: see :class:`BatchOptions`.
+        **changes: fields of either (``samples=200, elements="Au", workers=2``); they win.
+
+    Returns:
+        The summary: one row a PDF of the output directory, columns as in ``summary.csv`` and ``folder``.
+
+    Raises:
+        PdfFileError: nothing to solve. ConfigError: a setting is wrong. OutputError: ``out`` cannot be written.
+        CheckpointError, StoreError: the model or catalog cannot be opened.
+    """
+    own = {name: value for name, value in changes.items() if name in BatchOptions.__dataclass_fields__}
+    run = BatchOptions(**{**(vars(options) if options else {}), **own})
+    science = {name: value for name, value in changes.items() if name not in own}
+    chosen = validate_config(SolveSettings, {**(settings or SolveSettings()).model_dump(), **science}, source="solve")
+    return Batch(paths, Path(out).expanduser().resolve(), chosen, run, model=model, catalog=catalog).run()
+
+
+class Batch:
+    """One call of solve, ready to run: inputs found, sources opened, nothing written yet."""
+
+    def __init__(
+        self,
+        paths: str | Path | Iterable[str | Path],
+        out: Path,
+        settings: SolveSettings,
+        options: BatchOptions,
+        *,
+        model: str | Path | None = None,
+        catalog: str | Path | None = None,
+    ) -> None:
+        check_elements(settings.elements, settings.radiation or "xray")
+        self.names: list[str | Path] = [paths] if isinstance(paths, str | Path) else list(paths)
+        self.options, self.out = options, out
+        self.values = read_values(options.values) if options.values else {}
+        self.found = self._look(allow_empty=options.watch)
+        self.named: set[str] = set()
+        self.make_solver: Callable[[WorkerPlan], Solver] = Solver
+        self.sources = resolve_sources(model, catalog, settings.sources)
+        self.plan = WorkerPlan(
+            out=out,
+            settings=settings,
+            model=self.sources.model,
+            catalog=self.sources.catalog,
+            ids=ids_of(self.sources.ids),
+            own_elements=self.sources.own_elements,
+            time_limit=options.time_limit_s,
+            draw=options.draw,
+        )
+
+    def run(self) -> pd.DataFrame:
+        """Solve what is pending, keep the summary current, and return it."""
+        summary = Summary(self.out, self.head())
+        pending = self.pending(summary, self.found)
+        try:
+            for item, result in self._results(self._stream(summary, pending), pending):
+                if item is not None:
+                    self._take(summary, item, result)
+        finally:
+            summary.save()
+        return summary.frame()
+
+    def any_failed(self, frame: pd.DataFrame) -> bool:
+        """Whether a file of this call (not of an earlier one into the same directory) failed."""
+        return bool((frame["status"].eq("failed") & frame["file"].isin(self.named)).any())
+
+    def head(self) -> dict[str, Any]:
+        """The head of summary.json: settings, versions, ids."""
+        return {
+            "settings": self.plan.settings.model_dump(mode="json"),
+            "settings_id": self.plan.settings.fingerprint(*self.plan.ids),
+            "seed": self.plan.settings.seed,
+            "model": self.sources.model,
+            "catalog": self.sources.catalog,
+            "ids": self.sources.ids,
+            "notes": list(self.sources.notes),
+            "inputs": [str(name) for name in self.names],
+            "versions": _versions(),
+            "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        }
+
+    def pending(self, summary: Summary, found: Sequence[Path]) -> list[PdfItem]:
+        """The items that are not solved yet with these settings (all of them with ``force``), at most ``limit``."""
+        items = make_items(found, summary.folders(), self.values)
+        self.named.update(str(item.path) for item in items)
+        if not self.options.force:
+            items = [item for item in items if not self._finished(summary, item)]
+        return items[: self.options.limit]
+
+    def _finished(self, summary: Summary, item: PdfItem) -> bool:
+        try:
+            return summary.finished(str(item.path), item.folder, self.plan.settings_id(item), file_hash(item.path))
+        except (OSError, DeepstrucError):
+            return False
+
+    def _look(self, *, allow_empty: bool) -> list[Path]:
+        found = find_pdfs(self.names, recursive=self.options.recursive, allow_empty=allow_empty)
+        return [path for path in found if self.out not in path.parents]
+
+    def _take(self, summary: Summary, item: PdfItem, result: Any) -> None:
+        record = result if isinstance(result, ItemRecord) else failure_record(item, self.plan, f"{item.path}: {result}")
+        with suppress(OutputError):  # a full disk: the rows are kept and written with the next one; the last save says so where it is still full
+            summary.add(record)
+        if self.options.on_result is not None:
+            self.options.on_result(record)
+
+    def _stream(self, summary: Summary, pending: Sequence[PdfItem]) -> Iterable[PdfItem | None]:
+        return self._arriving(summary, pending) if self.options.watch else pending
+
+    def _arriving(self, summary: Summary, pending: Sequence[PdfItem]) -> Iterator[PdfItem | None]:
+        """What is pending, then files as they become whole; None is a heartbeat that lets finished results through."""
+        sizes: dict[Path, int] = {}
+        handed: dict[Path, str] = {}
+        waiting = {item.path: item for item in pending}
+        last = time.monotonic()
+        while self.options.watch_idle_s is None or time.monotonic() - last < self.options.watch_idle_s:
+            for path in self._look(allow_empty=True):
+                if path not in waiting and (path not in handed or _changed(path, handed[path])):
+                    waiting.update({item.path: item for item in self.pending(summary, [path])})
+                    handed.pop(path, None)
+            for path in [path for path in waiting if is_whole(path, sizes)]:
+                handed[path] = _state(path)
+                last = time.monotonic()
+                yield waiting.pop(path)
+            yield None
+            time.sleep(LOOK_EVERY_S)
+
+    def _results(self, stream: Iterable[PdfItem | None], pending: Sequence[PdfItem]) -> Iterator[tuple[PdfItem | None, Any]]:
+        if not pending and not self.options.watch:
+            return
+        if self.options.workers == 0 or (len(pending) == 1 and not self.options.watch):
+            solver = self.make_solver(self.plan)
+            for item in stream:
+                yield item, solver(item)
+            return
+        from deepstruc_hpc.runtime.pool import map_over_actors
+        from deepstruc_hpc.runtime.ray_session import ray_session
+
+        label = "solving" if self.options.progress and not self.options.watch else ""
+        with ray_session() as session:
+            wanted = self.options.workers or max(1, int(session.cpus))  # of all nodes, not of this one alone
+            workers = wanted if self.options.watch else min(wanted, len(pending))
+            yield from map_over_actors(partial(Solver, self.plan), stream, workers=workers, retries=1, progress_label=label, total=len(pending))
+
+
+def _state(path: Path) -> str:
+    state = path.stat()
+    return f"{state.st_size}:{state.st_mtime_ns}"
+
+
+def _changed(path: Path, before: str) -> bool:
+    try:
+        return _state(path) != before
+    except OSError:
+        return False
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in ("deepstruc_hpc", "numpy", "scipy", "torch", "ray"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

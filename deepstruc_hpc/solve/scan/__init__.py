@@ -1,0 +1,1 @@
+"""One folder of files under many settings: how stable each answer is."""

@@ -1,0 +1,199 @@
+"""Discrete changes of a particle on its template lattice: atoms, orbits, layers, corners, outlines and centres."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepstruc_hpc.structures.close_packed import LAYER_SPACING, sequence_of, stacking_word
+from deepstruc_hpc.structures.occupation import Floats, Mask, Occupation, assign_stack, stacks_of
+from deepstruc_hpc.structures.random_shapes import without_dangling
+
+FEWEST_ATOMS = 6
+SIZES = (0.8, 0.85, 0.9, 0.94, 0.97, 1.0, 1.03, 1.06, 1.1, 1.15, 1.22, 1.3)
+"""Sizes at which an outline is cut, relative to the particle's own."""
+_LAYER = 0.3
+_PLANE = 0.12
+_CENTRES = 0.35
+
+
+def usable(occupation: Occupation, mask: Mask) -> Mask | None:
+    """The occupation without dangling atoms, or None where nothing new or too little is left."""
+    kept = without_dangling(occupation.lattice, mask)
+    return None if np.count_nonzero(kept) < FEWEST_ATOMS or (kept == occupation.mask).all() else kept
+
+
+def orbit_moves(occupation: Occupation) -> Iterator[Mask]:
+    """Surface sites emptied and sites at the surface filled, with all that the particle's own symmetry makes equal."""
+    full = int(np.asarray(occupation.lattice.bonds.sum(axis=1)).max())
+    changed = np.flatnonzero(np.where(occupation.mask, occupation.coordination < full, occupation.coordination >= occupation.lattice.min_neighbours))
+    orbit = occupation.stabiliser[:, changed].min(axis=0)
+    for first in np.unique(orbit):
+        mask = occupation.mask.copy()
+        chosen = changed[orbit == first]
+        mask[chosen] = ~mask[chosen]
+        yield mask
+
+
+def layer_moves(occupation: Occupation) -> Iterator[Mask]:
+    """A facet layer less or more along each normal, along all of a family, and from one side to the other, which moves the centre."""
+    for family in occupation.normals:
+        less, more = [without_layer(occupation, normal) for normal in family], [with_layer(occupation, normal) for normal in family]
+        yield from (occupation.mask & ~layer for layer in less)
+        yield from (occupation.mask | layer for layer in more)
+        yield occupation.mask & ~np.logical_or.reduce(less)
+        yield occupation.mask | np.logical_or.reduce(more)
+        for number, normal in enumerate(family):
+            opposite = int(np.argmin(family @ normal))
+            yield (occupation.mask & ~less[number]) | more[opposite]
+            yield occupation.mask & ~less[number] & ~less[opposite]
+
+
+def without_layer(occupation: Occupation, normal: Floats) -> Mask:
+    """The outermost filled sites along a normal, (S,) bool."""
+    height = occupation.lattice.sites @ normal
+    return np.asarray(occupation.mask & (height > height[occupation.mask].max() - _LAYER))
+
+
+def with_layer(occupation: Occupation, normal: Floats) -> Mask:
+    """The empty sites of the next layer along a normal that rest on filled ones, (S,) bool."""
+    height = occupation.lattice.sites @ normal
+    free = ~occupation.mask & (occupation.coordination >= min(3, occupation.lattice.min_neighbours)) & (height > height[occupation.mask].max() + 0.05)
+    return np.asarray(free & (height < height[free].min() + _PLANE)) if free.any() else free
+
+
+def centre_moves(occupation: Occupation) -> Iterator[Mask]:
+    """The central atom of an icosahedron taken out or put in."""
+    if occupation.centre is not None:
+        mask = occupation.mask.copy()
+        mask[occupation.centre] = ~mask[occupation.centre]
+        yield mask
+
+
+def coordination_moves(occupation: Occupation) -> Iterator[Mask]:
+    """Corners and edges taken off by their number of neighbours; empty sites with many filled neighbours filled; hollows closed."""
+    filled, empty = occupation.coordination[occupation.mask], occupation.coordination[~occupation.mask]
+    for limit in np.unique(filled)[:6]:
+        yield occupation.mask & (occupation.coordination > limit)
+    for limit in np.unique(empty[empty >= occupation.lattice.min_neighbours]):
+        yield occupation.mask | (occupation.coordination >= limit)
+
+
+def outline_moves(occupation: Occupation, rng: np.random.Generator) -> Iterator[Mask]:
+    """The particle's outline, smoothed or idealised, cut at other sizes and about other centres."""
+    for level in outlines(occupation, rng):
+        yield from cuts(occupation, level)
+
+
+def outlines(occupation: Occupation, rng: np.random.Generator) -> Iterator[Floats]:
+    """How far bodies like the particle must grow to hold each site; (S,)."""
+    lattice, sites = occupation.lattice, occupation.sites
+    centre = sites.mean(axis=0)
+    yield -smoothed(occupation)
+    yield np.linalg.norm(lattice.sites - centre, axis=1)
+    yield lattice.distance
+    axes = np.linalg.cholesky(np.linalg.inv(np.cov(sites.T) + 0.02 * np.eye(3)))
+    for number in range(8):
+        shift = rng.normal(size=3) * _CENTRES / np.sqrt(3.0) if number else np.zeros(3)
+        stretch = np.exp(rng.normal(0.0, 0.08, size=3)) if number else np.ones(3)
+        yield np.linalg.norm(((lattice.sites - centre - shift) @ axes) * stretch, axis=1)
+    normals = np.concatenate(occupation.normals)
+    reach = np.maximum((sites @ normals.T).max(axis=0), 0.3)
+    yield (lattice.sites @ (normals / reach[:, None]).T).max(axis=1)
+    means = np.concatenate([np.full(len(family), np.median((sites @ family.T).max(axis=0))) for family in occupation.normals])
+    yield (lattice.sites @ (normals / np.maximum(means, 0.3)[:, None]).T).max(axis=1)
+    for _ in range(8):
+        varied = reach * np.exp(rng.normal(0.0, 0.08, size=len(reach)) * (rng.random(len(reach)) < 0.3))
+        yield (lattice.sites @ (normals / varied[:, None]).T).max(axis=1)
+
+
+def smoothed(occupation: Occupation) -> Floats:
+    """The occupation averaged twice over neighbours, (S,): high inside, falling outwards, so that cuts of it are rounded particles of like shape."""
+    weight = np.asarray(occupation.lattice.bonds.sum(axis=1)).ravel() + 1.0
+    field = occupation.mask.astype(np.float64)
+    for _ in range(3):
+        field = (occupation.lattice.bonds @ field + field) / weight.max()
+    return field
+
+
+def cuts(occupation: Occupation, level: Floats) -> Iterator[Mask]:
+    """The sites below the levels that give about the wanted sizes, ties together."""
+    count = int(occupation.mask.sum())
+    ordered = np.sort(level)
+    for size in SIZES:
+        wanted = round(size * count)
+        if FEWEST_ATOMS <= wanted < len(level):
+            yield level <= ordered[wanted - 1] + 1e-6
+
+
+def fault_moves(occupation: Occupation) -> Iterator[Occupation]:
+    """A fault put into, or taken out of, every inner layer of a close-packed particle; the layers keep their outlines."""
+    for sequence, sites in stacks_of(occupation):
+        word = stacking_word(sequence)
+        words = {word[:k] + ("c" if word[k] == "h" else "h") + word[k + 1 :] for k in range(len(word))}
+        words |= {word[:k] + swapped + word[k + 2 :] for k in range(len(word) - 1) for swapped in ("hh", "cc")}
+        for other in sorted(words - {word}):
+            found = restacked(occupation, sequence, sites, sequence_of(other))
+            if found is not None:
+                yield found
+
+
+def restacked(occupation: Occupation, sequence: str, sites: Floats, wanted: str) -> Occupation | None:
+    """The layers of a stack moved sideways, as little as possible and alternately, so that they follow another sequence."""
+    if wanted[1:2] != sequence[1:2]:
+        wanted = wanted.translate(str.maketrans("BC", "CB"))
+    level = np.round((sites[:, 2] - sites[:, 2].min()) / LAYER_SPACING).astype(np.intp)
+    moved = sites.copy()
+    axis = sites[:, :2].mean(axis=0)
+    for k, (old, new) in enumerate(zip(sequence, wanted, strict=True)):
+        turns = ("ABC".index(new) - "ABC".index(old)) % 3
+        if turns:
+            angle = np.pi / 6 + (np.pi if turns == 2 else 0.0) + 2 * np.pi / 3 * np.arange(3)
+            steps = np.column_stack([np.cos(angle), np.sin(angle)]) / np.sqrt(3.0)
+            layer = moved[level == k, :2]
+            away = np.linalg.norm(layer.mean(axis=0) + steps - axis, axis=1)
+            moved[level == k, :2] = layer + steps[int(np.argmin(np.round(away, 6)))]
+    return assign_stack(wanted, moved, symbol=occupation.symbol, length=occupation.length)
+
+
+def all_moves(occupation: Occupation, rng: np.random.Generator) -> Iterator[Occupation]:
+    """Every change of a particle, each once; kinds of change take turns, so that a small budget tries all of them."""
+    ways = (centre_moves(occupation), layer_moves(occupation), coordination_moves(occupation), orbit_moves(occupation), outline_moves(occupation, rng))
+    seen: set[bytes] = set()
+    yield from in_turn(*(_occupations(occupation, masks, seen) for masks in ways), fault_moves(occupation))
+
+
+def _occupations(occupation: Occupation, masks: Iterator[Mask], seen: set[bytes]) -> Iterator[Occupation]:
+    for mask in masks:
+        kept = usable(occupation, mask)
+        if kept is not None and (mark := np.packbits(kept).tobytes()) not in seen:
+            seen.add(mark)
+            yield occupation.with_mask(kept)
+
+
+def in_turn(*ways: Iterator[Occupation]) -> Iterator[Occupation]:
+    """One of each in turn, until all have ended."""
+    waiting = list(ways)
+    while waiting:
+        for way in list(waiting):
+            found = next(way, None)
+            if found is None:
+                waiting.remove(way)
+            else:
+                yield found
+
+
+def joined(occupation: Occupation, better: list[Mask]) -> Iterator[Occupation]:
+    """Changes that help one by one, made together: the best two, four, eight … of them."""
+    count = 2
+    while count <= len(better):
+        mask = occupation.mask.copy()
+        for other in better[:count]:
+            changed: NDArray[np.bool_] = other != occupation.mask
+            mask[changed] = other[changed]
+        kept = usable(occupation, mask)
+        if kept is not None:
+            yield occupation.with_mask(kept)
+        count *= 2
