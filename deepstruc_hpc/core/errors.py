@@ -21,6 +21,10 @@ class StructureError(DeepstrucError):
     """A structure cannot be made or read: impossible parameters, atoms on top of each other, a broken CIF."""
 
 
+class CompositionError(ConfigError):
+    """A chemical formula cannot be read, or names what is no element."""
+
+
 class PdfFileError(DeepstrucError):
     """A file is not a usable pair distribution function."""
 

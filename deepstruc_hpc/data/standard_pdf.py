@@ -10,8 +10,6 @@ from deepstruc_hpc.core.errors import PdfFileError
 
 Array = NDArray[np.float64]
 
-PEAK_TOLERANCE = 0.12
-"""Relative half-width of the window in which first neighbours are looked for."""
 LEAST_ENVELOPE = 0.25
 """Damping beyond this is not taken out: there is more noise than signal in what would be blown up."""
 
@@ -83,49 +81,6 @@ def sample_rows(r: Array, g: NDArray[np.floating], at: Array) -> tuple[Array, ND
     rows = np.arange(len(g))[:, None]
     values = g[rows, left] * (1.0 - share) + g[rows, left + 1] * share
     return np.where(known, values, 0.0), known
-
-
-def first_neighbour_distance(curve: PdfCurve, expected: float, *, tolerance: float = PEAK_TOLERANCE) -> float:
-    """The position of the first-neighbour peak, Å.
-
-    The highest point within ``tolerance`` of the expected distance, made finer by a parabola; the expected distance itself where the curve has no
-    maximum there.
-
-    Args:
-        curve: measured G(r).
-        expected: e.g. twice the metallic radius, Å.
-        tolerance: relative half-width of the window.
-    """
-    near = np.flatnonzero((curve.r >= expected * (1 - tolerance)) & (curve.r <= expected * (1 + tolerance)))
-    if len(near) < 3:
-        return expected
-    top = int(near[np.argmax(curve.g[near])])
-    if top in (near[0], near[-1]) or curve.g[top] <= 0:
-        return expected
-    left, middle, right = curve.g[top - 1], curve.g[top], curve.g[top + 1]
-    curvature = left - 2 * middle + right
-    shift = 0.5 * (left - right) / curvature if curvature < 0 else 0.0
-    return float(curve.r[top] + np.clip(shift, -0.5, 0.5) * (curve.r[top + 1] - curve.r[top - 1]) / 2)
-
-
-def first_maximum(curve: PdfCurve, *, low: float = 1.6, high: float = 3.3, least: float = 0.15) -> float:
-    """The position of the first maximum that is no ripple, Å: of bonds between unlike atoms in an oxide, of nearest neighbours in a metal.
-
-    Args:
-        curve: measured G(r).
-        low: Å, where to begin.
-        high: Å, where to end.
-        least: share of the highest point between the two that a maximum has at least.
-
-    Raises:
-        PdfFileError: there is none.
-    """
-    near = np.flatnonzero((curve.r >= low) & (curve.r <= high))
-    g = curve.g[near]
-    tops = [place for place in range(1, len(g) - 1) if g[place - 1] < g[place] >= g[place + 1] and g[place] > least * g.max() > 0]
-    if not tops:
-        raise PdfFileError(f"{curve.source or 'curve'}: no peak between {low:g} and {high:g} Å, where nearest neighbours lie.")
-    return first_neighbour_distance(curve, float(curve.r[near[tops[0]]]), tolerance=0.03)
 
 
 def curve_to_grid(

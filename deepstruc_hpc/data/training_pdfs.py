@@ -12,8 +12,9 @@ from pydantic import Field, model_validator
 
 from deepstruc_hpc.core.config import Config
 from deepstruc_hpc.core.errors import StoreError
+from deepstruc_hpc.core.peaks import first_neighbour_distances
 from deepstruc_hpc.core.structure import Structure
-from deepstruc_hpc.data.standard_pdf import PEAK_TOLERANCE, envelope, sample_rows, shortest_known, standardise, with_length
+from deepstruc_hpc.data.standard_pdf import envelope, sample_rows, shortest_known, standardise, with_length
 from deepstruc_hpc.physics.separable import spectra_of
 from deepstruc_hpc.physics.torch_pdf import SpectraTensors, interpolate
 from deepstruc_hpc.structures.sites import shortest_distance
@@ -186,7 +187,7 @@ class MeasuredLikePdfs:
         amplitude = drawn["noise"] * _rms(clean) / np.maximum(_rms(noise), 1e-12)
         line: Floats = _signs(rng, len(rows)) * drawn["baseline"] * _rms(clean) * (self.fine / self.fine[-1]).astype(np.float32)
         measured = np.asarray(clean + amplitude * noise + line, dtype=np.float32)
-        at = self.grid * (first_peaks(self.fine, measured, np.reciprocal(drawn["expected"])) * drawn["zoom"])
+        at = self.grid * (first_neighbour_distances(self.fine, measured, np.reciprocal(drawn["expected"])) * drawn["zoom"])
         assumed = np.maximum(drawn["qdamp"] + _signs(rng, len(rows)) * drawn["qdamp_error"], 0.0)
         g, known = sample_rows(self.fine, measured, at)
         angstrom = at * unit
@@ -204,30 +205,6 @@ class MeasuredLikePdfs:
         damping = np.exp(-(self.q**2)[None, :, None] * width[:, None, :])
         total: Floats = np.einsum("bqm,bqm->bq", damping, self.spectra[self.shape_of[rows]])
         return total
-
-
-def first_peaks(r: NDArray[np.float64], g: Floats, expected: Floats) -> Floats:
-    """Where each curve's first neighbours are seen: :func:`~deepstruc_hpc.data.standard_pdf.first_neighbour_distance` of many curves.
-
-    Args:
-        r: (F,) uniform grid.
-        g: (B, F).
-        expected: (B, 1) distances, in the unit of r.
-
-    Returns:
-        (B, 1); the expected distance where there is no maximum near it.
-    """
-    step = float(r[1] - r[0])
-    near = (r >= expected * (1 - PEAK_TOLERANCE)) & (r <= expected * (1 + PEAK_TOLERANCE))
-    top = np.where(near, g, -np.inf).argmax(axis=1)
-    rows = np.arange(len(g))
-    inner = np.clip(top, 1, len(r) - 2)
-    left, middle, right = g[rows, inner - 1], g[rows, inner], g[rows, inner + 1]
-    curvature = left - 2 * middle + right
-    shift = np.clip(np.where(curvature < 0, 0.5 * (left - right) / np.where(curvature < 0, curvature, 1.0), 0.0), -0.5, 0.5)
-    inside = near[rows, inner - 1] & near[rows, inner + 1] & (middle > 0)
-    found: Floats = np.where(inside, r[inner] + shift * step, expected[:, 0]).astype(np.float32)
-    return found[:, None]
 
 
 def _signs(rng: np.random.Generator, count: int) -> Floats:

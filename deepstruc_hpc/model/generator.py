@@ -12,9 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import PdfFileError, StructureError
+from deepstruc_hpc.core.peaks import first_maximum, first_neighbour_distance, highest_point
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.data.graphs import structure_graph
-from deepstruc_hpc.data.standard_pdf import curve_to_grid, first_maximum, first_neighbour_distance, shortest_known, with_length
+from deepstruc_hpc.data.standard_pdf import curve_to_grid, shortest_known, with_length
 from deepstruc_hpc.model.checkpoint import CheckpointInfo
 from deepstruc_hpc.model.cvae import Cvae
 from deepstruc_hpc.model.parts import DecodedArrays, GraphBatch
@@ -320,10 +321,10 @@ class StructureModel:
             return first_maximum(curve)
         if symbol is not None:
             return first_neighbour_distance(curve, nn_distance_of(symbol, "twelve"))
-        inside = np.flatnonzero((curve.r >= 2.2) & (curve.r <= 3.6))
-        if len(inside) == 0:
+        highest = highest_point(curve, 2.2, 3.6)
+        if highest is None:
             raise PdfFileError(f"{curve.source or 'curve'}: no points between 2.2 and 3.6 Å, where first neighbours lie. Name the element.")
-        return first_neighbour_distance(curve, float(curve.r[inside[np.argmax(curve.g[inside])]]))
+        return first_neighbour_distance(curve, highest)
 
     def _on_grid(self, curve: PdfCurve, symbol: str | None, nn_distance: float | None, instrument: Instrument | None) -> NDArray[np.float32]:
         unit = nn_distance or self.nn_distance(curve, symbol)

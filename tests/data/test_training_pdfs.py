@@ -5,8 +5,9 @@ import pytest
 
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import PdfFileError, StoreError
-from deepstruc_hpc.data.standard_pdf import curve_to_grid, first_neighbour_distance
-from deepstruc_hpc.data.training_pdfs import MeasuredLike, MeasuredLikePdfs, StoredPdfs, first_peaks
+from deepstruc_hpc.core.peaks import first_neighbour_distance, first_neighbour_distances
+from deepstruc_hpc.data.standard_pdf import curve_to_grid
+from deepstruc_hpc.data.training_pdfs import MeasuredLike, MeasuredLikePdfs, StoredPdfs
 from deepstruc_hpc.physics.simulate import simulate_pdf
 from deepstruc_hpc.structures.elements import nn_distance
 from deepstruc_hpc.structures.families import FAMILIES
@@ -127,7 +128,7 @@ def test_training_finds_the_first_peak_where_the_model_will():
     g = np.stack([np.interp(r, curve.r, curve.g) for curve in curves]).astype(np.float32)
     expected = np.full((2, 1), nn_distance("Au", "twelve"), dtype=np.float32)
     alone = [first_neighbour_distance(PdfCurve(r, row.astype(float)), float(expected[0, 0])) for row in g]
-    assert first_peaks(r, g, expected)[:, 0] == pytest.approx(alone, abs=1e-3)
+    assert first_neighbour_distances(r, g, expected)[:, 0] == pytest.approx(alone, abs=1e-3)
     assert alone[1] == pytest.approx(2.9, abs=0.01)
 
 
