@@ -23,7 +23,11 @@ MODEL = typer.Option(None, "--model", help="Checkpoint or run directory; default
 CATALOG = typer.Option(
     None, "--catalog", help="Catalog store, or a recipe's name (extended, shapes: built once into the cache). [default: compact, no build needed]"
 )
-ELEMENTS = typer.Option(None, "--elements", help="Elements of the sample, strongest scatterer first, e.g. Au or Au,Pd; default: from the header.")
+CRYSTALS = typer.Option(None, "--crystals", help="CIF file, or a folder of them, to cut particles from. Repeatable. [default: the built-in crystals]")
+STRUCTURES = typer.Option(None, "--structures", help="XYZ or CIF file of a cluster or molecule, or a folder of them, taken as they are. Repeatable.")
+ELEMENTS = typer.Option(None, "--elements", help="Elements of the sample, e.g. Au or Ce,O; default: from --composition, else from the header.")
+COMPOSITION = typer.Option(None, "--composition", help="Formula of the sample, e.g. CeO2, Pt3Ni or 'Au144 S60'; default: from the header.")
+SAMPLE = typer.Option(None, "--sample", help="metal, alloy, compound, cluster, ligands or support, where what the program takes it for is wrong.")
 INSTRUMENT = typer.Option(None, "--instrument", help="Instrument file of deepstruc-hpc calibrate, e.g. instrument.yaml; options win over it.")
 VERIFY = typer.Option(None, "--verify", help="srfit: refine the best ten again with diffpy.srfit and write both side by side.")
 MIXTURES = typer.Option(None, "--mixtures/--no-mixtures", help="Also try two phases and a distribution of sizes. [default: no]")
@@ -44,10 +48,14 @@ def solve(
     *,
     model: str | None = MODEL,
     catalog: str | None = CATALOG,
+    crystals: list[str] = CRYSTALS,
+    structures: list[str] = STRUCTURES,
     samples: int | None = typer.Option(None, "--samples", min=0, help="CVAE samples a PDF, over all levels of sigma. [default: 1000]"),
     sigma: str | None = typer.Option(None, "--sigma", help="Widths of the sampling in standard deviations of the prior. [default: 3,5,7]"),
-    sources: str | None = typer.Option(None, "--sources", help="Where candidates come from. [default: cvae,catalog]"),
+    sources: str | None = typer.Option(None, "--sources", help="Where candidates come from. [default: cvae,catalog,crystals,structures]"),
     elements: str | None = ELEMENTS,
+    composition: str | None = COMPOSITION,
+    sample: str | None = SAMPLE,
     radiation: str | None = typer.Option(None, "--radiation", help="xray or neutron; default: from the header, else xray."),
     rmin: float | None = typer.Option(None, "--rmin", help="Å. [default: 2]"),
     rmax: float | None = typer.Option(None, "--rmax", help="Å; default: the end of the data, at most 30."),
@@ -81,7 +89,7 @@ def solve(
     Example: deepstruc-hpc solve measured/ --out solved/ --elements Au --qdamp 0.03
     """
     science = ["samples", "sigma", "sources", "elements", "radiation", "rmin", "rmax", "qmin", "qmax", "qdamp", "qbroad", "keep", "seed"]
-    science += ["instrument", "verify", "mixtures"]
+    science += ["instrument", "verify", "mixtures", "composition", "sample"]
     given = locals()
     settings = _settings(config, overrides or [], {name: given[name] for name in science if given[name] is not None})
     if print_config:
@@ -90,7 +98,9 @@ def solve(
     run = {name: given[name] for name in ("values", "workers", "recursive", "limit", "watch", "force")}
     run |= {"time_limit_s": time_limit, "watch_idle_s": watch_idle, "progress": not as_json}
     live = LivePage(out.expanduser().resolve(), wanted=report, figures=figures) if watch and out is not None else None
-    batch = _prepare(paths or [], out, settings, {"model": model, "catalog": catalog, "figures": figures, "on_result": live}, run)
+    batch = _prepare(
+        paths or [], out, settings, {"named": (model, catalog, crystals or (), structures or ()), "figures": figures, "on_result": live}, run
+    )
     if dry_run:
         _say_plan(batch, as_json)
         return
@@ -121,6 +131,7 @@ def _prepare(paths: list[str], out: Path | None, settings: SolveSettings, source
 
     from deepstruc_hpc.core.errors import ConfigError, PdfFileError
     from deepstruc_hpc.report.figures import draw_folder
+    from deepstruc_hpc.solve.run.artefacts import NamedArtefacts
     from deepstruc_hpc.solve.run.batch import Batch, BatchOptions
     from deepstruc_hpc.solve.run.inputs import find_pdfs
 
@@ -129,12 +140,13 @@ def _prepare(paths: list[str], out: Path | None, settings: SolveSettings, source
     if out is None:
         raise ConfigError("--out is missing: name a directory for the results, for example --out solved.")
     find_pdfs(paths, recursive=run["recursive"], allow_empty=run["watch"])
-    catalog = sources["catalog"]
+    model, catalog, crystals, structures = sources["named"]
     if "catalog" in settings.sources:
         prepare_catalog(catalog, run["workers"])
     draw = partial(draw_folder, sigma=settings.sigma) if sources["figures"] else None
     options = BatchOptions(**run, draw=draw, on_result=sources["on_result"])
-    return Batch(paths, out.expanduser().resolve(), settings, options, model=sources["model"], catalog=catalog)
+    named = NamedArtefacts(model, catalog, tuple(crystals), tuple(structures))
+    return Batch(paths, out.expanduser().resolve(), settings, options, named)
 
 
 def prepare_catalog(catalog: str | None, workers: int | None) -> None:
@@ -211,9 +223,13 @@ def _print_summary(out: Path, frame: pd.DataFrame, page: Path | None, as_json: b
         rows = json.loads(frame.to_json(orient="records"))
         print_document(json.dumps({"out": str(out), "report": str(page) if page else None, "items": rows}, indent=1))
         return
-    shown = frame.assign(file=[Path(str(name)).name for name in frame["file"]])[["file", "status", "structure_type", "n_atoms", "rw", "probability"]]
+    shown = frame.assign(file=[Path(str(name)).name for name in frame["file"]])[
+        ["file", "status", "phase", "n_atoms", "diameter", "rw", "probability"]
+    ]
     if len(shown):
-        typer.echo(shown.to_string(index=False, na_rep="-", formatters={"rw": "{:.3f}".format, "probability": "{:.2f}".format}))
+        typer.echo(
+            shown.to_string(index=False, na_rep="-", formatters={"rw": "{:.3f}".format, "probability": "{:.2f}".format, "diameter": "{:.1f}".format})
+        )
     for row in frame.itertuples():
         if row.message:
             typer.echo(f"{Path(str(row.file)).name}: {row.message!s}")

@@ -43,3 +43,7 @@ class OutputError(DeepstrucError):
 
 class EngineError(DeepstrucError):
     """An optional engine (diffpy.srreal, a GPU) was asked for and is not there."""
+
+
+class TimeLimitError(Exception):
+    """An item took longer than it may. No :class:`DeepstrucError`: who goes on without a part that failed must not go on after this one."""

@@ -295,8 +295,9 @@ class StructureModel:
         return lambda name: log_odds(decoder, points, decoder.book.names.index(name), self.device) if name in decoder.book.names else None
 
     def search_space(self, curve: PdfCurve, *, symbol: str, instrument: Instrument, rng: np.random.Generator) -> SiteSearchSpace | None:
-        """The latent space to search in for a curve, or None for a decoder that writes coordinates, or one that decodes elements: moving the lattice
-        alone would leave them behind.
+        """The latent space to search in for a curve.
+
+        None for a decoder that writes coordinates, and for one that decodes elements: moving the lattice alone would leave them behind.
 
         Args:
             curve: measured G(r).

@@ -1,7 +1,7 @@
 """Stage 3: measured PDFs → ranked structures.
 
-The package is named like the function that it offers: ``deepstruc_hpc.solve`` is this module or :func:`deepstruc_hpc.solve.run.batch.solve`, whichever
-was imported first. So the module can be called, and ``from deepstruc_hpc import solve`` is right in either case.
+The package is named like the function that it offers: ``deepstruc_hpc.solve`` is this module or :func:`deepstruc_hpc.solve.run.batch.solve`,
+whichever was imported first. So the module can be called, and ``from deepstruc_hpc import solve`` is right in either case.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from pydantic import Field, field_validator, model_validator
 
 from deepstruc_hpc.core.config import Config
 
-Source = Literal["cvae", "catalog"]
-SOURCES: tuple[Source, ...] = ("cvae", "catalog")
+SOURCES = ("cvae", "catalog", "crystals", "structures")
+"""Asked by default, each where it has something for the sample."""
 
 DEFAULT_QMIN = 0.7
 DEFAULT_QMAX = 25.0
@@ -21,10 +21,10 @@ DEFAULT_RMAX = 30.0
 
 
 class RankSettings(Config):
-    """How fits become probabilities; the reasons stand in ``deepstruc_hpc.solve.ranking.ranking``."""
+    """How fits become probabilities; the reasons stand in ``deepstruc_hpc.solve.ranking.posterior``."""
 
-    model_error: float = Field(0.02, ge=0, description="Rw that no rigid cluster is expected to beat; differences below it count little")
-    points_per_datum: float = Field(8.0, gt=0, description="independent points of the curve that together count as one: misfits are correlated")
+    model_error: float = Field(0.02, ge=0, description="Rw that no rigid particle is expected to beat; differences below it count little")
+    points_per_datum: float = Field(8.0, gt=0, description="independent points of the curve that together count as one: residuals are correlated")
     prior_weight: float = Field(0.25, ge=0, le=1, description="share of the model's prior over types; the rest is uniform")
     complexity_penalty: float = Field(2.0, ge=0, description="nats that one more fault, defect or free shape parameter must gain")
     size_temper: float = Field(0.3, ge=0, le=1, description="power of the fits when candidates of a lattice agree on a size")
@@ -60,8 +60,14 @@ class SolveSettings(Config):
 
     samples: int = Field(1000, ge=0, le=100_000, description="CVAE samples a PDF, over all levels of sigma together")
     sigma: tuple[float, ...] = Field((3.0, 5.0, 7.0), description="widths of the sampling about the prior's mean, in units of its standard deviation")
-    sources: tuple[Source, ...] = Field(SOURCES, description="where candidates come from")
-    elements: tuple[str, ...] = Field((), description="elements of the sample, the heaviest scatterer first; empty: from the header")
+    sources: tuple[str, ...] = Field(SOURCES, description="where candidates come from; names of added sources, too")
+    elements: tuple[str, ...] = Field((), description="elements of the sample; empty: from composition, else from the header")
+    composition: str | None = Field(None, description="formula of the sample, such as CeO2, Pt3Ni or Au144 S60; default: from the header")
+    sample: Literal["metal", "alloy", "compound", "cluster", "ligands", "support"] | None = Field(
+        None, description="what the sample is taken for; default: from elements or composition"
+    )
+    structures_sizes: bool = Field(False, description="also try the inner parts of the structures given, as smaller particles")
+    most_atoms: int = Field(5000, ge=10, le=20_000, description="atoms of the largest particle that is cut on the fly")
     radiation: Literal["xray", "neutron"] | None = Field(None, description="default xray")
     rmin: float = Field(2.0, ge=0, description="Å")
     rmax: float | None = Field(None, gt=0, description=f"Å; default the end of the data, at most {DEFAULT_RMAX:g}")
@@ -73,9 +79,6 @@ class SolveSettings(Config):
     seed: int = Field(0, ge=0, description="seed of the run; each file draws its own numbers from it")
     latent_search: int = Field(100, ge=0, le=100_000, description="structures decoded in the search for better latent points; 0: none")
     neighbours: int = Field(400, ge=0, le=100_000, description="neighbours of the best candidates to fit, over all types together; 0: none")
-    neighbours_seconds: float = Field(
-        8.0, gt=0, description="processor time after which the search for neighbours ends, whatever is left of its budget"
-    )
     relax: bool = Field(False, description="also move the atoms of rank 1 under the data, restrained, into relaxed-001.xyz; no rank depends on it")
     keep: int = Field(10, ge=1, le=1000, description="best structures written as XYZ and CIF")
     verify: Literal["srfit"] | None = Field(None, description="refine the best ten again with this program and write both side by side")
@@ -105,7 +108,7 @@ class SolveSettings(Config):
     @model_validator(mode="after")
     def _consistent(self) -> SolveSettings:
         if not self.sources:
-            raise ValueError("at least one source of candidates is needed: cvae, catalog or both")
+            raise ValueError(f"at least one source of candidates is needed: {', '.join(SOURCES)}")
         if not self.sigma or min(self.sigma) <= 0:
             raise ValueError("sigma needs positive numbers, for example 3,5,7")
         if self.rmax is not None and self.rmax <= self.rmin:

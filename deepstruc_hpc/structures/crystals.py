@@ -89,10 +89,23 @@ PROTOTYPES: dict[str, Prototype] = {
 """Built-in crystals by name."""
 
 COMMON_NAMES: dict[str, str] = {
-    **{"TiO2 rutile": "rutile", "TiO2 anatase": "anatase", "TiO2 brookite": "brookite"},
-    **{"CeO2": "fluorite", "UO2": "fluorite", "ZrO2 cubic": "fluorite", "ZrO2 tetragonal": "tetragonal_zirconia", "ZrO2 monoclinic": "baddeleyite"},
-    **{"ZnO": "wurtzite", "CdSe wurtzite": "wurtzite", "CdSe zincblende": "zincblende", "NiO": "rock_salt", "MgO": "rock_salt"},
-    **{"Fe3O4": "spinel", "gamma-Fe2O3": "spinel", "Co3O4": "spinel", "CoFe2O4": "spinel"},
+    "TiO2 rutile": "rutile",
+    "TiO2 anatase": "anatase",
+    "TiO2 brookite": "brookite",
+    "CeO2": "fluorite",
+    "UO2": "fluorite",
+    "ZrO2 cubic": "fluorite",
+    "ZrO2 tetragonal": "tetragonal_zirconia",
+    "ZrO2 monoclinic": "baddeleyite",
+    "ZnO": "wurtzite",
+    "CdSe wurtzite": "wurtzite",
+    "CdSe zincblende": "zincblende",
+    "NiO": "rock_salt",
+    "MgO": "rock_salt",
+    "Fe3O4": "spinel",
+    "gamma-Fe2O3": "spinel",
+    "Co3O4": "spinel",
+    "CoFe2O4": "spinel",
 }
 """The prototype's common name of each built-in crystal."""
 

@@ -1,7 +1,7 @@
 """Clusters as occupations of template lattices: where each atom sits, which sites beside it are empty, and what a perfect shape would have there.
 
-A template lattice is a :class:`~deepstruc_hpc.structures.parents.Parent`: sites in units of the nearest-neighbour distance (metals), or of the shortest
-bond of a crystal, which brings its elements with it.
+A template lattice is a :class:`~deepstruc_hpc.structures.parents.Parent`: sites in units of the nearest-neighbour distance (metals), or of the
+shortest bond of a crystal, which brings its elements with it.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from deepstruc_hpc.core.errors import DeepstrucError
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.structures.assignment import ParentFinder
 from deepstruc_hpc.structures.close_packed import LAYER_SPACING, stacking_word
-from deepstruc_hpc.structures.parents import DEFAULT_RADIUS, Parent, parent_of, standard_parents
 from deepstruc_hpc.structures.lattices import CLOSE_PACKED, FAULTED, lattice_of
+from deepstruc_hpc.structures.parents import DEFAULT_RADIUS, Parent, parent_of, standard_parents
 from deepstruc_hpc.structures.sites import nearest_distances, shortest_distance
 
 MARGIN = 1.3

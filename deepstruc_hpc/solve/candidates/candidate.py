@@ -29,8 +29,8 @@ class Candidate:
     """A structure to fit, and where it comes from.
 
     Attributes:
-        structure: Å, at its own scale: a metal shape at the metal's nearest-neighbour distance, a crystal's cut at the crystal's cell, a molecule as it
-            is.
+        structure: Å, at its own scale: a metal shape at the metal's nearest-neighbour distance, a crystal's cut at the crystal's cell, a molecule
+            as it is.
         source: ``cvae``, ``catalog``, ``crystals``, ``structures``, ``neighbour`` (found by a search), or a user's.
         zoom: lowest and highest expansion of the structure that a fit may try.
         listed: it is an entry of a list; False for what was sampled or found by a search.
@@ -284,3 +284,11 @@ def largest_distance(structure: Structure) -> float:
     """Largest distance between two atoms, Å (within 1 % for particles: twice the largest distance from the centroid at most)."""
     radii = np.linalg.norm(structure.positions - structure.positions.mean(axis=0), axis=1)
     return float(2.0 * radii.max()) if len(radii) else 0.0
+
+
+def _merged(first: Candidate, second: Candidate) -> Candidate:
+    """Two candidates of one shape: the sample's latent point, the list's id, type and complexity."""
+    if first.listed == second.listed:
+        return first
+    sample, entry = (second, first) if first.listed else (first, second)
+    return replace(entry, source=sample.source, latent=sample.latent, log_prior=sample.log_prior)

@@ -16,9 +16,9 @@ from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.solve.candidates.candidate import Candidate, CandidateSet
 from deepstruc_hpc.solve.candidates.preselection import Screen
-from deepstruc_hpc.solve.candidates.source import Budget, metal_zoom, start_scale
+from deepstruc_hpc.solve.candidates.source import Budget, metal_of, metal_zoom, start_scale
 from deepstruc_hpc.structures.crystals import PROTOTYPES, crystal_type
-from deepstruc_hpc.structures.elements import is_metal, nn_distance
+from deepstruc_hpc.structures.elements import nn_distance
 from deepstruc_hpc.structures.lattices import lattice_of, metal_atomic_volume
 from deepstruc_hpc.structures.occupation import faults_of
 from deepstruc_hpc.structures.particle_cut import ParticleCut
@@ -74,11 +74,9 @@ class CatalogSource:
 
     def candidates(self, measurement: Measurement, budget: Budget) -> CandidateSet:  # noqa: ARG002 - a list has no budget but KEEP
         """Metal shapes as clusters of the sample's strongest scatterer, and the entries whose elements the sample holds."""
-        sample = measurement.sample
-        found: list[Candidate] = []
-        if sample.elements and is_metal(sample.elements[0]) and sample.kind not in {"compound", "cluster"}:
-            found += self._metal_shapes(measurement, sample.elements[0])
-        found += self._entries(measurement, frozenset(sample.elements))
+        symbol = metal_of(measurement.sample)
+        found = [] if symbol is None else self._metal_shapes(measurement, symbol)
+        found += self._entries(measurement, frozenset(measurement.sample.elements))
         return CandidateSet(tuple(found), counts={"listed": len(self)})
 
     def _metal_shapes(self, measurement: Measurement, symbol: str) -> list[Candidate]:

@@ -80,9 +80,7 @@ def cut_candidate(cut: ParticleCut, source: str, *, listed: bool) -> Candidate |
         return None
     if len(structure) < 2:
         return None
-    return Candidate(
-        structure, source, zoom=CRYSTAL_ZOOM, listed=listed, length=cut.crystal.bond_length, atomic_volume=cut.atomic_volume, cut=cut
-    )
+    return Candidate(structure, source, zoom=CRYSTAL_ZOOM, listed=listed, length=cut.crystal.bond_length, atomic_volume=cut.atomic_volume, cut=cut)
 
 
 def check_folders(folders: Sequence[str]) -> tuple[str, ...]:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from deepstruc_hpc.core.errors import PdfFileError
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.solve.candidates.candidate import Belief, Candidate, CandidateSet
-from deepstruc_hpc.solve.candidates.source import Budget, metal_zoom
-from deepstruc_hpc.structures.elements import is_metal, nn_distance
+from deepstruc_hpc.solve.candidates.source import Budget, metal_of, metal_zoom
+from deepstruc_hpc.structures.elements import nn_distance
 from deepstruc_hpc.structures.lattices import FAULTED, lattice_of, metal_atomic_volume
 from deepstruc_hpc.structures.occupation import Occupation
 from deepstruc_hpc.structures.sites import nearest_distances
@@ -131,11 +131,9 @@ class GeneratorSource:
 
     def candidates(self, measurement: Measurement, budget: Budget) -> CandidateSet:
         """Samples of every width, without those whose atoms clash; nothing for a sample of other matter than the generator was trained on."""
-        sample = measurement.sample
-        suits = sample.elements and (self.generator.decodes_elements or (is_metal(sample.elements[0]) and sample.kind not in {"compound", "cluster"}))
-        if not suits:
+        symbol = measurement.sample.elements[0] if self.generator.decodes_elements else metal_of(measurement.sample)
+        if symbol is None:
             return CandidateSet()
-        symbol = sample.elements[0]
         try:
             drawn = self._drawn(measurement, budget, symbol)
             belief = self._belief(measurement, symbol)

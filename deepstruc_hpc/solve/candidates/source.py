@@ -8,10 +8,10 @@ from importlib.metadata import entry_points
 from typing import Protocol, runtime_checkable
 
 from deepstruc_hpc.core.errors import ConfigError
-from deepstruc_hpc.core.peaks import first_peak
 from deepstruc_hpc.solve.candidates.candidate import CandidateSet
 from deepstruc_hpc.solve.measurement.describe import Measurement
-from deepstruc_hpc.structures.elements import nn_distance
+from deepstruc_hpc.solve.measurement.sample import Sample
+from deepstruc_hpc.structures.elements import is_metal, nn_distance
 
 ENTRY_POINT_GROUP = "deepstruc_hpc.sources"
 BUILT_IN = ("cvae", "catalog", "crystals", "structures")
@@ -61,6 +61,14 @@ def propose(measurement: Measurement, sources: Sequence[Source], budget: Budget)
     return distinct.counted(distinct=len(distinct))
 
 
+def metal_of(sample: Sample) -> str | None:
+    """The metal whose shapes stand for the sample: its strongest scatterer, the metal on a support; None for compounds and molecules."""
+    if sample.kind in {"compound", "cluster"} or not sample.elements:
+        return None
+    first = (*sample.on_support, *sample.elements)[0]
+    return first if is_metal(first) else None
+
+
 def metal_zoom(measurement: Measurement, symbol: str) -> tuple[float, float]:
     """Bounds of the zoom of a metal shape at its bulk distance: about the first peak of the curve where that is a bond of the metal, else about 1."""
     start = start_scale(measurement, symbol)
@@ -69,7 +77,7 @@ def metal_zoom(measurement: Measurement, symbol: str) -> tuple[float, float]:
 
 def start_scale(measurement: Measurement, symbol: str) -> float:
     """The first peak over the metal's bulk distance where the two are within 12 %, else 1."""
-    peak = first_peak(measurement.curve)
+    peak = measurement.first_peak
     if peak is None:
         return 1.0
     scale = peak / nn_distance(symbol, "twelve")

@@ -1,55 +1,139 @@
-"""What may follow the ranking of one curve: the last word by srfit, and the question whether it is a mixture."""
+"""From a ranking to an answer: what the settings ask for beside it, in words, tables and numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from deepstruc_hpc.core.curve import PdfCurve
-from deepstruc_hpc.solve.candidates.candidate import Candidate
-from deepstruc_hpc.solve.measurement.describe import Conditions
-from deepstruc_hpc.solve.config import SolveSettings
+from deepstruc_hpc.core.structure import Structure
+from deepstruc_hpc.solve.candidates.fitting import fit_curve_table
 from deepstruc_hpc.solve.checks.phases import find_mixture
-from deepstruc_hpc.solve.candidates.fitting import diameter
+from deepstruc_hpc.solve.checks.positions import refine_positions
 from deepstruc_hpc.solve.checks.srfit import verify_in_words, verify_with_srfit
+from deepstruc_hpc.solve.config import SolveSettings
+from deepstruc_hpc.solve.measurement.describe import Measurement
+from deepstruc_hpc.solve.ranking.applicability import Verdict, applies, matter
+from deepstruc_hpc.solve.ranking.ranking import Ranking
+from deepstruc_hpc.solve.ranking.wording import diameter_range, in_words
 
 
 @dataclass(frozen=True, eq=False)
-class SecondLook:
-    """Tables to write by name, sentences for the message, and entries for result.json."""
+class Answer:
+    """Everything that is said about one curve.
 
-    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
-    words: tuple[str, ...] = ()
-    details: dict[str, Any] = field(default_factory=dict)
+    Attributes:
+        measurement: what was assumed.
+        ranking: candidates in order of rank.
+        verdict: whether there is an answer.
+        row: columns of the summary for it: empty where there is none.
+        message: warnings and doubts.
+        fit: r, g_obs, g_calc, difference of rank 1.
+        tables: further ones by the name of their file (``verify``, ``mixture``).
+        details: for result.json.
+        relaxed: rank 1 with its atoms moved under the data, or None.
+    """
+
+    measurement: Measurement
+    ranking: Ranking
+    verdict: Verdict
+    row: Mapping[str, Any]
+    message: str
+    fit: pd.DataFrame
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+    relaxed: Structure | None = None
 
 
-def second_look(
-    candidates: Sequence[Candidate], ranked: pd.DataFrame, curve: PdfCurve, conditions: Conditions, settings: SolveSettings
-) -> SecondLook:
-    """Do what the settings ask for (``verify``, ``mixtures``).
+def check(ranking: Ranking, measurement: Measurement, settings: SolveSettings) -> Answer:
+    """Whether rank 1 is an answer, and what the settings ask for beside it (``verify``, ``mixtures``, ``relax``).
 
     Args:
-        candidates: all of them, as given to the fit.
-        ranked: the table of candidates in order of rank, with ``index``.
-        curve: the measured PDF.
-        conditions: range and instrument.
+        ranking: of all candidates.
+        measurement: the data.
         settings: of this curve.
     """
+    candidates = ranking.candidates
+    verdict = applies(candidates, measurement, settings.refusal, place=0)
+    fit = fit_curve_table(ranking.first, candidates.row(0), measurement)
+    notes = [*measurement.curve.notes, *measurement.notes, *candidates.notes]
+    details: dict[str, Any] = {"counts": dict(candidates.counts), "notes": notes}
+    message = [verdict.message]
+    if verdict.status != "ok":
+        return Answer(measurement, ranking, verdict, {}, _sentence([*message, *candidates.notes]), fit, details=details)
+    message.append(in_words(ranking, settings.rank))
     tables: dict[str, pd.DataFrame] = {}
-    words: list[str] = []
-    details: dict[str, Any] = {}
     if settings.mixtures:
-        lead = candidates[int(ranked["index"].iloc[int(ranked["rw"].to_numpy(dtype=float).argmin())])].structure
-        points = conditions.independent_points(1.1 * diameter(lead) + 2.0)
-        found = find_mixture(candidates, ranked, curve, conditions, settings.rank, independent_points=points)
-        details["mixture"] = found.details() if found else {"kept": False}
-        if found is not None:
-            tables["mixture"] = found.table()
-            words.append(found.words())
+        mixture = find_mixture(ranking, measurement)
+        details["mixture"] = mixture.details() if mixture else {"kept": False}
+        if mixture is not None:
+            tables["mixture"] = mixture.table()
+            message.append(mixture.words())
     if settings.verify == "srfit":
-        tables["verify"] = verify_with_srfit(candidates, ranked, curve, conditions)
+        tables["verify"] = verify_with_srfit(ranking, measurement)
         details["verify"] = verify_in_words(tables["verify"])
-    return SecondLook(tables, tuple(word for word in words if word), details)
+    relaxed = None
+    if settings.relax:
+        relaxed, details["relaxed"] = refine_positions(ranking.first, candidates.row(0), measurement)
+    row = _row(ranking, measurement, verdict)
+    return Answer(measurement, ranking, verdict, row, _sentence([*message, *candidates.notes]), fit, tables, details, relaxed)
+
+
+def _row(ranking: Ranking, measurement: Measurement, verdict: Verdict) -> dict[str, Any]:
+    """The columns of the summary that an answer has."""
+    first = ranking.first
+    low, high = diameter_range(ranking)
+    found = first.diameter * float(ranking.candidates.zoom[0])
+    ends = found > measurement.rmax
+    flags = (*verdict.flags, *(("lower_bound",) if ends else ()))
+    return {
+        "structure_type": first.structure.structure_type,
+        "n_atoms": len(first.structure),
+        "probability": ranking.lattice_probability,
+        "formula": _formula(ranking, measurement),
+        "phase": _phase(ranking, measurement),
+        "diameter": round(found, 2),
+        "diameter_low": round(low, 2),
+        "diameter_high": None if ends else round(high, 2),
+        "size_spread": 0.0,
+        "phases": "",
+        "flags": ";".join(flags),
+    }
+
+
+def _formula(ranking: Ranking, measurement: Measurement) -> str:
+    """Of rank 1, reduced; of a metal shape that stands for an alloy, the sample's own."""
+    from deepstruc_hpc.core.composition import reduced_formula
+
+    first, sample = ranking.first, measurement.sample
+    if first.cut is not None:
+        return reduced_formula(first.cut.crystal.composition)
+    elements = first.structure.elements
+    if len(elements) > 1:
+        counts = {symbol: first.structure.symbols.count(symbol) for symbol in sorted(elements)}
+        return _simple_ratio(counts)
+    return sample.formula if sample.kind == "alloy" and first.length else elements[0]
+
+
+def _simple_ratio(counts: Mapping[str, int], most: int = 6) -> str:
+    """Counts as the smallest whole numbers that give every share within 2 %, else shares with two digits."""
+    total = sum(counts.values())
+    for units in range(len(counts), most * len(counts) + 1):
+        whole = {symbol: round(count / total * units) for symbol, count in counts.items()}
+        if min(whole.values()) > 0 and all(abs(whole[name] / sum(whole.values()) - count / total) < 0.02 for name, count in counts.items()):
+            return "".join(f"{symbol}{number if number > 1 else ''}" for symbol, number in whole.items())
+    return "".join(f"{symbol}{np.round(count / total, 2):g}" for symbol, count in counts.items())
+
+
+def _phase(ranking: Ranking, measurement: Measurement) -> str:
+    first = ranking.first
+    if first.lattice:
+        return f"{_formula(ranking, measurement)} {first.lattice}, {first.structure.structure_type}"
+    return matter(first) if first.cut is not None else first.structure.structure_type
+
+
+def _sentence(parts: list[str]) -> str:
+    return "; ".join(part for part in parts if part)

@@ -4,8 +4,8 @@ Hypotheses beside the best single candidate:
 - two phases: any two candidates of different lattice, or of clearly different size, each with a scale and a zoom of its own, U and delta2 shared;
 - sizes: two or three neighbouring sizes of one structure type with one zoom.
 
-Each is scored like a candidate (``deepstruc_hpc.solve.ranking.ranking``): −(n − k)/2 · ln(Rw² + floor²) − penalty · complexity, where k counts all refined
-parameters. On top of that a mixture pays ln(M) for each further phase that was chosen out of M: who may choose finds a better fit by chance. It is
+Each is scored like a candidate (:mod:`deepstruc_hpc.solve.ranking.posterior`): −(n − k)/2 · ln(Rw² + e²) − penalty · complexity, where k counts
+all refined parameters. On top of that a mixture pays ln(M) for each further phase that was chosen out of M: who may choose finds a better fit by chance. It is
 kept when what remains is a gain. A size between two listed ones looks like a mixture of the two, so a distribution of sizes that is kept is said to
 be one particle of a size between, or several.
 """
@@ -22,12 +22,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.physics.phases import PhaseFit, PhaseModel, best_pairs
-from deepstruc_hpc.solve.candidates.candidate import Candidate
-from deepstruc_hpc.solve.measurement.describe import Conditions
-from deepstruc_hpc.solve.config import RankSettings
-from deepstruc_hpc.solve.ranking.ranking import FITTED_PARAMETERS, LATTICES
+from deepstruc_hpc.solve.candidates.candidate import CandidateSet
+from deepstruc_hpc.solve.measurement.describe import Measurement
+from deepstruc_hpc.solve.ranking.posterior import Posterior
+from deepstruc_hpc.solve.ranking.ranking import Ranking
+from deepstruc_hpc.structures.lattices import lattice_of
 
 SIZE_STEP = 0.15
 """ln N: of candidates of one type closer than this the better stands for all."""
@@ -103,34 +103,22 @@ class Mixture:
         return f"{what} explains the curve better (Rw {self.fit.rw:.3f} instead of {self.rw_single:.3f}): {' and '.join(parts)} by weight"
 
 
-def find_mixture(
-    candidates: Sequence[Candidate],
-    ranked: pd.DataFrame,
-    curve: PdfCurve,
-    conditions: Conditions,
-    settings: RankSettings,
-    *,
-    independent_points: float,
-) -> Mixture | None:
+def find_mixture(ranking: Ranking, measurement: Measurement) -> Mixture | None:
     """The best mixture of candidates, kept or not.
 
     Args:
-        candidates: all of them, as given to the fit.
-        ranked: the table of candidates in order of rank, with ``index`` and the fitted parameters.
-        curve: the measured PDF.
-        conditions: range and instrument.
-        settings: of the ranking.
-        independent_points: of the curve up to where the particle ends.
+        ranking: candidates in order of rank, and the posterior that scores combinations, too.
+        measurement: data, range and instrument.
 
     Returns:
         None where no two candidates can share the curve.
     """
-    inside = curve.between(conditions.rmin, conditions.rmax)
+    ranked = ranking.frame()
     pool = _pool(ranked)
     if len(pool) < 2:
         return None
-    trials = _Trials(candidates, pool, inside, conditions)
-    contest = _Contest(trials, ranked, independent_points / settings.points_per_datum, settings)
+    trials = _Trials(ranking.candidates, pool, measurement)
+    contest = _Contest(trials, ranked, ranking.posterior)
     contest.enter([*trials.phases(), *trials.sizes()])
     if contest.best is not None:  # once more with the widths that this fit found: those of a single shape were too blurred or too sharp
         trials.set_widths(contest.best.fit.uiso, contest.best.fit.delta2)
@@ -144,21 +132,14 @@ class _Contest:
     Args:
         trials: where the combinations come from.
         ranked: all single candidates.
-        data: independent points that count, see ``rank``.
-        settings: of the ranking.
+        posterior: of the ranking.
     """
 
-    def __init__(self, trials: _Trials, ranked: pd.DataFrame, data: float, settings: RankSettings) -> None:
-        self.trials, self.data, self.settings = trials, data, settings
-        singles = zip(ranked["rw"], ranked["complexity"], strict=True)
-        self.single = max(self.score(float(rw), FITTED_PARAMETERS, float(complexity)) for rw, complexity in singles)
+    def __init__(self, trials: _Trials, ranked: pd.DataFrame, posterior: Posterior) -> None:
+        self.trials, self.posterior = trials, posterior
+        self.single = float(posterior.fit_score(ranked["rw"].to_numpy(dtype=float), ranked["complexity"].to_numpy(dtype=float)).max())
         self.rw_single = float(ranked["rw"].min())
         self.best: Mixture | None = None
-
-    def score(self, rw: float, n_parameters: int, complexity: float) -> float:
-        """Nats, of a candidate or a combination."""
-        misfit = math.log(rw**2 + self.settings.misfit_floor**2)
-        return -0.5 * max(self.data - n_parameters, 1.0) * misfit - self.settings.complexity_penalty * complexity
 
     def enter(self, combinations: Sequence[Trial]) -> None:
         """Refine and compare."""
@@ -167,7 +148,8 @@ class _Contest:
             rows = trials.pool.iloc[list(members)]
             fit = trials.model.fit(members, zooms=zooms, uiso=trials.uiso, delta2=trials.delta2, shared_zoom=kind == "sizes")
             choice = (len(rows) - 1) * math.log(trials.choices(kind))
-            gain = self.score(fit.rw, fit.n_parameters, float(rows["complexity"].max())) - choice - self.single
+            score = float(self.posterior.fit_score(fit.rw, float(rows["complexity"].max()), fit.n_parameters))
+            gain = score - choice - self.single
             if fit.weights.min() >= LEAST_SHARE and (self.best is None or gain > self.best.gain):
                 order = np.argsort(-fit.weights, kind="stable")
                 self.best = Mixture(kind, gain > 0, rows.iloc[order], _ordered(fit, order), self.rw_single, gain, trials.choices(kind))
@@ -197,18 +179,21 @@ def _pool(ranked: pd.DataFrame) -> pd.DataFrame:
 class _Trials:
     """Curves of the pool at several zooms, and the combinations that look best before they are refined."""
 
-    def __init__(self, candidates: Sequence[Candidate], pool: pd.DataFrame, inside: PdfCurve, conditions: Conditions) -> None:
+    def __init__(self, candidates: CandidateSet, pool: pd.DataFrame, measurement: Measurement) -> None:
         self.pool = pool
         self.atoms = pool["n_atoms"].to_numpy(dtype=float)
-        self.zooms = float(pool["zoom"].iloc[0]) * (1.0 + ZOOM_STEP * np.arange(-ZOOM_STEPS, ZOOM_STEPS + 1))
-        lattice = pool["structure_type"].map(lambda kind: LATTICES.get(kind, kind)).to_numpy()
+        shapes = [candidates.candidates[int(rank) - 1].structure for rank in pool["rank"]]
+        # Shapes of the best candidate's elements share its scale; others have one of their own.
+        same = np.array([shape.elements == shapes[0].elements for shape in shapes])
+        middle = np.where(same, float(pool["zoom"].iloc[0]), pool["zoom"].to_numpy(dtype=float))
+        self.zooms = middle[:, None] * (1.0 + ZOOM_STEP * np.arange(-ZOOM_STEPS, ZOOM_STEPS + 1))
+        lattice = pool["structure_type"].map(lattice_of).to_numpy()
         ratio = np.maximum(self.atoms[:, None], self.atoms[None, :]) / np.minimum(self.atoms[:, None], self.atoms[None, :])
         self.different = (lattice[:, None] != lattice[None, :]) | (ratio >= CLEARLY_DIFFERENT)
         bins = np.floor(np.log(self.atoms) / SIZE_STEP)
         first = ~pool.assign(bin=bins)[["structure_type", "bin"]].duplicated().to_numpy()
         self.heads = np.flatnonzero(first)[:MOST_HEADS]
-        shapes = [candidates[int(index)].structure for index in pool["index"]]
-        self.model = PhaseModel(shapes, inside, conditions.instrument, max_zoom=float(self.zooms[-1]))
+        self.model = PhaseModel(shapes, measurement.data, measurement.instrument, max_zoom=float(self.zooms.max()))
         self.data = self.model.target.data
         sharp = pool.head(5)
         self.set_widths(SHARPER * float(sharp["uiso"].min()), float(sharp["delta2"].median()))
@@ -216,8 +201,8 @@ class _Trials:
     def set_widths(self, uiso: float, delta2: float) -> None:
         """Compute the trial curves, (C, Z, K), with these U and delta2 (Å²)."""
         self.uiso, self.delta2 = uiso, delta2
-        rows, steps = np.repeat(np.arange(len(self.pool)), len(self.zooms)), np.tile(self.zooms, len(self.pool))
-        self.curves = self.model.curves(rows, steps, uiso, delta2)[:, 0].reshape(len(self.pool), len(self.zooms), -1)
+        rows = np.repeat(np.arange(len(self.pool)), self.zooms.shape[1])
+        self.curves = self.model.curves(rows, self.zooms.ravel(), uiso, delta2)[:, 0].reshape(*self.zooms.shape, -1)
 
     def choices(self, kind: str) -> int:
         """From how many candidates a further phase was chosen: all of the pool, or the sizes of one type."""
@@ -225,7 +210,7 @@ class _Trials:
 
     def phases(self) -> list[Trial]:
         """The best pairs of different lattice or clearly different size, each with its best zooms."""
-        steps, heads = len(self.zooms), self.heads
+        steps, heads = self.zooms.shape[1], self.heads
         flat = self.curves[heads].reshape(len(heads) * steps, -1)
         rw = best_pairs(flat, flat, self.data).reshape(len(heads), steps, len(heads), steps)
         lowest = np.where(np.triu(self.different[np.ix_(heads, heads)], 1), rw.min(axis=(1, 3)), math.inf)
@@ -250,7 +235,7 @@ class _Trials:
                 break
             best = float(rw[b, j])
             a, b, i, j = b, a, j, i
-        return best, ("phases", (a, b), (float(self.zooms[i]), float(self.zooms[j])))
+        return best, ("phases", (a, b), (float(self.zooms[a, i]), float(self.zooms[b, j])))
 
     def sizes(self) -> list[Trial]:
         """The best two and three neighbouring sizes of one type with one zoom."""
@@ -262,7 +247,7 @@ class _Trials:
             for many in (2, 3):
                 for first in range(len(members) - many + 1):
                     chosen = members[first : first + many]
-                    for step, zoom in enumerate(self.zooms):
+                    for step, zoom in enumerate(self.zooms[chosen[0]]):
                         scales, left = nnls(self.curves[chosen, step].T, self.data)
                         if scales.min() > 0:
                             trials.append((left, many, tuple(int(member) for member in chosen), float(zoom)))

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.solve.candidates.candidate import Candidate
-from deepstruc_hpc.solve.measurement.describe import Conditions
+from deepstruc_hpc.solve.measurement.describe import Measurement
 
 MOST_ITERATIONS = 40
 RELAXED_FILE = "relaxed-001.xyz"
 
 
-def relax_best(candidate: Candidate, row: pd.Series, curve: PdfCurve, conditions: Conditions) -> tuple[Structure, dict[str, Any]]:
+def refine_positions(candidate: Candidate, row: Mapping[str, Any], measurement: Measurement) -> tuple[Structure, dict[str, Any]]:
     """Relax a fitted candidate, restrained to where its atoms were.
 
     N atoms have 3N coordinates and a curve some hundred independent points, so a relaxation always fits better: it says what strain the data would
@@ -25,8 +24,7 @@ def relax_best(candidate: Candidate, row: pd.Series, curve: PdfCurve, conditions
     Args:
         candidate: rank 1, as given to the fit.
         row: its fit.
-        curve: the data.
-        conditions: range and instrument.
+        measurement: data, range and instrument.
 
     Returns:
         The structure, centred, Å, and how it came: ``rw_before``, ``rw_after``, ``moved_mean`` and ``moved_max`` (Å, apart from the whole),
@@ -36,7 +34,13 @@ def relax_best(candidate: Candidate, row: pd.Series, curve: PdfCurve, conditions
 
     parameters = {name: float(row[name]) for name in ("zoom", "uiso", "delta2")}
     found = relax(
-        candidate.structure, parameters, curve, conditions.instrument, rmin=conditions.rmin, rmax=conditions.rmax, max_iterations=MOST_ITERATIONS
+        candidate.structure,
+        parameters,
+        measurement.curve,
+        measurement.instrument,
+        rmin=measurement.rmin,
+        rmax=measurement.rmax,
+        max_iterations=MOST_ITERATIONS,
     )
     rigid = candidate.structure.scaled(parameters["zoom"]).positions
     moved = np.linalg.norm((found.structure.positions - found.structure.positions.mean(axis=0)) - (rigid - rigid.mean(axis=0)), axis=1)

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import PdfFileError
@@ -15,10 +17,8 @@ from deepstruc_hpc.core.seeds import item_rng
 from deepstruc_hpc.physics.agreement import independent_points
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.solve.config import DEFAULT_QMAX, DEFAULT_QMIN, DEFAULT_RMAX, SolveSettings
-from deepstruc_hpc.solve.measurement.sample import Sample, describe_sample, suggest_elements
-
-if TYPE_CHECKING:
-    import numpy as np
+from deepstruc_hpc.solve.measurement.sample import Sample, describe_sample
+from deepstruc_hpc.structures.suggestions import suggest_elements
 
 MIN_INDEPENDENT_POINTS = 12
 """A curve with fewer decides nothing: a fit alone has four parameters."""
@@ -127,6 +127,18 @@ def describe(curve: PdfCurve, settings: SolveSettings, *, fallback_elements: tup
     return measurement
 
 
+def check_sample_options(settings: SolveSettings) -> None:
+    """Read the options that name the sample before any file is read.
+
+    Raises:
+        ConfigError: one that names no element, no formula, or what does not scatter.
+    """
+    if settings.elements or settings.composition is not None:
+        nothing = PdfCurve(np.zeros(0), np.zeros(0))
+        radiation = settings.radiation or "xray"
+        describe_sample(nothing, elements=settings.elements, composition=settings.composition, kind=settings.sample, radiation=radiation)
+
+
 def _sample(curve: PdfCurve, settings: SolveSettings, radiation: str, fallback: tuple[str, ...]) -> Sample:
     """What the sample is taken for.
 
@@ -140,7 +152,8 @@ def _sample(curve: PdfCurve, settings: SolveSettings, radiation: str, fallback: 
         return describe_sample(curve, elements=fallback, composition=None, kind=settings.sample, radiation=radiation)
     said = " ".join((*sample.notes, suggest_elements(curve))).strip()
     raise PdfFileError(
-        f"{curve.source}: neither the header nor an option names the sample's elements. Say them, for example --composition CeO2 or --elements Au. {said}"
+        f"{curve.source}: neither the header nor an option names the sample's elements. "
+        f"Say them, for example --composition CeO2 or --elements Au. {said}"
     )
 
 

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.composition import reduced_formula
+from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.solve.candidates.candidate import Candidate, CandidateSet, largest_distance
 from deepstruc_hpc.solve.config import RefusalSettings
 from deepstruc_hpc.solve.measurement.describe import Measurement
@@ -220,7 +220,7 @@ def spectrum(curve: PdfCurve, qmin: float, qmax: float) -> tuple[float, float, f
 
 
 def _scale(candidate: Candidate, measurement: Measurement, zoom: float | None) -> float | None:
-    """Lengths in the curve over the candidate's own: from the fit where that is fair, else from the first peak of a metal; None where neither says."""
+    """Lengths in the curve over the candidate's own: of the fit where that is fair, else of a metal's first peak; None where neither says."""
     if not candidate.length or (zoom is None and (candidate.cut is not None or len(candidate.structure.elements) > 1)):
         return None
     if zoom is not None:
@@ -231,7 +231,4 @@ def _scale(candidate: Candidate, measurement: Measurement, zoom: float | None) -
 
 def _elements_words(seen: Evidence) -> str:
     share = (seen.scale or 1.0) - 1.0
-    return (
-        f"nearest neighbours are {100 * abs(share):.0f} % {'farther' if share > 0 else 'nearer'} than in {seen.matter}: "
-        "are the elements right?"
-    )
+    return f"nearest neighbours are {100 * abs(share):.0f} % {'farther' if share > 0 else 'nearer'} than in {seen.matter}: are the elements right?"

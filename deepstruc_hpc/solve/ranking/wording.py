@@ -35,7 +35,7 @@ def in_words(ranking: Ranking, settings: RankSettings) -> str:
 
 
 def size_range(ranking: Ranking, share: float = 0.9) -> tuple[int, int]:
-    """Smallest and largest number of atoms among the candidates of rank 1's type that hold the share of what the fits alone would give, best first."""
+    """Smallest and largest number of atoms of rank 1's type: the best candidates that hold the share of what the fits alone would give."""
     sizes = ranking.candidates.n_atoms[_alike(ranking, share)]
     return int(sizes.min()), int(sizes.max())
 

@@ -1,14 +1,17 @@
-"""Which model and which catalog a run uses: those named, else those that come with the package."""
+"""Which model, catalog, crystals and structures a run uses: those named, else those that come with the package."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
-from deepstruc_hpc.core.errors import CheckpointError, ConfigError, StoreError
+from deepstruc_hpc.core.errors import CheckpointError, ConfigError, StoreError, StructureError
 from deepstruc_hpc.core.resources import cache_dir, share_dir
-from deepstruc_hpc.solve.config import Source
+from deepstruc_hpc.solve.candidates.source import BUILT_IN, added_sources
+from deepstruc_hpc.solve.candidates.structures import structure_files
+from deepstruc_hpc.structures.crystals import cif_files
 
 DEFAULT_MODEL = "default"
 DEFAULT_CATALOG = "compact"
@@ -16,13 +19,34 @@ STAND_INS = frozenset({"compact", "shapes", "extended"})
 """Recipes that list each shape in one metal, which stands for all: its element says nothing about a sample."""
 
 
+Folders = str | Path | Sequence[str | Path]
+
+
 @dataclass(frozen=True)
-class Sources:
+class NamedArtefacts:
+    """What the user names; None and empty: what comes with the package.
+
+    Attributes:
+        model: checkpoint or name.
+        catalog: store, or the name of a recipe.
+        crystals: CIF files and folders of them.
+        structures: XYZ and CIF files and folders of them.
+    """
+
+    model: str | Path | None = None
+    catalog: str | Path | None = None
+    crystals: tuple[str, ...] = ()
+    structures: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Artefacts:
     """What candidates come from.
 
     Attributes:
         model: name or path for ``load_model``, or None.
         catalog: store for ``Catalog.open``, or None.
+        crystals, structures: absolute paths.
         ids: their ids, part of every result's identity.
         own_elements: the user chose the catalog.
         notes: what a person should know, one sentence each.
@@ -33,6 +57,8 @@ class Sources:
     ids: dict[str, str]
     own_elements: bool
     notes: tuple[str, ...] = ()
+    crystals: tuple[str, ...] = ()
+    structures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,25 +96,50 @@ def named_catalog(given: str | Path | None) -> NamedCatalog | None:
     return NamedCatalog(name, cache_dir() / f"{name}-{mark}.zarr", packaged=False)
 
 
-def resolve_sources(model: str | Path | None, catalog: str | Path | None, wanted: tuple[Source, ...]) -> Sources:
-    """Find model and catalog, and check early that they can be opened.
+def resolve_sources(named: NamedArtefacts, wanted: tuple[str, ...]) -> Artefacts:
+    """Find what is named, and check early that it can be opened.
 
     Raises:
         CheckpointError: a model that was named cannot be loaded.
         StoreError: a catalog that was named cannot be opened, or is the name of a recipe that is not built yet.
-        ConfigError: no source of candidates is left.
+        StructureError: a folder of crystals or structures is not there, or holds none.
+        ConfigError: no source of that name, or none that is left.
     """
+    unknown = [name for name in wanted if name not in BUILT_IN]
+    if unknown and (missing := [name for name in unknown if name not in added_sources()]):
+        raise ConfigError(f"--sources {','.join(missing)}: no such source. Known: {', '.join([*BUILT_IN, *added_sources()])}.")
     notes: list[str] = []
     ids: dict[str, str] = {}
     model_name, store = None, None
     if "cvae" in wanted:
-        model_name = _model(model, ids, notes)
+        model_name = _model(named.model, ids, notes)
     if "catalog" in wanted:
-        store = _catalog(catalog, ids)
-    if model_name is None and store is None:
+        store = _catalog(named.catalog, ids)
+    crystals = tuple(str(Path(folder).expanduser().resolve()) for folder in named.crystals)
+    structures = tuple(str(Path(folder).expanduser().resolve()) for folder in named.structures)
+    for kind, found in (("crystals", [path for folder in crystals for path in cif_files(folder)]), ("structures", _structures(structures))):
+        if found:
+            ids[kind] = blake2b(b"".join(_bytes(path) for path in found), digest_size=8).hexdigest()
+    if model_name is None and store is None and "crystals" not in wanted and not structures and not unknown:
         raise ConfigError("no source of candidates is left: no model comes with this installation. Give --model CHECKPOINT or --sources catalog.")
-    own = catalog is not None and str(catalog) not in STAND_INS
-    return Sources(model_name, store, ids, own_elements=own, notes=tuple(notes))
+    own = named.catalog is not None and str(named.catalog) not in STAND_INS
+    return Artefacts(model_name, store, ids, own_elements=own, notes=tuple(notes), crystals=crystals, structures=structures)
+
+
+def folders(given: Folders) -> tuple[str, ...]:
+    """One path or several as a tuple of texts."""
+    return (str(given),) if isinstance(given, str | Path) else tuple(str(path) for path in given)
+
+
+def _structures(named: Sequence[str]) -> list[Path]:
+    return [path for folder in named for path in structure_files(folder)]
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as refused:
+        raise StructureError(f"{path}: cannot be read ({refused.strerror or refused}). Check the path.") from refused
 
 
 def _model(given: str | Path | None, ids: dict[str, str], notes: list[str]) -> str | None:

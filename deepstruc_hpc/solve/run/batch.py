@@ -15,11 +15,11 @@ import pandas as pd
 
 from deepstruc_hpc.core.config import validate_config
 from deepstruc_hpc.core.errors import DeepstrucError, OutputError
-from deepstruc_hpc.solve.measurement.describe import check_elements
 from deepstruc_hpc.solve.config import SolveSettings
+from deepstruc_hpc.solve.measurement.describe import check_sample_options
+from deepstruc_hpc.solve.run.artefacts import Folders, NamedArtefacts, folders, resolve_sources
 from deepstruc_hpc.solve.run.inputs import PdfItem, file_hash, find_pdfs, is_whole, make_items, read_values
 from deepstruc_hpc.solve.run.output import Draw, ItemRecord
-from deepstruc_hpc.solve.run.artefacts import resolve_sources
 from deepstruc_hpc.solve.run.summary import Summary
 from deepstruc_hpc.solve.run.worker import Solver, WorkerPlan, failure_record, ids_of
 
@@ -64,6 +64,8 @@ def solve(
     *,
     model: str | Path | None = None,
     catalog: str | Path | None = None,
+    crystals: Folders = (),
+    structures: Folders = (),
     settings: SolveSettings | None = None,
     options: BatchOptions | None = None,
     **changes: Any,
@@ -75,6 +77,8 @@ def solve(
         out: output directory.
         model: checkpoint or name; default: the one that comes with the package, if any.
         catalog: store, or the name of a recipe that is built (see the command); default: the one that comes with the package.
+        crystals: CIF files, or folders of them, to cut particles from.
+        structures: XYZ or CIF files of clusters, or folders of them, taken as they are.
         settings: see :class:`SolveSettings`.
         options: see :class:`BatchOptions`.
         **changes: fields of either (``samples=200, elements="Au", workers=2``); they win.
@@ -90,7 +94,8 @@ def solve(
     run = BatchOptions(**{**(vars(options) if options else {}), **own})
     science = {name: value for name, value in changes.items() if name not in own}
     chosen = validate_config(SolveSettings, {**(settings or SolveSettings()).model_dump(), **science}, source="solve")
-    return Batch(paths, Path(out).expanduser().resolve(), chosen, run, model=model, catalog=catalog).run()
+    named = NamedArtefacts(model, catalog, folders(crystals), folders(structures))
+    return Batch(paths, Path(out).expanduser().resolve(), chosen, run, named).run()
 
 
 class Batch:
@@ -102,23 +107,23 @@ class Batch:
         out: Path,
         settings: SolveSettings,
         options: BatchOptions,
-        *,
-        model: str | Path | None = None,
-        catalog: str | Path | None = None,
+        named: NamedArtefacts = NamedArtefacts(),  # noqa: B008 - frozen
     ) -> None:
-        check_elements(settings.elements, settings.radiation or "xray")
+        check_sample_options(settings)
         self.names: list[str | Path] = [paths] if isinstance(paths, str | Path) else list(paths)
         self.options, self.out = options, out
         self.values = read_values(options.values) if options.values else {}
         self.found = self._look(allow_empty=options.watch)
         self.named: set[str] = set()
         self.make_solver: Callable[[WorkerPlan], Solver] = Solver
-        self.sources = resolve_sources(model, catalog, settings.sources)
+        self.sources = resolve_sources(named, settings.sources)
         self.plan = WorkerPlan(
             out=out,
             settings=settings,
             model=self.sources.model,
             catalog=self.sources.catalog,
+            crystals=self.sources.crystals,
+            structures=self.sources.structures,
             ids=ids_of(self.sources.ids),
             own_elements=self.sources.own_elements,
             time_limit=options.time_limit_s,
@@ -149,6 +154,8 @@ class Batch:
             "seed": self.plan.settings.seed,
             "model": self.sources.model,
             "catalog": self.sources.catalog,
+            "crystals": list(self.sources.crystals),
+            "structures": list(self.sources.structures),
             "ids": self.sources.ids,
             "notes": list(self.sources.notes),
             "inputs": [str(name) for name in self.names],

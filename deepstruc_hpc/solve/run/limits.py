@@ -9,9 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-
-class TimeLimitError(Exception):
-    """An item took longer than it may. No :class:`DeepstrucError`: who goes on without a part that failed must not go on after this one."""
+from deepstruc_hpc.core.errors import TimeLimitError
 
 
 @contextmanager

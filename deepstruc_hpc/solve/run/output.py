@@ -30,7 +30,10 @@ CANDIDATE_COLUMNS = (
     *("rank", "source", "structure_type", "n_atoms", "formula", "rw", *_FITTED, "probability", "score", "complexity"),
     *("catalog_id", "latent", "label", *(f"{name}_err" for name in _FITTED), "converged", "at_bounds", "file"),
 )
-SUMMARY_COLUMNS = ("file", "status", "message", "structure_type", "n_atoms", "rw", "probability", "n_candidates", "seconds")
+SUMMARY_COLUMNS = (
+    *("file", "status", "message", "structure_type", "n_atoms", "rw", "probability", "n_candidates", "seconds"),
+    *("formula", "phase", "diameter", "diameter_low", "diameter_high", "size_spread", "phases", "flags"),
+)
 
 Draw = Callable[[Path], None]
 
@@ -44,6 +47,11 @@ class ItemRecord:
         status: ``ok``, ``failed`` or ``refused``; message: in words.
         structure_type: of rank 1; n_atoms, rw, probability (of the type): of rank 1.
         n_candidates: fitted; seconds: wall time.
+        formula: of rank 1, reduced; phase: name and prototype of rank 1.
+        diameter: Å, of the sphere with the volume of rank 1; diameter_low, diameter_high: among what fits alike, the upper one None where the data
+            end before the particle.
+        size_spread: relative standard deviation of diameters, 0 where one size is enough; phases: weight shares, empty for one.
+        flags: words of a fixed list, separated by semicolons.
         settings_id: hash of settings, model and catalog; file_hash: of the file's bytes.
         conditions: the values used and where each comes from.
     """
@@ -58,6 +66,14 @@ class ItemRecord:
     probability: float | None = None
     n_candidates: int = 0
     seconds: float = 0.0
+    formula: str = ""
+    phase: str = ""
+    diameter: float | None = None
+    diameter_low: float | None = None
+    diameter_high: float | None = None
+    size_spread: float | None = None
+    phases: str = ""
+    flags: str = ""
     settings_id: str = ""
     file_hash: str = ""
     conditions: Mapping[str, Any] = field(default_factory=dict)
@@ -69,8 +85,8 @@ class ItemTables:
     """Everything of one PDF that becomes a file.
 
     Attributes:
-        candidates: ranked, one row a candidate; the column ``index`` says which structure it is.
-        types: from :func:`deepstruc_hpc.solve.ranking.ranking.type_table`.
+        candidates: ranked, one row a candidate; rank 1 first.
+        types: one row a structure type.
         fit: r, g_obs, g_calc, difference of rank 1.
         latent: kind, z1, z2, structure_type, rw; or None where no model was used.
         structures: the best ones as refined, in order of rank.

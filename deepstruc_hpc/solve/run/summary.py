@@ -74,7 +74,8 @@ class Summary:
         """One row a PDF with the columns of ``summary.csv`` and ``folder``, in order of the file names."""
         rows = [{name: getattr(row, name) for name in [*SUMMARY_COLUMNS, "folder"]} for _, row in sorted(self.rows.items())]
         frame = pd.DataFrame(rows, columns=[*SUMMARY_COLUMNS, "folder"])
-        return frame.astype({"n_atoms": "Int64", "rw": float, "probability": float})
+        numbers = ("rw", "probability", "diameter", "diameter_low", "diameter_high", "size_spread")
+        return frame.astype({"n_atoms": "Int64", **dict.fromkeys(numbers, float)})
 
     def _earlier(self) -> dict[str, ItemRecord]:
         path = self.out / SUMMARY_JSON

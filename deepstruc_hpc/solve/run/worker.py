@@ -4,32 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from deepstruc_hpc.core.config import validate_config
-from deepstruc_hpc.core.errors import DeepstrucError, OutputError
-from deepstruc_hpc.core.structure import Structure
+from deepstruc_hpc.core.errors import DeepstrucError, OutputError, TimeLimitError
 from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.data.pdf_files import read_pdf
-from deepstruc_hpc.solve.candidates.candidate import CatalogShapes
-from deepstruc_hpc.solve.measurement.describe import Conditions, resolve_conditions
+from deepstruc_hpc.model.generator import StructureModel
+from deepstruc_hpc.solve.candidates.catalog import CatalogSource
+from deepstruc_hpc.solve.candidates.crystals import CrystalSource
+from deepstruc_hpc.solve.candidates.generator import GeneratorSource
+from deepstruc_hpc.solve.candidates.source import Source, added_sources
+from deepstruc_hpc.solve.candidates.structures import StructureSource
+from deepstruc_hpc.solve.checks.checks import Answer
 from deepstruc_hpc.solve.config import SolveSettings
+from deepstruc_hpc.solve.pipeline import Sources, solve_curve
 from deepstruc_hpc.solve.run.inputs import PdfItem, file_hash
-from deepstruc_hpc.solve.ranking.applicability import judge
 from deepstruc_hpc.solve.run.latent_table import catalog_map, latent_table
-from deepstruc_hpc.solve.run.limits import TimeLimitError, time_limit
-from deepstruc_hpc.solve.candidates.generator import Proposals, propose, start_scale
-from deepstruc_hpc.solve.ranking.ranking import in_words, lattice_probability, rank_candidates, type_table
-from deepstruc_hpc.solve.candidates.fitting import diameter, fit_curve_table, refine, refined_structure
-from deepstruc_hpc.solve.checks.positions import relax_best
+from deepstruc_hpc.solve.run.limits import time_limit
 from deepstruc_hpc.solve.run.output import Draw, ItemRecord, ItemTables, write_item
-from deepstruc_hpc.solve.search import improve
-from deepstruc_hpc.solve.checks.checks import SecondLook, second_look
 
 
 @dataclass(frozen=True)
@@ -41,6 +37,9 @@ class WorkerPlan:
         settings: for all files; an item's own values come on top.
         model: path or name for ``load_model``, or None.
         catalog: store for ``Catalog.open``, or None.
+        compounds: store of compounds that is asked where the catalog has nothing for a sample, or None.
+        crystals: folders and files of CIFs to cut particles from.
+        structures: folders and files of clusters to take as they are.
         ids: of model and catalog, part of a result's identity.
         own_elements: the catalog was chosen by the user, so its own elements may be tried where none is named.
         time_limit: seconds an item may take, or None.
@@ -51,6 +50,9 @@ class WorkerPlan:
     settings: SolveSettings
     model: str | None = None
     catalog: str | None = None
+    compounds: str | None = None
+    crystals: tuple[str, ...] = ()
+    structures: tuple[str, ...] = ()
     ids: tuple[str, ...] = ()
     own_elements: bool = False
     time_limit: float | None = None
@@ -68,17 +70,34 @@ class WorkerPlan:
 
 
 class Solver:
-    """Solve PDFs one at a time; model and catalog are opened once."""
+    """Solve PDFs one at a time; model, catalogs and crystals are opened once."""
 
     def __init__(self, plan: WorkerPlan) -> None:
         self.plan = plan
         self.model = _open_model(plan.model)
-        self.shapes: CatalogShapes | None = None
-        self.map: pd.DataFrame | None = None
-        if plan.catalog is not None:
-            catalog = Catalog.open(plan.catalog)
-            self.shapes = CatalogShapes(catalog)
-            self.map = catalog_map(catalog, self.shapes, self.model) if self.model is not None else None
+        self.catalog = CatalogSource(Catalog.open(plan.catalog)) if plan.catalog is not None else None
+        self._map: pd.DataFrame | None = None
+        self._others: dict[str, Source] = {}
+
+    def sources(self, settings: SolveSettings) -> Sources:
+        """The sources that the settings name, in the order in which equal structures keep their origin."""
+        asked = [source for name in settings.sources for source in self._named(name, settings)]
+        elements = self.catalog.elements if self.plan.own_elements and self.catalog is not None else ()
+        return Sources(asked, self.model if "cvae" in settings.sources else None, elements)
+
+    def _named(self, name: str, settings: SolveSettings) -> list[Source]:
+        if name == "cvae":
+            return [GeneratorSource(self.model)] if self.model is not None else []
+        if name == "catalog":
+            return [] if self.catalog is None else [self.catalog]
+        if name not in self._others:
+            if name == "crystals":
+                self._others[name] = CrystalSource.of_folders(self.plan.crystals) if self.plan.crystals else CrystalSource()
+            elif name == "structures":
+                self._others[name] = StructureSource.of_folders(self.plan.structures, sizes=settings.structures_sizes)
+            else:
+                self._others[name] = added_sources()[name]
+        return [self._others[name]]
 
     def __call__(self, item: PdfItem | None) -> ItemRecord | None:
         """Solve, write the item's folder, and say how it went, whatever happens. None is a heartbeat and gives None."""
@@ -108,57 +127,29 @@ class Solver:
 
     def _solve(self, item: PdfItem, record: ItemRecord) -> ItemTables:
         settings = self.plan.settings_of(item)
-        curve = read_pdf(item.path)
-        conditions = resolve_conditions(curve, settings)
-        proposals = propose(
-            curve, conditions, settings, shapes=self.shapes, model=self.model, item_id=item.path.name, own_elements=self.plan.own_elements
-        )
-        conditions = replace(conditions, elements=proposals.elements)
-        record.conditions = asdict(conditions)
-        if not proposals.candidates:
-            raise DeepstrucError(f"{item.path}: no candidate holds {', '.join(proposals.elements)}. Choose another --catalog or --elements.")
-        start = start_scale(curve, proposals.elements[0])
-        fits = refine(proposals.candidates, curve, conditions, start=start)
-        proposals, fits = improve(proposals, fits, curve, conditions, settings, model=self.model, start=start, item_id=item.path.name)
-        ranked, types = self._rank(fits, proposals, conditions, settings)
-        best = self._best_structures(ranked, proposals, settings.keep)
-        status, warning = judge(curve, best[0], ranked.iloc[0], conditions, settings.refusal)
-        doubts = in_words(ranked, types, settings.rank) if status == "ok" else ""
-        again = second_look(proposals.candidates, ranked, curve, conditions, settings) if status == "ok" else SecondLook()
-        record.status, record.message = status, "; ".join(part for part in (warning, doubts, *again.words, *proposals.notes) if part)
-        self._take_over(record, ranked, types)
-        record.details = {"counts": dict(proposals.counts), "notes": [*curve.notes, *conditions.notes, *proposals.notes], **again.details}
-        first = ranked.iloc[0]
-        fit = fit_curve_table(proposals.candidates[int(first["index"])], first, curve, conditions)
-        latent = latent_table(fits, proposals, self.map) if self.model is not None else None
-        relaxed = None
-        if settings.relax and status == "ok":
-            relaxed, said = relax_best(proposals.candidates[int(first["index"])], first, curve, conditions)
-            record.details = {**record.details, "relaxed": said}
-        return ItemTables(ranked, types, fit, latent, best, more=again.tables, relaxed=relaxed)
+        answer = solve_curve(read_pdf(item.path), settings, self.sources(settings))
+        return self._tables(answer, record, settings)
 
-    def _rank(self, fits: pd.DataFrame, proposals: Proposals, conditions: Conditions, settings: SolveSettings) -> tuple[pd.DataFrame, pd.DataFrame]:
-        if not np.isfinite(fits["rw"].to_numpy(dtype=float)).any():
-            reason = fits["refused"].iloc[0] if "refused" in fits else "no finite Rw"
-            raise DeepstrucError(f"none of the {len(fits)} candidates could be fitted: {reason}.")
-        lead = int(fits["rw"].to_numpy(dtype=float).argmin())
-        end = 1.1 * diameter(proposals.candidates[lead].structure) + 2.0
-        ranked = rank_candidates(fits, independent_points=conditions.independent_points(end), settings=settings.rank, type_prior=proposals.type_prior)
-        return ranked, type_table(ranked)
-
-    def _best_structures(self, ranked: pd.DataFrame, proposals: Proposals, keep: int) -> list[Structure]:
-        return [refined_structure(proposals.candidates[int(row["index"])], row) for _, row in ranked.head(keep).iterrows()]
-
-    def _take_over(self, record: ItemRecord, ranked: pd.DataFrame, types: pd.DataFrame) -> None:
+    def _tables(self, answer: Answer, record: ItemRecord, settings: SolveSettings) -> ItemTables:
         """Fill the row; a curve that is refused gets no answer, only how far the best candidate stayed away."""
-        first = ranked.iloc[0]
-        record.rw, record.n_candidates = float(first["rw"]), len(ranked)
-        if record.status == "ok":
-            record.structure_type, record.n_atoms = str(first["structure_type"]), int(first["n_atoms"])
-            record.probability = lattice_probability(types)
+        ranking = answer.ranking
+        record.status, record.message = answer.verdict.status, answer.message
+        record.conditions, record.details = answer.measurement.record(), answer.details
+        record.rw, record.n_candidates = float(ranking.candidates.rw[0]), len(ranking)
+        for name, value in answer.row.items():
+            setattr(record, name, value)
+        best = [ranking.candidates.refined_structure(place) for place in range(min(settings.keep, len(ranking)))]
+        latent = latent_table(ranking.candidates, self._latent_map()) if self.model is not None else None
+        return ItemTables(ranking.frame(), ranking.types, answer.fit, latent, best, more=answer.tables, relaxed=answer.relaxed)
+
+    def _latent_map(self) -> pd.DataFrame | None:
+        """Where the shapes of the catalog lie in the model's latent space; made once."""
+        if self._map is None and self.catalog is not None and self.model is not None and self.plan.catalog is not None:
+            self._map = catalog_map(Catalog.open(self.plan.catalog), self.catalog, self.model)
+        return self._map
 
 
-def _open_model(name: str | None) -> Any | None:
+def _open_model(name: str | None) -> StructureModel | None:
     if name is None:
         return None
     from deepstruc_hpc.model.checkpoint import load_model

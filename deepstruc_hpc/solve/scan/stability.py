@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from deepstruc_hpc.solve.ranking.ranking import LATTICES
 from deepstruc_hpc.solve.scan.sweep_config import BASE, Point, SolveSweepConfig
+from deepstruc_hpc.structures.lattices import lattice_of
 
 USED = ("rmin", "rmax", "qmin", "qmax", "qdamp", "qbroad")
 """Settings that a file's header or a default fills in: their value is the one that was used."""
@@ -77,7 +77,7 @@ def _row(group: pd.DataFrame) -> dict[str, Any]:
     if solved.empty:
         return row
     types = solved["structure_type"].value_counts()
-    lattices = solved["structure_type"].map(lambda name: LATTICES.get(name, name)).value_counts()
+    lattices = solved["structure_type"].map(lattice_of).value_counts()
     atoms = solved["n_atoms"].astype(float)
     return row | {
         "structure_type": str(types.index[0]),

@@ -21,12 +21,13 @@ import pandas as pd
 from deepstruc_hpc.core.errors import EngineError
 from deepstruc_hpc.runtime.progress import Progress, progress_bar
 from deepstruc_hpc.runtime.ray_session import RaySession, ray_session
+from deepstruc_hpc.solve.run.artefacts import NamedArtefacts
 from deepstruc_hpc.solve.run.batch import Batch, BatchOptions
 from deepstruc_hpc.solve.run.output import write_whole, writing
-from deepstruc_hpc.solve.scan.stability import Stability, answers, stability
 from deepstruc_hpc.solve.run.summary import Summary
-from deepstruc_hpc.solve.scan.sweep_config import Point, SolveSweepConfig
 from deepstruc_hpc.solve.run.worker import Solver, WorkerPlan
+from deepstruc_hpc.solve.scan.stability import Stability, answers, stability
+from deepstruc_hpc.solve.scan.sweep_config import Point, SolveSweepConfig
 
 POINTS_FOLDER, TUNE_FOLDER, SETTINGS = "points", "tune", "sweep.yaml"
 SWEEP_CSV, STABILITY_CSV, SENSITIVITY_CSV = "sweep.csv", "stability.csv", "sensitivity.csv"
@@ -55,7 +56,7 @@ class SweepOrder:
     def batch(self, point: Point) -> Batch:
         """The solving of all files with the settings of a point, in this process."""
         options = BatchOptions(workers=0, recursive=self.recursive, time_limit_s=self.time_limit_s)
-        return Batch(self.names, self.folder(point), point.settings, options, model=self.model, catalog=self.catalog)
+        return Batch(self.names, self.folder(point), point.settings, options, NamedArtefacts(self.model, self.catalog))
 
     def folder(self, point: Point) -> Path:
         """Where a point's results lie."""

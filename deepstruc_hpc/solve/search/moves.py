@@ -160,7 +160,13 @@ def restacked(occupation: Occupation, sequence: str, sites: Floats, wanted: str)
 
 def all_moves(occupation: Occupation, rng: np.random.Generator) -> Iterator[Occupation]:
     """Every change of a particle, each once; kinds of change take turns, so that a small budget tries all of them."""
-    ways = (centre_moves(occupation), layer_moves(occupation), coordination_moves(occupation), orbit_moves(occupation), outline_moves(occupation, rng))
+    ways = (
+        centre_moves(occupation),
+        layer_moves(occupation),
+        coordination_moves(occupation),
+        orbit_moves(occupation),
+        outline_moves(occupation, rng),
+    )
     seen: set[bytes] = set()
     yield from in_turn(*(_occupations(occupation, masks, seen) for masks in ways), fault_moves(occupation))
 

@@ -1,0 +1,78 @@
+"""One curve from the file's numbers to an answer: the whole line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from deepstruc_hpc.core.curve import PdfCurve
+from deepstruc_hpc.core.errors import DeepstrucError
+from deepstruc_hpc.solve.candidates.candidate import CandidateSet
+from deepstruc_hpc.solve.candidates.fitting import fit
+from deepstruc_hpc.solve.candidates.generator import Generator
+from deepstruc_hpc.solve.candidates.source import Budget, Source, propose
+from deepstruc_hpc.solve.checks.checks import Answer, check
+from deepstruc_hpc.solve.config import SolveSettings
+from deepstruc_hpc.solve.measurement.describe import Measurement, describe
+from deepstruc_hpc.solve.ranking.applicability import applies
+from deepstruc_hpc.solve.ranking.posterior import Posterior
+from deepstruc_hpc.solve.ranking.ranking import rank
+from deepstruc_hpc.solve.search.improve import improve
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where candidates come from.
+
+    Attributes:
+        sources: asked in this order.
+        generator: whose latent space may be searched, or None.
+        elements: of the user's own catalog, taken where nobody names the sample.
+    """
+
+    sources: Sequence[Source]
+    generator: Generator | None = None
+    elements: tuple[str, ...] = ()
+
+
+def solve_curve(curve: PdfCurve, settings: SolveSettings, sources: Sources) -> Answer:
+    """The structures that explain a curve.
+
+    Args:
+        curve: as read.
+        settings: of this curve.
+        sources: of candidates.
+
+    Raises:
+        PdfFileError: the curve holds too little, or nobody names the sample.
+        DeepstrucError: no source has a candidate, or none could be fitted.
+    """
+    measurement = describe(curve, settings, fallback_elements=sources.elements)
+    candidates = propose(measurement, sources.sources, Budget(settings.samples, settings.sigma, settings.most_atoms))
+    candidates = _usable(fit(candidates, measurement), measurement)
+    scorer = partial(Posterior.of, measurement=measurement, settings=settings.rank)
+    if applies(candidates, measurement, settings.refusal).status == "ok":  # searching would only fit what is out of domain a little better
+        candidates = improve(candidates, measurement, settings, generator=sources.generator, scorer=scorer)
+    ranking = rank(candidates, scorer(candidates.fitted()))
+    return check(ranking, measurement, settings)
+
+
+def _usable(candidates: CandidateSet, measurement: Measurement) -> CandidateSet:
+    """The candidates, of which at least one is fitted.
+
+    Raises:
+        DeepstrucError: there is none.
+    """
+    sample = measurement.sample
+    if not len(candidates):
+        raise DeepstrucError(
+            f"{measurement.curve.source}: no candidate holds {', '.join(sample.elements)} ({sample.sentence}). Name a --catalog with them, "
+            "give crystals (--crystals FOLDER of CIF files) or clusters (--structures FOLDER), or correct --composition."
+        )
+    if not np.isfinite(candidates.rw).any():
+        reason = str(candidates.row(0)["refused"]) or "no finite Rw"
+        raise DeepstrucError(f"{measurement.curve.source}: none of the {len(candidates)} candidates could be fitted: {reason}.")
+    return candidates
