@@ -47,8 +47,8 @@ def main() -> None:
 
 def one_pdf(out: Path, samples: int, n_peers: int) -> None:
     """The time of one PDF, cold and warm, and srfit beside it."""
-    from deepstruc_hpc.solve.run.batch import Batch, BatchOptions
     from deepstruc_hpc.solve.config import SolveSettings
+    from deepstruc_hpc.solve.run.batch import Batch, BatchOptions
     from deepstruc_hpc.solve.run.inputs import PdfItem
     from deepstruc_hpc.solve.run.worker import Solver
 

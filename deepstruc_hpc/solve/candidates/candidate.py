@@ -42,7 +42,7 @@ class Candidate:
         log_prior: ln of the model's prior density at the latent point.
         complexity: faults and defects that a perfect convex crystal or multiply twinned particle does not have.
         occupation: which sites of a template lattice it holds, where that is known.
-        cut: how it was cut from a crystal, where it was.
+        cut: how it was cut from a crystal, where it was; where its sites were changed afterwards, ``occupation`` holds them.
     """
 
     structure: Structure

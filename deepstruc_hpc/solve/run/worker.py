@@ -90,6 +90,8 @@ class Solver:
             return [GeneratorSource(self.model)] if self.model is not None else []
         if name == "catalog":
             return [] if self.catalog is None else [self.catalog]
+        if name == "alloys":  # made from the best shapes, once they are known
+            return []
         if name not in self._others:
             if name == "crystals":
                 self._others[name] = CrystalSource.of_folders(self.plan.crystals) if self.plan.crystals else CrystalSource()
