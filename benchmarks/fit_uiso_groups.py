@@ -2,8 +2,8 @@
 
     python benchmarks/fit_uiso_groups.py [--curves 30]
 
-First table: how often the second U is kept, by the truth, the radiation and the noise (band-limited, as part of the curve's norm). Second: 300 spheres
-fitted to the noise-free curve of one of them, with one U and with two. No measured data.
+First table: how often the second U is kept, by the truth, the radiation and the noise (band-limited, as part of the curve's norm). Second table:
+300 spheres fitted to the noise-free curve of one of them, with one U and with two. No measured data.
 """
 
 from __future__ import annotations
@@ -59,9 +59,8 @@ def what_one_u_hides() -> None:
     spheres = [sphere(radius) for radius in np.linspace(6.0, 11.0, 300)]
     right = 150
     data = PdfCurve(GRID, curve(spheres[right], 0.003, 0.012, "xray"))
-    print(
-        f"\nthe truth: {spheres[right].formula}\n| uiso_groups | s | lowest Rw | of | Rw of the right one | with several U |\n|---|---|---|---|---|---|"
-    )
+    print(f"\nthe truth: {spheres[right].formula}")
+    print("| uiso_groups | s | lowest Rw | of | Rw of the right one | with several U |\n|---|---|---|---|---|---|")
     for groups in (None, "auto", {}):
         start = time.process_time()
         table = fit_candidates(spheres, data, **RANGE, **CONDITIONS, uiso_groups=groups, threads=1)

@@ -30,8 +30,8 @@ CLOSE_TO_BEST = 1.3
 
 It saves time: only candidates that may be the answer are fitted twice. One U hides which candidate is right, so the limit must not be narrow. Of
 300 spheres of CeO2 (radii 6 to 11 Å) fitted with one U to the curve of Ce65O137 with U of 0.003 and 0.012 Å² (X-rays, Qmax 25 Å⁻¹, 2 to 20 Å, no
-noise) the lowest Rw is 0.0986, of Ce69O140, and the right one's 0.1027; with two U the right one has 0.0000. A candidate beyond the limit keeps
-one U; name the groups to give all candidates several.
+noise) the lowest Rw is 0.0986, of Ce69O140, and the right one's 0.1027; with two U the right one has 0.0000 (benchmarks/fit_uiso_groups.py). A
+candidate beyond the limit keeps one U; name the groups to give all candidates several.
 """
 RW_ACCURACY = 1e-4
 """Rw below this is rounding of the engine (single precision, interpolation): no difference of it counts for or against more U."""

@@ -172,11 +172,11 @@ def test_torch_engine_agrees_with_the_compiled_one():
 @pytest.mark.law
 @pytest.mark.parametrize("radiation", ["xray", "neutron"])
 def test_auto_keeps_one_u_where_the_truth_has_one(radiation):
-    """With 139 independent points chance passes the criterion in 2.6 % of cases; counting the 901 points of the file would pass most of them."""
+    """With 139 independent points chance passes the criterion in 2.6 % of cases; with the 901 points of the file counted it would in a third."""
     truth = fluorite(7.0)
     clean = measured(truth, uiso=0.006, radiation=radiation)
-    several = [bool(fit([truth], noise(clean, 0.1, seed), radiation=radiation, uiso_groups="auto").uiso_by_element[0]) for seed in range(10)]
-    assert sum(several) <= 1
+    several = [bool(fit([truth], noise(clean, 0.1, seed), radiation=radiation, uiso_groups="auto").uiso_by_element[0]) for seed in range(20)]
+    assert sum(several) <= 2
     assert fit([truth], clean, radiation=radiation, uiso_groups="auto").uiso_by_element[0] == {}
 
 

@@ -7,7 +7,7 @@ from deepstruc_hpc.core.errors import ConfigError
 from deepstruc_hpc.physics.fit import fit_candidates
 from tests.physics.clusters import INSTRUMENT, alloy, gold, measured, noise
 
-CANDIDATES = [gold(40), gold(55), gold(60), alloy(40), gold(55, spacing=2.6), gold(55, spacing=3.3), gold(52)]
+CANDIDATES = [gold(40), gold(55), gold(60), alloy(40), gold(55).scaled(0.9), gold(55).scaled(1.15), gold(52)]
 CURVE = noise(measured(gold(55), zoom=1.01), 0.05)
 
 
@@ -37,6 +37,17 @@ def test_own_bounds_give_what_a_call_with_them_gives(device):
         assert together.zoom[row] == pytest.approx(alone.zoom[0], abs=1e-3)
         assert ("zoom" in together.at_bounds[row]) == ("zoom" in alone.at_bounds[0])
     assert together.rw[4] == pytest.approx(together.rw[1], abs=1e-3)  # the same cluster at another scale finds its zoom in its own range
+
+
+@pytest.mark.law
+@pytest.mark.parametrize("device", [None, "cpu"])
+def test_each_candidate_is_scanned_over_its_own_range(device):
+    """One cluster at four scales, each range 0.1 about the zoom that brings it back: too far for a start at an end, or where another one begins."""
+    zooms = np.array([0.8, 0.95, 1.1, 1.25])
+    candidates = [gold(100).scaled(1 / zoom) for zoom in zooms]
+    table = fit(candidates, measured(gold(100)), zoom_bounds=np.stack([zooms - 0.1, zooms + 0.1], axis=1), device=device)
+    assert table.zoom == pytest.approx(zooms, abs=1e-3)
+    assert (table.rw < 2e-3).all()
 
 
 def test_own_bounds_of_a_zoom_that_is_not_free_have_no_effect():
