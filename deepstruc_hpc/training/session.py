@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch_geometric.nn import GINEConv
 
 from deepstruc_hpc.core.seeds import item_seed
 from deepstruc_hpc.data.dataset import TrainingView
@@ -90,7 +91,7 @@ class TrainingSession:
         self.config, self.view, self.split = config, view, split if view.sites is None else split.within(view.sites.table.parent >= 0)
         self.crew = crew or Crew()
         torch.manual_seed(config.seed)
-        self.model = Cvae(config.model)
+        self.model = Cvae(config.model, convolution=GINEConv)
         self._initialise()
         self.model.to(self.crew.device)
         self.objective = self.crew.wrap(CvaeObjective(self.model, config.loss))
