@@ -100,7 +100,8 @@ def train(
         "store": location,
         "config": config.model_dump(mode="json"),
         "stop_at": finished + config.stop_after if config.stop_after else None,
-        "deadline": began + 60 * config.max_minutes if config.max_minutes else None,
+        "seconds": 60 * config.max_minutes or None,
+        "call": began,
     }
     with ray_session(max(usable_cores(), workers or 1)) as session:
         crew = workers or default_workers(session, gpus_per_worker)

@@ -110,7 +110,7 @@ class _Trial:
         files = RunFiles(Path(self.root) / TRIALS_FOLDER / name)
         settings = with_settings(config.base, values)
         files.begin(settings, Catalog.open(self.store), self.store, resume=True)
-        order = {"store": self.store, "config": settings.model_dump(mode="json"), "stop_at": None, "deadline": None}
+        order = {"store": self.store, "config": settings.model_dump(mode="json"), "stop_at": None, "seconds": None, "call": 0.0}
         crewing = Crewing(config.workers_per_trial, self.cpus_per_worker, config.gpus_per_worker)
         run_reporting(make_trainer(order, files, settings, crewing).fit, files.root / FILE, ray.tune.report)
 
