@@ -192,9 +192,10 @@ def refine_with_srfit(recipe: Any) -> SrfitResult:
     independent = independent_points(float(profile.x[0]), float(profile.x[-1]), conditions["qmin"], conditions["qmax"])
     freedom = independent - len(names)
     variance = np.full(len(names), np.nan)
-    size = np.linalg.norm(found.jac, axis=0)
+    jacobian = np.asarray(found.jac, dtype=np.float64)
+    size = np.linalg.norm(jacobian, axis=0)
     if freedom > 0 and (size > 0).all():
-        normal = (found.jac / size).T @ (found.jac / size)
+        normal = (jacobian / size).T @ (jacobian / size)
         if np.linalg.cond(normal) < 1e12:
             variance = np.diag(np.linalg.inv(normal)) / size**2 * float(residual @ residual) / freedom
     errors = {name: float(value) for name, value in zip(names, np.sqrt(variance), strict=True)}

@@ -1,7 +1,7 @@
 """A stand-in for diffpy.srreal: its two calculators with the curves of this program.
 
-srfit's own generators run on it, so that recipes with engine diffpy, their constraints and their grids are checked where srreal is not installed. What it
-cannot check is srreal's numbers.
+srfit's own generators run on it, so that recipes with engine diffpy, their constraints and their grids are checked where srreal is not installed.
+What it cannot check is srreal's numbers.
 """
 
 import sys
