@@ -58,9 +58,10 @@ def crystal_recipe(
         diameter: of the sphere to start from, Å; None for a crystal without end.
         start: values by name; ``uiso`` is that of every element that has none of its own.
         free: names of the variables; ``uiso`` means those of all elements. All by default: scale, the parameters of the cell that the crystal
-            system leaves free (cubic: a; tetragonal, hexagonal and trigonal: a, c; rhombohedral: a, alpha; orthorhombic: a, b, c; …), U, delta2, diameter.
-        engine: ``native`` takes our G(r) of a crystal (scattering factors that depend on Q); ``diffpy`` takes srreal's PDFGenerator (scattering factors
-            at Q = 0), with the cell tied by crystal system and every Uiso to its variable.
+            system leaves free (a of a cubic cell; a and c of a tetragonal, hexagonal or trigonal one; a and alpha of a rhombohedral one; …), U,
+            delta2, diameter.
+        engine: ``native`` takes our G(r) of a crystal (scattering factors that depend on Q); ``diffpy`` takes srreal's PDFGenerator (scattering
+            factors at Q = 0), with the cell tied by crystal system and every Uiso to its variable.
         uiso: one U an element (``element``, variables ``uiso_<symbol>``) or one for all atoms (``shared``).
 
     Returns:

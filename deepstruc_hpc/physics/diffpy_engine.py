@@ -1,7 +1,7 @@
 """diffpy.srreal as the engine of a curve, where it is installed, and what it needs: structures, a fine grid, tied parameters.
 
-srreal interpolates its G(r) linearly: with a step of 0.05 Å it is off by 2 % of max|G|, with 0.1 Å by 9 %. The bound is h²Q²/8 of a wave of wave number
-Q at a step h. So everything here calculates on a fine grid and takes the values at the r that are wanted.
+srreal interpolates its G(r) linearly: with a step of 0.05 Å it is off by 2 % of max|G|, with 0.1 Å by 9 %. The bound is h²Q²/8 of a wave of
+wave number Q at a step h. So everything here calculates on a fine grid and takes the values at the r that are wanted.
 """
 
 from __future__ import annotations
