@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from deepstruc_hpc.core.errors import ConfigError
+from deepstruc_hpc.core.files import write_atomically
 from deepstruc_hpc.core.resources import share_dir
 from deepstruc_hpc.runtime.batch_script import LIBRARY, Job, output_of
 from deepstruc_hpc.runtime.profile import ClusterProfile
@@ -106,11 +107,13 @@ def write_job_files(job: Job, script: str) -> Path:
 
 
 def record(job_dir: Path, submission: Submission) -> None:
-    """Append a submission to the folder's record, atomically."""
+    """Append a submission to the folder's record, atomically.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
     entries = [asdict(entry) for entry in read_record(job_dir)] + [asdict(submission)]
-    fresh = job_dir / f".{RECORD}.{os.getpid()}"
-    fresh.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
-    fresh.replace(job_dir / RECORD)
+    write_atomically(job_dir / RECORD, json.dumps(entries, indent=1) + "\n")
 
 
 def read_record(job_dir: Path) -> list[Submission]:
