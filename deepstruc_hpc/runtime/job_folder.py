@@ -101,8 +101,8 @@ def write_job_files(job: Job, script: str) -> Path:
     job.job_dir.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(share_dir("slurm") / LIBRARY, job.job_dir / LIBRARY)
     if job.folders:
-        job.folders_path.write_text("".join(f"{folder}\n" for folder in job.folders), encoding="utf-8")
-    job.script_path.write_text(script, encoding="utf-8")
+        write_atomically(job.folders_path, "".join(f"{folder}\n" for folder in job.folders))
+    write_atomically(job.script_path, script)
     return job.script_path
 
 

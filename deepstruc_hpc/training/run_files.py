@@ -74,7 +74,7 @@ class RunFiles:
         if before:
             self._check_same(config, catalog, before)
         self.root.mkdir(parents=True, exist_ok=True)
-        self.settings.write_text(config.to_yaml(), encoding="utf-8")
+        write_atomically(self.settings, config.to_yaml())
         self.update_identity(store=store, catalog_id=catalog.id, catalog_hash=catalog.content_hash, code_version=__version__)
 
     def keep_best(self, source: Path) -> bool:
