@@ -42,7 +42,7 @@ def crystal_recipe(
     rmin: float,
     rmax: float,
     diameter: float | None = None,
-    start: Mapping[str, float] | None = None,
+    start: Mapping[str, Any] | None = None,
     free: Sequence[str] | None = None,
     engine: Engine = "native",
     uiso: UisoChoice = "element",
@@ -101,6 +101,8 @@ class CrystalGenerator(ProfileGenerator):  # type: ignore[misc]
         self.crystal, self.free_cell, self.instrument = crystal, cell, instrument
         self.conditions = instrument.model_dump()
         self.uiso_names = uiso_names(_symbols(crystal), uiso)
+        symbols = sorted(_symbols(crystal))  # the order of the distances' elements
+        self._which = [self.uiso_names.index(uiso_names([symbol], uiso)[0]) for symbol in symbols]
         for name in ("scale", *cell.groups, *self.uiso_names, "delta2"):
             self.newParameter(name, START.get(name.partition("_")[0], cell.start.get(name)))
         self._known: tuple[tuple[float, ...], NDArray[np.float64], BulkCurve] | None = None
@@ -108,9 +110,9 @@ class CrystalGenerator(ProfileGenerator):  # type: ignore[misc]
     def __call__(self, r: NDArray[np.float64]) -> NDArray[np.float64]:
         """G(r) at the present values of the parameters, Å⁻²; a negative U counts as 0."""
         value = {name: float(getattr(self, name).getValue()) for name in ("scale", *self.free_cell.groups, *self.uiso_names, "delta2")}
-        uiso = np.maximum([value[name] for name in self.uiso_names], 0.0)
+        uiso = np.maximum([value[name] for name in self.uiso_names], 0.0)[self._which]
         curve = self._bulk(self.free_cell.cell(value), r)
-        return np.asarray(value["scale"] * curve(uiso=uiso[0] if len(uiso) == 1 else uiso, delta2=value["delta2"]))
+        return np.asarray(value["scale"] * curve(uiso=uiso, delta2=value["delta2"]))
 
     def _bulk(self, cell: tuple[float, ...], r: NDArray[np.float64]) -> BulkCurve:
         """The distances of a cell, kept until the cell or the grid changes."""

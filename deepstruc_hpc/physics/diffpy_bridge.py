@@ -66,9 +66,7 @@ class ClusterGenerator(ProfileGenerator):  # type: ignore[misc]
         self.structure = structure
         self.conditions = instrument.model_dump()
         self.uiso_names = uiso_names(structure.symbols, uiso)
-        self._which = np.zeros(len(structure), dtype=np.int64)
-        if uiso == "element":
-            self._which = np.array([structure.elements.index(symbol) for symbol in structure.symbols], dtype=np.int64)
+        self._which = np.array([self.uiso_names.index(uiso_names([symbol], uiso)[0]) for symbol in structure.symbols], dtype=np.int64)
         for parameter in ("scale", "zoom", *self.uiso_names, "delta2"):
             self.newParameter(parameter, START[parameter.partition("_")[0]])
 
@@ -97,7 +95,7 @@ def srfit_recipe(
     *,
     rmin: float,
     rmax: float,
-    start: Mapping[str, float] | None = None,
+    start: Mapping[str, Any] | None = None,
     free: Sequence[str] = NAMES,
     engine: Engine = "native",
     uiso: UisoChoice = "shared",
@@ -110,7 +108,8 @@ def srfit_recipe(
         instrument: radiation, Qmin, Qmax, Qdamp, Qbroad.
         rmin: Å.
         rmax: Å.
-        start: values by name (a row of a fit's table will do); ``uiso`` is that of every element that has none of its own.
+        start: values by name (a row of a fit's table will do); ``uiso`` is that of every element that has none of its own, as ``uiso_<symbol>`` or
+            in a mapping ``uiso_by_element``.
         free: names of the variables; ``uiso`` means those of all elements.
         engine: ``native`` takes our curve as the generator; ``diffpy`` takes srreal's DebyePDFGenerator, with a, b and c of the cluster's cell
             constrained to zoom and every Uiso to its variable.
@@ -141,7 +140,7 @@ def contribution_of(generator: Any, curve: PdfCurve, rmin: float, rmax: float) -
     return contribution
 
 
-def recipe_of(contribution: Any, parameters: Mapping[str, Any], *, start: Mapping[str, float] | None, free: Iterable[str]) -> Any:
+def recipe_of(contribution: Any, parameters: Mapping[str, Any], *, start: Mapping[str, Any] | None, free: Iterable[str]) -> Any:
     """A quiet FitRecipe of one contribution, with the bound U ≥ 0.
 
     Args:
@@ -154,6 +153,7 @@ def recipe_of(contribution: Any, parameters: Mapping[str, Any], *, start: Mappin
         ConfigError: ``free`` names no parameter.
     """
     values, wanted = dict(start or {}), tuple(free)
+    values |= {f"uiso_{symbol}": value for symbol, value in (values.get("uiso_by_element") or {}).items()}
     known = {*parameters, *(name.partition("_")[0] for name in parameters)}
     for name in wanted:
         if name not in known:

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from deepstruc_hpc.core.errors import EngineError
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.physics.crystal_lattice import PeriodicCrystal, cell_parameters
+from deepstruc_hpc.physics.form_factors import element_of
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.physics.simulate import simulate_pdf
 
@@ -199,14 +200,13 @@ def tie_uiso(organizer: Any, atoms: Sequence[Any], choice: UisoChoice, value: fl
     """Constrain Uiso of all atoms to one parameter, or of each element to one of its own; returns their names."""
     names = uiso_names((atom.element for atom in atoms), choice)
     for name in names:
-        symbol = name.removeprefix("uiso").removeprefix("_")
-        tie(organizer, name, value, [atom.Uiso for atom in atoms if symbol in ("", atom.element)])
+        tie(organizer, name, value, [atom.Uiso for atom in atoms if name in uiso_names([atom.element], choice)])
     return names
 
 
 def uiso_names(symbols: Iterable[str], choice: UisoChoice) -> tuple[str, ...]:
-    """``uiso``, or ``uiso_<symbol>`` of each element in alphabetical order."""
-    return ("uiso",) if choice == "shared" else tuple(f"uiso_{symbol}" for symbol in sorted(set(symbols)))
+    """``uiso``, or ``uiso_<symbol>`` of each element in alphabetical order; ions count to their element."""
+    return ("uiso",) if choice == "shared" else tuple(f"uiso_{element}" for element in sorted({element_of(symbol) for symbol in symbols}))
 
 
 def _radiation(instrument: Instrument) -> str:

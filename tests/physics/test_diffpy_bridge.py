@@ -6,6 +6,7 @@ pytest.importorskip("diffpy.srfit")
 
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import ConfigError, EngineError
+from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.physics.diffpy_bridge import NAMES, ClusterGenerator, refine_with_srfit, simulate_with, srfit_recipe, srreal_available
 from deepstruc_hpc.physics.diffpy_engine import calculation_grid
 from deepstruc_hpc.physics.fit import fit_candidates
@@ -115,6 +116,21 @@ def test_each_element_can_have_a_u_of_its_own(engine, request):
     found = refine_with_srfit(recipe)
     assert found.values["uiso_Au"] == pytest.approx(0.004, rel=0.01)
     assert found.values["uiso_Cu"] == pytest.approx(0.012, rel=0.01)
+
+
+@pytest.mark.parametrize("engine", ["native", "diffpy"])
+def test_ions_share_the_u_of_their_element_and_a_table_may_give_it_by_element(engine, request):
+    if engine == "diffpy":
+        request.getfixturevalue("srreal")
+    oxide = Structure(("Ce4+", "O2-", "O", "Ce4+"), [[0, 0, 0], [2.3, 0, 0], [0, 2.4, 0], [2.7, 2.7, 0]])
+    start = {"uiso": 0.005, "uiso_by_element": {"O": 0.02}}
+    recipe = srfit_recipe(oxide, measured(gold(5), rmax=13.0), Instrument(), **RANGE, start=start, uiso="element", engine=engine)
+    assert dict(zip(recipe.getNames(), recipe.getValues(), strict=True)) == {"scale": 1, "zoom": 1, "uiso_Ce": 0.005, "uiso_O": 0.02, "delta2": 2}
+    observed, calculated = recipe.pdf.profile.y, recipe.residual(recipe.getValues())
+    expected = simulate_pdf(
+        oxide.symbols, oxide.positions, recipe.pdf.profile.x, uiso=[0.005, 0.02, 0.02, 0.005], delta2=2.0, **Instrument().model_dump()
+    )
+    assert np.abs(calculated - (expected - observed)).max() < 1e-3 * np.abs(expected).max()
 
 
 def test_a_variable_that_is_not_there_is_refused_with_those_that_are():
