@@ -16,7 +16,7 @@ from diffpy.srfit.pdf.characteristicfunctions import sphericalCF
 from numpy.typing import NDArray
 
 from deepstruc_hpc.core.curve import PdfCurve
-from deepstruc_hpc.physics.bulk import FADE, BulkCurve, bulk_distances
+from deepstruc_hpc.physics.bulk import MOST_ZOOM, BulkCurve, bulk_distances, needed_reach
 from deepstruc_hpc.physics.crystal_lattice import FreeCell, PeriodicCrystal, cell_vectors, free_cell
 from deepstruc_hpc.physics.diffpy_bridge import contribution_of, recipe_of
 from deepstruc_hpc.physics.diffpy_engine import (
@@ -111,15 +111,19 @@ class CrystalGenerator(ProfileGenerator):  # type: ignore[misc]
         """G(r) at the present values of the parameters, Å⁻²; a negative U counts as 0."""
         value = {name: float(getattr(self, name).getValue()) for name in ("scale", *self.free_cell.groups, *self.uiso_names, "delta2")}
         uiso = np.maximum([value[name] for name in self.uiso_names], 0.0)[self._which]
-        curve = self._bulk(self.free_cell.cell(value), r)
-        return np.asarray(value["scale"] * curve(uiso=uiso, delta2=value["delta2"]))
+        curve, zoom = self._bulk(self.free_cell.cell(value), r)
+        return np.asarray(value["scale"] * curve(uiso=uiso, zoom=zoom, delta2=value["delta2"]))
 
-    def _bulk(self, cell: tuple[float, ...], r: NDArray[np.float64]) -> BulkCurve:
-        """The distances of a cell, kept until the cell or the grid changes."""
-        if self._known is None or self._known[0] != cell or not np.array_equal(self._known[1], r):
-            distances = bulk_distances(cell_vectors(cell), self.crystal.fractions, self.crystal.species, float(np.max(r)) + FADE)
-            self._known = (cell, np.array(r), BulkCurve(distances, r, self.instrument))
-        return self._known[2]
+    def _bulk(self, cell: tuple[float, ...], r: NDArray[np.float64]) -> tuple[BulkCurve, float]:
+        """A curve to expand, and the expansion: that of before where the cell differs from it by an expansion of less than 5 % alone."""
+        if self._known is not None and np.array_equal(self._known[1], r):
+            ratio = np.array(cell) / np.array(self._known[0])
+            zoom = float(ratio[0])
+            if np.allclose(ratio, [zoom] * 3 + [1.0] * 3, rtol=1e-12, atol=0) and 1 / MOST_ZOOM < zoom < MOST_ZOOM:
+                return self._known[2], zoom
+        distances = bulk_distances(cell_vectors(cell), self.crystal.fractions, self.crystal.species, needed_reach(float(np.max(r))))
+        self._known = (cell, np.array(r), BulkCurve(distances, r, self.instrument))
+        return self._known[2], 1.0
 
 
 def _srreal_crystal(crystal: PeriodicCrystal, cell: FreeCell, instrument: Instrument, uiso: UisoChoice) -> Any:

@@ -130,6 +130,16 @@ def test_the_residual_of_a_crystal_recipe_is_rw_over_the_points(engine):
     assert expected > 0.1
 
 
+@pytest.mark.parametrize("expansion", [0.98, 1.02, 1.049, 0.9, 1.1])
+def test_a_cell_that_expands_is_that_crystal_calculated_anew(expansion):
+    """A generator keeps the distances of a cell and expands them; fails when it does so too far, or when the density does not follow."""
+    crystal, a = prototype_crystal("MgO"), 4.2117 * expansion
+    expected = simulated(crystal, (a, a, a, 90, 90, 90), uiso=0.006)
+    recipe = crystal_recipe(crystal, expected, INSTRUMENT, **RANGE, start={"uiso": 0.006, "delta2": 0.0}, free=("a",))
+    assert np.abs(recipe.residual([4.2117])).max() > 0.1 * np.abs(expected.g).max()
+    assert np.abs(recipe.residual([a])).max() < 1e-5 * np.abs(expected.g).max()
+
+
 def test_a_crystal_without_end_has_no_diameter():
     crystal = prototype_crystal("MgO")
     curve = simulated(crystal, uiso=0.006)
