@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from deepstruc_hpc.core.errors import CheckpointError
+from deepstruc_hpc.core.files import write_atomically
 from deepstruc_hpc.core.version import __version__
 from deepstruc_hpc.model.checkpoint_info import SCHEMA_VERSION, CheckpointInfo
 from deepstruc_hpc.model.cvae import Cvae
@@ -49,10 +50,12 @@ def save_checkpoint(directory: Path, model: Cvae, info: CheckpointInfo, training
 
 
 def write_info(directory: Path, info: CheckpointInfo) -> None:
-    """Write the description of a checkpoint anew; the weights stay."""
-    temporary = directory / f".{DESCRIPTION}.part"
-    temporary.write_text(_as_json(info), encoding="utf-8")
-    temporary.replace(directory / DESCRIPTION)
+    """Write the description of a checkpoint anew; the weights stay.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    write_atomically(directory / DESCRIPTION, _as_json(info))
 
 
 def _as_json(info: CheckpointInfo) -> str:
