@@ -13,7 +13,8 @@ import pandas as pd
 from pydantic import Field
 
 from deepstruc_hpc.core.config import Config, load_config
-from deepstruc_hpc.core.errors import ConfigError, OutputError, PdfFileError
+from deepstruc_hpc.core.errors import ConfigError, PdfFileError
+from deepstruc_hpc.core.files import write_atomically
 from deepstruc_hpc.core.version import __version__
 from deepstruc_hpc.data.pdf_files import read_pdf
 from deepstruc_hpc.physics.bulk import bulk_distances, needed_reach
@@ -105,12 +106,7 @@ def write_instrument(instrument: InstrumentFile, path: Path) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        partial.write_text(instrument.to_yaml(), encoding="utf-8")
-        partial.replace(path)
-    except OSError as refused:
-        raise OutputError(f"{path}: cannot be written ({refused.strerror or refused}). Choose another --out.") from refused
+    write_atomically(path, instrument.to_yaml(), remedy="Choose another --out.")
 
 
 def calibrate(request: CalibrationRequest, *, on_step: Callable[[int, float], None] | None = None) -> CalibrationResult:
