@@ -16,7 +16,7 @@ from deepstruc_hpc.solve.ranking.applicability import Evidence, spectrum, verdic
 from deepstruc_hpc.structures.calibrants import calibrant_crystal
 from deepstruc_hpc.structures.crystal_cut import crystal_named, cut_crystal
 
-from .conftest import write_gr
+from tests.solve.conftest import write_gr
 
 SEEN = Instrument(qmin=0.8, qmax=22.0, qdamp=0.03)
 R = np.arange(0.5, 26.0, 0.02)
@@ -148,7 +148,7 @@ def test_the_spectrum_tells_noise_from_matter(shape_of):
     assert flat > 0.7
 
 
-DIALECTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "experimental" / "dialects"
+DIALECTS = Path(__file__).resolve().parents[4] / "shared" / "data" / "experimental" / "dialects"
 
 
 @pytest.mark.experimental

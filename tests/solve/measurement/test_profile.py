@@ -16,7 +16,7 @@ from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.measurement.profile import read_instrument
 from deepstruc_hpc.structures.calibrants import calibrant_crystal
 
-DIALECTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "experimental" / "dialects"
+DIALECTS = Path(__file__).resolve().parents[4] / "shared" / "data" / "experimental" / "dialects"
 
 
 def write_calibrant(path, name="Ni", *, qdamp=0.045, qbroad=0.017, head="qmin = 0.8\nqmax = 24.0\nmode = xray", unit=1.0):

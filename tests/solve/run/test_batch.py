@@ -14,7 +14,7 @@ from deepstruc_hpc.data.structure_files import read_structure
 from deepstruc_hpc.runtime import pool, ray_session
 from deepstruc_hpc.solve.run.batch import solve
 
-from .conftest import write_gr
+from tests.solve.conftest import write_gr
 
 COMMON = {"sources": "catalog", "workers": 0, "neighbours": 60}
 
