@@ -15,12 +15,11 @@ from pydantic import Field
 from deepstruc_hpc.core.config import Config, load_config
 from deepstruc_hpc.core.errors import ConfigError, OutputError, PdfFileError
 from deepstruc_hpc.core.version import __version__
-from deepstruc_hpc.data.pdf_files import read_pdf
+from deepstruc_hpc.data.pdf_files import file_hash, read_pdf
 from deepstruc_hpc.physics.bulk import bulk_distances, needed_reach
 from deepstruc_hpc.physics.calibration import CalibrationFit, fit_calibrant
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.solve.config import DEFAULT_QMAX, DEFAULT_QMIN, InstrumentValues
-from deepstruc_hpc.solve.run.inputs import file_hash
 from deepstruc_hpc.structures.calibrants import CALIBRANTS, calibrant_crystal
 from deepstruc_hpc.structures.crystals import Crystal, cif_crystal
 
