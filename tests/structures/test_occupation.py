@@ -38,7 +38,9 @@ def test_a_cluster_of_every_kind_is_assigned_with_room_to_grow(name):
 
 
 def test_the_length_that_is_given_is_the_length_of_the_structure():
-    assert assign_lattice(ball("fcc atom", 2.1), 3.0).structure("").positions.max() == pytest.approx(ball("fcc atom", 2.1).positions.max() * 3.0 / 2.88)
+    assert assign_lattice(ball("fcc atom", 2.1), 3.0).structure("").positions.max() == pytest.approx(
+        ball("fcc atom", 2.1).positions.max() * 3.0 / 2.88
+    )
 
 
 def test_a_piece_of_no_lattice_and_a_cluster_of_two_elements_are_none():

@@ -5,9 +5,9 @@ Hypotheses beside the best single candidate:
 - sizes: two or three neighbouring sizes of one structure type with one zoom.
 
 Each is scored like a candidate (:mod:`deepstruc_hpc.solve.ranking.posterior`): −(n − k)/2 · ln(Rw² + e²) − penalty · complexity, where k counts
-all refined parameters. On top of that a mixture pays ln(M) for each further phase that was chosen out of M: who may choose finds a better fit by chance. It is
-kept when what remains is a gain. A size between two listed ones looks like a mixture of the two, so a distribution of sizes that is kept is said to
-be one particle of a size between, or several.
+all refined parameters. On top of that a mixture pays ln(M) for each further phase that was chosen out of M: who may choose finds a better fit by
+chance. It is kept when what remains is a gain. A size between two listed ones looks like a mixture of the two, so a distribution of sizes that is
+kept is said to be one particle of a size between, or several.
 """
 
 from __future__ import annotations

@@ -150,7 +150,7 @@ def test_what_is_new_beside_a_set_is_what_it_does_not_hold_each_shape_once():
     known = _set(_cluster(), _cluster(n=20))
     fresh = _set(_turned(_cluster()), _cluster(seed=2), _turned(_cluster(seed=2)), _cluster(n=21))
     new = fresh.new_beside(known)
-    assert [candidate for candidate in new] == [fresh.candidates[1], fresh.candidates[3]]
+    assert list(new) == [fresh.candidates[1], fresh.candidates[3]]
     assert len(known.new_beside(known)) == 0
     assert len(new.new_beside(known)) == len(new)
     assert len(known.joined(new).distinct()) == len(known) + len(new)

@@ -32,9 +32,7 @@ def checkpoint(tmp_path_factory):
 
 
 def test_samples_of_an_untrained_model_never_beat_the_catalog(measured, shapes_store, checkpoint, tmp_path):
-    frame = solve(
-        measured / "fcc.gr", tmp_path, catalog=shapes_store, model=checkpoint, sources="cvae,catalog", samples=40, neighbours=60, workers=0
-    )
+    frame = solve(measured / "fcc.gr", tmp_path, catalog=shapes_store, model=checkpoint, sources="cvae,catalog", samples=40, neighbours=60, workers=0)
     assert (frame["status"].iloc[0], frame["structure_type"].iloc[0]) == ("ok", "fcc")
     counts = json.loads((tmp_path / "fcc" / "result.json").read_text())["details"]["counts"]
     assert counts["samples"] == 40

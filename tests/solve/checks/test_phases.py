@@ -11,7 +11,6 @@ from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.physics.simulate import simulate_pdf
 from deepstruc_hpc.report.results import read_results
 from deepstruc_hpc.solve.run.batch import solve
-
 from tests.solve.conftest import write_gr
 
 COMMON = {"sources": "catalog", "workers": 0}

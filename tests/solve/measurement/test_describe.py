@@ -83,7 +83,12 @@ def test_random_numbers_belong_to_the_data_the_seed_and_the_purpose_and_not_to_t
     assert _draw(one) == _draw(describe(_curve({"qmax": 20.0}), settings))  # the same numbers, said to be of another transform
     other = _curve()
     other = PdfCurve(other.r, np.where(np.arange(len(other.r)) == 700, other.g + 1e-6, other.g), source="x.gr")
-    different = [_draw(one), _draw(one, "neighbours"), _draw(describe(_curve(), SolveSettings(elements="Au", seed=1))), _draw(describe(other, settings))]
+    different = [
+        _draw(one),
+        _draw(one, "neighbours"),
+        _draw(describe(_curve(), SolveSettings(elements="Au", seed=1))),
+        _draw(describe(other, settings)),
+    ]
     assert len({tuple(numbers) for numbers in different}) == 4
 
 

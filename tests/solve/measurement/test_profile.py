@@ -12,8 +12,8 @@ from deepstruc_hpc.core.errors import ConfigError
 from deepstruc_hpc.physics.bulk import simulate_bulk
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.solve.config import SolveSettings
+from deepstruc_hpc.solve.instrument_file import read_instrument
 from deepstruc_hpc.solve.measurement.describe import describe
-from deepstruc_hpc.solve.measurement.profile import read_instrument
 from deepstruc_hpc.structures.calibrants import calibrant_crystal
 
 DIALECTS = Path(__file__).resolve().parents[4] / "shared" / "data" / "experimental" / "dialects"

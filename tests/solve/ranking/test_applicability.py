@@ -10,12 +10,11 @@ from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.physics.bulk import simulate_bulk
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.physics.simulate import simulate_pdf
-from deepstruc_hpc.solve.run.batch import solve
 from deepstruc_hpc.solve.config import RefusalSettings
 from deepstruc_hpc.solve.ranking.applicability import Evidence, spectrum, verdict
+from deepstruc_hpc.solve.run.batch import solve
 from deepstruc_hpc.structures.calibrants import calibrant_crystal
 from deepstruc_hpc.structures.crystal_cut import crystal_named, cut_crystal
-
 from tests.solve.conftest import write_gr
 
 SEEN = Instrument(qmin=0.8, qmax=22.0, qdamp=0.03)

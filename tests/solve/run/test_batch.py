@@ -13,7 +13,6 @@ from deepstruc_hpc.core.errors import ConfigError, OutputError, PdfFileError, St
 from deepstruc_hpc.data.structure_files import read_structure
 from deepstruc_hpc.runtime import pool, ray_session
 from deepstruc_hpc.solve.run.batch import solve
-
 from tests.solve.conftest import write_gr
 
 COMMON = {"sources": "catalog", "workers": 0, "neighbours": 60}
