@@ -43,7 +43,8 @@ def calibrate(
     Example: deepstruc-hpc calibrate Ni.gr --out instrument.yaml, then deepstruc-hpc solve measured/ --out solved/ --instrument instrument.yaml
     """
     from deepstruc_hpc.core.errors import ConfigError
-    from deepstruc_hpc.solve.measurement.profile import CalibrationRequest, write_instrument
+    from deepstruc_hpc.solve.instrument_file import write_instrument
+    from deepstruc_hpc.solve.measurement.profile import CalibrationRequest
     from deepstruc_hpc.solve.measurement.profile import calibrate as fit
 
     if radiation not in {None, "xray", "neutron"}:

@@ -6,6 +6,7 @@ PDFgetX2, PDFgetX3, xPDFsuite, PDFgetXgui, PDFgetN, GSAS-II, Mantid, PDFgui and 
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,11 @@ LARGEST_G = 1e9
 _TO_ANGSTROM = {"angstrom": 1.0, "nm": 10.0, "pm": 0.01}
 _NAMES = {"angstrom": "Å", "nm": "nm", "pm": "pm"}
 _OTHER_FUNCTIONS = {".fq": "F(Q)", ".sq": "S(Q)", ".iq": "I(Q)", ".chi": "I(Q)", ".xye": "a powder pattern"}
+
+
+def file_hash(path: Path) -> str:
+    """A hash of a file's bytes, 24 hexadecimal digits."""
+    return blake2b(path.read_bytes(), digest_size=12).hexdigest()
 
 
 def read_pdf(path: str | Path) -> PdfCurve:

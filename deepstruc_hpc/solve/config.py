@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from deepstruc_hpc.core.config import Config
+from deepstruc_hpc.solve.instrument_file import InstrumentValues, read_instrument
 
 SOURCES = ("cvae", "catalog", "crystals", "alloys", "structures")
 """Asked by default, each where it has something for the sample."""
@@ -43,16 +44,6 @@ class RefusalSettings(Config):
     )
     bond_mismatch: float = Field(0.06, gt=0, description="share by which the nearest neighbours may differ from the metal's before a warning")
     bond_refuse: float = Field(0.12, gt=0, description="share from which, with a poor fit, other elements are named as the reason")
-
-
-class InstrumentValues(Config):
-    """What an instrument file says; a value that is left out stays as it would be without the file."""
-
-    qdamp: float | None = Field(None, ge=0, description="Å⁻¹")
-    qbroad: float | None = Field(None, ge=0, description="Å⁻¹")
-    qmin: float | None = Field(None, ge=0, description="Å⁻¹")
-    qmax: float | None = Field(None, gt=0, description="Å⁻¹")
-    radiation: Literal["xray", "neutron"] | None = None
 
 
 class SolveSettings(Config):
@@ -101,8 +92,6 @@ class SolveSettings(Config):
     def _read_instrument(cls, value: Any) -> Any:
         if not isinstance(value, str | Path):
             return value
-        from deepstruc_hpc.solve.measurement.profile import read_instrument
-
         return read_instrument(Path(value).expanduser()).model_dump(exclude={"calibration"})
 
     @model_validator(mode="after")

@@ -7,7 +7,9 @@ from deepstruc_hpc.catalog.build import build_catalog
 from deepstruc_hpc.catalog.recipe import load_recipe
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.data.catalog_store import Catalog
+from deepstruc_hpc.physics.fit_table import FitTable
 from deepstruc_hpc.physics.simulate import simulate_pdf
+from deepstruc_hpc.solve.candidates.candidate import Candidate, CandidateSet
 
 RECIPE = """
 name: solve-tests
@@ -68,3 +70,26 @@ def measured(tmp_path_factory, shape_of):
         write_gr(folder / f"{kind}.gr", shape_of(kind), seed=number)
     (folder / "broken.gr").write_text("this is not a table\nat all\n")
     return folder
+
+
+def fitted_set(*rows, source="catalog", listed=True, belief=None):
+    """A set of candidates with the fits that a test says: (structure type, number of atoms, Rw, complexity) each; all else of the fits is not known.
+
+    Args:
+        *rows: of one candidate each.
+        source: of all.
+        listed: of all.
+        belief: of a generator, or None.
+    """
+    candidates = tuple(
+        Candidate(Structure.of_element("Au", _grid(count), kind), source, listed=listed, complexity=complexity) for kind, count, _, complexity in rows
+    )
+    table = FitTable.empty(len(rows), n_points=1000, n_independent=150.0)
+    table.put(np.arange(len(rows)), {"rw": np.array([rw for _, _, rw, _ in rows], dtype=float), "zoom": 1.0, "scale": 1.0})
+    return CandidateSet(candidates, fits=table, belief=belief)
+
+
+def _grid(count):
+    """(count, 3) points of a cubic grid, Å: nobody fits these."""
+    side = int(np.ceil(count ** (1 / 3)))
+    return 2.88 * np.stack(np.meshgrid(*[np.arange(float(side))] * 3), axis=-1).reshape(-1, 3)[:count]

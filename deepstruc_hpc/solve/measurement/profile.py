@@ -1,4 +1,4 @@
-"""The instrument file: what a calibrant told about the instrument, and how it is made and read."""
+"""What a calibrant tells about the instrument: how its file is made."""
 
 from __future__ import annotations
 
@@ -10,18 +10,15 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
 
-from deepstruc_hpc.core.config import Config, load_config
 from deepstruc_hpc.core.errors import ConfigError, PdfFileError
-from deepstruc_hpc.core.files import write_atomically
 from deepstruc_hpc.core.version import __version__
-from deepstruc_hpc.data.pdf_files import read_pdf
+from deepstruc_hpc.data.pdf_files import file_hash, read_pdf
 from deepstruc_hpc.physics.bulk import bulk_distances, needed_reach
 from deepstruc_hpc.physics.calibration import CalibrationFit, fit_calibrant
 from deepstruc_hpc.physics.instrument import Instrument
-from deepstruc_hpc.solve.config import DEFAULT_QMAX, DEFAULT_QMIN, InstrumentValues
-from deepstruc_hpc.solve.run.inputs import file_hash
+from deepstruc_hpc.solve.config import DEFAULT_QMAX, DEFAULT_QMIN
+from deepstruc_hpc.solve.instrument_file import Calibration, InstrumentFile
 from deepstruc_hpc.structures.calibrants import CALIBRANTS, calibrant_crystal
 from deepstruc_hpc.structures.crystals import Crystal, cif_crystal
 
@@ -30,29 +27,6 @@ SURE_REACH = 20.0
 """Å: a curve that ends before says little about Qdamp."""
 MOST_RW = 0.3
 """A calibrant that fits worse than this is another substance, or the units or Qmax are wrong."""
-
-
-class Calibration(Config):
-    """Where an instrument's values come from."""
-
-    calibrant: str = Field(description="built-in calibrant or name of the CIF")
-    file: str = Field(description="the measured curve")
-    file_hash: str = Field(description="of its bytes")
-    rmin: float = Field(description="Å")
-    rmax: float = Field(description="Å")
-    rw: float = Field(description="agreement of the fit")
-    values: dict[str, float] = Field(description="scale, a (Å), uiso of each element (Å²), delta2 (Å²), qdamp, qbroad (Å⁻¹)")
-    errors: dict[str, float | None] = Field(description="standard uncertainties; none at a bound")
-    n_independent: float = Field(description="independent points, Δr·ΔQ/π")
-    notes: tuple[str, ...] = ()
-    program: str = ""
-    date: str = ""
-
-
-class InstrumentFile(InstrumentValues):
-    """The values that solve takes, and where they come from."""
-
-    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True)
@@ -86,27 +60,6 @@ class CalibrationResult:
     instrument: InstrumentFile
     fit: CalibrationFit
     table: pd.DataFrame
-
-
-def read_instrument(path: Path) -> InstrumentFile:
-    """Read an instrument file.
-
-    Raises:
-        ConfigError: not there, not such a file, or without any value.
-    """
-    found = load_config(InstrumentFile, path)
-    if found.model_dump(exclude={"calibration"}, exclude_none=True) == {}:
-        raise ConfigError(f"{path}: no value in it. An instrument file holds qdamp, and may hold qbroad, qmin, qmax and radiation.")
-    return found
-
-
-def write_instrument(instrument: InstrumentFile, path: Path) -> None:
-    """Write an instrument file, whole or not at all.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    write_atomically(path, instrument.to_yaml(), remedy="Choose another --out.")
 
 
 def calibrate(request: CalibrationRequest, *, on_step: Callable[[int, float], None] | None = None) -> CalibrationResult:

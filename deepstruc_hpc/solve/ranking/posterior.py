@@ -138,7 +138,7 @@ def type_probabilities(types: np.ndarray, listed: np.ndarray, score: np.ndarray)
     for kind in dict.fromkeys(types):
         ways = [score[(types == kind) & chosen] for chosen in (listed, ~listed)]
         evidence[str(kind)] = max(_power_mean(way) for way in ways if len(way))
-    top = max(evidence.values())
+    top = max(evidence.values(), default=0.0)
     total = sum(np.exp(value - top) for value in evidence.values())
     return {kind: float(np.exp(value - top) / total) for kind, value in evidence.items()}
 

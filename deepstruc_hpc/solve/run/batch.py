@@ -15,10 +15,11 @@ import pandas as pd
 
 from deepstruc_hpc.core.config import validate_config
 from deepstruc_hpc.core.errors import DeepstrucError, OutputError
+from deepstruc_hpc.data.pdf_files import file_hash
 from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.measurement.describe import check_sample_options
 from deepstruc_hpc.solve.run.artefacts import Folders, NamedArtefacts, folders, resolve_sources
-from deepstruc_hpc.solve.run.inputs import PdfItem, file_hash, find_pdfs, is_whole, make_items, read_values
+from deepstruc_hpc.solve.run.inputs import PdfItem, find_pdfs, is_whole, make_items, read_values
 from deepstruc_hpc.solve.run.output import Draw, ItemRecord
 from deepstruc_hpc.solve.run.summary import Summary
 from deepstruc_hpc.solve.run.worker import Solver, WorkerPlan, failure_record, ids_of

@@ -131,11 +131,6 @@ def make_items(paths: Sequence[Path], taken: Mapping[str, str] | None = None, va
     return items
 
 
-def file_hash(path: Path) -> str:
-    """A hash of the file's bytes."""
-    return blake2b(path.read_bytes(), digest_size=12).hexdigest()
-
-
 def is_whole(path: Path, sizes: dict[Path, int], *, now: float | None = None) -> bool:
     """Whether a file that arrives can be read: its size is that of the last look and nobody wrote to it for a second.
 

@@ -12,7 +12,7 @@ import pandas as pd
 from deepstruc_hpc.core.config import validate_config
 from deepstruc_hpc.core.errors import DeepstrucError, OutputError, TimeLimitError
 from deepstruc_hpc.data.catalog_store import Catalog
-from deepstruc_hpc.data.pdf_files import read_pdf
+from deepstruc_hpc.data.pdf_files import file_hash, read_pdf
 from deepstruc_hpc.model.generator import StructureModel
 from deepstruc_hpc.solve.candidates.catalog import CatalogSource
 from deepstruc_hpc.solve.candidates.crystals import CrystalSource
@@ -22,7 +22,7 @@ from deepstruc_hpc.solve.candidates.structures import StructureSource
 from deepstruc_hpc.solve.checks.checks import Answer
 from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.pipeline import Sources, solve_curve
-from deepstruc_hpc.solve.run.inputs import PdfItem, file_hash
+from deepstruc_hpc.solve.run.inputs import PdfItem
 from deepstruc_hpc.solve.run.latent_table import latent_table
 from deepstruc_hpc.solve.run.limits import time_limit
 from deepstruc_hpc.solve.run.output import Draw, ItemRecord, ItemTables, write_item

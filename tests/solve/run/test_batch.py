@@ -13,8 +13,7 @@ from deepstruc_hpc.core.errors import ConfigError, OutputError, PdfFileError, St
 from deepstruc_hpc.data.structure_files import read_structure
 from deepstruc_hpc.runtime import pool, ray_session
 from deepstruc_hpc.solve.run.batch import solve
-
-from .conftest import write_gr
+from tests.solve.conftest import write_gr
 
 COMMON = {"sources": "catalog", "workers": 0, "neighbours": 60}
 
@@ -164,7 +163,7 @@ def test_a_full_disk_leaves_no_half_folder_and_says_so(measured, shapes_store, t
 
 
 def test_a_disk_that_is_full_for_a_while_stops_nothing_and_the_summary_is_whole_in_the_end(measured, shapes_store, tmp_path, monkeypatch):
-    from deepstruc_hpc.solve import summary
+    from deepstruc_hpc.solve.run import summary
 
     writes, whole = [], summary.write_whole
 
@@ -197,7 +196,7 @@ def test_a_foreign_summary_is_not_overwritten(measured, shapes_store, tmp_path):
 
 
 def test_an_item_that_takes_too_long_is_given_up(measured, shapes_store, tmp_path, monkeypatch):
-    monkeypatch.setattr("deepstruc_hpc.solve.run.worker.refine", lambda *_, **__: time.sleep(30))
+    monkeypatch.setattr("deepstruc_hpc.solve.pipeline.fit", lambda *_, **__: time.sleep(30))
     started = time.monotonic()
     frame = solve(measured / "fcc.gr", tmp_path, catalog=shapes_store, time_limit_s=0.3, **COMMON)
     assert time.monotonic() - started < 10

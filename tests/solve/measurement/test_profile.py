@@ -11,12 +11,12 @@ from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import ConfigError
 from deepstruc_hpc.physics.bulk import simulate_bulk
 from deepstruc_hpc.physics.instrument import Instrument
-from deepstruc_hpc.solve.measurement.describe import resolve_conditions
 from deepstruc_hpc.solve.config import SolveSettings
-from deepstruc_hpc.solve.measurement.profile import read_instrument
+from deepstruc_hpc.solve.instrument_file import read_instrument
+from deepstruc_hpc.solve.measurement.describe import describe
 from deepstruc_hpc.structures.calibrants import calibrant_crystal
 
-DIALECTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "experimental" / "dialects"
+DIALECTS = Path(__file__).resolve().parents[4] / "shared" / "data" / "experimental" / "dialects"
 
 
 def write_calibrant(path, name="Ni", *, qdamp=0.045, qbroad=0.017, head="qmin = 0.8\nqmax = 24.0\nmode = xray", unit=1.0):
@@ -55,20 +55,20 @@ def test_the_command_finds_what_was_put_in_and_says_from_where(calibrated):
 
 def test_an_option_wins_over_the_file_and_the_file_over_header_and_default(calibrated):
     curve = PdfCurve(np.arange(0.0, 30.0, 0.01), np.ones(3000), header={"qdamp": 0.06, "qmax": 24.0, "radiation": "neutron"}, source="x.gr")
-    found = resolve_conditions(curve, SolveSettings(instrument=calibrated / "instrument.yaml", elements="Au"))
-    assert found.qdamp == pytest.approx(0.045, abs=0.002)
+    found = describe(curve, SolveSettings(instrument=calibrated / "instrument.yaml", elements="Au"))
+    assert found.instrument.qdamp == pytest.approx(0.045, abs=0.002)
     assert {found.origin[name] for name in ("qdamp", "qbroad", "radiation", "qmin")} == {"instrument"}
     assert any("neutron" in note for note in found.notes)
-    again = resolve_conditions(curve, SolveSettings(instrument=calibrated / "instrument.yaml", qdamp=0.01, elements="Au"))
-    assert (again.qdamp, again.origin["qdamp"]) == (0.01, "option")
+    again = describe(curve, SolveSettings(instrument=calibrated / "instrument.yaml", qdamp=0.01, elements="Au"))
+    assert (again.instrument.qdamp, again.origin["qdamp"]) == (0.01, "option")
 
 
 def test_the_range_of_q_stays_that_of_the_curve(calibrated):
     """Qmax belongs to the transform of one curve: fails when a calibrant transformed further spoils the fits of others."""
     curve = PdfCurve(np.arange(0.0, 30.0, 0.01), np.ones(3000), header={"qmax": 18.0}, source="x.gr")
-    found = resolve_conditions(curve, SolveSettings(instrument=calibrated / "instrument.yaml", elements="Au"))
-    assert (found.qmax, found.origin["qmax"]) == (18.0, "header")
-    assert any("header says qmax 18, the instrument file 24" in note for note in found.notes)
+    found = describe(curve, SolveSettings(instrument=calibrated / "instrument.yaml", elements="Au"))
+    assert (found.instrument.qmax, found.origin["qmax"]) == (18.0, "header")
+    assert any("header says qmax 18, the instrument profile 24" in note for note in found.notes)
 
 
 def test_settings_with_another_instrument_are_other_settings(calibrated, tmp_path):

@@ -1,4 +1,4 @@
-"""What does not belong to the world of the candidates is refused or carries a clear warning, by the rules of the module judge."""
+"""What does not belong to the domain of the candidates is refused or carries a clear warning, by the rules of the module applicability."""
 
 from itertools import product
 from pathlib import Path
@@ -10,13 +10,12 @@ from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.physics.bulk import simulate_bulk
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.physics.simulate import simulate_pdf
-from deepstruc_hpc.solve.run.batch import solve
 from deepstruc_hpc.solve.config import RefusalSettings
 from deepstruc_hpc.solve.ranking.applicability import Evidence, spectrum, verdict
+from deepstruc_hpc.solve.run.batch import solve
 from deepstruc_hpc.structures.calibrants import calibrant_crystal
 from deepstruc_hpc.structures.crystal_cut import crystal_named, cut_crystal
-
-from .conftest import write_gr
+from tests.solve.conftest import write_gr
 
 SEEN = Instrument(qmin=0.8, qmax=22.0, qdamp=0.03)
 R = np.arange(0.5, 26.0, 0.02)
@@ -96,7 +95,7 @@ def judged(shapes_store, shape_of, tmp_path_factory):
         ("wrong-label", "refused", "r does not look like Å"),
     ],
 )
-def test_what_is_of_another_world_is_said_to_be(judged, name, status, said):
+def test_what_is_outside_the_domain_is_said_to_be(judged, name, status, said):
     row = judged[name]
     assert (row.status, said in row.message) == (status, True), row.message
     if status == "refused":
@@ -110,7 +109,7 @@ def test_what_belongs_carries_no_warning(judged, name):
     assert "warning" not in judged[name].message
 
 
-GOOD = Evidence(rw=0.15, size=16.0, tail=0.05, end=0.02, noise=0.2, edge=12.0, resolved=314.0, bond=1.0, metal="Au")
+GOOD = Evidence(rw=0.15, size=16.0, tail=0.05, end=0.02, noise=0.2, edge=12.0, resolved=314.0, scale=1.0, matter="Au")
 
 
 @pytest.mark.parametrize(
@@ -121,22 +120,24 @@ GOOD = Evidence(rw=0.15, size=16.0, tail=0.05, end=0.02, noise=0.2, edge=12.0, r
         ({"rw": 0.65}, "refused", "no candidate comes near"),
         ({"rw": 0.65, "tail": 0.4}, "refused", "no candidate comes near"),
         ({"rw": 0.65, "end": 0.4}, "refused", "bulk crystal"),
-        ({"rw": 0.65, "end": 0.4, "bond": 0.85}, "refused", "15 % nearer than in Au"),
+        ({"rw": 0.65, "end": 0.4, "scale": 0.85}, "refused", "15 % nearer than in Au"),
         ({"rw": 0.95, "edge": 250.0, "noise": 1.0}, "refused", "no structure"),
-        ({"rw": 0.65, "bond": 1.16}, "refused", "16 % farther than in Au"),
+        ({"rw": 0.65, "scale": 1.16}, "refused", "16 % farther than in Au"),
         ({"tail": 0.4}, "ok", "structure beyond"),
         ({"rw": 0.45, "tail": 0.4}, "refused", "bulk crystal"),
         ({"rw": 0.45, "noise": 0.9}, "refused", "no structure"),
         ({"noise": 0.9}, "ok", ""),
-        ({"bond": 0.92}, "ok", "8 % nearer"),
+        ({"scale": 0.92}, "ok", "8 % nearer"),
         ({"rw": 0.45, "edge": 90.0}, "refused", "not look like Å"),
-        ({"tail": None, "bond": None}, "ok", ""),
+        ({"tail": None, "scale": None}, "ok", ""),
+        ({"largest": True}, "ok", "the particle may be larger"),
     ],
 )
 def test_each_rule_alone(change, status, said):
-    found, message = verdict(Evidence(**{**vars(GOOD), **change}), RefusalSettings())
-    assert found == status
-    assert (said in message) if said else message == ""
+    found = verdict(Evidence(**{**vars(GOOD), **change}), RefusalSettings())
+    assert found.status == status
+    assert (said in found.message) if said else found.message == ""
+    assert bool(found.flags) == (status == "ok" and bool(said))  # each warning has its word in the summary
 
 
 def test_the_spectrum_tells_noise_from_matter(shape_of):
@@ -148,7 +149,7 @@ def test_the_spectrum_tells_noise_from_matter(shape_of):
     assert flat > 0.7
 
 
-DIALECTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "experimental" / "dialects"
+DIALECTS = Path(__file__).resolve().parents[4] / "shared" / "data" / "experimental" / "dialects"
 
 
 @pytest.mark.experimental
@@ -157,6 +158,6 @@ DIALECTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "experiment
     ("name", "elements", "status"),
     [("c60_three_columns", "Ni", "refused"), ("ni_pdfgetx2_nodg", "Ni", "refused"), ("ag_nyquist_grid", "Ag", "refused")],
 )
-def test_measured_strangers_are_refused(shapes_store, tmp_path, name, elements, status):
+def test_measured_curves_outside_the_domain_are_refused(shapes_store, tmp_path, name, elements, status):
     frame = solve(DIALECTS / f"{name}.gr", tmp_path, catalog=shapes_store, sources="catalog", elements=elements, workers=0)
     assert frame["status"].tolist() == [status]

@@ -11,8 +11,7 @@ from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.physics.simulate import simulate_pdf
 from deepstruc_hpc.report.results import read_results
 from deepstruc_hpc.solve.run.batch import solve
-
-from .conftest import write_gr
+from tests.solve.conftest import write_gr
 
 COMMON = {"sources": "catalog", "workers": 0}
 NAMES = ("scale", "zoom", "uiso", "delta2")

@@ -10,7 +10,7 @@ from deepstruc_hpc.catalog.build import build_catalog
 from deepstruc_hpc.catalog.recipe import load_recipe
 from deepstruc_hpc.solve.run.batch import solve
 
-SHARED = Path(__file__).resolve().parents[3] / "shared"
+SHARED = Path(__file__).resolve().parents[4] / "shared"
 DATA, SCORE = SHARED / "data" / "experimental", SHARED / "tools" / "score_candidate.py"
 pytestmark = [
     pytest.mark.experimental,

@@ -9,8 +9,7 @@ import pytest
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.data.structure_files import read_structure
 from deepstruc_hpc.solve.run.batch import solve
-
-from .conftest import write_gr
+from tests.solve.conftest import write_gr
 
 
 @pytest.fixture(scope="module")

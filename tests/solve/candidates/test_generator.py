@@ -1,0 +1,118 @@
+"""Candidates from a model: sampled by levels, cleaned, fitted, shown on the latent map."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from deepstruc_hpc.core.curve import PdfCurve
+from deepstruc_hpc.core.structure import Structure
+from deepstruc_hpc.model.checkpoint import CheckpointInfo, save_checkpoint
+from deepstruc_hpc.model.config import ModelConfig
+from deepstruc_hpc.model.cvae import Cvae
+from deepstruc_hpc.model.generator import Proposal
+from deepstruc_hpc.solve.candidates.generator import GeneratorSource, types_of_samples
+from deepstruc_hpc.solve.candidates.source import Budget
+from deepstruc_hpc.solve.config import RefusalSettings, SolveSettings
+from deepstruc_hpc.solve.measurement.describe import describe
+from deepstruc_hpc.solve.run.batch import solve
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """A network that has learnt nothing: what it decodes is noise, which solve must survive."""
+    import torch
+
+    torch.manual_seed(0)
+    config = ModelConfig(latent_dim=2, max_atoms=60, structure_types=("decahedral", "fcc", "icosahedral"))
+    directory = tmp_path_factory.mktemp("model") / "checkpoint"
+    save_checkpoint(directory, Cvae(config), CheckpointInfo(model=config))
+    return directory
+
+
+def test_samples_of_an_untrained_model_never_beat_the_catalog(measured, shapes_store, checkpoint, tmp_path):
+    frame = solve(measured / "fcc.gr", tmp_path, catalog=shapes_store, model=checkpoint, sources="cvae,catalog", samples=40, neighbours=60, workers=0)
+    assert (frame["status"].iloc[0], frame["structure_type"].iloc[0]) == ("ok", "fcc")
+    counts = json.loads((tmp_path / "fcc" / "result.json").read_text())["details"]["counts"]
+    assert counts["samples"] == 40
+    assert counts["cvae"] == 40 - counts["clashing"]
+    assert counts["distinct"] <= counts["cvae"] + counts["catalog"]
+    latent = pd.read_csv(tmp_path / "fcc" / "latent.csv")
+    assert list(latent.columns[:5]) == ["kind", "z1", "z2", "structure_type", "rw"]
+    kinds = latent["kind"].value_counts()
+    assert kinds["mean"] == 1
+    assert kinds["catalog"] == counts["catalog"]
+    drawn = 40 - counts["clashing"]
+    assert drawn - 2 <= kinds.get("sample", 0) <= drawn  # the mean is proposed at each of the three levels, and kept once
+
+
+def test_the_same_seed_gives_the_same_samples_and_another_one_others(measured, shapes_store, checkpoint, tmp_path):
+    def points(name, seed):
+        options = {"catalog": shapes_store, "model": checkpoint, "sources": "cvae,catalog"}
+        solve(measured / "fcc.gr", tmp_path / name, **options, samples=36, seed=seed, neighbours=0, workers=0)
+        latent = pd.read_csv(tmp_path / name / "fcc" / "latent.csv")
+        return latent.loc[latent["kind"] != "catalog", ["z1", "z2"]].to_numpy()
+
+    first, again, other = points("a", 0), points("b", 0), points("c", 1)
+    assert np.array_equal(first, again)
+    assert not (first.shape == other.shape and np.array_equal(first, other))
+
+
+def test_samples_of_an_untrained_model_alone_are_refused_with_their_rw(measured, checkpoint, tmp_path):
+    row = solve(measured / "fcc.gr", tmp_path, model=checkpoint, sources="cvae", samples=10, neighbours=60, workers=0).iloc[0]
+    assert row["status"] == "refused"
+    assert row["rw"] > RefusalSettings().rw_refuse
+    assert "no candidate comes near the curve" in row["message"]
+    assert row["structure_type"] == ""
+
+
+class _Told:
+    """A generator that proposes what it is told."""
+
+    decodes_elements = False
+
+    def __init__(self, *structures):
+        self.structures = structures
+
+    def prior(self, *_, **__):
+        return np.zeros(1), np.ones(1)
+
+    def propose(self, _curve, *, n_samples, **_):
+        return [Proposal(structure, np.zeros(1), 0.0, 1.0) for structure in self.structures[:n_samples]]
+
+    def type_probabilities(self, *_, **__):
+        return types_of_samples(self.propose(None, n_samples=99))
+
+
+def _grid(scale):
+    grid = np.stack(np.meshgrid(*[np.arange(4.0)] * 3), axis=-1).reshape(-1, 3)
+    return Structure.of_element("Au", grid[:13] * scale + 0.01 * np.random.default_rng(0).normal(size=(13, 3)), "sc", "a cluster")
+
+
+def _measurement(composition="Au"):
+    r = np.arange(0.0, 20.0, 0.01)
+    g = np.exp(-0.5 * ((r - 2.9) / 0.1) ** 2)
+    return describe(PdfCurve(r, g, source="x.gr"), SolveSettings(composition=composition))
+
+
+def _offered(*structures, composition="Au"):
+    return GeneratorSource(_Told(*structures)).candidates(_measurement(composition), Budget(samples=10, sigma=(3.0,), most_atoms=100))
+
+
+def test_samples_start_at_the_metals_distance_and_clashing_ones_are_dropped_and_counted():
+    clashing = _grid(2.8).positions.copy()
+    clashing[1] = clashing[0] + 0.3
+    offered = _offered(_grid(2.0), Structure.of_element("Au", clashing, "sc"))
+    (placed,) = offered.candidates
+    nearest = np.sort(np.linalg.norm(placed.structure.positions[1:] - placed.structure.positions[0], axis=1))[0]
+    assert nearest == pytest.approx(2.88, abs=0.05)
+    assert placed.length == pytest.approx(2.88, abs=0.01)
+    assert placed.zoom[0] < 2.9 / 2.88 < placed.zoom[1]
+    assert (offered.counts["samples"], offered.counts["clashing"]) == (2, 1)
+    assert offered.belief.types == {"sc": 1.0}
+
+
+@pytest.mark.parametrize("composition", ["CeO2", "SF6"])
+def test_a_generator_of_metals_offers_nothing_for_a_compound_or_a_molecule(composition):
+    assert len(_offered(_grid(2.0), composition=composition)) == 0
