@@ -1,0 +1,299 @@
+"""The table of crystal types: AFLOW's prototypes as pymatgen carries them, and our additions, as compact arrays.
+
+pymatgen takes seconds to import and to parse its list, and the symmetry of every type costs more. So the table is made once and kept in the cache
+folder under a name with the version of pymatgen and of this module.
+
+Source: Mehl et al., Comput. Mater. Sci. 136 (2017) S1; Hicks et al., Comput. Mater. Sci. 161 (2019) S1.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import version
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepstruc_hpc.core.resources import cache_dir
+from deepstruc_hpc.structures.prototype_additions import ADDITIONS
+from deepstruc_hpc.structures.prototype_names import OWN_GROUP, common_name, well_known
+from deepstruc_hpc.structures.topology import coordination_sequences, neighbours, shell_table
+
+Float = NDArray[np.float64]
+REVISION = 1
+"""Of what the table holds; a cached one of another revision is made anew."""
+MOST_SITES = 120
+"""Sites of a primitive cell; larger prototypes (boron, Hittorf's phosphorus, tridymite) are left out: with so many free lengths they fit anything."""
+_SYMMETRY = 1e-3
+_ANIONS = ("F", "O", "Cl", "N", "Br", "I", "S", "Se", "C", "As", "Te", "P", "H", "Sb", "B", "Si", "Ge")
+
+
+@dataclass(frozen=True, eq=False)
+class Pattern:
+    """A crystal type with its sites sorted into kinds; which elements they are is left open.
+
+    Attributes:
+        name: common name in lower case.
+        label: AFLOW's, or ``own``.
+        group: name of the type of highest symmetry with the same net of bonds between unlike kinds.
+        frame: the same for all sites alike (the lattice of an alloy).
+        lattice: (3, 3) Å, the conventional cell.
+        fractions: (M, 3).
+        kinds: (M,) numbers 0 … K−1.
+        occupancy: (M,).
+        orbits: (M,) number of the first equivalent site.
+        space_group: number.
+        rotations: (G, 3, 3) point operations in fractions.
+        contact: (K, K) shortest distances, Å.
+        bond: (K, K) mean bond lengths from kind to kind, Å.
+        anion: kind that is the anion in the crystal that named the type, −1 where there is none.
+        nets: for each kind the sorted coordination sequences of its sites.
+        protons: hydrogen atoms an anion that are not among the sites.
+        merged: whether kinds of the prototype were put together.
+    """
+
+    name: str
+    label: str
+    group: str
+    frame: str
+    lattice: Float
+    fractions: Float
+    kinds: NDArray[np.intp]
+    occupancy: Float
+    orbits: NDArray[np.intp]
+    space_group: int
+    rotations: NDArray[np.intp]
+    contact: Float
+    bond: Float
+    anion: int
+    nets: tuple[str, ...]
+    protons: float = 0.0
+    merged: bool = False
+
+    @property
+    def n_kinds(self) -> int:
+        """K."""
+        return len(self.nets)
+
+    @property
+    def counts(self) -> Float:
+        """(K,) atoms of each kind in the cell, occupancies counted."""
+        return np.asarray(np.bincount(self.kinds, weights=self.occupancy, minlength=self.n_kinds), dtype=np.float64)
+
+    @property
+    def volume(self) -> float:
+        """Å³ of the cell as tabulated."""
+        return abs(float(np.linalg.det(self.lattice)))
+
+
+@dataclass(frozen=True)
+class ElementFacts:
+    """What is known of an element.
+
+    Attributes:
+        charges: positive oxidation states in known crystals; empty where there is none.
+        ionic: charge → ionic (crystal) radius, Å.
+        covalent: Å (Cordero et al., Dalton Trans. (2008) 2832).
+        volume: Å³ an atom in the element; 0 where unknown.
+    """
+
+    charges: tuple[int, ...]
+    ionic: dict[int, float]
+    covalent: float
+    volume: float
+
+
+@dataclass(frozen=True, eq=False)
+class PrototypeTable:
+    """All patterns, the simplest first, and facts on the elements."""
+
+    patterns: tuple[Pattern, ...]
+    elements: dict[str, ElementFacts]
+
+
+@lru_cache(maxsize=1)
+def prototype_table() -> PrototypeTable:
+    """The table, from the cache folder where it was made before."""
+    place = cache_dir() / f"prototypes-{REVISION}-pymatgen-{version('pymatgen')}.json"
+    try:
+        document = json.loads(place.read_text())
+        if document["revision"] == REVISION:
+            return _from_document(document)
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    document = {"revision": REVISION, "patterns": _grouped(list(_patterns())), "elements": _element_facts()}
+    _write(place, document)
+    return _from_document(document)
+
+
+def _write(place: Path, document: dict[str, Any]) -> None:
+    """Put the file in its place whole, or not at all; without a writable folder the table is made anew each time."""
+    with contextlib.suppress(OSError):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=place.parent, suffix=".part")
+        with os.fdopen(handle, "w") as stream:
+            json.dump(document, stream)
+        Path(name).replace(place)
+
+
+def _from_document(document: dict[str, Any]) -> PrototypeTable:
+    patterns = []
+    for row in document["patterns"]:
+        integers = {name: np.array(row[name], dtype=np.intp) for name in ("kinds", "orbits", "rotations")}
+        floats = {name: np.array([np.inf if x is None else x for x in np.ravel(row[name])], dtype=np.float64) for name in ("contact", "bond")}
+        k = len(row["nets"])
+        shaped = {name: value.reshape(k, k) for name, value in floats.items()}
+        arrays = {name: np.array(row[name], dtype=np.float64) for name in ("lattice", "fractions", "occupancy")}
+        plain = {name: row[name] for name in ("name", "label", "group", "frame", "space_group", "anion", "protons", "merged")}
+        patterns.append(Pattern(**plain, **integers, **shaped, **arrays, nets=tuple(row["nets"])))
+    elements = {
+        symbol: ElementFacts(tuple(charges), {int(charge): radius for charge, radius in ionic.items()}, covalent, volume)
+        for symbol, (charges, ionic, covalent, volume) in document["elements"].items()
+    }
+    return PrototypeTable(tuple(patterns), elements)
+
+
+def _element_facts() -> dict[str, tuple[list[int], dict[int, float], float, float]]:
+    import periodictable
+    from pymatgen.core.periodic_table import Element
+
+    facts = {}
+    for element in Element:
+        if element.Z > 96 or element.symbol in {"D", "T"}:
+            continue
+        states = {int(q) for q in (*element.common_oxidation_states, *element.icsd_oxidation_states) if q > 0}
+        ionic = {int(q): float(radius) for q, radius in element.ionic_radii.items()}
+        states |= set() if states else {int(q) for q in element.oxidation_states if q > 0}
+        covalent = getattr(periodictable.elements.symbol(element.symbol), "covalent_radius", None)
+        volume = element.data.get("Molar volume")
+        cubic = float(str(volume).split()[0]) / 0.602214 if volume and str(volume)[0].isdigit() else 0.0
+        facts[element.symbol] = (sorted(states), ionic, float(covalent or 1.4), cubic)
+    return facts
+
+
+def _sources() -> Iterator[tuple[str, str, Any, float]]:
+    """Name, label, pymatgen structure and protons of every prototype."""
+    from pymatgen.analysis.prototypes import AFLOW_PROTOTYPE_LIBRARY
+    from pymatgen.core import Lattice, Structure
+
+    for entry in AFLOW_PROTOTYPE_LIBRARY:
+        tags = {name: str(value) if value and str(value) != "None" else "" for name, value in entry["tags"].items()}
+        structure = entry["snl"].structure
+        if len(structure) <= MOST_SITES:
+            yield common_name(tags["aflow"], tags["strukturbericht"], tags["mineral"]), tags["aflow"], structure, 0.0
+    for addition in ADDITIONS:
+        cell = addition.prototype
+        kinds, places = [dict(site[0]) for site in cell.sites], [list(site[1]) for site in cell.sites]
+        structure = Structure.from_spacegroup(cell.space_group, Lattice.from_parameters(*cell.cell), kinds, places)
+        yield addition.name, "own", structure, addition.protons
+
+
+def _patterns() -> Iterator[dict[str, Any]]:
+    for name, label, structure, protons in _sources():
+        symbols = [max(site.species, key=lambda kind: site.species[kind]).symbol for site in structure]
+        occupancy = np.array([float(sum(site.species.values())) for site in structure])
+        order = sorted(set(symbols), key=lambda symbol: (_ANIONS.index(symbol) if symbol in _ANIONS else -1, symbol), reverse=False)
+        strongest = min((symbol for symbol in order if symbol in _ANIONS), key=_ANIONS.index, default="") if len(order) > 1 else ""
+        for number, sorting in enumerate(_sortings(len(order))):
+            kinds = np.array([sorting[order.index(symbol)] for symbol in symbols])
+            anion = sorting[order.index(strongest)] if strongest else -1
+            row = _described(np.array(structure.lattice.matrix), np.array(structure.frac_coords), kinds, occupancy)
+            if row is not None:
+                yield {"name": name, "label": label, "anion": int(anion), "protons": protons, "merged": number > 0, **row}
+
+
+def _sortings(n: int) -> list[tuple[int, ...]]:
+    """All kinds apart, then every way to make two kinds of more than two."""
+    apart = tuple(range(n))
+    return [apart] + [split for split in product((0, 1), repeat=n) if n > 2 and split[0] == 0 and len(set(split)) == 2]
+
+
+def _described(lattice: Float, fractions: Float, kinds: NDArray[np.intp], occupancy: Float) -> dict[str, Any] | None:
+    """The conventional cell with its symmetry, contacts, bonds and nets; None where the symmetry cannot be found."""
+    import spglib
+
+    types = np.unique(np.column_stack([kinds, np.round(occupancy, 4)]), axis=0, return_inverse=True)
+    found = spglib.get_symmetry_dataset((lattice, fractions, types[1].ravel() + 1), symprec=_SYMMETRY)
+    if found is None:
+        return None
+    cell, places = np.array(found.std_lattice), np.mod(np.round(np.array(found.std_positions), 7), 1.0)
+    which = np.array(found.std_types) - 1
+    kind, share = types[0][which, 0].astype(int), types[0][which, 1]
+    again = spglib.get_symmetry_dataset((cell, places, which + 1), symprec=_SYMMETRY)
+    if again is None:
+        return None
+    orbits = np.array(again.equivalent_atoms)
+    first = np.unique(orbits)
+    n_kinds = int(kind.max()) + 1
+    reach = 1.9 * float(np.cbrt(abs(np.linalg.det(cell)) / len(places))) + 1.0
+    around = neighbours(cell, places, reach)
+    contact, bond = shell_table(around, kind, first, n_kinds)
+    nets = coordination_sequences(around, kind, first)
+    frame = coordination_sequences(around, np.zeros_like(kind), first)
+    rotations = np.unique(np.array(again.rotations).reshape(-1, 9), axis=0).reshape(-1, 3, 3)
+    return {
+        "lattice": np.round(cell, 6).tolist(),
+        "fractions": places.tolist(),
+        "kinds": kind.tolist(),
+        "occupancy": share.tolist(),
+        "orbits": orbits.tolist(),
+        "space_group": int(found.number),
+        "rotations": rotations.tolist(),
+        "contact": [[float(x) if np.isfinite(x) else None for x in row] for row in np.round(contact, 5)],
+        "bond": [[float(x) if np.isfinite(x) else None for x in row] for row in np.round(bond, 5)],
+        "nets": [_words(nets[int(i)] for i in first if kind[i] == k) for k in range(n_kinds)],
+        "frame": _words(frame[int(i)] for i in first),
+    }
+
+
+def _words(sequences: Iterator[tuple[int, ...]]) -> str:
+    return " ".join(sorted({"-".join(map(str, sequence)) for sequence in sequences}))
+
+
+def _grouped(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows, the simplest first, each with the name of the simplest known one that has the same net; the same crystal only once."""
+    rows.sort(key=lambda row: (len(set(row["orbits"])), -row["space_group"], row["merged"], len(row["kinds"])))
+    rows = _without_repeats(rows)
+    nets: dict[tuple[str, ...], str] = {}
+    frames: dict[str, str] = {}
+    for known in (True, False):
+        for row in rows:
+            if well_known(row["name"]) is known:
+                nets.setdefault(tuple(sorted(row["nets"])), row["name"])
+    for unary in (True, False):
+        for row in rows:
+            if (len(row["nets"]) == 1) is unary and not row["merged"]:
+                frames.setdefault(row["frame"], row["name"])
+    for row in rows:
+        row["group"] = OWN_GROUP.get(row["name"], nets[tuple(sorted(row["nets"]))])
+        row["frame"] = OWN_GROUP.get(row["name"], frames.get(row["frame"], row["name"]))
+    return rows
+
+
+def _without_repeats(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    kept: list[dict[str, Any]] = []
+    seen: dict[tuple[Any, ...], list[Float]] = {}
+    for row in rows:
+        key = (row["space_group"], len(row["kinds"]), tuple(sorted(row["nets"])), tuple(sorted(map(len, row["nets"]))), row["label"] == "own")
+        lengths = np.sort([np.linalg.norm(edge) for edge in row["lattice"]])
+        contact = np.sort([x or 99.0 for x in np.ravel(row["contact"])])
+        shape = np.concatenate([lengths, contact]) / lengths[0]
+        if any(len(shape) == len(other) and np.abs(shape / other - 1.0).max() < 0.003 for other in seen.get(key, [])):
+            continue
+        seen.setdefault(key, []).append(shape)
+        kept.append(row)
+    return kept
+
+
+def elements_known(symbols: Sequence[str]) -> list[str]:
+    """Those of the symbols that the table knows."""
+    return [symbol for symbol in symbols if symbol in prototype_table().elements]
