@@ -38,7 +38,7 @@ BY_LABEL = {
     "AB_tP8_136_g_f": "beta_beryllia",
     "A3B_cI8_229_b_a": "cubic_hydrogen_sulfide",
 }
-OWN_GROUP = {"cuprite": "cuprite", "indium": "fcc", "mercury": "fcc", "arsenic": "arsenic", "skutterudite": "skutterudite"}
+OWN_GROUP = {"cubic_hydrogen_sulfide": "cubic_hydrogen_sulfide", "cuprite": "cuprite", "indium": "fcc", "mercury": "fcc", "arsenic": "arsenic", "skutterudite": "skutterudite"}
 """Types whose group the net of bonds does not tell: cuprite is two interwoven nets of cristobalite, arsenic is layered."""
 
 

@@ -29,7 +29,7 @@ from deepstruc_hpc.structures.prototype_names import OWN_GROUP, common_name, wel
 from deepstruc_hpc.structures.topology import coordination_sequences, neighbours, shell_table
 
 Float = NDArray[np.float64]
-REVISION = 1
+REVISION = 2
 """Of what the table holds; a cached one of another revision is made anew."""
 MOST_SITES = 120
 """Sites of a primitive cell; larger prototypes (boron, Hittorf's phosphorus, tridymite) are left out: with so many free lengths they fit anything."""
@@ -55,6 +55,7 @@ class Pattern:
         rotations: (G, 3, 3) point operations in fractions.
         contact: (K, K) shortest distances, Å.
         bond: (K, K) mean bond lengths from kind to kind, Å.
+        neighbours: (K, K) mean numbers of these bonds.
         anion: kind that is the anion in the crystal that named the type, −1 where there is none.
         nets: for each kind the sorted coordination sequences of its sites.
         protons: hydrogen atoms an anion that are not among the sites.
@@ -74,6 +75,7 @@ class Pattern:
     rotations: NDArray[np.intp]
     contact: Float
     bond: Float
+    neighbours: Float
     anion: int
     nets: tuple[str, ...]
     protons: float = 0.0
@@ -152,7 +154,7 @@ def _from_document(document: dict[str, Any]) -> PrototypeTable:
         floats = {name: np.array([np.inf if x is None else x for x in np.ravel(row[name])], dtype=np.float64) for name in ("contact", "bond")}
         k = len(row["nets"])
         shaped = {name: value.reshape(k, k) for name, value in floats.items()}
-        arrays = {name: np.array(row[name], dtype=np.float64) for name in ("lattice", "fractions", "occupancy")}
+        arrays = {name: np.array(row[name], dtype=np.float64) for name in ("lattice", "fractions", "occupancy", "neighbours")}
         plain = {name: row[name] for name in ("name", "label", "group", "frame", "space_group", "anion", "protons", "merged")}
         patterns.append(Pattern(**plain, **integers, **shaped, **arrays, nets=tuple(row["nets"])))
     elements = {
@@ -236,7 +238,7 @@ def _described(lattice: Float, fractions: Float, kinds: NDArray[np.intp], occupa
     n_kinds = int(kind.max()) + 1
     reach = 1.9 * float(np.cbrt(abs(np.linalg.det(cell)) / len(places))) + 1.0
     around = neighbours(cell, places, reach)
-    contact, bond = shell_table(around, kind, first, n_kinds)
+    contact, bond, number = shell_table(around, kind, first, n_kinds)
     nets = coordination_sequences(around, kind, first)
     frame = coordination_sequences(around, np.zeros_like(kind), first)
     rotations = np.unique(np.array(again.rotations).reshape(-1, 9), axis=0).reshape(-1, 3, 3)
@@ -250,6 +252,7 @@ def _described(lattice: Float, fractions: Float, kinds: NDArray[np.intp], occupa
         "rotations": rotations.tolist(),
         "contact": [[float(x) if np.isfinite(x) else None for x in row] for row in np.round(contact, 5)],
         "bond": [[float(x) if np.isfinite(x) else None for x in row] for row in np.round(bond, 5)],
+        "neighbours": np.round(number, 3).tolist(),
         "nets": [_words(nets[int(i)] for i in first if kind[i] == k) for k in range(n_kinds)],
         "frame": _words(frame[int(i)] for i in first),
     }
@@ -267,14 +270,14 @@ def _grouped(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     frames: dict[str, str] = {}
     for known in (True, False):
         for row in rows:
-            if well_known(row["name"]) is known:
+            if well_known(row["name"]) is known and row["name"] not in OWN_GROUP:
                 nets.setdefault(tuple(sorted(row["nets"])), row["name"])
     for unary in (True, False):
         for row in rows:
             if (len(row["nets"]) == 1) is unary and not row["merged"]:
                 frames.setdefault(row["frame"], row["name"])
     for row in rows:
-        row["group"] = OWN_GROUP.get(row["name"], nets[tuple(sorted(row["nets"]))])
+        row["group"] = OWN_GROUP.get(row["name"], nets.get(tuple(sorted(row["nets"])), row["name"]))
         row["frame"] = OWN_GROUP.get(row["name"], frames.get(row["frame"], row["name"]))
     return rows
 

@@ -74,9 +74,8 @@ def bond_mask(found: Neighbours, kinds: NDArray[np.intp]) -> NDArray[np.bool_]:
     wanted = kinds[found.first] != kinds[found.second] if len(np.unique(kinds)) > 1 else np.ones(len(found.first), dtype=bool)
     nearest = np.full(len(kinds), np.inf)
     np.minimum.at(nearest, found.first[wanted], found.distance[wanted])
-    limit = BOND * np.maximum(nearest[found.first], nearest[found.second])
-    near = BOND * np.minimum(nearest[found.first], nearest[found.second])
-    return np.asarray(wanted & (found.distance <= np.where(np.isfinite(limit), np.maximum(near, np.minimum(limit, near * 1.1)), near)))
+    limit = np.maximum(nearest[found.first], nearest[found.second])
+    return np.asarray(wanted & (found.distance <= BOND * np.where(np.isfinite(limit), limit, 0.0)))
 
 
 def coordination_sequences(found: Neighbours, kinds: NDArray[np.intp], sites: NDArray[np.intp]) -> dict[int, tuple[int, ...]]:
@@ -102,8 +101,8 @@ def coordination_sequences(found: Neighbours, kinds: NDArray[np.intp], sites: ND
     return sequences
 
 
-def shell_table(found: Neighbours, kinds: NDArray[np.intp], sites: NDArray[np.intp], n_kinds: int) -> tuple[Float, Float]:
-    """The shortest distance of every pair of kinds, and the mean length of the bonds from kind a to kind b.
+def shell_table(found: Neighbours, kinds: NDArray[np.intp], sites: NDArray[np.intp], n_kinds: int) -> tuple[Float, Float, Float]:
+    """The shortest distance of every pair of kinds, and the mean length and number of the bonds from kind a to kind b.
 
     Args:
         found: neighbours of all sites.
@@ -112,9 +111,10 @@ def shell_table(found: Neighbours, kinds: NDArray[np.intp], sites: NDArray[np.in
         n_kinds: K.
 
     Returns:
-        (K, K) shortest distance and (K, K) mean bond, Å; infinity where there is none within reach.
+        (K, K) shortest distance and (K, K) mean bond, Å, infinity where there is none within reach; (K, K) mean number of bonds.
     """
     contact, bond = np.full((n_kinds, n_kinds), np.inf), np.full((n_kinds, n_kinds), np.inf)
+    number = np.zeros((n_kinds, n_kinds))
     for a in range(n_kinds):
         for b in range(n_kinds):
             between = (kinds[found.first] == a) & (kinds[found.second] == b)
@@ -125,7 +125,8 @@ def shell_table(found: Neighbours, kinds: NDArray[np.intp], sites: NDArray[np.in
             for site in sites[kinds[sites] == a]:
                 around = found.distance[between & (found.first == site)]
                 if len(around):
-                    lengths.append(around[around <= BOND * around[0]].mean())
+                    lengths.append(around[around <= BOND * around[0]])
             if lengths:
-                bond[a, b] = float(np.mean(lengths))
-    return contact, bond
+                bond[a, b] = float(np.mean([length.mean() for length in lengths]))
+                number[a, b] = float(np.mean([len(length) for length in lengths]))
+    return contact, bond, number
