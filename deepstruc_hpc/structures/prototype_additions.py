@@ -6,7 +6,8 @@ Cells in Å and degrees, positions as printed: TiO2(B) Marchand et al., Mater. R
 Mater. Res. Bull. 27 (1992) 221; ramsdellite Post & Heaney, Am. Mineral. 89 (2004) 969; beta-Ga2O3 Åhman et al., Acta Cryst. C52 (1996) 1336; WO3
 Loopstra & Rietveld, Acta Cryst. B25 (1969) 1420; V2O5 Enjalbert & Galy, Acta Cryst. C42 (1986) 1467; MoO3 Kihlborg, Ark. Kemi 21 (1963) 357;
 La2O3 Pauling, Z. Kristallogr. 69 (1929) 415; alpha-PbO2 Hill, Mater. Res. Bull. 17 (1982) 769; pyrochlore Subramanian et al., Prog. Solid State
-Chem. 15 (1983) 55; delafossite Prewitt et al., Inorg. Chem. 10 (1971) 719; ferrihydrite Michel et al., Science 316 (2007) 1726; the others as in
+Chem. 15 (1983) 55; delafossite Prewitt et al., Inorg. Chem. 10 (1971) 719; ferrihydrite Michel et al., Science 316 (2007) 1726; tenorite Åsbrink & Norrby, Acta
+Cryst. B26 (1970) 8; cooperite Grønvold et al., Acta Chem. Scand. 14 (1960) 1879; the others as in
 :mod:`deepstruc_hpc.structures.crystals`. Hydrogen is left out: X-rays hardly see it.
 """
 
@@ -122,6 +123,10 @@ ADDITIONS: tuple[Addition, ...] = (
         ("O", 0.5227, 0.4773, 0.9796),
         protons=0.1,
     ),
+    Addition("anatase", PROTOTYPES["TiO2 anatase"]),
+    Addition("brookite", PROTOTYPES["TiO2 brookite"]),
+    _of("tenorite", "C2/c", (4.6837, 3.4226, 5.1288, 90.0, 99.54, 90.0), ("Cu", 0.25, 0.25, 0), ("O", 0, 0.4184, 0.25)),
+    _of("cooperite", "P4_2/mmc", (3.47, 3.47, 6.11), ("Pt", 0, 0.5, 0), ("S", 0, 0, 0.25)),
     Addition("tetragonal_zirconia", PROTOTYPES["ZrO2 tetragonal"]),
     Addition("maghemite", PROTOTYPES["gamma-Fe2O3"]),
     Addition(
@@ -133,4 +138,4 @@ ADDITIONS: tuple[Addition, ...] = (
         ),
     ),
 )
-"""What is tried beside the AFLOW prototypes."""
+"""What is tried beside the AFLOW prototypes, or in their place: pymatgen's copies of anatase, brookite, tenorite and cooperite have wrong lengths."""

@@ -29,7 +29,7 @@ from deepstruc_hpc.structures.prototype_names import OWN_GROUP, common_name, wel
 from deepstruc_hpc.structures.topology import coordination_sequences, neighbours, shell_table
 
 Float = NDArray[np.float64]
-REVISION = 2
+REVISION = 3
 """Of what the table holds; a cached one of another revision is made anew."""
 MOST_SITES = 120
 """Sites of a primitive cell; larger prototypes (boron, Hittorf's phosphorus, tridymite) are left out: with so many free lengths they fit anything."""
@@ -187,11 +187,13 @@ def _sources() -> Iterator[tuple[str, str, Any, float]]:
     from pymatgen.analysis.prototypes import AFLOW_PROTOTYPE_LIBRARY
     from pymatgen.core import Lattice, Structure
 
+    own = {addition.name for addition in ADDITIONS}
     for entry in AFLOW_PROTOTYPE_LIBRARY:
         tags = {name: str(value) if value and str(value) != "None" else "" for name, value in entry["tags"].items()}
         structure = entry["snl"].structure
-        if len(structure) <= MOST_SITES:
-            yield common_name(tags["aflow"], tags["strukturbericht"], tags["mineral"]), tags["aflow"], structure, 0.0
+        name = common_name(tags["aflow"], tags["strukturbericht"], tags["mineral"])
+        if len(structure) <= MOST_SITES and name not in own:
+            yield name, tags["aflow"], structure, 0.0
     for addition in ADDITIONS:
         cell = addition.prototype
         kinds, places = [dict(site[0]) for site in cell.sites], [list(site[1]) for site in cell.sites]
