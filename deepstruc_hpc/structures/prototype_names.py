@@ -63,7 +63,7 @@ def common_name(label: str, symbol: str, mineral: str) -> str:
     if label in BY_LABEL:
         return BY_LABEL[label]
     symbol = re.sub(r"[^A-Za-z0-9_]", "", symbol)
-    words = re.sub(r"[^a-z0-9]+", "_", re.split(r"[,;(:]", mineral.lower())[0]).strip("_")
+    words = re.sub(r"[^a-z0-9]+", "_", re.split(r"[,;(:]", mineral.lower().replace("\\'{c}", "c"))[0]).strip("_")
     if len(words) > 5:
         return words
     return (f"{words}_" if words else "") + (symbol.lower() if symbol and re.match(r"^[A-Za-z]\d?", symbol) else label.lower())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations, permutations
 
 import numpy as np
@@ -17,12 +18,16 @@ from numpy.typing import NDArray
 from deepstruc_hpc.core.errors import StructureError
 from deepstruc_hpc.structures.crystals import Crystal, Species
 from deepstruc_hpc.structures.plausibility import Anion, Mixture, compound_scale, metal_scale
+from deepstruc_hpc.structures.prototype_names import OWN_GROUP, well_known
 from deepstruc_hpc.structures.prototype_table import Pattern, prototype_table
 
 ANIONS = ("F", "O", "Cl", "N", "Br", "I", "S", "Se", "C", "As", "Te", "P", "H", "B")
 """Non-metals, the most electronegative first (Pauling); the first of a sample is its anion."""
 SAME_FORMULA = 0.02
 """Relative difference of two shares of an element that counts as none."""
+OPEN = frozenset(("B", "C", "Si", "Ge", "Sn", "N", "P", "As", "Sb", "Bi", "O", "S", "Se", "Te", "F", "Cl", "Br", "I", "Ga", "H"))
+"""Elements that have crystals with fewer than six neighbours."""
+_CLOSE_PACKED = 5.5
 _MOST_ORDERED = 3
 
 
@@ -118,7 +123,7 @@ def _subsets(names: tuple[str, ...], *, whole: bool) -> Iterator[tuple[str, ...]
 def _metals(metals: tuple[str, ...], amounts: Mapping[str, float], *, ordered: bool) -> Iterator[CrystalCandidate]:
     mixture = _mixture(metals, amounts)
     for pattern in prototype_table().patterns:
-        if pattern.n_kinds == 1:
+        if pattern.n_kinds == 1 and (float(pattern.neighbours[0, 0]) >= _CLOSE_PACKED or any(metal in OPEN for metal in metals)):
             scale = metal_scale(pattern, [mixture])
             if scale:
                 yield _made(pattern, scale, [mixture], "prototype, metals merged" if len(metals) > 1 else "prototype", metal=True)
@@ -198,12 +203,13 @@ def formula_of(composition: Mapping[str, float]) -> str:
 
 def _made(pattern: Pattern, scale: float, kinds: Sequence[Mixture], origin: str, *, anion: int = -1, metal: bool = False) -> CrystalCandidate:
     formula = formula_of(_composition(pattern, kinds))
-    reversed_roles = not metal and pattern.anion >= 0 and anion != pattern.anion and not _symmetric(pattern) and pattern.n_kinds == 2
-    mark = "anti_" if reversed_roles else ""
-    name = "b2" if metal and pattern.name == "cscl" else f"{mark}{pattern.name}"
-    group = pattern.frame if metal else f"{mark}{pattern.group}"
-    if metal and group not in {"fcc", "bcc", "hcp", "diamond"} and pattern.n_kinds > 1:
-        group = pattern.name
+    if metal:
+        name = "b2" if pattern.name == "cscl" else pattern.name
+        group = pattern.frame if pattern.n_kinds == 1 or pattern.frame in {"fcc", "bcc", "hcp", "diamond"} else name
+    else:
+        turned = pattern.anion >= 0 and anion != pattern.anion and not _symmetric(pattern) and pattern.n_kinds == 2
+        name = f"anti_{pattern.name}" if turned else pattern.name
+        group = _net_group(pattern, anion, name) if pattern.n_kinds == 2 else pattern.group
     species: list[Species] = [
         tuple((symbol, share * float(occupancy)) for symbol, share in sorted(kinds[kind].items()))
         for kind, occupancy in zip(pattern.kinds, pattern.occupancy, strict=True)
@@ -214,6 +220,26 @@ def _made(pattern: Pattern, scale: float, kinds: Sequence[Mixture], origin: str,
     crystal = Crystal(f"{formula} {name}", lattice, pattern.fractions, tuple(species), operations)
     origin = "own" if pattern.label == "own" else origin
     return CrystalCandidate(crystal, name, group, formula, origin, pattern.space_group, pattern.orbits, pattern.kinds)
+
+
+def _net_group(pattern: Pattern, anion: int, name: str) -> str:
+    """The simplest known type with the same nets of cations and of anions; ``anti_`` before one whose roles are exchanged."""
+    nets = _natural_nets()
+    key = (pattern.nets[1 - anion], pattern.nets[anion])
+    if name in OWN_GROUP:
+        return OWN_GROUP[name]
+    return nets.get(key) or (f"anti_{nets[key[::-1]]}" if key[::-1] in nets else name)
+
+
+@lru_cache(maxsize=1)
+def _natural_nets() -> dict[tuple[str, str], str]:
+    """Nets of cations and anions → name, for all types of two kinds in their usual roles, known names before others."""
+    nets: dict[tuple[str, str], str] = {}
+    for known in (True, False):
+        for pattern in prototype_table().patterns:
+            if pattern.n_kinds == 2 and pattern.anion >= 0 and well_known(pattern.name) is known and pattern.name not in OWN_GROUP:
+                nets.setdefault((pattern.nets[1 - pattern.anion], pattern.nets[pattern.anion]), pattern.name)
+    return nets
 
 
 def _rank(found: Sequence[CrystalCandidate]) -> list[CrystalCandidate]:
