@@ -38,6 +38,8 @@ LARGEST_SHIFT = 0.6
 """Å: farther, and it is another type."""
 PULL = 0.1
 """A shift of 1 Å raises Rw² by this much squared: 0.2 Å takes an Rw of 0.100 to 0.102."""
+NEARLY = 0.97
+"""Contacts may be shorter by 3 % after the refinement, which is what cells change in it."""
 KNOWN_TO = 50.0
 """Å: above it a diameter is told from Qdamp only where that is known (crystal × Qdamp 0.016 to 0.045 Å⁻¹ gives 52 to 91 Å on one curve)."""
 BLUNT_QDAMP = 0.4
@@ -167,7 +169,8 @@ def mine_crystals(
             run.refine(counts.evaluations)
             shifted = run.result()
             plain = shifted if shifted.criterion < plain.criterion else plain
-        fits.append(plain)
+        if run.possible() or not fits:
+            fits.append(plain)
     return sorted(fits, key=lambda fit: fit.criterion)
 
 
@@ -327,6 +330,14 @@ class Refinement:
         size = np.maximum(np.linalg.norm(self.jacobian, axis=0), 1e-300)
         inverse = np.linalg.pinv((self.jacobian / size).T @ (self.jacobian / size), rcond=1e-8, hermitian=True)
         return np.asarray(np.sqrt(np.maximum(np.diag(inverse), 0.0) * self.cost / thinner / freedom * thinner) / size)
+
+    def possible(self) -> bool:
+        """Whether no two atoms are much nearer than the candidate allows."""
+        from deepstruc_hpc.physics.histogram import class_pairs
+
+        d = self._distances_of(self.vector)
+        pairs = class_pairs(self.model.n_kinds)
+        return all(d[self.model.pair == index].min(initial=np.inf) >= NEARLY * self.candidate.shortest[a, b] for index, (a, b) in enumerate(pairs))
 
     def result(self) -> CrystalFit:
         """The fit as it stands."""

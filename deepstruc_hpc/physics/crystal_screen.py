@@ -167,8 +167,12 @@ class Screen:
         whole = np.clip(np.floor(place), 0, count - 2)
         return count, whole.astype(np.float64), place - whole
 
-    def curves(self, candidate: CrystalCandidate) -> Float:
-        """(S, N) G₁ without envelope on the logarithmic grid for each of :func:`stretches`."""
+    def curves(self, candidate: CrystalCandidate) -> tuple[Float, Float]:
+        """G₁ without envelope for each of :func:`stretches`, and how much smaller their cells may get.
+
+        Returns:
+            (S, N) on the logarithmic grid, and (S,) the least zoom at which no two atoms are nearer than the candidate allows.
+        """
         crystal, axes = candidate.crystal, self.axes
         kinds = candidate.kinds
         pair_weights, line_share = kind_weights(crystal.species, kinds, axes.q, self.instrument)
@@ -189,7 +193,13 @@ class Screen:
         density = n_atoms / abs(float(np.linalg.det(crystal.lattice)))
         line = -4.0 * np.pi * density * line_share * axes.step * axes.r * axes.fade
         fq = np.einsum("spq,pq->sq", axes.to_q(grid * axes.fade), pair_weights) * self._blur + axes.to_q(line) * axes.weight
-        return self._to_log(fq)
+        return self._to_log(fq), self._least_zooms(grid, candidate)
+
+    def _least_zooms(self, grid: Float, candidate: CrystalCandidate) -> Float:
+        allowed = np.array([candidate.shortest[a, b] for a, b in class_pairs(len(candidate.shortest))])
+        there = grid > 0
+        nearest = np.where(there.any(axis=2), self.axes.r[there.argmax(axis=2)] + 0.5 * self.axes.step, np.inf)
+        return np.asarray((allowed / nearest).max(axis=1))
 
     def _to_log(self, fq: Float) -> Float:
         count, whole, part = self._grid
@@ -201,12 +211,13 @@ class Screen:
 
     def screen(self, candidate: CrystalCandidate) -> Screened:
         """The best zoom, ratio of axes and diameter of one crystal."""
-        curves = self.curves(candidate)
+        curves, least = self.curves(candidate)
         shift = np.conj(rfft(curves, self.size))
         square = np.conj(rfft(curves**2, self.size))
         overlap = irfft(self._data[None] * shift[:, None], self.size)[..., self.lags]
         power = irfft(self._squares[None] * square[:, None], self.size)[..., self.lags]
         explained = np.where(overlap > 0, overlap, 0.0) ** 2 / np.maximum(power, 1e-12 * power.max()) / self.norm
+        explained *= np.exp(LOG_STEP * self.lags)[None, None] >= least[:, None, None]
         best, size, lag = np.unravel_index(int(np.argmax(explained)), explained.shape)
         zoom = float(np.exp(LOG_STEP * self.lags[lag]))
         a, b, c = stretches(candidate.space_group)[int(best)]
@@ -237,10 +248,12 @@ ALIKE = 0.998
 SAME_RW = 1.03
 """The simpler of two such crystals stays unless its Rw is higher by more than this factor."""
 MOST_OF_A_GROUP = 2
+MOST_PARENTS = 2
+"""Types of highest symmetry that are refined although others of their topology screened better."""
 
 
 def distinct(screened: Sequence[Screened], keep: int) -> list[Screened]:
-    """The best crystals, the same one once (the simplest of its descriptions), at most two of a topology."""
+    """The best crystals, the same one once (the simplest of its descriptions), few of a topology, and the type of highest symmetry of each."""
     kept: list[Screened] = []
     for found in screened:
         if len(kept) >= 4 * keep:
@@ -250,7 +263,12 @@ def distinct(screened: Sequence[Screened], keep: int) -> list[Screened]:
             kept.append(found)
         elif _simplicity(found) < _simplicity(kept[twin]) and found.rw <= SAME_RW * kept[twin].rw:
             kept[twin] = found
-    return list(_few_of_each(kept))[:keep]
+    few = list(_few_of_each(kept))[:keep]
+    groups = dict.fromkeys(found.candidate.group for found in few if found.candidate.prototype != found.candidate.group)
+    parents = {found.candidate.group: found for found in reversed(screened) if found.candidate.prototype == found.candidate.group}
+    there = {(found.candidate.group, found.candidate.prototype) for found in few}
+    missing = [parents[group] for group in groups if group in parents and (group, group) not in there][:MOST_PARENTS]
+    return [*few[: keep - len(missing)], *missing]
 
 
 def _few_of_each(screened: Sequence[Screened]) -> Iterator[Screened]:

@@ -9,9 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from deepstruc_hpc.structures.prototype_table import ElementFacts, Pattern, prototype_table
 
+Float = NDArray[np.float64]
 Mixture = Mapping[str, float]
 """Elements of one kind of site with their shares, together 1."""
 
@@ -50,18 +52,31 @@ def ionic_radius(symbol: str, charge: float) -> float:
     return float(np.interp(charge, charges, lengths))
 
 
-def metal_scale(pattern: Pattern, kinds: Sequence[Mixture]) -> float | None:
-    """By which factor the pattern's lengths give the volume of the elements; None where a contact is too short or the volume is unknown."""
+@dataclass(frozen=True, eq=False)
+class Scaled:
+    """A pattern with the lengths that elements give it.
+
+    Attributes:
+        factor: of the pattern's lengths.
+        shortest: (K, K) Å, no two atoms of these kinds may be nearer.
+    """
+
+    factor: float
+    shortest: Float
+
+
+def metal_scale(pattern: Pattern, kinds: Sequence[Mixture]) -> Scaled | None:
+    """Lengths that give the volume of the elements; None where a contact is too short or the volume is unknown."""
     volumes = [sum(share * facts(symbol).volume for symbol, share in kind.items()) for kind in kinds]
     if min(volumes) <= 0:
         return None
     scale = float(np.cbrt(float(pattern.counts @ np.array(volumes)) / pattern.volume))
     radii = [sum(share * facts(symbol).covalent for symbol, share in kind.items()) for kind in kinds]
-    return scale if _no_contact(pattern, scale, np.add.outer(radii, radii)) else None
+    return _unless_touching(pattern, scale, np.add.outer(radii, radii))
 
 
-def compound_scale(pattern: Pattern, kinds: Sequence[Mixture], anion: Anion) -> float | None:
-    """By which factor the pattern's lengths give bonds of the radii's sum.
+def compound_scale(pattern: Pattern, kinds: Sequence[Mixture], anion: Anion) -> Scaled | None:
+    """Lengths that give bonds of the radii's sum.
 
     Args:
         pattern: the crystal type.
@@ -69,7 +84,7 @@ def compound_scale(pattern: Pattern, kinds: Sequence[Mixture], anion: Anion) -> 
         anion: which kind is it.
 
     Returns:
-        The factor, or None where charges do not balance, two atoms touch, a cation has no anion near, or the density is out of the usual.
+        None where charges do not balance, two atoms touch, a cation has no anion near, or the density is out of the usual.
     """
     charges = _charges(pattern, kinds, anion)
     if charges is None:
@@ -92,11 +107,11 @@ def compound_scale(pattern: Pattern, kinds: Sequence[Mixture], anion: Anion) -> 
     if anion.symbol in PAIRED or anion.symbol not in CHARGES:
         sums[anion.kind, anion.kind] = 2.0 * covalent[anion.kind]
     filled = float(pattern.counts @ (4.0 / 3.0 * np.pi * radii**3)) / (pattern.volume * scale**3)
-    return scale if _no_contact(pattern, scale, sums) and FILLED[0] <= filled <= FILLED[1] else None
+    return _unless_touching(pattern, scale, sums) if FILLED[0] <= filled <= FILLED[1] else None
 
 
-def _no_contact(pattern: Pattern, scale: float, sums: np.ndarray) -> bool:
-    return bool(np.all(pattern.contact * scale >= CLOSEST * sums))
+def _unless_touching(pattern: Pattern, scale: float, sums: Float) -> Scaled | None:
+    return Scaled(scale, CLOSEST * sums) if np.all(pattern.contact * scale >= CLOSEST * sums) else None
 
 
 def _radius(kind: Mixture, charge: float, anion: Anion, number: int) -> float:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from deepstruc_hpc.core.errors import StructureError
 from deepstruc_hpc.structures.crystals import Crystal, Species
-from deepstruc_hpc.structures.plausibility import Anion, Mixture, compound_scale, metal_scale
+from deepstruc_hpc.structures.plausibility import Anion, Mixture, Scaled, compound_scale, facts, metal_scale
 from deepstruc_hpc.structures.prototype_names import OWN_GROUP, well_known
 from deepstruc_hpc.structures.prototype_table import Pattern, prototype_table
 
@@ -27,6 +27,9 @@ SAME_FORMULA = 0.02
 """Relative difference of two shares of an element that counts as none."""
 OPEN = frozenset(("B", "C", "Si", "Ge", "Sn", "N", "P", "As", "Sb", "Bi", "O", "S", "Se", "Te", "F", "Cl", "Br", "I", "Ga", "H"))
 """Elements that have crystals with fewer than six neighbours."""
+SUPERLATTICES = frozenset(("l1_0", "l1_2", "cscl"))
+UNLIKE = 0.15
+"""Metals whose radii differ by more rarely mix on one lattice (Hume-Rothery): their compounds are tried too."""
 _CLOSE_PACKED = 5.5
 _MOST_ORDERED = 3
 
@@ -44,6 +47,7 @@ class CrystalCandidate:
         space_group: number.
         orbits: (M,) number of the first site of the cell that is equivalent by symmetry.
         kinds: (M,) sites of one kind share their elements and U.
+        shortest: (K, K) Å, atoms of two kinds are never nearer.
         notes: what a reader of the file should know.
     """
 
@@ -55,6 +59,7 @@ class CrystalCandidate:
     space_group: int
     orbits: NDArray[np.intp]
     kinds: NDArray[np.intp]
+    shortest: NDArray[np.float64]
     notes: tuple[str, ...] = ()
 
     @property
@@ -127,12 +132,19 @@ def _metals(metals: tuple[str, ...], amounts: Mapping[str, float], *, ordered: b
             scale = metal_scale(pattern, [mixture])
             if scale:
                 yield _made(pattern, scale, [mixture], "prototype, metals merged" if len(metals) > 1 else "prototype", metal=True)
-        elif ordered and pattern.n_kinds == len(metals) <= _MOST_ORDERED and not pattern.merged and (pattern.anion < 0 or amounts):
+        elif ordered and pattern.n_kinds == len(metals) <= _MOST_ORDERED and not pattern.merged and _orders_in(pattern, metals, amounts):
             for order in _orders(pattern, metals):
                 kinds = [{symbol: 1.0} for symbol in order]
                 scale = metal_scale(pattern, kinds)
                 if scale and _fits(pattern, kinds, amounts):
                     yield _made(pattern, scale, kinds, "prototype, ordered", metal=True)
+
+
+def _orders_in(pattern: Pattern, metals: tuple[str, ...], amounts: Mapping[str, float]) -> bool:
+    """Whether an ordered type is tried: any with a formula; the common superlattices; others for metals of unlike size."""
+    radii = [facts(metal).covalent for metal in metals]
+    unlike = max(radii) / min(radii) > 1.0 + UNLIKE
+    return bool(amounts) or pattern.name in SUPERLATTICES or (unlike and pattern.anion < 0)
 
 
 def _compounds(cations: tuple[str, ...], anion: str, amounts: Mapping[str, float]) -> Iterator[CrystalCandidate]:
@@ -201,7 +213,7 @@ def formula_of(composition: Mapping[str, float]) -> str:
     return "".join(f"{symbol}{'' if abs(n - 1) < 0.005 else format(round(float(n), 2), 'g')}" for symbol, n in zip(order, numbers, strict=True))
 
 
-def _made(pattern: Pattern, scale: float, kinds: Sequence[Mixture], origin: str, *, anion: int = -1, metal: bool = False) -> CrystalCandidate:
+def _made(pattern: Pattern, scale: Scaled, kinds: Sequence[Mixture], origin: str, *, anion: int = -1, metal: bool = False) -> CrystalCandidate:
     formula = formula_of(_composition(pattern, kinds))
     if metal:
         name = "b2" if pattern.name == "cscl" else pattern.name
@@ -214,12 +226,12 @@ def _made(pattern: Pattern, scale: float, kinds: Sequence[Mixture], origin: str,
         tuple((symbol, share * float(occupancy)) for symbol, share in sorted(kinds[kind].items()))
         for kind, occupancy in zip(pattern.kinds, pattern.occupancy, strict=True)
     ]
-    lattice = pattern.lattice * scale
+    lattice = pattern.lattice * scale.factor
     change = np.linalg.inv(lattice)
     operations = np.array([(change @ rotation.T @ lattice).T for rotation in pattern.rotations.astype(np.float64)])
     crystal = Crystal(f"{formula} {name}", lattice, pattern.fractions, tuple(species), operations)
     origin = "own" if pattern.label == "own" else origin
-    return CrystalCandidate(crystal, name, group, formula, origin, pattern.space_group, pattern.orbits, pattern.kinds)
+    return CrystalCandidate(crystal, name, group, formula, origin, pattern.space_group, pattern.orbits, pattern.kinds, scale.shortest)
 
 
 def _net_group(pattern: Pattern, anion: int, name: str) -> str:
