@@ -38,6 +38,10 @@ LARGEST_SHIFT = 0.6
 """Å: farther, and it is another type."""
 PULL = 0.1
 """A shift of 1 Å raises Rw² by this much squared: 0.2 Å takes an Rw of 0.100 to 0.102."""
+ORDER = 3
+"""An ordered alloy counts as so many parameters more than a mixed one: its formula, and which sites and which element go together, were chosen."""
+SHARPEST = 0.9
+"""delta2 stays below this part of the square of the shortest distance."""
 NEARLY = 0.97
 """Contacts may be shorter by 3 % after the refinement, which is what cells change in it."""
 KNOWN_TO = 50.0
@@ -110,7 +114,8 @@ class CrystalFit:
     def criterion(self) -> float:
         """N ln Rw² + k ln N with N independent points and k parameters (Bayesian information criterion); lower is better."""
         n = max(self.n_independent, self.n_parameters + 1.0)
-        return float(n * np.log(max(self.rw, 1e-6) ** 2) + self.n_parameters * np.log(n))
+        ordered = ORDER if self.candidate.origin == "prototype, ordered" and not self.candidate.anion else 0
+        return float(n * np.log(max(self.rw, 1e-6) ** 2) + (self.n_parameters + ordered) * np.log(n))
 
 
 def margin(fits: Sequence[CrystalFit]) -> tuple[float, CrystalFit | None]:
@@ -226,12 +231,10 @@ class Refinement:
         self.jacobian = np.zeros((0, 0))
 
     def _vibrating(self) -> NDArray[np.intp]:
-        """For each kind of site 0, or 1 for the last element of the formula (the anion)."""
-        kinds = self.candidate.kinds
-        symbols = [self.candidate.crystal.species[int(np.flatnonzero(kinds == kind)[0])][0][0] for kind in range(int(kinds.max()) + 1)]
-        last = self.candidate.formula.rstrip("0123456789.")
-        groups = np.array([int(last.endswith(symbol) and len(set(symbols)) > 1 and _is_last(symbol, last)) for symbol in symbols])
-        return np.asarray(groups if 0 < groups.sum() < len(groups) else np.zeros(len(groups), dtype=np.intp))
+        """For each kind of site 0, or 1 for the anion."""
+        kinds, crystal = self.candidate.kinds, self.candidate.crystal
+        anions = [crystal.species[int(np.flatnonzero(kinds == kind)[0])][0][0] == self.candidate.anion for kind in range(int(kinds.max()) + 1)]
+        return np.array(anions, dtype=np.intp) if any(anions) and not all(anions) else np.zeros(len(anions), dtype=np.intp)
 
     def _merged(self) -> CrystalModel:
         crystal, candidate = self.candidate.crystal, self.candidate
@@ -296,7 +299,7 @@ class Refinement:
         """Bounds of the vector."""
         n, shifts = len(self.cell), len(self.shifts)
         low = np.concatenate([np.full(n, -0.05), np.full(self.n_u, U_LIMITS[0]), [0.0, 0.0], np.full(shifts, -LARGEST_SHIFT)])
-        high = np.concatenate([np.full(n, 0.08), np.full(self.n_u, U_LIMITS[1]), [0.7 * self.closest**2, 1.0 / SMALLEST], np.full(shifts, LARGEST_SHIFT)])
+        high = np.concatenate([np.full(n, 0.08), np.full(self.n_u, U_LIMITS[1]), [SHARPEST * self.closest**2, 1.0 / SMALLEST], np.full(shifts, LARGEST_SHIFT)])
         return low, high
 
     def refine(self, evaluations: int) -> None:
@@ -397,8 +400,3 @@ class Refinement:
         best = float(trials[int(np.argmin(left))][place])
         return 1.0 / max(best, 1e-3)
 
-
-def _is_last(symbol: str, formula: str) -> bool:
-    """Whether a formula without its last number ends with this symbol and not with a longer one (``C`` and ``Tc``)."""
-    before = formula[: -len(symbol)]
-    return symbol[0].isupper() and not (len(symbol) == 1 and before.endswith(tuple("QWX")))

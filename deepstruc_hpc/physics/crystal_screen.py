@@ -199,7 +199,8 @@ class Screen:
         allowed = np.array([candidate.shortest[a, b] for a, b in class_pairs(len(candidate.shortest))])
         there = grid > 0
         nearest = np.where(there.any(axis=2), self.axes.r[there.argmax(axis=2)] + 0.5 * self.axes.step, np.inf)
-        return np.asarray((allowed / nearest).max(axis=1))
+        volume = abs(float(np.linalg.det(candidate.crystal.lattice)))
+        return np.maximum((allowed / nearest).max(axis=1), np.cbrt(candidate.least_volume / volume))
 
     def _to_log(self, fq: Float) -> Float:
         count, whole, part = self._grid
@@ -265,10 +266,16 @@ def distinct(screened: Sequence[Screened], keep: int) -> list[Screened]:
             kept[twin] = found
     few = list(_few_of_each(kept))[:keep]
     groups = dict.fromkeys(found.candidate.group for found in few if found.candidate.prototype != found.candidate.group)
-    parents = {found.candidate.group: found for found in reversed(screened) if found.candidate.prototype == found.candidate.group}
+    parents = {group: parent for group in groups if (parent := _parent(screened, group)) is not None}
     there = {(found.candidate.group, found.candidate.prototype) for found in few}
     missing = [parents[group] for group in groups if group in parents and (group, group) not in there][:MOST_PARENTS]
     return [*few[: keep - len(missing)], *missing]
+
+
+def _parent(screened: Sequence[Screened], group: str) -> Screened | None:
+    """The simplest of the best fits of the type that names a group."""
+    members = [found for found in screened if found.candidate.prototype == found.candidate.group == group]
+    return min((found for found in members if found.rw <= SAME_RW * members[0].rw), key=_simplicity, default=None)
 
 
 def _few_of_each(screened: Sequence[Screened]) -> Iterator[Screened]:
@@ -280,5 +287,6 @@ def _few_of_each(screened: Sequence[Screened]) -> Iterator[Screened]:
             yield found
 
 
-def _simplicity(found: Screened) -> tuple[int, int]:
-    return len(np.unique(found.candidate.orbits)), -found.candidate.space_group
+def _simplicity(found: Screened) -> tuple[int, int, int]:
+    """Of two descriptions of one curve the one with more of the sample's elements is taken, then that with fewer different sites."""
+    return -len(found.candidate.crystal.composition), len(np.unique(found.candidate.orbits)), -found.candidate.space_group

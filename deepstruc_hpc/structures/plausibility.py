@@ -23,8 +23,10 @@ PAIRED = frozenset(("S", "Se", "Te"))
 """Anions that may be bonded in pairs, with half of the charge each (FeS2)."""
 CLOSEST = 0.75
 """No two atoms are nearer than this part of the sum of their radii."""
-FILLED = (0.25, 0.95)
-"""Part of the volume inside the atoms' ionic spheres: 0.46 in quartz, 0.59 in rutile, 0.79 in CsCl; looser or denser cells are left out."""
+FILLED = (0.25, 0.80)
+"""Part of the volume inside the atoms' ionic spheres: 0.46 in quartz, 0.59 in rutile, 0.61 in SrTiO3, 0.79 in CsCl; looser or denser cells are left out."""
+DENSEST = 0.80
+"""Least volume of a metal or of a compound without charges in units of the predicted one; alloys shrink by less than 15 % on forming."""
 _BORN = 0.12
 """Bond lengths grow as the coordination number to this power (Pauling, The Nature of the Chemical Bond, 3rd ed., ch. 13, Born exponent 9)."""
 
@@ -59,10 +61,12 @@ class Scaled:
     Attributes:
         factor: of the pattern's lengths.
         shortest: (K, K) Å, no two atoms of these kinds may be nearer.
+        least_volume: Å³ of the cell, it may not be smaller.
     """
 
     factor: float
     shortest: Float
+    least_volume: float
 
 
 def metal_scale(pattern: Pattern, kinds: Sequence[Mixture]) -> Scaled | None:
@@ -72,7 +76,7 @@ def metal_scale(pattern: Pattern, kinds: Sequence[Mixture]) -> Scaled | None:
         return None
     scale = float(np.cbrt(float(pattern.counts @ np.array(volumes)) / pattern.volume))
     radii = [sum(share * facts(symbol).covalent for symbol, share in kind.items()) for kind in kinds]
-    return _unless_touching(pattern, scale, np.add.outer(radii, radii))
+    return _unless_touching(pattern, scale, np.add.outer(radii, radii), DENSEST)
 
 
 def compound_scale(pattern: Pattern, kinds: Sequence[Mixture], anion: Anion) -> Scaled | None:
@@ -107,11 +111,14 @@ def compound_scale(pattern: Pattern, kinds: Sequence[Mixture], anion: Anion) -> 
     if anion.symbol in PAIRED or anion.symbol not in CHARGES:
         sums[anion.kind, anion.kind] = 2.0 * covalent[anion.kind]
     filled = float(pattern.counts @ (4.0 / 3.0 * np.pi * radii**3)) / (pattern.volume * scale**3)
-    return _unless_touching(pattern, scale, sums) if FILLED[0] <= filled <= FILLED[1] else None
+    least = filled / FILLED[1] if anion.symbol in CHARGES else DENSEST
+    return _unless_touching(pattern, scale, sums, least) if FILLED[0] <= filled <= FILLED[1] or anion.symbol not in CHARGES else None
 
 
-def _unless_touching(pattern: Pattern, scale: float, sums: Float) -> Scaled | None:
-    return Scaled(scale, CLOSEST * sums) if np.all(pattern.contact * scale >= CLOSEST * sums) else None
+def _unless_touching(pattern: Pattern, scale: float, sums: Float, least: float) -> Scaled | None:
+    if not np.all(pattern.contact * scale >= CLOSEST * sums):
+        return None
+    return Scaled(scale, CLOSEST * sums, least * pattern.volume * scale**3)
 
 
 def _radius(kind: Mixture, charge: float, anion: Anion, number: int) -> float:

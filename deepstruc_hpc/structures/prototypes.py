@@ -48,6 +48,8 @@ class CrystalCandidate:
         orbits: (M,) number of the first site of the cell that is equivalent by symmetry.
         kinds: (M,) sites of one kind share their elements and U.
         shortest: (K, K) Å, atoms of two kinds are never nearer.
+        least_volume: Å³, the cell is never smaller.
+        anion: its element, empty where there is none.
         notes: what a reader of the file should know.
     """
 
@@ -60,6 +62,8 @@ class CrystalCandidate:
     orbits: NDArray[np.intp]
     kinds: NDArray[np.intp]
     shortest: NDArray[np.float64]
+    least_volume: float = 0.0
+    anion: str = ""
     notes: tuple[str, ...] = ()
 
     @property
@@ -231,7 +235,9 @@ def _made(pattern: Pattern, scale: Scaled, kinds: Sequence[Mixture], origin: str
     operations = np.array([(change @ rotation.T @ lattice).T for rotation in pattern.rotations.astype(np.float64)])
     crystal = Crystal(f"{formula} {name}", lattice, pattern.fractions, tuple(species), operations)
     origin = "own" if pattern.label == "own" else origin
-    return CrystalCandidate(crystal, name, group, formula, origin, pattern.space_group, pattern.orbits, pattern.kinds, scale.shortest)
+    element = "" if metal else next(iter(kinds[anion]))
+    sites = (pattern.orbits, pattern.kinds)
+    return CrystalCandidate(crystal, name, group, formula, origin, pattern.space_group, *sites, scale.shortest, scale.least_volume, element)
 
 
 def _net_group(pattern: Pattern, anion: int, name: str) -> str:

@@ -21,8 +21,8 @@ import numpy as np
 from deepstruc_hpc.core.errors import StructureError
 from deepstruc_hpc.core.resources import cache_dir
 from deepstruc_hpc.structures.crystals import Crystal
-from deepstruc_hpc.structures.plausibility import CLOSEST
-from deepstruc_hpc.structures.prototypes import CrystalCandidate, formula_of
+from deepstruc_hpc.structures.plausibility import CLOSEST, DENSEST
+from deepstruc_hpc.structures.prototypes import ANIONS, CrystalCandidate, formula_of
 
 REVISION = 1
 _WRITE_EVERY = 50
@@ -163,5 +163,7 @@ def _candidate(row: dict[str, Any], path: Path, notes: tuple[str, ...]) -> Cryst
         np.array(row["orbits"], dtype=np.intp),
         kinds,
         0.5 * CLOSEST * np.add.outer(radii, radii),
+        DENSEST * abs(float(np.linalg.det(lattice))),
+        next((symbol for symbol in ANIONS if symbol in crystal.composition), "") if len(crystal.composition) > 1 else "",
         notes,
     )
