@@ -133,7 +133,8 @@ def site_pairs(lattice: Float, fractions: Float, first: NDArray[np.intp], reach:
     Returns:
         (K, 5): first site, second site, cell of the second one.
     """
-    spans = np.ceil(reach * np.linalg.norm(np.linalg.inv(lattice), axis=0)).astype(np.intp) + 1
+    fractions = np.mod(fractions, 1.0)
+    spans = np.floor(reach * np.linalg.norm(np.linalg.inv(lattice), axis=0)).astype(np.intp) + 1  # fractions differ by less than 1
     places, sites = np.ascontiguousarray(fractions), np.ascontiguousarray(first)
     cell = np.ascontiguousarray(lattice)
     table = np.empty((_count_pairs(cell, places, sites, spans, reach), 5), dtype=np.intp)

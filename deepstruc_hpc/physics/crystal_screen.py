@@ -185,7 +185,7 @@ class Screen:
         grid = np.zeros((len(trials), len(number), len(axes.r)))
         for index, stretch in enumerate(trials):
             lattice = np.ascontiguousarray(crystal.lattice * np.array(stretch)[:, None])
-            spans = np.ceil(axes.end * np.linalg.norm(np.linalg.inv(lattice), axis=0)).astype(np.intp) + 1
+            spans = np.floor(axes.end * np.linalg.norm(np.linalg.inv(lattice), axis=0)).astype(np.intp) + 1
             for site, count in zip(first, counts, strict=True):
                 part = np.zeros((len(number), len(axes.r)))
                 _lay_histogram(lattice, crystal.fractions, np.array([site]), occupancy, row, spans, axes.step, part)

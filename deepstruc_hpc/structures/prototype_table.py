@@ -9,13 +9,16 @@ Source: Mehl et al., Comput. Mater. Sci. 136 (2017) S1; Hicks et al., Comput. Ma
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
+from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -182,37 +185,69 @@ def _element_facts() -> dict[str, tuple[list[int], dict[int, float], float, floa
     return facts
 
 
-def _sources() -> Iterator[tuple[str, str, Any, float]]:
-    """Name, label, pymatgen structure and protons of every prototype."""
-    from pymatgen.analysis.prototypes import AFLOW_PROTOTYPE_LIBRARY
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """A prototype as it is written down: cell, positions, symbols and occupancies of all sites."""
+
+    name: str
+    label: str
+    lattice: Float
+    fractions: Float
+    symbols: list[str]
+    occupancy: Float
+    protons: float = 0.0
+
+
+def _sources() -> Iterator[_Source]:
     from pymatgen.core import Lattice, Structure
 
     own = {addition.name for addition in ADDITIONS}
-    for entry in AFLOW_PROTOTYPE_LIBRARY:
+    for entry in _aflow_entries():
         tags = {name: str(value) if value and str(value) != "None" else "" for name, value in entry["tags"].items()}
-        structure = entry["snl"].structure
+        sites = entry["snl"]["sites"]
         name = common_name(tags["aflow"], tags["strukturbericht"], tags["mineral"])
-        if len(structure) <= MOST_SITES and name not in own:
-            yield name, tags["aflow"], structure, 0.0
+        if len(sites) <= MOST_SITES and name not in own:
+            symbols = [str(site["species"][0]["element"]) for site in sites]
+            shares = np.array([sum(float(part["occu"]) for part in site["species"]) for site in sites])
+            places = np.array([site["abc"] for site in sites], dtype=np.float64)
+            yield _Source(name, tags["aflow"], np.array(entry["snl"]["lattice"]["matrix"], dtype=np.float64), places, symbols, shares)
     for addition in ADDITIONS:
         cell = addition.prototype
-        kinds, places = [dict(site[0]) for site in cell.sites], [list(site[1]) for site in cell.sites]
-        structure = Structure.from_spacegroup(cell.space_group, Lattice.from_parameters(*cell.cell), kinds, places)
-        yield addition.name, "own", structure, addition.protons
+        kinds, places_of = [dict(site[0]) for site in cell.sites], [list(site[1]) for site in cell.sites]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            structure = Structure.from_spacegroup(cell.space_group, Lattice.from_parameters(*cell.cell), kinds, places_of)
+        symbols = [max(site.species, key=lambda kind: site.species[kind]).symbol for site in structure]
+        shares = np.array([float(sum(site.species.values())) for site in structure])
+        yield _Source(addition.name, "own", np.array(structure.lattice.matrix), np.array(structure.frac_coords), symbols, shares, addition.protons)
+
+
+def _aflow_entries() -> list[dict[str, Any]]:
+    """pymatgen's list of prototypes as plain data. Its own reader parses every reference, which takes ten times as long; it serves where the file is not
+    found."""
+    spec = find_spec("pymatgen.analysis")
+    for place in (spec.submodule_search_locations or []) if spec else []:
+        for path in (Path(place) / "prototypes" / "aflow_prototypes.json.gz", Path(place) / "aflow_prototypes.json"):
+            if path.is_file():
+                text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+                return list(json.loads(text))
+    from pymatgen.analysis.prototypes import AFLOW_PROTOTYPE_LIBRARY
+
+    return [{"tags": entry["tags"], "snl": entry["snl"].structure.as_dict()} for entry in AFLOW_PROTOTYPE_LIBRARY]
 
 
 def _patterns() -> Iterator[dict[str, Any]]:
-    for name, label, structure, protons in _sources():
-        symbols = [max(site.species, key=lambda kind: site.species[kind]).symbol for site in structure]
-        occupancy = np.array([float(sum(site.species.values())) for site in structure])
-        order = sorted(set(symbols), key=lambda symbol: (_ANIONS.index(symbol) if symbol in _ANIONS else -1, symbol), reverse=False)
+    for source in _sources():
+        present = set(source.symbols)
+        order = sorted(present, key=lambda symbol: (_ANIONS.index(symbol) if symbol in _ANIONS else -1, symbol))
         strongest = min((symbol for symbol in order if symbol in _ANIONS), key=_ANIONS.index, default="") if len(order) > 1 else ""
         for number, sorting in enumerate(_sortings(len(order))):
-            kinds = np.array([sorting[order.index(symbol)] for symbol in symbols])
+            kinds = np.array([sorting[order.index(symbol)] for symbol in source.symbols])
             anion = sorting[order.index(strongest)] if strongest else -1
-            row = _described(np.array(structure.lattice.matrix), np.array(structure.frac_coords), kinds, occupancy)
+            row = _described(source.lattice, source.fractions, kinds, source.occupancy)
             if row is not None:
-                yield {"name": name, "label": label, "anion": int(anion), "protons": protons, "merged": number > 0, **row}
+                about = {"name": source.name, "label": source.label, "anion": int(anion), "protons": source.protons, "merged": number > 0}
+                yield {**about, **row}
 
 
 def _sortings(n: int) -> list[tuple[int, ...]]:
@@ -298,7 +333,3 @@ def _without_repeats(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         kept.append(row)
     return kept
 
-
-def elements_known(symbols: Sequence[str]) -> list[str]:
-    """Those of the symbols that the table knows."""
-    return [symbol for symbol in symbols if symbol in prototype_table().elements]

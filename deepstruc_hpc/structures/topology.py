@@ -48,7 +48,7 @@ def neighbours(lattice: Float, fractions: Float, reach: float) -> Neighbours:
         fractions: (M, 3).
         reach: Å.
     """
-    spread = np.ceil(reach * np.linalg.norm(np.linalg.inv(lattice), axis=0)).astype(int) + 1
+    spread = np.floor(reach * np.linalg.norm(np.linalg.inv(lattice), axis=0)).astype(int) + 1  # fractions differ by less than 1
     shifts = np.stack(np.meshgrid(*[np.arange(-s, s + 1) for s in spread], indexing="ij"), axis=-1).reshape(-1, 3)
     parts = []
     for site, place in enumerate(fractions):
