@@ -16,9 +16,10 @@ from scipy.optimize import least_squares
 
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.physics.agreement import independent_points, rw
-from deepstruc_hpc.physics.crystal_model import Axes, CrystalModel
+from deepstruc_hpc.physics.crystal_model import Axes, Cell, CrystalModel, pair_distances
 from deepstruc_hpc.physics.crystal_motions import cell_basis, shift_basis
 from deepstruc_hpc.physics.crystal_screen import Screened, distinct, screen_crystals
+from deepstruc_hpc.physics.histogram import class_pairs
 from deepstruc_hpc.physics.instrument import Instrument
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def mine_crystals(
     for run in runs:
         run.refine(counts.evaluations)
     runs.sort(key=lambda run: run.cost)
-    fits = []
+    fits: list[CrystalFit] = []
     for number, run in enumerate(runs):
         plain = run.result()
         if number < counts.finished and run.free_positions():
@@ -238,16 +239,8 @@ class Refinement:
 
     def _merged(self) -> CrystalModel:
         crystal, candidate = self.candidate.crystal, self.candidate
-        model = CrystalModel(
-            self.lattice,
-            crystal.fractions,
-            crystal.species,
-            candidate.kinds,
-            candidate.orbits,
-            self.problem.axes,
-            self.problem.instrument,
-            room=ROOM,
-        )
+        cell = Cell(self.lattice, crystal.fractions, crystal.species, candidate.kinds, candidate.orbits)
+        model = CrystalModel(cell, self.problem.axes, self.problem.instrument, room=ROOM)
         rng = np.random.default_rng(0)
         geometries = [(self.lattice, crystal.fractions)]
         for _ in range(2):
@@ -258,8 +251,6 @@ class Refinement:
         return model
 
     def _distances_of(self, vector: Float) -> Float:
-        from deepstruc_hpc.physics.crystal_model import pair_distances
-
         return pair_distances(*self.geometry(vector), self.model.table)
 
     def free_positions(self) -> bool:
@@ -299,7 +290,9 @@ class Refinement:
         """Bounds of the vector."""
         n, shifts = len(self.cell), len(self.shifts)
         low = np.concatenate([np.full(n, -0.05), np.full(self.n_u, U_LIMITS[0]), [0.0, 0.0], np.full(shifts, -LARGEST_SHIFT)])
-        high = np.concatenate([np.full(n, 0.08), np.full(self.n_u, U_LIMITS[1]), [SHARPEST * self.closest**2, 1.0 / SMALLEST], np.full(shifts, LARGEST_SHIFT)])
+        high = np.concatenate(
+            [np.full(n, 0.08), np.full(self.n_u, U_LIMITS[1]), [SHARPEST * self.closest**2, 1.0 / SMALLEST], np.full(shifts, LARGEST_SHIFT)]
+        )
         return low, high
 
     def refine(self, evaluations: int) -> None:
@@ -310,7 +303,7 @@ class Refinement:
         low, high = self.limits()
 
         def residual(vector: Float) -> Float:
-            return self._residuals(self.curves([vector], self.problem.to_r, self.problem.r), [vector])[0]
+            return np.asarray(self._residuals(self.curves([vector], self.problem.to_r, self.problem.r), [vector])[0])
 
         def slopes(vector: Float) -> Float:
             moved = [vector]
@@ -336,8 +329,6 @@ class Refinement:
 
     def possible(self) -> bool:
         """Whether no two atoms are much nearer than the candidate allows."""
-        from deepstruc_hpc.physics.histogram import class_pairs
-
         d = self._distances_of(self.vector)
         pairs = class_pairs(self.model.n_kinds)
         return all(d[self.model.pair == index].min(initial=np.inf) >= NEARLY * self.candidate.shortest[a, b] for index, (a, b) in enumerate(pairs))
@@ -399,4 +390,3 @@ class Refinement:
         left = np.sum(self._residuals(curves, trials) ** 2, axis=1)
         best = float(trials[int(np.argmin(left))][place])
         return 1.0 / max(best, 1e-3)
-

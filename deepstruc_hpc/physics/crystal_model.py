@@ -187,9 +187,9 @@ class Axes:
         """Grids for a curve that ends at rmax (Å)."""
         step = phase / instrument.qmax
         count = next_fast_len(int(np.ceil((rmax + fade) / step)) + 2, real=True) - 1
-        r = (np.arange(count) + 1) * step
+        r = np.asarray((np.arange(count) + 1) * step, dtype=np.float64)
         dq = np.pi / ((count + 1) * step)
-        q = (np.arange(count) + 1) * dq
+        q = np.asarray((np.arange(count) + 1) * dq, dtype=np.float64)
         upper = np.clip((instrument.qmax - (q - 0.5 * dq)) / dq, 0.0, 1.0)
         lower = np.clip((q + 0.5 * dq - instrument.qmin) / dq, 0.0, 1.0)
         chosen = np.flatnonzero(upper * lower > 0)
@@ -208,7 +208,7 @@ class Axes:
 
 @lru_cache(maxsize=512)
 def _factors(symbol: str, q: bytes, radiation: Any) -> Float:
-    return scattering_factors((symbol,), np.frombuffer(q), radiation)[0]
+    return np.asarray(scattering_factors((symbol,), np.frombuffer(q), radiation)[0])
 
 
 def kind_weights(species: Species, kinds: NDArray[np.intp], q: Float, instrument: Instrument) -> tuple[Float, float]:
@@ -236,34 +236,39 @@ def kind_weights(species: Species, kinds: NDArray[np.intp], q: Float, instrument
     return np.stack([factors[a] * factors[b] / norm for a, b in class_pairs(n_kinds)]), line
 
 
-class CrystalModel:
-    """One crystal on the axes of one curve.
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """The cell of a crystal with what its sites hold.
 
-    Args:
+    Attributes:
         lattice: (3, 3) Å, rows are the cell vectors.
         fractions: (M, 3).
         species: elements of each site with occupancies.
         kinds: (M,) sites that scatter and vibrate alike.
         orbits: (M,) the first equivalent site of each.
+    """
+
+    lattice: Float
+    fractions: Float
+    species: Species
+    kinds: NDArray[np.intp]
+    orbits: NDArray[np.intp]
+
+
+class CrystalModel:
+    """One crystal on the axes of one curve.
+
+    Args:
+        cell: the crystal.
         axes: of the curve.
         instrument: radiation and Qbroad.
         room: pairs are known up to (1 + room) times the end of the axes, so that cells may shrink by as much.
     """
 
-    def __init__(
-        self,
-        lattice: Float,
-        fractions: Float,
-        species: Species,
-        kinds: NDArray[np.intp],
-        orbits: NDArray[np.intp],
-        axes: Axes,
-        instrument: Instrument,
-        *,
-        room: float = 0.12,
-    ) -> None:
+    def __init__(self, cell: Cell, axes: Axes, instrument: Instrument, *, room: float = 0.12) -> None:
         self.axes, self.instrument = axes, instrument
-        self.lattice, self.fractions = np.array(lattice), np.array(fractions)
+        self.lattice, self.fractions = np.array(cell.lattice), np.array(cell.fractions)
+        species, kinds, orbits = cell.species, cell.kinds, cell.orbits
         self.kinds, self.n_kinds = kinds, int(kinds.max()) + 1
         occupancy = np.array([sum(amount for _, amount in site) for site in species])
         self.n_atoms = float(occupancy.sum())
@@ -349,6 +354,7 @@ def crystal_sphere_curve(
     """
     kinds = np.unique([str(sorted(symbol for symbol, _ in site)) for site in species], return_inverse=True)[1].ravel()
     axes = Axes.of(float(np.max(r)), instrument)
-    model = CrystalModel(lattice, fractions, species, kinds, np.arange(len(kinds)), axes, instrument, room=0.0)
+    cell = Cell(np.asarray(lattice), np.asarray(fractions), species, kinds, np.arange(len(kinds)))
+    model = CrystalModel(cell, axes, instrument, room=0.0)
     grid = model.on_grid(np.asarray(lattice), np.asarray(fractions), np.full(model.n_kinds, uiso), (0.0, delta2), 1.0 / diameter if diameter else 0.0)
     return np.asarray((model.fq(grid) @ axes.sines(r)) * np.exp(-0.5 * (instrument.qdamp * r) ** 2))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from deepstruc_hpc.core.cell_symmetry import cell_symmetry
 from deepstruc_hpc.physics.crystal_screen import free_axes
 
 Float = NDArray[np.float64]
@@ -31,13 +32,11 @@ def shift_basis(lattice: Float, fractions: Float, kinds: NDArray[np.intp], occup
         (S, M, 3) changes of the fractions for a shift of 1 Å of the first site of each orbit; a shift of the whole crystal is not among them where
         the origin is free. Without symmetry, or with more than ``MOST_SHIFTS`` of them, none.
     """
-    import spglib
-
-    types = np.unique(np.column_stack([kinds, np.round(occupancy, 4)]), axis=0, return_inverse=True)[1].ravel() + 1
-    found = spglib.get_symmetry_dataset((lattice, fractions, types), symprec=_SYMMETRY)
+    types = np.unique(np.column_stack([kinds, np.round(occupancy, 4)]), axis=0, return_inverse=True)[1].ravel()
+    found = cell_symmetry(lattice, fractions, types, precision=_SYMMETRY)
     if found is None:
         return np.zeros((0, *fractions.shape))
-    rotations, translations, orbits = np.array(found.rotations), np.array(found.translations), np.array(found.equivalent_atoms)
+    rotations, translations, orbits = found.rotations, found.translations, found.orbits
     basis: list[Float] = []
     for site in np.unique(orbits):
         image = np.einsum("gij,j->gi", rotations, fractions[site]) + translations

@@ -200,7 +200,7 @@ class Screen:
         there = grid > 0
         nearest = np.where(there.any(axis=2), self.axes.r[there.argmax(axis=2)] + 0.5 * self.axes.step, np.inf)
         volume = abs(float(np.linalg.det(candidate.crystal.lattice)))
-        return np.maximum((allowed / nearest).max(axis=1), np.cbrt(candidate.least_volume / volume))
+        return np.asarray(np.maximum((allowed / nearest).max(axis=1), np.cbrt(candidate.least_volume / volume)))
 
     def _to_log(self, fq: Float) -> Float:
         count, whole, part = self._grid
@@ -236,9 +236,7 @@ class Screen:
         return np.asarray(shown / max(float(np.linalg.norm(shown)), 1e-300))
 
 
-def screen_crystals(
-    curve: PdfCurve, instrument: Instrument, candidates: Sequence[CrystalCandidate], *, rmin: float, rmax: float
-) -> list[Screened]:
+def screen_crystals(curve: PdfCurve, instrument: Instrument, candidates: Sequence[CrystalCandidate], *, rmin: float, rmax: float) -> list[Screened]:
     """All candidates by Rw, the best first; see :class:`Screen`."""
     screen = Screen(curve, instrument, rmin=rmin, rmax=rmax)
     return sorted((screen.screen(candidate) for candidate in candidates), key=lambda found: found.rw)

@@ -24,7 +24,7 @@ PAIRED = frozenset(("S", "Se", "Te"))
 CLOSEST = 0.75
 """No two atoms are nearer than this part of the sum of their radii."""
 FILLED = (0.25, 0.80)
-"""Part of the volume inside the atoms' ionic spheres: 0.46 in quartz, 0.59 in rutile, 0.61 in SrTiO3, 0.79 in CsCl; looser or denser cells are left out."""
+"""Part of the volume inside the atoms' ionic spheres: 0.46 in quartz, 0.59 in rutile, 0.61 in SrTiO3, 0.79 in CsCl; others are left out."""
 DENSEST = 0.80
 """Least volume of a metal or of a compound without charges in units of the predicted one; alloys shrink by less than 15 % on forming."""
 _BORN = 0.12

@@ -6,9 +6,9 @@ Cells in Å and degrees, positions as printed: TiO2(B) Marchand et al., Mater. R
 Mater. Res. Bull. 27 (1992) 221; ramsdellite Post & Heaney, Am. Mineral. 89 (2004) 969; beta-Ga2O3 Åhman et al., Acta Cryst. C52 (1996) 1336; WO3
 Loopstra & Rietveld, Acta Cryst. B25 (1969) 1420; V2O5 Enjalbert & Galy, Acta Cryst. C42 (1986) 1467; MoO3 Kihlborg, Ark. Kemi 21 (1963) 357;
 La2O3 Pauling, Z. Kristallogr. 69 (1929) 415; alpha-PbO2 Hill, Mater. Res. Bull. 17 (1982) 769; pyrochlore Subramanian et al., Prog. Solid State
-Chem. 15 (1983) 55; delafossite Prewitt et al., Inorg. Chem. 10 (1971) 719; ferrihydrite Michel et al., Science 316 (2007) 1726; tenorite Åsbrink & Norrby, Acta
-Cryst. B26 (1970) 8; cooperite Grønvold et al., Acta Chem. Scand. 14 (1960) 1879; the others as in
-:mod:`deepstruc_hpc.structures.crystals`. Hydrogen is left out: X-rays hardly see it.
+Chem. 15 (1983) 55; delafossite Prewitt et al., Inorg. Chem. 10 (1971) 719; ferrihydrite Michel et al., Science 316 (2007) 1726; tenorite Åsbrink &
+Norrby, Acta Cryst. B26 (1970) 8; cooperite Grønvold et al., Acta Chem. Scand. 14 (1960) 1879; bixbyite (In2O3)
+Marezio, Acta Cryst. 20 (1966) 723; the others as in :mod:`deepstruc_hpc.structures.crystals`. Hydrogen is left out: X-rays hardly see it.
 """
 
 from __future__ import annotations
@@ -105,7 +105,9 @@ ADDITIONS: tuple[Addition, ...] = (
         ("O", 0.0866, 0.25, 0.5212),
         ("O", 0.2214, 0.25, 0.0373),
     ),
-    _of("lanthanum_oxide", "P-3m1", (3.937, 3.937, 6.129, 90.0, 90.0, 120.0), ("La", 1 / 3, 2 / 3, 0.245), ("O", 1 / 3, 2 / 3, 0.646), ("O", 0, 0, 0)),
+    _of(
+        "lanthanum_oxide", "P-3m1", (3.937, 3.937, 6.129, 90.0, 90.0, 120.0), ("La", 1 / 3, 2 / 3, 0.245), ("O", 1 / 3, 2 / 3, 0.646), ("O", 0, 0, 0)
+    ),
     _of("alpha_lead_dioxide", "Pbcn", (4.971, 5.956, 5.438), ("Pb", 0, 0.178, 0.25), ("O", 0.276, 0.410, 0.425)),
     _of("pyrochlore", "Fd-3m:2", (10.09, 10.09, 10.09), ("Y", 0.5, 0.5, 0.5), ("Ti", 0, 0, 0), ("O", 0.33, 0.125, 0.125), ("O", 0.375, 0.375, 0.375)),
     _of("delafossite", "R-3m:H", (3.035, 3.035, 17.166, 90.0, 90.0, 120.0), ("Cu", 0, 0, 0), ("Fe", 0, 0, 0.5), ("O", 0, 0, 0.1066)),
@@ -127,6 +129,7 @@ ADDITIONS: tuple[Addition, ...] = (
     Addition("brookite", PROTOTYPES["TiO2 brookite"]),
     _of("tenorite", "C2/c", (4.6837, 3.4226, 5.1288, 90.0, 99.54, 90.0), ("Cu", 0.25, 0.25, 0), ("O", 0, 0.4184, 0.25)),
     _of("cooperite", "P4_2/mmc", (3.47, 3.47, 6.11), ("Pt", 0, 0.5, 0), ("S", 0, 0, 0.25)),
+    _of("bixbyite", "Ia-3", (10.117, 10.117, 10.117), ("In", 0.25, 0.25, 0.25), ("In", 0.4662, 0, 0.25), ("O", 0.3905, 0.1529, 0.3832)),
     Addition("tetragonal_zirconia", PROTOTYPES["ZrO2 tetragonal"]),
     Addition("maghemite", PROTOTYPES["gamma-Fe2O3"]),
     Addition(
@@ -138,4 +141,5 @@ ADDITIONS: tuple[Addition, ...] = (
         ),
     ),
 )
-"""What is tried beside the AFLOW prototypes, or in their place: pymatgen's copies of anatase, brookite, tenorite and cooperite have wrong lengths."""
+"""What is tried beside the AFLOW prototypes, or in their place: pymatgen's copies of anatase, brookite, bixbyite, tenorite and cooperite have
+wrong lengths."""

@@ -26,13 +26,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deepstruc_hpc.core.cell_symmetry import cell_symmetry
 from deepstruc_hpc.core.resources import cache_dir
 from deepstruc_hpc.structures.prototype_additions import ADDITIONS
 from deepstruc_hpc.structures.prototype_names import OWN_GROUP, common_name, well_known
 from deepstruc_hpc.structures.topology import coordination_sequences, neighbours, shell_table
 
 Float = NDArray[np.float64]
-REVISION = 4
+REVISION = 6
 """Of what the table holds; a cached one of another revision is made anew."""
 MOST_SITES = 120
 """Sites of a primitive cell; larger prototypes (boron, Hittorf's phosphorus, tridymite) are left out: with so many free lengths they fit anything."""
@@ -153,13 +154,11 @@ def _write(place: Path, document: dict[str, Any]) -> None:
 def _from_document(document: dict[str, Any]) -> PrototypeTable:
     patterns = []
     for row in document["patterns"]:
-        integers = {name: np.array(row[name], dtype=np.intp) for name in ("kinds", "orbits", "rotations")}
-        floats = {name: np.array([np.inf if x is None else x for x in np.ravel(row[name])], dtype=np.float64) for name in ("contact", "bond")}
-        k = len(row["nets"])
-        shaped = {name: value.reshape(k, k) for name, value in floats.items()}
-        arrays = {name: np.array(row[name], dtype=np.float64) for name in ("lattice", "fractions", "occupancy", "neighbours")}
-        plain = {name: row[name] for name in ("name", "label", "group", "frame", "space_group", "anion", "protons", "merged")}
-        patterns.append(Pattern(**plain, **integers, **shaped, **arrays, nets=tuple(row["nets"])))
+        fields: dict[str, Any] = {name: row[name] for name in ("name", "label", "group", "frame", "space_group", "anion", "protons", "merged")}
+        fields |= {name: np.array(row[name], dtype=np.intp) for name in ("kinds", "orbits", "rotations")}
+        fields |= {name: np.array(row[name], dtype=np.float64) for name in ("lattice", "fractions", "occupancy", "neighbours", "contact", "bond")}
+        fields |= {name: np.where(np.isnan(fields[name]), np.inf, fields[name]) for name in ("contact", "bond")}
+        patterns.append(Pattern(**fields, nets=tuple(row["nets"])))
     elements = {
         symbol: ElementFacts(tuple(charges), {int(charge): radius for charge, radius in ionic.items()}, covalent, volume)
         for symbol, (charges, ionic, covalent, volume) in document["elements"].items()
@@ -223,8 +222,10 @@ def _sources() -> Iterator[_Source]:
 
 
 def _aflow_entries() -> list[dict[str, Any]]:
-    """pymatgen's list of prototypes as plain data. Its own reader parses every reference, which takes ten times as long; it serves where the file is not
-    found."""
+    """The list of pymatgen as plain data.
+
+    Its own reader parses every reference, which takes ten times as long; it serves where the file is not found.
+    """
     spec = find_spec("pymatgen.analysis")
     for place in (spec.submodule_search_locations or []) if spec else []:
         for path in (Path(place) / "prototypes" / "aflow_prototypes.json.gz", Path(place) / "aflow_prototypes.json"):
@@ -258,19 +259,13 @@ def _sortings(n: int) -> list[tuple[int, ...]]:
 
 def _described(lattice: Float, fractions: Float, kinds: NDArray[np.intp], occupancy: Float) -> dict[str, Any] | None:
     """The conventional cell with its symmetry, contacts, bonds and nets; None where the symmetry cannot be found."""
-    import spglib
-
-    types = np.unique(np.column_stack([kinds, np.round(occupancy, 4)]), axis=0, return_inverse=True)
-    found = spglib.get_symmetry_dataset((lattice, fractions, types[1].ravel() + 1), symprec=_SYMMETRY)
-    if found is None:
+    types, numbers = np.unique(np.column_stack([kinds, np.round(occupancy, 4)]), axis=0, return_inverse=True)
+    found = cell_symmetry(lattice, fractions, numbers.ravel(), precision=_SYMMETRY)
+    again = found and cell_symmetry(found.lattice, found.fractions, found.types, precision=_SYMMETRY)
+    if found is None or again is None:
         return None
-    cell, places = np.array(found.std_lattice), np.mod(np.round(np.array(found.std_positions), 7), 1.0)
-    which = np.array(found.std_types) - 1
-    kind, share = types[0][which, 0].astype(int), types[0][which, 1]
-    again = spglib.get_symmetry_dataset((cell, places, which + 1), symprec=_SYMMETRY)
-    if again is None:
-        return None
-    orbits = np.array(again.equivalent_atoms)
+    cell, places, orbits = found.lattice, found.fractions, again.orbits
+    kind, share = types[found.types, 0].astype(np.intp), types[found.types, 1]
     first = np.unique(orbits)
     n_kinds = int(kind.max()) + 1
     reach = 1.9 * float(np.cbrt(abs(np.linalg.det(cell)) / len(places))) + 1.0
@@ -278,14 +273,14 @@ def _described(lattice: Float, fractions: Float, kinds: NDArray[np.intp], occupa
     contact, bond, number = shell_table(around, kind, first, n_kinds)
     nets = coordination_sequences(around, kind, first)
     frame = coordination_sequences(around, np.zeros_like(kind), first)
-    rotations = np.unique(np.array(again.rotations).reshape(-1, 9), axis=0).reshape(-1, 3, 3)
+    rotations = np.unique(again.rotations.reshape(-1, 9), axis=0).reshape(-1, 3, 3)
     return {
         "lattice": np.round(cell, 6).tolist(),
         "fractions": places.tolist(),
         "kinds": kind.tolist(),
         "occupancy": share.tolist(),
         "orbits": orbits.tolist(),
-        "space_group": int(found.number),
+        "space_group": found.number,
         "rotations": rotations.tolist(),
         "contact": [[float(x) if np.isfinite(x) else None for x in row] for row in np.round(contact, 5)],
         "bond": [[float(x) if np.isfinite(x) else None for x in row] for row in np.round(bond, 5)],
@@ -323,7 +318,8 @@ def _without_repeats(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     kept: list[dict[str, Any]] = []
     seen: dict[tuple[Any, ...], list[Float]] = {}
     for row in rows:
-        key = (row["space_group"], len(row["kinds"]), tuple(sorted(row["nets"])), tuple(sorted(map(len, row["nets"]))), row["label"] == "own")
+        filled = tuple(np.round(np.bincount(row["orbits"], weights=row["occupancy"]), 2))
+        key = (row["space_group"], filled, tuple(sorted(row["nets"])), row["label"] == "own")
         lengths = np.sort([np.linalg.norm(edge) for edge in row["lattice"]])
         contact = np.sort([x or 99.0 for x in np.ravel(row["contact"])])
         shape = np.concatenate([lengths, contact]) / lengths[0]
@@ -332,4 +328,3 @@ def _without_repeats(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         seen.setdefault(key, []).append(shape)
         kept.append(row)
     return kept
-

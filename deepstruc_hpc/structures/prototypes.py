@@ -1,7 +1,7 @@
 """Which crystals a sample of given elements can be: every known crystal type with the elements on its sites.
 
-One element, or metals alone: all types of one kind of site, the metals sharing it as a mean scatterer; ordered alloys beside it. With an anion (the most
-electronegative non-metal): all types with two kinds of sites, all cations sharing one of them; ordered assignments beside it for two or three
+One element, or metals alone: all types of one kind of site, the metals sharing it as a mean scatterer; ordered alloys beside it. With an anion (the
+most electronegative non-metal): all types with two kinds of sites, all cations sharing one of them; ordered assignments beside it for two or three
 cations. Parts of the elements count too (nickel of "Ni O"): samples are reduced, supports and ligands are named in headers.
 """
 
@@ -210,7 +210,8 @@ def formula_of(composition: Mapping[str, float]) -> str:
     order = [*sorted(symbol for symbol in composition if symbol != anion), *([anion] if anion else [])]
     amounts = np.array([composition[symbol] for symbol in order])
     whole = (amounts / amounts.min() * factor for factor in range(1, 13))
-    numbers = next((trial for trial in whole if np.abs(trial - np.round(trial)).max() < 0.02 and trial[:-1].max(initial=0) <= 12 and trial.sum() <= 24), None)
+    small = (trial for trial in whole if trial[:-1].max(initial=0) <= 12 and trial.sum() <= 24)
+    numbers = next((trial for trial in small if np.abs(trial - np.round(trial)).max() < 0.02), None)
     if numbers is None:
         others = sum(composition[symbol] for symbol in order if symbol != anion)
         numbers = amounts / others * (3.0 if abs(composition.get(anion, 0.0) / others - 4 / 3) < 0.01 else 1.0)

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from deepstruc_hpc.core.cell_symmetry import cell_symmetry
 from deepstruc_hpc.core.errors import StructureError
 from deepstruc_hpc.core.resources import cache_dir
 from deepstruc_hpc.structures.crystals import Crystal
@@ -26,6 +27,7 @@ from deepstruc_hpc.structures.prototypes import ANIONS, CrystalCandidate, formul
 
 REVISION = 1
 _WRITE_EVERY = 50
+_SYMMETRY = 0.01
 _MOST_NOTE = 200
 
 
@@ -45,7 +47,8 @@ def user_crystals(folder: str | Path, *, notes: list[str] | None = None) -> list
     place = Path(folder)
     files = [place] if place.is_file() else sorted(path for path in place.rglob("*") if path.suffix.lower() == ".cif" and path.is_file())
     if not files:
-        raise StructureError(f"{place}: {'no .cif files in this folder' if place.is_dir() else 'no such folder or file'}. Give a folder of CIF files.")
+        missing = "no .cif files in this folder" if place.is_dir() else "no such folder or file"
+        raise StructureError(f"{place}: {missing}. Give a folder of CIF files.")
     key = blake2b(str(place.resolve()).encode(), digest_size=8).hexdigest()
     index_file = cache_dir() / f"user-crystals-{REVISION}-{key}.json"
     index = _read_index(index_file)
@@ -106,8 +109,6 @@ def _read_cif(path: Path) -> dict[str, Any]:
 
 def _compact(structure: Any) -> dict[str, Any] | None:
     """The conventional cell of a structure; None where a site is no element or the symmetry cannot be found."""
-    import spglib
-
     species: list[list[tuple[str, float]]] = []
     for site in structure:
         shares: dict[str, float] = {}
@@ -120,23 +121,19 @@ def _compact(structure: Any) -> dict[str, Any] | None:
         species.append(sorted(shares.items()))
     words = [json.dumps([(symbol, round(amount, 4)) for symbol, amount in site]) for site in species]
     names = sorted(set(words))
-    cell = (np.array(structure.lattice.matrix), np.array(structure.frac_coords), [names.index(word) + 1 for word in words])
-    found = spglib.get_symmetry_dataset(cell, symprec=0.01)
-    if found is None:
+    types = np.array([names.index(word) for word in words], dtype=np.intp)
+    found = cell_symmetry(np.array(structure.lattice.matrix), np.array(structure.frac_coords), types, precision=_SYMMETRY)
+    again = found and cell_symmetry(found.lattice, found.fractions, found.types, precision=_SYMMETRY)
+    if found is None or again is None:
         return None
-    standard = (np.array(found.std_lattice), np.array(found.std_positions), np.array(found.std_types))
-    again = spglib.get_symmetry_dataset(standard, symprec=0.01)
-    if again is None:
-        return None
-    rotations = np.unique(np.array(again.rotations).reshape(-1, 9), axis=0)
     return {
-        "lattice": standard[0].tolist(),
-        "fractions": np.mod(standard[1], 1.0).tolist(),
-        "types": (standard[2] - 1).tolist(),
+        "lattice": found.lattice.tolist(),
+        "fractions": found.fractions.tolist(),
+        "types": found.types.tolist(),
         "species": [json.loads(name) for name in names],
-        "orbits": np.array(again.equivalent_atoms).tolist(),
-        "space_group": int(found.number),
-        "rotations": rotations.tolist(),
+        "orbits": again.orbits.tolist(),
+        "space_group": found.number,
+        "rotations": np.unique(again.rotations.reshape(-1, 9), axis=0).tolist(),
     }
 
 
