@@ -259,7 +259,7 @@ def test_files_that_arrive_are_solved_once_they_are_whole(measured, shapes_store
     ("changes", "error", "match"),
     [
         ({"elements": "Xx"}, ConfigError, "Xx"),
-        ({"samplse": 3}, ConfigError, "samples"),
+        ({"samples_": 3}, ConfigError, "samples"),
         ({"rmin": "far"}, ConfigError, "rmin"),
         ({"catalog": "nowhere.zarr"}, StoreError, "nowhere"),
         ({"sources": "cvae"}, ConfigError, "no source of candidates"),
