@@ -1,4 +1,4 @@
-"""Fits of many different candidates against one curve: this engine beside scipy's leastsq over diffpy.srfit, in one run.
+"""Fits of many different candidates against one curve: this engine beside scipy's least_squares over diffpy.srfit, in one run.
 
     python benchmarks/bench_fit.py [--threads 1,2] [--candidates 1000] [--peers 3]
 

@@ -7,7 +7,7 @@
 - Directory: files of examples/make_example_pdfs.py, each with other noise, solved by the command line with a worker a core, start of Ray and report
   included.
 - Workers: the same files with one worker and with two, from the first result to the last, so that the start of Ray does not count.
-- srfit: scipy's leastsq over diffpy.srfit with our curve as its generator, timed on a few candidates of the one PDF and extrapolated to all of them.
+- srfit: scipy's least_squares over diffpy.srfit with our curve as its generator, timed on a few candidates of the one PDF, extrapolated to all.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def main() -> None:
 
 def one_pdf(out: Path, samples: int, n_peers: int) -> None:
     """The time of one PDF, cold and warm, and srfit beside it."""
-    from deepstruc_hpc.solve.run.batch import Batch, BatchOptions
     from deepstruc_hpc.solve.config import SolveSettings
+    from deepstruc_hpc.solve.run.batch import Batch, BatchOptions
     from deepstruc_hpc.solve.run.inputs import PdfItem
     from deepstruc_hpc.solve.run.worker import Solver
 

@@ -24,12 +24,12 @@ from deepstruc_hpc.catalog.recipe import load_recipe
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.solve.candidates.candidate import CatalogShapes
-from deepstruc_hpc.solve.measurement.describe import resolve_conditions
-from deepstruc_hpc.solve.config import SolveSettings
-from deepstruc_hpc.solve.checks.phases import Mixture, find_mixture
-from deepstruc_hpc.solve.candidates.generator import start_scale
-from deepstruc_hpc.solve.ranking.ranking import LATTICES, rank_candidates
 from deepstruc_hpc.solve.candidates.fitting import diameter, refine
+from deepstruc_hpc.solve.candidates.generator import start_scale
+from deepstruc_hpc.solve.checks.phases import Mixture, find_mixture
+from deepstruc_hpc.solve.config import SolveSettings
+from deepstruc_hpc.solve.measurement.describe import resolve_conditions
+from deepstruc_hpc.solve.ranking.ranking import LATTICES, rank_candidates
 from deepstruc_hpc.structures.parents import standard_parents
 from deepstruc_hpc.structures.random_shapes import RandomShapes, RandomShapeSettings
 

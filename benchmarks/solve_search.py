@@ -20,8 +20,8 @@ import pandas as pd
 
 from deepstruc_hpc import fit_candidates, read_pdf, simulate_pdf
 from deepstruc_hpc.core.structure import Structure
-from deepstruc_hpc.solve.run.batch import solve
 from deepstruc_hpc.solve.ranking.ranking import LATTICES
+from deepstruc_hpc.solve.run.batch import solve
 from deepstruc_hpc.structures.parents import standard_parents
 from deepstruc_hpc.structures.random_shapes import RandomShapes, RandomShapeSettings
 

@@ -25,11 +25,11 @@ from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.physics.bulk import simulate_bulk
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.solve.candidates.candidate import CatalogShapes
-from deepstruc_hpc.solve.measurement.describe import resolve_conditions
-from deepstruc_hpc.solve.config import SolveSettings
-from deepstruc_hpc.solve.ranking.applicability import end_ratio, judge, spectrum, tail_ratio
-from deepstruc_hpc.solve.candidates.generator import start_scale
 from deepstruc_hpc.solve.candidates.fitting import diameter, refine, refined_structure
+from deepstruc_hpc.solve.candidates.generator import start_scale
+from deepstruc_hpc.solve.config import SolveSettings
+from deepstruc_hpc.solve.measurement.describe import resolve_conditions
+from deepstruc_hpc.solve.ranking.applicability import end_ratio, judge, spectrum, tail_ratio
 from deepstruc_hpc.structures.calibrants import calibrant_crystal
 from deepstruc_hpc.structures.crystal_cut import crystal_named, cut_crystal
 

@@ -31,11 +31,11 @@ from deepstruc_hpc.cli.app import run
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.data.structure_files import read_structure, write_xyz
 from deepstruc_hpc.solve.candidates.candidate import Candidate
-from deepstruc_hpc.solve.measurement.describe import resolve_conditions
-from deepstruc_hpc.solve.config import SolveSettings
-from deepstruc_hpc.solve.candidates.generator import start_scale
-from deepstruc_hpc.solve.ranking.ranking import LATTICES
 from deepstruc_hpc.solve.candidates.fitting import refine
+from deepstruc_hpc.solve.candidates.generator import start_scale
+from deepstruc_hpc.solve.config import SolveSettings
+from deepstruc_hpc.solve.measurement.describe import resolve_conditions
+from deepstruc_hpc.solve.ranking.ranking import LATTICES
 from deepstruc_hpc.structures.elements import nn_distance
 from deepstruc_hpc.structures.parents import parent_of
 

@@ -161,6 +161,7 @@ run_node() { # run_node head|worker HEAD_IP PORT [LAUNCH...]
     [ "$memory" -gt $((store + 100)) ] || { echo "$memory MB on $(hostname) is too little for Ray: ask SLURM for more memory"; exit 72; }
 
     export DSH_RAY_ID=$SLURM_JOB_ID-$DSH_RESTART RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S=0
+    export RAY_worker_niceness=${RAY_worker_niceness:-0} # the cores are the job's own: Ray's 15 would yield to any stray process
     trap 'stopped=1; kill -TERM "$ray" 2> /dev/null' TERM INT
     mkdir -p "$DSH_TEMP" && chmod 700 "$DSH_TEMP" || { echo "$DSH_TEMP cannot be made on $(hostname): choose another scratch folder"; exit 73; }
     start+=(--node-ip-address="$ip" --num-cpus="$cpus" --num-gpus="$gpus" --temp-dir="$DSH_TEMP")

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepstruc_hpc.catalog.plan import PlannedBlock, PlannedStructure
+from deepstruc_hpc.catalog.recipe import Recipe
+from deepstruc_hpc.core.errors import EngineError
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.data.catalog_block import BlockContent
 from deepstruc_hpc.data.conditions import PdfConditions
@@ -27,9 +29,36 @@ def make_block(block: PlannedBlock, conditions: PdfConditions) -> BlockContent:
     instrument = Instrument(
         radiation=conditions.radiation, qmin=conditions.qmin, qmax=conditions.qmax, qdamp=conditions.qdamp, qbroad=conditions.qbroad
     )
-    pdf = simulate_pdf_batch(structures, conditions.r, instrument, uiso=conditions.uiso, delta1=conditions.delta1, delta2=conditions.delta2)
+    pdf = _curves(structures, instrument, conditions)
     columns: dict[str, NDArray[Any]] = {**_columns(block, structures), **_parameters(block)}
     return BlockContent.of_structures(structures, pdf, columns)
+
+
+def _curves(structures: list[Structure], instrument: Instrument, conditions: PdfConditions) -> NDArray[np.float32]:
+    """(S, R) Å⁻² by the engine of the conditions."""
+    uiso, delta1, delta2 = conditions.uiso, conditions.delta1, conditions.delta2
+    if conditions.engine == "native":
+        return simulate_pdf_batch(structures, conditions.r, instrument, uiso=uiso, delta1=delta1, delta2=delta2)
+    from deepstruc_hpc.physics.diffpy_engine import simulate_with
+
+    curves = [simulate_with("diffpy", structure, conditions.r, instrument, uiso=uiso, delta1=delta1, delta2=delta2) for structure in structures]
+    return np.stack(curves).astype(np.float32)
+
+
+def check_engine(recipe: Recipe) -> None:
+    """Refuse a recipe whose engine is not here, before anything is made.
+
+    Raises:
+        EngineError: saying what to install.
+    """
+    if recipe.pdf.engine == "native":
+        return
+    from deepstruc_hpc.physics.diffpy_engine import require_srreal
+
+    try:
+        require_srreal()
+    except EngineError as missing:
+        raise EngineError(f"recipe {recipe.name}: pdf: {missing}") from missing
 
 
 class BlockBuilder:

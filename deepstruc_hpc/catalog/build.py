@@ -10,7 +10,7 @@ from functools import partial
 from os import PathLike
 from typing import Any
 
-from deepstruc_hpc.catalog.blocks import BlockBuilder
+from deepstruc_hpc.catalog.blocks import BlockBuilder, check_engine
 from deepstruc_hpc.catalog.card import CARD, write_card
 from deepstruc_hpc.catalog.plan import Plan, PlannedBlock, make_plan
 from deepstruc_hpc.catalog.recipe import Recipe
@@ -97,7 +97,9 @@ def build_catalog(
         RecipeError: no structures.
         StoreError: the store holds another recipe, or something else is there.
         OutputError: the store cannot be written. What the manifest names is whole, and a second call goes on.
+        EngineError: the recipe's engine is not installed.
     """
+    check_engine(recipe)
     if limit is not None:
         recipe = recipe.updated(limit=limit)
     files = StoreFiles(out)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from hashlib import blake2b
@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from deepstruc_hpc.catalog.blocks import check_engine
 from deepstruc_hpc.catalog.build import BuildReport, build_missing, building, finish, report_of
 from deepstruc_hpc.catalog.plan import identity, make_plan
 from deepstruc_hpc.catalog.recipe import Recipe, recipe_hash
@@ -20,6 +21,7 @@ from deepstruc_hpc.core.version import __version__
 from deepstruc_hpc.data.catalog_block import BlockContent
 from deepstruc_hpc.data.catalog_index import read_columns
 from deepstruc_hpc.data.catalog_store import Catalog
+from deepstruc_hpc.data.conditions import PdfConditions
 from deepstruc_hpc.data.manifest import ROOT, Manifest, create_store, write_block
 from deepstruc_hpc.data.store_files import StoreFiles
 
@@ -29,7 +31,9 @@ def append_recipe(recipe: Recipe, store: str | PathLike[str], *, workers: int | 
 
     Raises:
         StoreError: the store is incomplete, or its PDFs have other conditions.
+        EngineError: the recipe's engine is not installed.
     """
+    check_engine(recipe)
     files = StoreFiles(store)
     manifest = Manifest.read(files)
     with ExitStack() as session, building(files):
@@ -105,8 +109,7 @@ def difference(first: Catalog, second: Catalog) -> dict[str, Any]:
         read_columns(catalog.files, catalog.manifest, ["id", "structure_type"]).set_index("id")["structure_type"] for catalog in (first, second)
     ]
     only = [tables[one].drop(index=tables[one].index.intersection(tables[1 - one].index)) for one in (0, 1)]
-    conditions = [catalog.conditions.model_dump(mode="json") for catalog in (first, second)]
-    changed = {key: f"{conditions[0][key]} / {conditions[1][key]}" for key in conditions[0] if conditions[0][key] != conditions[1][key]}
+    changed = {key: f"{one} / {other}" for key, (one, other) in _changed(first.conditions, second.conditions).items()}
     return {
         "same_content": first.content_hash == second.content_hash,
         "same_recipe": first.id == second.id,
@@ -156,6 +159,10 @@ def _existing(files: StoreFiles, planned: Manifest) -> Manifest:
 
 
 def _differing(manifest: Manifest, recipe: Recipe) -> str:
-    stored: Mapping[str, Any] = manifest.conditions.model_dump()
-    given = recipe.pdf.model_dump()
-    return ", ".join(f"{key}: {stored[key]} there, {given[key]} in the recipe" for key in stored if stored[key] != given[key])
+    return ", ".join(f"{key}: {stored} there, {given} in the recipe" for key, (stored, given) in _changed(manifest.conditions, recipe.pdf).items())
+
+
+def _changed(first: PdfConditions, second: PdfConditions) -> dict[str, tuple[Any, Any]]:
+    """The keys in which two sets of conditions differ, with both values; a serialised set may lack a key that has its default."""
+    pairs = {key: (getattr(first, key), getattr(second, key)) for key in PdfConditions.model_fields}
+    return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}

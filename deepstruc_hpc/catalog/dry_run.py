@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from deepstruc_hpc.catalog.blocks import make_block
+from deepstruc_hpc.catalog.blocks import check_engine, make_block
 from deepstruc_hpc.catalog.plan import Plan, PlannedBlock, make_plan
 from deepstruc_hpc.catalog.recipe import Recipe
 from deepstruc_hpc.data.catalog_block import encode_block
@@ -16,7 +16,12 @@ SECONDS_TO_START_RAY = 6.0
 
 
 def estimate(recipe: Recipe, workers: int | None) -> dict[str, Any]:
-    """Counts from the plan; bytes and time from a sample of structures that are built, encoded and thrown away."""
+    """Counts from the plan; bytes and time from a sample of structures that are built, encoded and thrown away.
+
+    Raises:
+        EngineError: the recipe's engine is not installed.
+    """
+    check_engine(recipe)
     started = time.perf_counter()
     plan = make_plan(recipe, workers=workers, progress=True)
     listing = time.perf_counter() - started

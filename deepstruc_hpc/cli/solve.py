@@ -52,7 +52,7 @@ def solve(
     structures: list[str] = STRUCTURES,
     samples: int | None = typer.Option(None, "--samples", min=0, help="CVAE samples a PDF, over all levels of sigma. [default: 1000]"),
     sigma: str | None = typer.Option(None, "--sigma", help="Widths of the sampling in standard deviations of the prior. [default: 3,5,7]"),
-    sources: str | None = typer.Option(None, "--sources", help="Where candidates come from. [default: cvae,catalog,crystals,structures]"),
+    sources: str | None = typer.Option(None, "--sources", help="Where candidates come from. [default: all: cvae,catalog,crystals,alloys,structures]"),
     elements: str | None = ELEMENTS,
     composition: str | None = COMPOSITION,
     sample: str | None = SAMPLE,

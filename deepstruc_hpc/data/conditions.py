@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from deepstruc_hpc.core.config import Config
 
@@ -14,6 +14,10 @@ from deepstruc_hpc.core.config import Config
 class PdfConditions(Config):
     """Instrument, r grid and thermal motion. Lengths in Å, Q in Å⁻¹, Uiso in Å². The defaults are the paper's."""
 
+    engine: Literal["native", "diffpy"] = Field(
+        default="native",
+        description="what makes the curves: this program, or diffpy.srreal's DebyePDFCalculator; in the recipe's hash where not native",
+    )
     radiation: Literal["xray", "neutron"] = "xray"
     qmin: float = Field(default=0.7, ge=0.0, le=20.0, description="Å⁻¹")
     qmax: float = Field(default=25.0, gt=1.0, le=100.0, description="Å⁻¹")
@@ -33,6 +37,14 @@ class PdfConditions(Config):
         if self.rmax - self.rmin < 2.0:
             raise ValueError(f"r runs from {self.rmin:g} to {self.rmax:g} Å: at least 2 Å are needed; were the numbers meant in nm?")
         return self
+
+    @model_serializer(mode="wrap")
+    def _engine_where_not_native(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leaves the engine out where it is this program: recipes, hashes and stores from before the choice stay what they are."""
+        values: dict[str, Any] = plain(self)
+        if self.engine == "native":
+            values.pop("engine", None)
+        return values
 
     @property
     def r(self) -> NDArray[np.float64]:

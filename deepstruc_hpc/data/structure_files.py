@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from deepstruc_hpc.core.errors import OutputError, StructureError
+from deepstruc_hpc.core.errors import StructureError
+from deepstruc_hpc.core.files import write_atomically
 from deepstruc_hpc.core.structure import Structure
 
 VACUUM = 10.0
@@ -135,7 +136,4 @@ def _one_line(text: str) -> str:
 
 
 def _write(path: str | Path, text: str) -> None:
-    try:
-        Path(path).write_text(text, encoding="utf-8")
-    except OSError as failed:
-        raise OutputError(f"{path}: cannot be written ({failed.strerror or failed}). Choose another --out, or make room there.") from failed
+    write_atomically(path, text, remedy="Choose another --out, or make room there.")

@@ -9,61 +9,23 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from deepstruc_hpc.core.config import Config
 from deepstruc_hpc.core.errors import CheckpointError
+from deepstruc_hpc.core.files import write_atomically
 from deepstruc_hpc.core.version import __version__
-from deepstruc_hpc.model.config import ModelConfig
+from deepstruc_hpc.model.checkpoint_info import SCHEMA_VERSION, CheckpointInfo
 from deepstruc_hpc.model.cvae import Cvae
+from deepstruc_hpc.model.generator import StructureModel
 
-if TYPE_CHECKING:
-    from deepstruc_hpc.model.generator import StructureModel
-
-SCHEMA_VERSION = 2
 WEIGHTS, DESCRIPTION, STATE = "model.safetensors", "config.json", "training_state.pt"
 PRETRAINED_DIR = Path(__file__).resolve().parent / "pretrained"
 INSIDE_A_RUN = "checkpoint"
-
-
-class CheckpointInfo(Config):
-    """What a checkpoint says of itself."""
-
-    schema_version: int = SCHEMA_VERSION
-    code_version: str = __version__
-    model: ModelConfig
-    catalog_id: str = Field("", description="hash of the recipe of the catalog it was trained on")
-    catalog_hash: str = Field("", description="hash of that catalog's content")
-    epoch: int = Field(0, ge=0, description="finished epochs")
-    metrics: dict[str, float] = Field(default_factory=dict)
-    settings: dict[str, Any] = Field(default_factory=dict, description="of the training")
-    latent_widths: tuple[float, ...] = Field(
-        (), description="factors of the prior's standard deviations that make stated probabilities come true, one a coordinate; empty: not calibrated"
-    )
-
-    @model_validator(mode="after")
-    def _one_width_a_coordinate(self) -> Self:
-        if self.latent_widths and len(self.latent_widths) != self.model.latent_dim:
-            raise ValueError(f"latent_widths: {len(self.latent_widths)} factors for {self.model.latent_dim} latent coordinates")
-        if any(width <= 0 for width in self.latent_widths):
-            raise ValueError("latent_widths: a factor is not positive")
-        return self
-
-    def stated_widths(self) -> NDArray[np.float64]:
-        """(latent,) factors from the standard deviations as trained to those that are stated; 1 where nothing was calibrated."""
-        return np.array(self.latent_widths or (1.0,) * self.model.latent_dim, dtype=np.float64)
-
-    @property
-    def name(self) -> str:
-        """A short identity: catalog and epoch."""
-        return f"{self.catalog_id[:12] or 'no-catalog'}@{self.epoch}"
 
 
 def save_checkpoint(directory: Path, model: Cvae, info: CheckpointInfo, training_state: dict[str, Any] | None = None) -> Path:
@@ -88,10 +50,12 @@ def save_checkpoint(directory: Path, model: Cvae, info: CheckpointInfo, training
 
 
 def write_info(directory: Path, info: CheckpointInfo) -> None:
-    """Write the description of a checkpoint anew; the weights stay."""
-    temporary = directory / f".{DESCRIPTION}.part"
-    temporary.write_text(_as_json(info), encoding="utf-8")
-    temporary.replace(directory / DESCRIPTION)
+    """Write the description of a checkpoint anew; the weights stay.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    write_atomically(directory / DESCRIPTION, _as_json(info))
 
 
 def _as_json(info: CheckpointInfo) -> str:
@@ -204,7 +168,19 @@ def load_model(path_or_name: str | Path, *, device: torch.device | str = "cpu") 
     Raises:
         CheckpointError: there is none, or it does not fit this program.
     """
-    from deepstruc_hpc.model.generator import StructureModel
-
     network, info = load_network(find_checkpoint(path_or_name), device=device)
     return StructureModel(network, info)
+
+
+__all__ = [
+    "CheckpointInfo",
+    "find_checkpoint",
+    "load_model",
+    "load_network",
+    "load_training_state",
+    "load_weights",
+    "read_info",
+    "replace_directory",
+    "save_checkpoint",
+    "write_info",
+]

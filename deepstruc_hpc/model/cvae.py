@@ -10,21 +10,32 @@ from torch import Tensor, nn
 from deepstruc_hpc.data.graphs import NODE_FEATURES
 from deepstruc_hpc.model.config import ModelConfig
 from deepstruc_hpc.model.decoder import make_decoder
-from deepstruc_hpc.model.encoder import GraphEncoder, PdfPrior
+from deepstruc_hpc.model.encoder import Convolution, GraphEncoder, PdfPrior
+from deepstruc_hpc.model.message_passing import GineConvolution
 from deepstruc_hpc.model.parts import Decoder, Gaussian, GraphBatch
 
 
 class Cvae(nn.Module):
-    """encode: q(z | structure, PDF); prior: p(z | PDF); decode: z → structure. No state is kept between calls."""
+    """encode: q(z | structure, PDF); prior: p(z | PDF); decode: z → structure. No state is kept between calls.
+
+    Args:
+        config: sizes.
+        convolution: layer of the encoder, see :class:`~deepstruc_hpc.model.encoder.GraphEncoder`.
+    """
 
     pdf_mean: Tensor
     pdf_std: Tensor
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, *, convolution: Convolution = GineConvolution) -> None:
         super().__init__()
         self.config = config
         self.encoder = GraphEncoder(
-            config.encoder, config.readings, config.latent_dim, config.log_std_floor, node_features=NODE_FEATURES + bool(config.elements)
+            config.encoder,
+            config.readings,
+            config.latent_dim,
+            config.log_std_floor,
+            node_features=NODE_FEATURES + bool(config.elements),
+            convolution=convolution,
         )
         self.pdf_prior = PdfPrior(config.prior, config.readings, config.latent_dim, config.log_std_floor)
         self.decoder_network = make_decoder(config)

@@ -5,18 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
 from deepstruc_hpc.core.curve import PdfCurve
-from deepstruc_hpc.core.errors import PdfFileError, StructureError
+from deepstruc_hpc.core.errors import DeepstrucError, PdfFileError, StructureError
 from deepstruc_hpc.core.peaks import first_maximum, first_neighbour_distance, highest_point
 from deepstruc_hpc.core.structure import Structure
-from deepstruc_hpc.data.graphs import structure_graph
+from deepstruc_hpc.data.graphs import GraphArrays, GraphTable, structure_graph
 from deepstruc_hpc.data.standard_pdf import curve_to_grid, shortest_known, with_length
-from deepstruc_hpc.model.checkpoint import CheckpointInfo
+from deepstruc_hpc.model.checkpoint_info import CheckpointInfo
 from deepstruc_hpc.model.cvae import Cvae
 from deepstruc_hpc.model.parts import DecodedArrays, GraphBatch
 from deepstruc_hpc.model.search_space import SiteSearchSpace
@@ -28,6 +29,8 @@ from deepstruc_hpc.structures.parents import Parent
 from deepstruc_hpc.structures.sites import shortest_distance
 
 DECODE_BATCH = 512
+ENCODE_ATOMS = 4096
+"""Atoms of the structures that are encoded at once: what passes between two layers takes some 10 MB then."""
 PARENT_SAMPLES = 64
 """Samples of the prior over which the probabilities of types and parents are averaged."""
 ODDS_SAMPLES = 16
@@ -121,7 +124,6 @@ class StructureModel:
         mean, std = prior.mean.double().cpu().numpy(), prior.log_std.double().exp().cpu().numpy()
         return (mean[0], std[0]) if single else (mean, std)
 
-    @torch.inference_mode()
     def encode(
         self, structure: Structure, pdf: PdfCurve, *, nn_distance: float | None = None, instrument: Instrument | None = None
     ) -> tuple[Array, Array]:
@@ -132,14 +134,71 @@ class StructureModel:
             pdf: its measured or simulated G(r).
             nn_distance: Å; the expected distance of the structure's commonest element, refined on the curve, where not given.
             instrument: as for :meth:`prior`.
+
+        Raises:
+            StructureError: the structure has no atoms. PdfFileError: the curve covers too little of the axis.
         """
+        mean, std = self._posterior([self._seen(structure, pdf, nn_distance, instrument)])
+        return mean[0], std[0]
+
+    def encode_many(
+        self, structures: Sequence[Structure], pdfs: Sequence[PdfCurve], *, instrument: Instrument | None = None, skip: bool = False
+    ) -> tuple[Array, Array]:
+        """Means and standard deviations, (B, latent) each, of the posteriors of B structures with their PDFs: :meth:`encode`, many at once.
+
+        Args:
+            structures: positions in Å.
+            pdfs: the measured or simulated G(r) of each.
+            instrument: of all PDFs, as for :meth:`prior`.
+            skip: rows of NaN for structures that cannot be encoded, instead of an error.
+
+        Raises:
+            StructureError, PdfFileError: as :meth:`encode`, unless ``skip``.
+        """
+        mean, std = (np.full((len(structures), self.latent_dim), np.nan) for _ in range(2))
+        rows: list[int] = []
+        seen: list[tuple[GraphArrays, NDArray[np.float32]]] = []
+        for row, (structure, pdf) in enumerate(zip(structures, pdfs, strict=True)):
+            try:
+                seen.append(self._seen(structure, pdf, None, instrument))
+            except DeepstrucError:
+                if not skip:
+                    raise
+                continue
+            rows.append(row)
+            if sum(len(graph.nodes) for graph, _ in seen) >= ENCODE_ATOMS:
+                mean[rows], std[rows] = self._posterior(seen)
+                rows, seen = [], []
+        if rows:
+            mean[rows], std[rows] = self._posterior(seen)
+        return mean, std
+
+    def _seen(
+        self, structure: Structure, pdf: PdfCurve, nn_distance: float | None, instrument: Instrument | None
+    ) -> tuple[GraphArrays, NDArray[np.float32]]:
+        """What the posterior sees of a structure: its graph, and its PDF on the model's axis, (2, R)."""
+        if len(structure) == 0:
+            raise StructureError(f"structure {structure.label!r}: no atoms, nothing to encode.")
         symbol = max(structure.elements, key=structure.symbols.count)
         unit = nn_distance or self.nn_distance(pdf, symbol)
-        graph = structure_graph(structure, unit, cutoff=self.info.model.encoder.cutoff, elements=bool(self.info.model.elements))
-        owner = torch.zeros(len(structure), dtype=torch.int64)
-        batch = GraphBatch(torch.from_numpy(graph.nodes), torch.from_numpy(graph.edges), torch.from_numpy(graph.bonds), owner, 1).to(self.device)
-        posterior = self.network.encode(batch, torch.from_numpy(self._on_grid(pdf, symbol, unit, instrument))[None].to(self.device))
-        return posterior.mean[0].double().cpu().numpy(), posterior.log_std[0].double().exp().cpu().numpy()
+        graph = structure_graph(structure, unit, cutoff=self.info.model.encoder.cutoff, elements=self.decodes_elements)
+        return graph, self._on_grid(pdf, symbol, unit, instrument)
+
+    @torch.inference_mode()
+    def _posterior(self, seen: Sequence[tuple[GraphArrays, NDArray[np.float32]]]) -> tuple[Array, Array]:
+        graphs, owner = GraphTable.of([graph for graph, _ in seen]).take(np.arange(len(seen)))
+        nodes, edges, bonds, owners = (torch.from_numpy(part) for part in (graphs.nodes, graphs.edges, graphs.bonds, owner))
+        pdf = torch.from_numpy(np.stack([channels for _, channels in seen])).to(self.device)
+        posterior = self.network.encode(GraphBatch(nodes, edges, bonds, owners, len(seen)).to(self.device), pdf)
+        return posterior.mean.double().cpu().numpy(), posterior.log_std.double().exp().cpu().numpy()
+
+    def weights_hash(self) -> str:
+        """Hash of all weights and of the settings that shape the network: equal for models that give the same numbers."""
+        digest = blake2b(self.info.model.model_dump_json().encode(), digest_size=16)
+        for name, tensor in sorted(self.network.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
     def decode(self, z: ArrayLike, *, symbol: str = "Au", nn_distance: float | None = None) -> list[Structure]:
         """Structures in Å for (B, latent) points, or one for a single point.

@@ -270,11 +270,9 @@ def _pair_sums(d: Float, n: Float, q: Float, *, u: float, widths: Mapping[str, f
 
 
 def _line_transform(q: Float, end: float) -> Float:
-    """∫ r sin(Qr) dr with the same fade, Å²: Gauss–Legendre panels of 1.5 Å."""
-    nodes, weights = np.polynomial.legendre.leggauss(24)
-    edges = np.linspace(0.0, end + FADE, int(np.ceil((end + FADE) / 1.5)) + 1)
-    half = 0.5 * np.diff(edges)[:, None]
-    r = (0.5 * (edges[1:] + edges[:-1])[:, None] + half * nodes).ravel()
-    w = (half * weights).ravel()
+    """∫ r sin(Qr) dr with the same fade, Å²: two parts, as the fade's curvature jumps at ``end``, each with nodes for the largest Q."""
+    fastest = float(q.max()) + 2.0 * np.pi / FADE
+    parts = [quadrature(low, high, fastest) for low, high in ((0.0, end), (end, end + FADE))]
+    r, w = (np.concatenate([part[side] for part in parts]) for side in (0, 1))
     total: Float = np.sin(np.outer(q, r)) @ (w * r * fade(r, end))
     return total

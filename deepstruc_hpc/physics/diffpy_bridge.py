@@ -2,100 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from diffpy.srfit.fitbase import FitContribution, FitRecipe, Profile, ProfileGenerator
-from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import leastsq
+from numpy.typing import NDArray
+from scipy.optimize import least_squares
+from threadpoolctl import threadpool_limits
 
 from deepstruc_hpc.core.curve import PdfCurve
-from deepstruc_hpc.core.errors import EngineError
+from deepstruc_hpc.core.errors import ConfigError
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.physics.agreement import independent_points, rw
+from deepstruc_hpc.physics.diffpy_engine import (
+    START,
+    Engine,
+    UisoChoice,
+    cluster_generator,
+    require_srreal,
+    simulate_with,
+    srreal_available,
+    uiso_names,
+)
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.physics.simulate import simulate_pdf
 
-Engine = Literal["native", "diffpy"]
-NAMES = ("scale", "zoom", "uiso", "delta2")
-
-
-def srreal_available() -> bool:
-    """Whether diffpy.srreal (and with it libdiffpy) can be imported."""
-    return find_spec("diffpy.srreal") is not None
-
-
-def require_srreal() -> None:
-    """Say clearly how to get srreal.
-
-    Raises:
-        EngineError: when it is not installed.
-    """
-    if not srreal_available():
-        raise EngineError(
-            "engine 'diffpy': diffpy.srreal is not installed. It has no wheels: create the conda environment of clusters/environment-diffpy.yaml "
-            "(conda-forge), or use --engine native, whose F(Q) agrees with it to 1e-12."
-        )
-
-
-def simulate_with(engine: Engine, structure: Structure, r: ArrayLike, instrument: Instrument, *, uiso: float = 0.005, delta2: float = 0.0) -> Any:
-    """G(r) by an engine of choice; diffpy means srreal's DebyePDFCalculator.
-
-    Args:
-        engine: ``native`` or ``diffpy``.
-        structure: the cluster.
-        r: (R,) Å; uniform for diffpy.
-        instrument: radiation, Qmin, Qmax, Qdamp, Qbroad.
-        uiso: Å².
-        delta2: Å².
-
-    Returns:
-        (R,) Å⁻² on ``r``.
-
-    Raises:
-        EngineError: diffpy asked for and not installed.
-    """
-    grid = np.asarray(r, dtype=np.float64)
-    if engine == "native":
-        return simulate_pdf(structure.symbols, structure.positions, grid, uiso=uiso, delta2=delta2, **_instrument(instrument))
-    require_srreal()
-    from diffpy.srreal.pdfcalculator import DebyePDFCalculator
-
-    step = float(grid[1] - grid[0])
-    calculator = DebyePDFCalculator(rmin=grid[0], rmax=grid[-1] + step, rstep=step, qmin=instrument.qmin, qmax=instrument.qmax)
-    calculator.qdamp, calculator.qbroad, calculator.delta2 = instrument.qdamp, instrument.qbroad, delta2
-    calculator.scatteringfactortable = "N" if instrument.radiation == "neutron" else "X"
-    found_r, found_g = calculator(diffpy_structure(structure, uiso))
-    return np.interp(grid, found_r, found_g)
-
-
-def diffpy_structure(structure: Structure, uiso: float = 0.005) -> Any:
-    """The cluster as a diffpy.structure Structure without a lattice (unit cell of 1 Å, as srreal takes isolated clusters)."""
-    from diffpy.structure import Atom
-    from diffpy.structure import Structure as DiffpyStructure
-
-    atoms = [Atom(symbol, xyz=position, Uisoequiv=uiso) for symbol, position in zip(structure.symbols, structure.positions, strict=True)]
-    return DiffpyStructure(atoms)
+NAMES = tuple(START)
+"""The variables of a cluster, for fits with one U; with one U an element ``uiso`` stands for all of them."""
+TOLERANCE = 1.5e-8
+"""Relative change of χ² or of the parameters at which a search ends; the default of scipy's leastsq."""
+NOT_NEGATIVE = ("uiso", "diameter")
+"""Variables with the lower bound 0: a curve does not change with a U below 0, and a search that came there would not find back."""
+__all__ = [
+    "NAMES",
+    "ClusterGenerator",
+    "Engine",
+    "SrfitResult",
+    "UisoChoice",
+    "contribution_of",
+    "recipe_of",
+    "refine_with_srfit",
+    "require_srreal",
+    "simulate_with",
+    "srfit_recipe",
+    "srreal_available",
+]
 
 
 class ClusterGenerator(ProfileGenerator):  # type: ignore[misc]
-    """Our curve as a ProfileGenerator of srfit, with the parameters scale, zoom, uiso and delta2."""
+    """Our curve as a ProfileGenerator of srfit, with the parameters scale, zoom, U and delta2.
 
-    def __init__(self, structure: Structure, instrument: Instrument, name: str = "cluster") -> None:
+    Args:
+        structure: the cluster.
+        instrument: radiation, Qmin, Qmax, Qdamp, Qbroad.
+        name: of the generator.
+        uiso: ``shared`` makes one parameter ``uiso``, ``element`` one ``uiso_<symbol>`` an element.
+    """
+
+    def __init__(self, structure: Structure, instrument: Instrument, name: str = "cluster", *, uiso: UisoChoice = "shared") -> None:
         super().__init__(name)
         self.structure = structure
-        self.conditions = _instrument(instrument)
-        for parameter, value in zip(NAMES, (1.0, 1.0, 0.008, 2.0), strict=True):
-            self.newParameter(parameter, value)
+        self.conditions = instrument.model_dump()
+        self.uiso_names = uiso_names(structure.symbols, uiso)
+        self._which = np.array([self.uiso_names.index(uiso_names([symbol], uiso)[0]) for symbol in structure.symbols], dtype=np.int64)
+        for parameter in ("scale", "zoom", *self.uiso_names, "delta2"):
+            self.newParameter(parameter, START[parameter.partition("_")[0]])
 
     def __call__(self, r: NDArray[np.float64]) -> NDArray[np.float64]:
-        """G(r) at the present values of the parameters, Å⁻²."""
-        scale, zoom, uiso, delta2 = (float(getattr(self, name).getValue()) for name in NAMES)
-        uiso = max(uiso, 0.0)
-        curve = simulate_pdf(self.structure.symbols, self.structure.positions * zoom, r, uiso=uiso, delta2=delta2, **self.conditions)
+        """G(r) at the present values of the parameters, Å⁻²; a negative U counts as 0."""
+        scale, zoom, delta2 = (float(getattr(self, name).getValue()) for name in ("scale", "zoom", "delta2"))
+        each = np.maximum([float(getattr(self, name).getValue()) for name in self.uiso_names], 0.0)[self._which]
+        curve = simulate_pdf(self.structure.symbols, self.structure.positions * zoom, r, uiso=each, delta2=delta2, **self.conditions)
         return scale * curve
 
 
@@ -116,87 +95,109 @@ def srfit_recipe(
     *,
     rmin: float,
     rmax: float,
-    start: Mapping[str, float] | None = None,
+    start: Mapping[str, Any] | None = None,
     free: Sequence[str] = NAMES,
     engine: Engine = "native",
+    uiso: UisoChoice = "shared",
 ) -> Any:
     """A diffpy.srfit FitRecipe of one candidate, ready to be refined or changed by its user.
 
     Args:
         structure: the candidate.
-        curve: the data; its points between rmin and rmax.
+        curve: the data; its points between rmin and rmax, weighted by 1/dG² where it has dG.
         instrument: radiation, Qmin, Qmax, Qdamp, Qbroad.
         rmin: Å.
         rmax: Å.
-        start: values by name (a row of a fit's table will do).
-        free: names of the variables.
-        engine: ``native`` takes our curve as the generator; ``diffpy`` takes srreal's DebyePDFGenerator.
+        start: values by name (a row of a fit's table will do); ``uiso`` is that of every element that has none of its own, as ``uiso_<symbol>`` or
+            in a mapping ``uiso_by_element``.
+        free: names of the variables; ``uiso`` means those of all elements.
+        engine: ``native`` takes our curve as the generator; ``diffpy`` takes srreal's DebyePDFGenerator, with a, b and c of the cluster's cell
+            constrained to zoom and every Uiso to its variable.
+        uiso: one U for all atoms (``shared``) or one an element (``element``, variables ``uiso_<symbol>``).
 
     Returns:
-        The recipe; its contribution is called ``pdf``.
+        The recipe; its contribution is called ``pdf``. Without dG its residual is Gobs − Gcalc, so √(Σ residual² / ΣGobs²) is Rw.
 
     Raises:
         EngineError: diffpy asked for and srreal not installed.
+        ConfigError: ``free`` names no variable.
     """
+    native = engine == "native"
+    generator = ClusterGenerator(structure, instrument, uiso=uiso) if native else cluster_generator(structure, instrument, uiso=uiso)
+    names = ("scale", "zoom", *uiso_names(structure.symbols, uiso), "delta2")
+    contribution = contribution_of(generator, curve, rmin, rmax)
+    return recipe_of(contribution, {name: getattr(generator, name) for name in names}, start=start, free=free)
+
+
+def contribution_of(generator: Any, curve: PdfCurve, rmin: float, rmax: float) -> Any:
+    """A FitContribution ``pdf`` of one generator and the points of a curve between rmin and rmax (Å), weighted by 1/dG² where the curve has dG."""
     data = curve.between(rmin, rmax)
     profile = Profile()
     profile.setObservedProfile(data.r, data.g, np.ones(len(data)) if data.dg is None else data.dg)
-    generator = ClusterGenerator(structure, instrument) if engine == "native" else _srreal_generator(structure, instrument)
     contribution = FitContribution("pdf")
     contribution.addProfileGenerator(generator)
     contribution.setProfile(profile, xname="r")
+    return contribution
+
+
+def recipe_of(contribution: Any, parameters: Mapping[str, Any], *, start: Mapping[str, Any] | None, free: Iterable[str]) -> Any:
+    """A quiet FitRecipe of one contribution, with the bound U ≥ 0.
+
+    Args:
+        contribution: see :func:`contribution_of`.
+        parameters: what can be refined, by the names of the variables.
+        start: values by name; others keep the parameter's own.
+        free: names that become variables.
+
+    Raises:
+        ConfigError: ``free`` names no parameter.
+    """
+    values, wanted = dict(start or {}), tuple(free)
+    values |= {f"uiso_{symbol}": value for symbol, value in (values.get("uiso_by_element") or {}).items()}
+    known = {*parameters, *(name.partition("_")[0] for name in parameters)}
+    for name in wanted:
+        if name not in known:
+            raise ConfigError(f"free: {name!r} is no variable of this recipe. It has {', '.join(parameters)}.")
     recipe = FitRecipe()
     recipe.clearFitHooks()
     recipe.addContribution(contribution)
-    values = dict(start or {})
-    for name in NAMES:
-        parameter = getattr(generator, name)
-        if name in values:
-            parameter.setValue(float(values[name]))
-        if name in free:
-            recipe.addVar(parameter, name=name)
+    for name, parameter in parameters.items():
+        value = values.get(name, values.get(name.partition("_")[0]))
+        if value is not None:
+            parameter.setValue(float(value))
+        if name in wanted or name.partition("_")[0] in wanted:
+            variable = recipe.addVar(parameter, name=name)
+            if name.partition("_")[0] in NOT_NEGATIVE:
+                variable.boundRange(lb=0.0)
     return recipe
 
 
 def refine_with_srfit(recipe: Any) -> SrfitResult:
-    """Refine a recipe of :func:`srfit_recipe` with scipy's leastsq, the usual way of srfit.
+    """Refine a recipe of this module with scipy's least_squares within the recipe's bounds, derivatives by differences, as srfit is used.
+
+    The matrices are small, and threads of a linear-algebra library would wait for each other longer than they work: one thread is used.
 
     Returns:
         Rw over all points with equal weight, values, and uncertainties scaled to independent points.
     """
     names = list(recipe.getNames())
-    begin = np.array(recipe.getValues(), dtype=np.float64)
-    values, covariance, _, _, _ = leastsq(recipe.residual, begin, full_output=True, epsfcn=1e-10)
+    low, high = recipe.getBounds2()
+    begin = np.clip(np.array(recipe.getValues(), dtype=np.float64), low, high)
+    with threadpool_limits(1):
+        found = least_squares(recipe.residual, begin, bounds=(low, high), x_scale="jac", xtol=TOLERANCE, ftol=TOLERANCE, gtol=None)
+        residual = recipe.residual(found.x)
     profile = recipe.pdf.profile
-    residual = recipe.residual(values)
     generator = next(iter(recipe.pdf._generators.values()))  # noqa: SLF001 - srfit has no public way to its generators
     conditions = getattr(generator, "conditions", {"qmin": 0.0, "qmax": np.pi / (profile.x[1] - profile.x[0])})
     independent = independent_points(float(profile.x[0]), float(profile.x[-1]), conditions["qmin"], conditions["qmax"])
     freedom = independent - len(names)
     variance = np.full(len(names), np.nan)
-    if covariance is not None and freedom > 0:
-        variance = np.diag(covariance) * float(residual @ residual) / freedom
-    errors = dict(zip(names, np.sqrt(variance), strict=True))
-    fitted = dict(zip(names, (float(value) for value in values), strict=True))
+    jacobian = np.asarray(found.jac, dtype=np.float64)
+    size = np.linalg.norm(jacobian, axis=0)
+    if freedom > 0 and (size > 0).all():
+        normal = (jacobian / size).T @ (jacobian / size)
+        if np.linalg.cond(normal) < 1e12:
+            variance = np.diag(np.linalg.inv(normal)) / size**2 * float(residual @ residual) / freedom
+    errors = {name: float(value) for name, value in zip(names, np.sqrt(variance), strict=True)}
+    fitted = {name: float(value) for name, value in zip(names, found.x, strict=True)}
     return SrfitResult(rw(profile.y, profile.ycalc), fitted, errors, recipe)
-
-
-def _instrument(instrument: Instrument) -> dict[str, Any]:
-    return instrument.model_dump()
-
-
-def _srreal_generator(structure: Structure, instrument: Instrument) -> Any:
-    require_srreal()
-    from diffpy.srfit.pdf import DebyePDFGenerator
-
-    generator = DebyePDFGenerator("cluster")
-    generator.setStructure(diffpy_structure(structure), periodic=False)
-    generator.setQmin(instrument.qmin)
-    generator.setQmax(instrument.qmax)
-    generator.qdamp.value, generator.qbroad.value = instrument.qdamp, instrument.qbroad
-    generator.setScatteringType("N" if instrument.radiation == "neutron" else "X")
-    lattice = generator.phase.getLattice()
-    generator.zoom = lattice.a
-    atoms = generator.phase.getScatterers()
-    generator.uiso = atoms[0].Uiso
-    return generator

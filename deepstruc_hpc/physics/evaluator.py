@@ -9,31 +9,62 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepstruc_hpc.physics.levenberg import Float, NormalEquations
-from deepstruc_hpc.physics.model_kernel import evaluate_derivatives, evaluate_shared, evaluate_values, normal_sums, shared_coefficients
-from deepstruc_hpc.physics.separable import TAPS, Spectra, kernel_table
+from deepstruc_hpc.physics.model_kernel import (
+    TAPS,
+    evaluate_derivatives,
+    evaluate_group_derivatives,
+    evaluate_shared,
+    evaluate_values,
+    normal_sums,
+    shared_coefficients,
+)
+from deepstruc_hpc.physics.separable import Spectra, kernel_table
 from deepstruc_hpc.physics.target import Target
 from deepstruc_hpc.physics.threads import run_blocks
+from deepstruc_hpc.physics.uiso_groups import UisoGroups
 
 _BLOCK = 2048
 
 
 class Evaluator(Protocol):
-    """What the fit asks of an engine. Parameters ``p`` are zoom, uiso (Å²), delta2 (Å²)."""
+    """What the fit asks of an engine. Parameters are zoom, uiso (Å²; one for each of G groups of elements, see ``UisoGroups``), delta2 (Å²)."""
 
     def costs(self, index: NDArray[np.int64], p: Float) -> Float:
-        """(C,) sums of squares at the best scale of clusters ``index`` (C,), all at the same parameters (3,)."""
+        """(C,) sums of squares at the best scale of clusters ``index`` (C,); p is zoom, one U for all atoms, delta2: (3,) for all, or (C, 3)."""
         ...
 
     def equations(self, index: NDArray[np.int64], p: Float) -> NormalEquations:
-        """Normal equations of clusters ``index`` (C,) at parameters (C, 3)."""
+        """Normal equations of clusters ``index`` (C,) at parameters (C, 2 + G)."""
         ...
 
 
 class CompiledEvaluator:
-    """The engine for CPUs: numba kernels on all threads and one BLAS product a block."""
+    """The engine for CPUs: numba kernels on all threads and one BLAS product a block.
 
-    def __init__(self, spectra: Spectra, target: Target, *, qbroad: float, delta1: float, free_scale: bool, threads: int | None = None) -> None:
+    Args:
+        spectra: the clusters.
+        target: the data.
+        qbroad: Å⁻¹.
+        delta1: Å.
+        free_scale: False keeps the scale at 1.
+        groups: which elements share a U; one U for all atoms when not given.
+        threads: at most this many.
+    """
+
+    def __init__(
+        self,
+        spectra: Spectra,
+        target: Target,
+        *,
+        qbroad: float,
+        delta1: float,
+        free_scale: bool,
+        groups: UisoGroups | None = None,
+        threads: int | None = None,
+    ) -> None:
         self.spectra, self.target = spectra, target
+        self.pairs = groups.pairs() if groups is not None and len(groups) > 1 else None
+        self.n_parameters = 3 if groups is None else 2 + len(groups)
         self.qbroad, self.delta1, self.free_scale, self.threads = qbroad, delta1, free_scale, threads
         self.weights = spectra.pair_weights(target.q)
         self.q = target.q.astype(np.float32)
@@ -41,7 +72,9 @@ class CompiledEvaluator:
         self.values = spectra.values.reshape(*spectra.values.shape[:2], -1)
 
     def costs(self, index: NDArray[np.int64], p: Float) -> Float:
-        """(C,) sums of squares at the best scale of clusters ``index`` (C,), all at the same parameters (3,)."""
+        """(C,) sums of squares at the best scale of clusters ``index`` (C,); p is zoom, one U for all atoms, delta2: (3,) for all, or (C, 3)."""
+        if p.ndim == 2:
+            return self._reduce(lambda part: self.fq(index[part], p[part], 1), len(index), 1).cost
         first, coefficients = self._coefficients(p)
 
         def curves(part: slice) -> NDArray[np.float32]:
@@ -57,8 +90,9 @@ class CompiledEvaluator:
         return self._reduce(curves, len(index), 1).cost
 
     def equations(self, index: NDArray[np.int64], p: Float) -> NormalEquations:
-        """Normal equations of clusters ``index`` (C,) at parameters (C, 3)."""
-        return self._reduce(lambda part: self.fq(index[part], p[part], 4), len(index), 4)
+        """Normal equations of clusters ``index`` (C,) at parameters (C, 2 + G)."""
+        rows = 1 + self.n_parameters
+        return self._reduce(lambda part: self.fq(index[part], p[part], rows), len(index), rows)
 
     def _coefficients(self, p: Float) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Where the grid points around each q begin, (Q,), and what each mode of each of them weighs in F(Q), (Q, TAPS·M)."""
@@ -69,18 +103,30 @@ class CompiledEvaluator:
         return first, coefficients
 
     def fq(self, index: NDArray[np.int64], p: Float, rows: int) -> NDArray[np.float32]:
-        """(C, rows, Q) F(Q) and, for rows = 4, its derivatives by zoom, uiso and delta2."""
-        scales = scale_at_nodes(self.spectra.nodes, p[:, 0], p[:, 2], delta1=self.delta1, qbroad=self.qbroad).astype(np.float32)
+        """F(Q) and its derivatives.
+
+        Args:
+            index: (C,) numbers of clusters.
+            p: (C, 2 + G) zoom, U of each group, delta2; (C, 3) for ``rows`` = 1.
+            rows: 1 for F(Q) at one U for all atoms; 3 + G to add the derivatives by zoom, the U of each group and delta2.
+
+        Returns:
+            (C, rows, Q) Å⁻¹.
+        """
+        scales = scale_at_nodes(self.spectra.nodes, p[:, 0], p[:, -1], delta1=self.delta1, qbroad=self.qbroad).astype(np.float32)
         zoom, uiso = p[:, 0].astype(np.float32), p[:, 1].astype(np.float32)
+        each = np.ascontiguousarray(p[:, 1:-1], dtype=np.float32)
         out = np.empty((len(index), rows, len(self.q)), dtype=np.float32)
         grid = (self.q, self.spectra.dq, self.spectra.origin)
 
         def work(a: int, b: int) -> None:
-            chosen = (self.values, self.weights, index[a:b], zoom[a:b], uiso[a:b], scales[a:b])
+            chosen = (self.values, self.weights, index[a:b], zoom[a:b])
             if rows == 1:
-                evaluate_values(*chosen, *grid, self.tables[0], out[a:b])
+                evaluate_values(*chosen, uiso[a:b], scales[a:b], *grid, self.tables[0], out[a:b])
+            elif self.pairs is None:
+                evaluate_derivatives(*chosen, uiso[a:b], scales[a:b], *grid, *self.tables, out[a:b])
             else:
-                evaluate_derivatives(*chosen, *grid, *self.tables, out[a:b])
+                evaluate_group_derivatives(*chosen, each[a:b], scales[a:b], self.pairs, *grid, *self.tables, out[a:b])
 
         run_blocks(work, len(index), threads=self.threads, smallest=8)
         return out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from deepstruc_hpc.physics.histogram import extent
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.physics.screening import fit_groups
 from deepstruc_hpc.physics.simulate import check_range, simulate_pdf
+from deepstruc_hpc.physics.uiso_groups import CLOSE_TO_BEST, automatic_groups, check_groups, uiso_of_atoms
 
 
 def fit_candidates(
@@ -36,13 +37,25 @@ def fit_candidates(
     free: Sequence[str] = ("scale", "zoom", "uiso", "delta2"),
     bounds: Mapping[str, tuple[float, float]] | None = None,
     start: Mapping[str, float] | None = None,
+    uiso_groups: Mapping[str, str] | Literal["auto"] | None = None,
+    zoom_bounds: NDArray[np.float64] | None = None,
     threads: int | None = None,
     device: str | None = None,
 ) -> FitTable:
     """Fit every candidate to a measured curve.
 
     Minimises Σ(Gobs − scale·G(r; zoom, uiso, delta2))² over the curve's own points with rmin ≤ r ≤ rmax. The zoom is first scanned over its bounds in
-    steps of 0.01, and the minimum is sought from the best of these and, where another one is nearly as good, from that too.
+    steps of ``ZOOM_STEP`` at most, and the minimum is sought from the best of these and, where another one is nearly as good, from that too.
+
+    With ``uiso_groups`` the atoms of each group of elements have their own U, and σᵢⱼ² = (Uᵢ + Uⱼ) s(d). Only groups that occur in a candidate count.
+    ``"auto"`` asks of each candidate whether the data carry more than one U:
+
+    1. All candidates are fitted with one U.
+    2. Those whose Rw is at most ``CLOSE_TO_BEST`` (1.3) times the lowest are fitted again from there, without a scan: with a U for cations and one
+       for anions (O S Se Te N P As F Cl Br I H C), or, where all elements are metals and at most three, with one for each element.
+    3. The second fit is kept where (n/2) ln(Σr²(one U)/Σr²(G)) > (G − 1)/2 · ln n, with n independent points: the Bayesian information criterion.
+
+    Rows of one table then differ in their number of parameters: see ``uiso_by_element``.
 
     Args:
         structures: candidates of any elements and sizes, Å.
@@ -57,7 +70,10 @@ def fit_candidates(
         radiation: ``xray`` or ``neutron``.
         free: parameters to refine; the others keep ``start``, or scale 1, zoom 1, uiso 0.005, delta2 0.
         bounds: other bounds than zoom 0.9–1.1, uiso 5e-4–0.08 Å², delta2 0–6 Å² (never above 0.9 of the shortest distance squared).
-        start: values to start from, or to keep.
+        start: values to start from, or to keep; ``uiso`` is that of all groups.
+        uiso_groups: element symbol → name of its group; elements that are not named make groups of their own. ``"auto"``: see above. None: one U for
+            all atoms. Without effect where ``uiso`` is not free.
+        zoom_bounds: (C, 2) lowest and highest zoom of each candidate, instead of ``bounds["zoom"]``. Without effect where the zoom is not free.
         threads: at most this many.
         device: a torch device (``cuda``, ``cpu``) to fit on; compiled code on the CPU when not given.
 
@@ -66,10 +82,11 @@ def fit_candidates(
         rmax, unknown elements) are refused with the reason and never stop the others.
 
     Raises:
-        ConfigError: unknown parameter names, an empty range of Q.
+        ConfigError: unknown parameter names, broken bounds or groups, an empty range of Q.
         PdfFileError: the curve has no points in the range.
     """
     _check(free, bounds, start)
+    check_groups(uiso_groups)
     check_range(qmin, qmax)
     problem = FitProblem(
         curve.between(rmin, rmax),
@@ -78,6 +95,8 @@ def fit_candidates(
         free=frozenset(free),
         bounds=dict(bounds or {}),
         start=dict(start or {}),
+        uiso_groups=None if isinstance(uiso_groups, str) else uiso_groups,
+        zoom_bounds=_checked_zoom_bounds(zoom_bounds, len(structures), bounds),
         threads=threads,
         device=device,
     )
@@ -85,6 +104,12 @@ def fit_candidates(
     sizes = np.array([extent(structure.positions) for structure in structures])
     for rows in fit_groups(structures, sizes, radiation, table):
         problem.fit_group([structures[row] for row in rows], np.array(rows), table)
+    if uiso_groups == "auto" and "uiso" in free:
+        close = np.flatnonzero(table.rw <= CLOSE_TO_BEST * table.rw.min(initial=math.inf)).tolist()
+        several = [row for row in close if table.refused[row] == "" and len(automatic_groups(structures[row].elements)) > 1]
+        for part in fit_groups([structures[row] for row in several], sizes[several], radiation, table):
+            rows = [several[number] for number in part]
+            problem.try_more_uiso([structures[row] for row in rows], np.array(rows), table)
     return table
 
 
@@ -106,7 +131,7 @@ def fitted_curve(
 
     Args:
         structure: the candidate as given to the fit.
-        parameters: ``scale``, ``zoom``, ``uiso``, ``delta2``: a row of the table.
+        parameters: ``scale``, ``zoom``, ``uiso``, ``delta2``, and ``uiso_by_element`` where there is one: a row of the table.
         curve: whose r is wanted.
         qmin: Å⁻¹; this and the following as in the fit.
         qmax: Å⁻¹.
@@ -119,6 +144,9 @@ def fitted_curve(
 
     Returns:
         (R,) Å⁻² on the curve's own points.
+
+    Raises:
+        ConfigError: ``uiso_by_element`` is not a mapping or lacks an element of the structure.
     """
     moved = structure.positions * float(parameters["zoom"])
     calculated = float(parameters["scale"]) * simulate_pdf(
@@ -130,7 +158,7 @@ def fitted_curve(
         qmax=qmax,
         qdamp=qdamp,
         qbroad=qbroad,
-        uiso=float(parameters["uiso"]),
+        uiso=uiso_of_atoms(structure.symbols, parameters),
         delta1=delta1,
         delta2=float(parameters["delta2"]),
     )
@@ -147,3 +175,21 @@ def _check(free: Sequence[str], bounds: Mapping[str, tuple[float, float]] | None
             raise ConfigError(
                 f"bounds of {name}: found {low:g} to {high:g}; finite numbers, the lower first, positive for zoom and uiso, are needed."
             )
+
+
+def _checked_zoom_bounds(given: Any, count: int, bounds: Mapping[str, tuple[float, float]] | None) -> NDArray[np.float64] | None:
+    """The bounds of each candidate's zoom as (C, 2), or None."""
+    if given is None:
+        return None
+    if "zoom" in (bounds or {}):
+        raise ConfigError("bounds of zoom are given for all candidates (bounds) and for each (zoom_bounds). Give one of them.")
+    pairs = np.asarray(given, dtype=np.float64)
+    if pairs.shape != (count, 2):
+        raise ConfigError(
+            f"zoom_bounds: found shape {pairs.shape}; a lower and an upper bound for each of {count} candidates, ({count}, 2), are needed."
+        )
+    wrong = np.flatnonzero(~(np.isfinite(pairs).all(axis=1) & (pairs[:, 0] > 0) & (pairs[:, 0] <= pairs[:, 1])))
+    if len(wrong):
+        low, high = pairs[wrong[0]]
+        raise ConfigError(f"zoom_bounds of candidate {wrong[0]}: found {low:g} to {high:g}; finite positive numbers, the lower first, are needed.")
+    return pairs

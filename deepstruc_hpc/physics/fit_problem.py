@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from deepstruc_hpc.physics.levenberg import Float, Minimum, minimise
 from deepstruc_hpc.physics.screening import impossible_distances
 from deepstruc_hpc.physics.separable import Spectra, spectra_of
 from deepstruc_hpc.physics.target import Target, target_of
+from deepstruc_hpc.physics.uiso_groups import UisoGroups, automatic_groups, more_groups_pay
 
 PARAMETERS = ("zoom", "uiso", "delta2")
 BOUNDS: Mapping[str, tuple[float, float]] = {"zoom": (0.9, 1.1), "uiso": (5e-4, 0.08), "delta2": (0.0, 6.0)}
@@ -27,8 +27,50 @@ START: Mapping[str, float] = {"zoom": 1.0, "uiso": 0.008, "delta2": 2.0}
 FIXED: Mapping[str, float] = {"zoom": 1.0, "uiso": 0.005, "delta2": 0.0}
 SHARPEST = 0.9
 """delta2 stays below this part of the square of the shortest distance, so that no width is clamped."""
-_ZOOM_STEP = 0.0125
+ZOOM_STEP = 0.0125
+"""Widest step of the scan over the zoom, dimensionless. Half a step moves a distance of 20 Å by 0.13 Å, about the width of a peak, so that some start
+lies beside the minimum: the tests of the fit find zooms from 0.91 to 1.09 again from it."""
 _SECOND_START = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class _Batch:
+    """Candidates that are refined together; their P = 2 + G parameters are zoom, the U of each group of elements, delta2.
+
+    Attributes:
+        evaluator: of the batch.
+        target: the data.
+        groups: of the elements.
+        index: (C,) numbers of the candidates in the evaluator.
+        low: (C, P) bounds.
+        high: (C, P) bounds.
+        moving: (P,) which parameters are free.
+        parts: (C, G) share of the atoms in each group.
+    """
+
+    evaluator: Evaluator
+    target: Target
+    groups: UisoGroups
+    index: NDArray[np.int64]
+    low: Float
+    high: Float
+    moving: NDArray[np.bool_]
+    parts: Float
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the P parameters."""
+        return ("zoom", *(("uiso",) if len(self.groups) == 1 else (f"uiso_{name}" for name in self.groups.names)), "delta2")
+
+    def take(self, rows: NDArray[np.int64]) -> _Batch:
+        """Some of the candidates."""
+        return replace(self, index=self.index[rows], low=self.low[rows], high=self.high[rows], parts=self.parts[rows])
+
+    def minimum(self, owner: NDArray[np.int64], starts: Float) -> Minimum:
+        """Refine from K starts (K, P) of candidates ``owner`` (K,)."""
+        return minimise(
+            lambda part, p: self.evaluator.equations(self.index[owner[part]], p), starts, self.low[owner], self.high[owner], free=self.moving
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +84,8 @@ class FitProblem:
         free: names of the parameters that move.
         bounds: by name; those of parameters that do not move are ignored.
         start: values to start from or to keep, by name.
+        uiso_groups: element → name of the group that shares a U, see ``UisoGroups.of``; one U for all atoms when None.
+        zoom_bounds: (S, 2) bounds of the zoom of each candidate of the table, instead of those for all.
         threads: at most this many.
         device: a torch device, or None for compiled code on the CPU.
     """
@@ -52,6 +96,8 @@ class FitProblem:
     free: frozenset[str] = frozenset({"scale", *PARAMETERS})
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     start: Mapping[str, float] = field(default_factory=dict)
+    uiso_groups: Mapping[str, str] | None = None
+    zoom_bounds: Float | None = None
     threads: int | None = None
     device: str | None = None
 
@@ -69,27 +115,74 @@ class FitProblem:
 
     def fit_group(self, structures: list[Structure], rows: NDArray[np.int64], table: FitTable) -> None:
         """Fit clusters of the same elements and about the same size, and write their rows of the table."""
-        instrument = self.instrument
-        max_zoom = self.limits("zoom")[1] * (1 + 1e-6)
-        spectra = spectra_of(
-            structures,
-            q_max=instrument.qmax,
-            max_zoom=max_zoom,
-            radiation=instrument.radiation,
-            resolution=instrument.qbroad > 0 or self.delta1 != 0,
-            threads=self.threads,
-        )
+        zoom = self._zoom_limits(rows)
+        spectra = self._spectra(structures, zoom)
         reasons = impossible_distances(spectra)
         table.put(rows, {"refused": reasons})
         good = np.flatnonzero(reasons == "")
         if len(good):
-            reach = float(spectra.longest.max()) * max_zoom
-            ranges = {"qmin": instrument.qmin, "qmax": instrument.qmax, "qdamp": instrument.qdamp}
-            target = target_of(self.data.r, self.data.g, **ranges, largest_distance=reach)
-            table.put(rows[good], self._refine(self._evaluator(spectra, target), good, spectra.shortest[good].min(axis=1), target))
+            batch = self._batch(spectra, good, zoom, self._groups(spectra.elements))
+            begin = np.clip(self._columns([self.start.get(name, START[name]) for name in PARAMETERS], len(batch.groups)), batch.low, batch.high)
+            owner, starts = _starts(batch, begin)
+            found = batch.minimum(owner, starts)
+            order = np.lexsort((found.equations.cost, owner))
+            best = order[np.unique(owner[order], return_index=True)[1]]
+            table.put(rows[good], self._summary(batch, found.take(best)))
 
-    def _evaluator(self, spectra: Spectra, target: Target) -> Evaluator:
-        settings: dict[str, Any] = {"qbroad": self.instrument.qbroad, "delta1": self.delta1, "free_scale": "scale" in self.free}
+    def try_more_uiso(self, structures: list[Structure], rows: NDArray[np.int64], table: FitTable) -> None:
+        """Fit clusters of the same elements again from their rows of the table with ``automatic_groups``; write where the data carry them."""
+        zoom = self._zoom_limits(rows)
+        spectra = self._spectra(structures, zoom)
+        batch = self._batch(spectra, np.arange(len(rows)), zoom, automatic_groups(spectra.elements))
+        n_groups = len(batch.groups)
+        if n_groups == 1 or self._freedom(batch) <= 0:
+            return
+        begin = np.column_stack([table.zoom[rows], *[table.uiso[rows]] * n_groups, table.delta2[rows]])
+        found = batch.minimum(batch.index, np.clip(begin, batch.low, batch.high))
+        one = batch.evaluator.equations(batch.index, begin).cost
+        pays = more_groups_pay(one, found.equations.cost, n_groups=n_groups, n_independent=self.n_independent, norm=batch.target.norm)
+        better = np.flatnonzero(pays)
+        if len(better):
+            table.put(rows[better], self._summary(batch.take(better), found.take(better)))
+
+    def _zoom_limits(self, rows: NDArray[np.int64]) -> Float:
+        """(C, 2) bounds of the zoom of some rows of the table."""
+        if self.zoom_bounds is None or "zoom" not in self.free:
+            return np.tile(self.limits("zoom"), (len(rows), 1))
+        return self.zoom_bounds[rows]
+
+    def _groups(self, elements: tuple[str, ...]) -> UisoGroups:
+        one = self.uiso_groups is None or "uiso" not in self.free
+        return UisoGroups.of(elements, dict.fromkeys(elements, "all") if one or self.uiso_groups is None else self.uiso_groups)
+
+    def _spectra(self, structures: list[Structure], zoom: Float) -> Spectra:
+        return spectra_of(
+            structures,
+            q_max=self.instrument.qmax,
+            max_zoom=_most(zoom),
+            radiation=self.instrument.radiation,
+            resolution=self.instrument.qbroad > 0 or self.delta1 != 0,
+            threads=self.threads,
+        )
+
+    def _columns(self, values: Sequence[Any], n_groups: int) -> NDArray[Any]:
+        """Values of zoom, U and delta2, that of U once a group."""
+        return np.array([values[0], *[values[1]] * n_groups, values[2]])
+
+    def _batch(self, spectra: Spectra, good: NDArray[np.int64], zoom: Float, groups: UisoGroups) -> _Batch:
+        ranges = {"qmin": self.instrument.qmin, "qmax": self.instrument.qmax, "qdamp": self.instrument.qdamp}
+        target = target_of(self.data.r, self.data.g, **ranges, largest_distance=float(spectra.longest.max()) * _most(zoom))
+        limits = self._columns([self.limits(name) for name in PARAMETERS], len(groups))
+        low, high = (np.tile(limits[:, side], (len(good), 1)) for side in (0, 1))
+        low[:, 0], high[:, 0] = zoom[good].T
+        if "delta2" in self.free:
+            high[:, -1] = np.minimum(high[:, -1], SHARPEST * (spectra.shortest[good].min(axis=1) * low[:, 0]) ** 2)
+            low[:, -1] = np.minimum(low[:, -1], high[:, -1])
+        moving = self._columns([name in self.free for name in PARAMETERS], len(groups))
+        return _Batch(self._evaluator(spectra, target, groups), target, groups, good, low, high, moving, groups.parts(spectra.fractions[good]))
+
+    def _evaluator(self, spectra: Spectra, target: Target, groups: UisoGroups) -> Evaluator:
+        settings: dict[str, Any] = {"qbroad": self.instrument.qbroad, "delta1": self.delta1, "free_scale": "scale" in self.free, "groups": groups}
         if self.device is None:
             return CompiledEvaluator(spectra, target, **settings, threads=self.threads)
         from deepstruc_hpc.physics.torch_evaluator import TorchEvaluator
@@ -97,79 +190,100 @@ class FitProblem:
         engine: Evaluator = TorchEvaluator(spectra, target, **settings, device=self.device)
         return engine
 
-    def _refine(self, evaluator: Evaluator, good: NDArray[np.int64], shortest: Float, target: Target) -> dict[str, Any]:
-        limits = np.array([self.limits(name) for name in PARAMETERS])
-        low, high = (np.tile(limits[:, side], (len(good), 1)) for side in (0, 1))
-        if "delta2" in self.free:
-            high[:, 2] = np.minimum(high[:, 2], SHARPEST * (shortest * low[:, 0]) ** 2)
-            low[:, 2] = np.minimum(low[:, 2], high[:, 2])
-        begin = np.clip(np.array([self.start.get(name, START[name]) for name in PARAMETERS]), low, high)
-        owner, starts = self._starts(evaluator, good, begin, target)
-        moving = np.array([name in self.free for name in PARAMETERS])
-        found = minimise(lambda part, p: evaluator.equations(good[owner[part]], p), starts, low[owner], high[owner], free=moving)
-        order = np.lexsort((found.equations.cost, owner))
-        best = order[np.unique(owner[order], return_index=True)[1]]
-        return self._summary(found.take(best), target, low, high)
-
-    def _starts(self, evaluator: Evaluator, good: NDArray[np.int64], begin: Float, target: Target) -> tuple[NDArray[np.int64], Float]:
-        """Where to start from: (K,) candidate and (K, 3) parameters; two a candidate where the scan over the zoom leaves two ways open."""
-        everyone = np.arange(len(good))
-        low, high = self.limits("zoom")
-        if high <= low:
-            return everyone, begin
-        zooms = np.linspace(low, high, max(3, math.ceil((high - low) / _ZOOM_STEP) + 1))
-        costs = np.empty((len(good), len(zooms)))
-        shared = begin[:, 1:].min(axis=0)  # delta2 begins lower for short distances; one value for all is near enough to choose a zoom by
-        for index, zoom in enumerate(zooms):
-            costs[:, index] = evaluator.costs(good, np.array([zoom, *shared]))
-        padded = np.pad(costs, ((0, 0), (1, 1)), constant_values=np.inf)
-        minima = np.where((costs <= padded[:, :-2]) & (costs <= padded[:, 2:]), costs, np.inf)
-        first = np.argmin(minima, axis=1)
-        lowest = minima[everyone, first]
-        minima[everyone, first] = np.inf
-        second = np.argmin(minima, axis=1)
-        again = np.flatnonzero(minima[everyone, second] < lowest + _SECOND_START * target.norm)
-        owner = np.concatenate([everyone, again])
-        starts = begin[owner].copy()
-        starts[:, 0] = zooms[np.concatenate([first, second[again]])]
-        return owner, starts
-
-    def _summary(self, found: Minimum, target: Target, low: Float, high: Float) -> dict[str, Any]:
+    def _summary(self, batch: _Batch, found: Minimum) -> dict[str, Any]:
         p, cost, scale = found.parameters, found.equations.cost, found.equations.scale
-        moving = np.array([name in self.free for name in PARAMETERS])
-        edge = 1e-6 * np.maximum(high - low, 1e-12)
-        touching = moving & ((p <= low + edge) | (p >= high - edge))
-        errors = self._errors(found, moving & ~touching)
-        named = [("scale", scale <= 0), *((name, touching[:, column]) for column, name in enumerate(PARAMETERS))]
+        edge = 1e-6 * np.maximum(batch.high - batch.low, 1e-12)
+        touching = batch.moving & ((p <= batch.low + edge) | (p >= batch.high - edge))
+        covariance = self._covariance(batch, found, batch.moving & ~touching)
+        errors = np.sqrt(np.maximum(np.einsum("cii->ci", covariance), 0.0))
+        named = [("scale", scale <= 0), *((name, touching[:, column]) for column, name in enumerate(batch.names))]
+        uiso, uiso_error = p[:, 1], errors[:, 2]
+        if len(batch.groups) > 1:
+            uiso = np.einsum("cg,cg->c", batch.parts, p[:, 1:-1])
+            uiso_error = np.sqrt(np.maximum(np.einsum("cg,cgh,ch->c", batch.parts, covariance[:, 2:-1, 2:-1], batch.parts), 0.0))
+        norm = batch.target.norm
         return {
-            "rw": np.sqrt(cost / target.norm) if target.norm > 0 else np.inf,
+            "rw": np.sqrt(cost / norm) if norm > 0 else np.inf,
             "scale": scale,
             "zoom": p[:, 0],
-            "uiso": p[:, 1],
-            "delta2": p[:, 2],
+            "uiso": uiso,
+            "delta2": p[:, -1],
             "scale_err": errors[:, 0],
             "zoom_err": errors[:, 1],
-            "uiso_err": errors[:, 2],
-            "delta2_err": errors[:, 3],
+            "uiso_err": uiso_error,
+            "delta2_err": errors[:, -1],
             "converged": found.converged,
             "at_bounds": [",".join(name for name, at in named if at[row]) for row in range(len(p))],
+            "uiso_by_element": batch.groups.by_element(p[:, 1:-1]),
+            "uiso_by_element_err": batch.groups.by_element(errors[:, 2:-1]),
         }
 
-    def _errors(self, found: Minimum, usable: NDArray[np.bool_]) -> Float:
-        """(C, 4) standard uncertainties of scale, zoom, uiso, delta2 from the full Jacobian; NaN where fixed or at a bound.
+    def _freedom(self, batch: _Batch) -> float:
+        """Independent points less parameters."""
+        return self.n_independent - int("scale" in self.free) - int(batch.moving.sum())
+
+    def _covariance(self, batch: _Batch, found: Minimum, usable: NDArray[np.bool_]) -> Float:
+        """(C, 1 + P, 1 + P) covariance of the scale and the parameters from the full Jacobian; NaN where fixed or at a bound.
 
         Covariance = (JᵀJ)⁻¹ · Σr²/(independent points − parameters). Both sums run over the file's points, so that a finer grid changes nothing.
         """
-        freedom = self.n_independent - len(self.free)
-        errors = np.full((len(usable), 4), np.nan)
-        if freedom <= 0:
-            return errors
-        with_scale = np.column_stack([np.full(len(usable), "scale" in self.free), usable])
+        freedom = self._freedom(batch)
         full = found.equations.full
+        covariance = np.full(full.shape, np.nan)
+        if freedom <= 0:
+            return covariance
+        with_scale = np.column_stack([np.full(len(usable), "scale" in self.free), usable])
         variance = found.equations.cost / freedom
         for pattern in np.unique(with_scale, axis=0):
             chosen, names = np.flatnonzero((with_scale == pattern).all(axis=1)), np.flatnonzero(pattern)
             if len(names):
                 inverse = np.linalg.pinv(full[np.ix_(chosen, names, names)], hermitian=True)
-                errors[np.ix_(chosen, names)] = np.sqrt(np.maximum(np.einsum("cii->ci", inverse), 0.0) * variance[chosen, None])
-        return errors
+                covariance[np.ix_(chosen, names, names)] = inverse * variance[chosen, None, None]
+        return covariance
+
+
+def _most(zoom: Float) -> float:
+    """The largest zoom that will be asked for."""
+    return float(zoom[:, 1].max()) * (1 + 1e-6)
+
+
+def _starts(batch: _Batch, begin: Float) -> tuple[NDArray[np.int64], Float]:
+    """Where to start from: (K,) candidate and (K, P) parameters; two a candidate where the scan over the zoom leaves two ways open."""
+    everyone = np.arange(len(begin))
+    if (batch.high[:, 0] <= batch.low[:, 0]).all():
+        return everyone, begin
+    zooms, costs = _zoom_scan(batch, begin)
+    padded = np.pad(costs, ((0, 0), (1, 1)), constant_values=np.inf)
+    minima = np.where((costs <= padded[:, :-2]) & (costs <= padded[:, 2:]), costs, np.inf)
+    first = np.argmin(minima, axis=1)
+    lowest = minima[everyone, first]
+    minima[everyone, first] = np.inf
+    second = np.argmin(minima, axis=1)
+    again = np.flatnonzero(minima[everyone, second] < lowest + _SECOND_START * batch.target.norm)
+    owner = np.concatenate([everyone, again])
+    starts = begin[owner].copy()
+    starts[:, 0] = zooms[owner, np.concatenate([first, second[again]])]
+    return owner, starts
+
+
+def _zoom_scan(batch: _Batch, begin: Float) -> tuple[Float, Float]:
+    """Sums of squares over each candidate's range of the zoom, at the U and delta2 to begin with and one U for all atoms.
+
+    Candidates with the same range share the damping and the interpolation of each zoom, which is twice as fast. Where ranges differ, those with the
+    same number of steps are evaluated together, each at its own zoom.
+
+    Returns:
+        zooms and costs, (C, Z) both; the costs of candidates with fewer steps than others end with infinity.
+    """
+    low, high = batch.low[:, 0], batch.high[:, 0]
+    steps = np.where(high > low, np.maximum(3, np.ceil((high - low) / ZOOM_STEP) + 1), 1).astype(np.int64)
+    zooms, costs = np.ones((len(begin), steps.max())), np.full((len(begin), steps.max()), np.inf)
+    shared = begin[:, [1, -1]].min(axis=0)  # delta2 begins lower for short distances; one value for all is near enough to choose a zoom by
+    one_range = bool((low == low[0]).all() and (high == high[0]).all())
+    for count in np.unique(steps).tolist():
+        rows = np.flatnonzero(steps == count)
+        zooms[rows, :count] = np.linspace(low[rows], high[rows], count, axis=1)
+        for column in range(count):
+            p = np.column_stack([zooms[rows, column], np.tile(shared, (len(rows), 1))])
+            costs[rows, column] = batch.evaluator.costs(batch.index[rows], p[0] if one_range else p)
+    return zooms, costs

@@ -21,17 +21,19 @@ class FitTable:
         rw: agreement, √(Σ(Gobs−Gcalc)²/ΣGobs²) over the points of the curve between rmin and rmax; infinity where refused.
         scale: dimensionless, ≥ 0.
         zoom: isotropic expansion of the candidate; 1 leaves it as it is.
-        uiso: Å².
+        uiso: Å²; where several U were refined, their mean over the atoms.
         delta2: Å², of the zoomed cluster.
         scale_err: standard uncertainty from the Jacobian, with the degrees of freedom of ``n_independent``; NaN where it is not defined.
         zoom_err: likewise.
-        uiso_err: Å².
+        uiso_err: Å²; of the mean where there are several.
         delta2_err: Å².
         converged: whether the minimum was reached to tolerance.
-        at_bounds: names of parameters that ended at a bound, joined by commas.
+        at_bounds: names of parameters that ended at a bound, joined by commas; of several U ``uiso_`` with the name of the group.
         n_points: grid points fitted.
         n_independent: independent points, Δr·ΔQ/π.
         refused: why a candidate was not fitted; empty where it was.
+        uiso_by_element: U of each element where several were refined, a dict symbol → Å²; an empty dict where ``uiso`` serves all atoms.
+        uiso_by_element_err: their standard uncertainties, likewise.
     """
 
     rw: NDArray[np.float64]
@@ -48,6 +50,8 @@ class FitTable:
     n_points: NDArray[np.int64]
     n_independent: NDArray[np.float64]
     refused: NDArray[np.object_]
+    uiso_by_element: NDArray[np.object_]
+    uiso_by_element_err: NDArray[np.object_]
 
     @classmethod
     def empty(cls, n: int, n_points: int, n_independent: float) -> FitTable:
@@ -59,6 +63,8 @@ class FitTable:
         columns["n_independent"] = np.full(n, n_independent)
         columns["at_bounds"] = np.full(n, "", dtype=object)
         columns["refused"] = np.full(n, "", dtype=object)
+        for name in ("uiso_by_element", "uiso_by_element_err"):
+            columns[name] = np.array([{} for _ in range(n)], dtype=object)
         return cls(**columns)
 
     def __len__(self) -> int:

@@ -9,7 +9,10 @@ import numpy as np
 from deepstruc_hpc.physics.compiled import compiled, inlined
 
 F32 = np.float32
-_MODES = 8  # = separable.N_NODES: one vector register of single precision
+TAPS = 6
+"""Grid points from which a value between them is interpolated; the functions below write them out one by one."""
+N_NODES = 8
+"""Node distances of the separable form, its modes; eight single-precision numbers fill a vector register."""
 _LOG2E = F32(1.4426950408889634)
 _LN2 = F32(0.6931471805599453)
 _HALF = F32(0.5)
@@ -44,8 +47,9 @@ def _weights(table: Any, row: Any, f: Any) -> Any:
 
 @inlined
 def _tap(x: Any, i: Any, a: Any) -> Any:
-    """One mode at an interpolated q: six rows of ``x``, eight modes apart."""
-    return a[0] * x[i] + a[1] * x[i + 8] + a[2] * x[i + 16] + a[3] * x[i + 24] + a[4] * x[i + 32] + a[5] * x[i + 40]
+    """One mode at an interpolated q: TAPS rows of ``x``, N_NODES apart."""
+    near = a[0] * x[i] + a[1] * x[i + N_NODES] + a[2] * x[i + 2 * N_NODES]
+    return near + a[3] * x[i + 3 * N_NODES] + a[4] * x[i + 4 * N_NODES] + a[5] * x[i + 5 * N_NODES]
 
 
 @compiled
@@ -69,8 +73,8 @@ def evaluate_values(  # noqa: PLR0917 - compiled functions take positional argum
             for p in range(values.shape[1]):
                 modes = values[s, p]
                 part = F32(0.0)
-                for m in range(_MODES):
-                    part += decay(-uq2 * scale[m]) * _tap(modes, (k - 2) * _MODES + m, a)
+                for m in range(N_NODES):
+                    part += decay(-uq2 * scale[m]) * _tap(modes, (k - 2) * N_NODES + m, a)
                 total += part * weights[s, p, j]
             out[c, 0, j] = total / zoom[c]
 
@@ -88,16 +92,16 @@ def shared_coefficients(  # noqa: PLR0917 - compiled functions take positional a
         t = F32(x - k) * rows
         row = int(t)
         a = _weights(table, row, t - F32(row))
-        first[j] = (k - 2) * _MODES
+        first[j] = (k - 2) * N_NODES
         uq2 = F32(uiso) * q[j] * q[j]
-        for m in range(_MODES):
+        for m in range(N_NODES):
             damping = decay(-uq2 * scale[m]) / F32(zoom)
             coefficients[j, m] = a[0] * damping
-            coefficients[j, m + 8] = a[1] * damping
-            coefficients[j, m + 16] = a[2] * damping
-            coefficients[j, m + 24] = a[3] * damping
-            coefficients[j, m + 32] = a[4] * damping
-            coefficients[j, m + 40] = a[5] * damping
+            coefficients[j, m + N_NODES] = a[1] * damping
+            coefficients[j, m + 2 * N_NODES] = a[2] * damping
+            coefficients[j, m + 3 * N_NODES] = a[3] * damping
+            coefficients[j, m + 4 * N_NODES] = a[4] * damping
+            coefficients[j, m + 5 * N_NODES] = a[5] * damping
 
 
 @compiled
@@ -107,11 +111,11 @@ def evaluate_shared(  # noqa: PLR0917 - compiled functions take positional argum
     """F(Q) of many candidates at the same parameters: what :func:`evaluate_values` gives, with the damping and the interpolation worked out before.
 
     Args:
-        values: (S, P, K·M) float32, see ``Spectra``; M = 8.
+        values: (S, P, K·M) float32, see ``Spectra``; M = N_NODES.
         weights: (S, P, Q) float32 W_p(Q).
         index: (C,) which cluster each candidate is.
-        first: (Q,) where in ``values`` the six grid points around each q begin.
-        coefficients: (Q, 6·M) float32, weight of each mode at each of these points.
+        first: (Q,) where in ``values`` the TAPS grid points around each q begin.
+        coefficients: (Q, TAPS·M) float32, weight of each mode at each of these points.
         out: (C, 1, Q) float32, overwritten.
     """
     for c in range(index.shape[0]):
@@ -121,7 +125,7 @@ def evaluate_shared(  # noqa: PLR0917 - compiled functions take positional argum
             for p in range(values.shape[1]):
                 modes = values[s, p]
                 part = F32(0.0)
-                for m in range(6 * _MODES):
+                for m in range(TAPS * N_NODES):
                     part += coefficients[j, m] * modes[first[j] + m]
                 total += part * weights[s, p, j]
             out[c, 0, j] = total
@@ -146,7 +150,7 @@ def evaluate_derivatives(  # noqa: PLR0917 - compiled functions take positional 
     """F(Q) of many candidates and its derivatives by zoom, U and delta2.
 
     Args:
-        values: (S, P, K·M) float32, see ``Spectra``; M = 8.
+        values: (S, P, K·M) float32, see ``Spectra``; M = N_NODES.
         weights: (S, P, Q) float32 W_p(Q).
         index: (C,) which cluster each candidate is.
         zoom: (C,) float32.
@@ -155,8 +159,8 @@ def evaluate_derivatives(  # noqa: PLR0917 - compiled functions take positional 
         q: (Q,) float32, Å⁻¹.
         dq: step of the spectra.
         origin: their index of q = 0.
-        table: (rows + 2, 6) interpolation kernel.
-        slope: (rows + 2, 6) its derivative.
+        table: (rows + 2, TAPS) interpolation kernel.
+        slope: (rows + 2, TAPS) its derivative.
         out: (C, 4, Q) float32, overwritten.
     """
     rows = F32(table.shape[0] - 2)
@@ -179,11 +183,11 @@ def evaluate_derivatives(  # noqa: PLR0917 - compiled functions take positional 
             for p in range(values.shape[1]):
                 modes = values[s, p]
                 p0 = p1 = p2 = p3 = p4 = F32(0.0)
-                for m in range(_MODES):
+                for m in range(N_NODES):
                     damping = decay(-uq2 * scale[m])
-                    term = damping * _tap(modes, (k - 2) * _MODES + m, a)
+                    term = damping * _tap(modes, (k - 2) * N_NODES + m, a)
                     p0 += term
-                    p1 += damping * _tap(modes, (k - 2) * _MODES + m, b)
+                    p1 += damping * _tap(modes, (k - 2) * N_NODES + m, b)
                     p2 += scale[m] * term
                     p3 += by_zoom[m] * term
                     p4 += by_delta2[m] * term
@@ -193,6 +197,82 @@ def evaluate_derivatives(  # noqa: PLR0917 - compiled functions take positional 
             out[c, 1, j] = inverse * (s1 * q[j] * per_step - uq2 * s3 - s0 * inverse)
             out[c, 2, j] = -inverse * q2 * s2
             out[c, 3, j] = -inverse * uq2 * s4
+
+
+@compiled
+def evaluate_group_derivatives(  # noqa: PLR0917 - compiled functions take positional arguments
+    values: Any,
+    weights: Any,
+    index: Any,
+    zoom: Any,
+    uiso: Any,
+    scales: Any,
+    pairs: Any,
+    q: Any,
+    dq: Any,
+    origin: Any,
+    table: Any,
+    slope: Any,
+    out: Any,
+) -> None:
+    """F(Q) of many candidates with a U for each of G groups of elements, and its derivatives by zoom, each U and delta2.
+
+    A pair of elements in groups g and h has exp(−(U_g + U_h) s Q²/2).
+
+    Args:
+        values: (S, P, K·M) float32; this and what is not said otherwise as in :func:`evaluate_derivatives`.
+        weights: (S, P, Q) float32.
+        index: (C,).
+        zoom: (C,) float32.
+        uiso: (C, G) float32, Å².
+        scales: (C, 3, M) float32.
+        pairs: (P, 2) groups of the two elements of each pair.
+        q: (Q,) float32, Å⁻¹.
+        dq: step of the spectra.
+        origin: their index of q = 0.
+        table: (rows + 2, TAPS) float32.
+        slope: (rows + 2, TAPS) float32.
+        out: (C, 3 + G, Q) float32, overwritten: F, by zoom, by U of group 0, 1, …, by delta2.
+    """
+    rows = F32(table.shape[0] - 2)
+    per_step = F32(1.0 / dq)
+    n_groups = uiso.shape[1]
+    for c in range(index.shape[0]):
+        s = index[c]
+        scale, by_zoom, by_delta2 = scales[c, 0], scales[c, 1], scales[c, 2]
+        to_grid = np.float64(zoom[c]) / dq
+        inverse = _ONE / zoom[c]
+        for j in range(q.shape[0]):
+            x = to_grid * q[j] + origin
+            k = int(x)
+            t = F32(x - k) * rows
+            row = int(t)
+            a = _weights(table, row, t - F32(row))
+            b = _weights(slope, row, t - F32(row))
+            q2 = q[j] * q[j]
+            s0 = s1 = s3 = s4 = F32(0.0)
+            for g in range(n_groups):
+                out[c, 2 + g, j] = F32(0.0)
+            for p in range(values.shape[1]):
+                modes = values[s, p]
+                uq2 = _HALF * (uiso[c, pairs[p, 0]] + uiso[c, pairs[p, 1]]) * q2
+                p0 = p1 = p2 = p3 = p4 = F32(0.0)
+                for m in range(N_NODES):
+                    damping = decay(-uq2 * scale[m])
+                    term = damping * _tap(modes, (k - 2) * N_NODES + m, a)
+                    p0 += term
+                    p1 += damping * _tap(modes, (k - 2) * N_NODES + m, b)
+                    p2 += scale[m] * term
+                    p3 += by_zoom[m] * term
+                    p4 += by_delta2[m] * term
+                w = weights[s, p, j]
+                s0, s1, s3, s4 = s0 + w * p0, s1 + w * p1, s3 + w * uq2 * p3, s4 + w * uq2 * p4
+                by_pair = _HALF * inverse * q2 * w * p2
+                out[c, 2 + pairs[p, 0], j] -= by_pair
+                out[c, 2 + pairs[p, 1], j] -= by_pair
+            out[c, 0, j] = s0 * inverse
+            out[c, 1, j] = inverse * (s1 * q[j] * per_step - s3 - s0 * inverse)
+            out[c, 2 + n_groups, j] = -inverse * s4
 
 
 @compiled

@@ -28,16 +28,13 @@ from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.physics.debye import element_pair_weights
 from deepstruc_hpc.physics.form_factors import Radiation, scattering_factors
 from deepstruc_hpc.physics.histogram import extent, pair_histograms
-from deepstruc_hpc.physics.model_kernel import fill_sines
+from deepstruc_hpc.physics.model_kernel import N_NODES, TAPS, fill_sines
 from deepstruc_hpc.physics.transform import chebyshev_nodes, lagrange_basis
 
-TAPS = 6
 OVERSAMPLING = 2.0
 KERNEL_BETA = 2.3 * TAPS
 GRID_PHASE = 0.5
 """q_max·h of the histogram: a pair's error is below 8e-5 of its weight at q_max, (q/q_max)⁶ of that elsewhere."""
-N_NODES = 8
-"""Node distances; a multiple of eight fills vector registers."""
 _BINS, _ZOOMS = 128, 50
 """Grids of distances are rounded up to so many bins, and the largest zoom to a multiple of 1/50: groups of about the same size then share a grid."""
 _TABLE_ROWS = 1024

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from deepstruc_hpc.physics.separable import KERNEL_BETA, TAPS, Spectra
+from deepstruc_hpc.physics.model_kernel import TAPS
+from deepstruc_hpc.physics.separable import KERNEL_BETA, Spectra
 from deepstruc_hpc.physics.transform import quadrature
 
 

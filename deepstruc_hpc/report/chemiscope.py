@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from deepstruc_hpc.core.errors import DeepstrucError, OutputError
+from deepstruc_hpc.core.errors import DeepstrucError
+from deepstruc_hpc.core.files import write_atomically
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.core.version import __version__
 from deepstruc_hpc.data.structure_files import read_structure
@@ -45,15 +46,8 @@ def write_chemiscope(results: FolderResult) -> Path | None:
     entries = [*_candidates(results), *_shapes(results)]
     if not entries:
         return None
-    target = results.directory / FILE
-    partial = target.with_name(f".{FILE}.part")
-    try:
-        with gzip.GzipFile(partial, "wb", mtime=0) as stream:
-            stream.write(json.dumps(document(entries, results.directory.resolve().name), allow_nan=False, separators=(",", ":")).encode())
-        partial.replace(target)
-    except OSError as failed:
-        raise OutputError(f"{target}: cannot be written ({failed.strerror or failed}). Free space or check the permissions.") from failed
-    return target
+    text = json.dumps(document(entries, results.directory.resolve().name), allow_nan=False, separators=(",", ":"))
+    return write_atomically(results.directory / FILE, gzip.compress(text.encode(), mtime=0))
 
 
 _PROPERTIES: Mapping[str, str] = {

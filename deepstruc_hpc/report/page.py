@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from deepstruc_hpc.core.errors import OutputError
+from deepstruc_hpc.core.files import write_atomically
 from deepstruc_hpc.core.version import __version__
 from deepstruc_hpc.report.chemiscope import FILE, write_chemiscope
 from deepstruc_hpc.report.encode import pdf_document, to_json
@@ -47,15 +47,7 @@ def write_report(directory: str | Path, *, figures: bool = True, chemiscope: boo
         results = read_results(directory)
     if chemiscope:
         write_chemiscope(results)
-    page = _page_text(results)
-    target = results.directory / PAGE
-    partial = target.with_name(f".{PAGE}.part")
-    try:
-        partial.write_text(page, encoding="utf-8")
-        partial.replace(target)
-    except OSError as failed:
-        raise OutputError(f"{target}: cannot be written ({failed.strerror or failed}). Free space or check the permissions.") from failed
-    return target
+    return write_atomically(results.directory / PAGE, _page_text(results))
 
 
 def _draw_missing(results: FolderResult) -> bool:

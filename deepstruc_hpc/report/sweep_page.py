@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from deepstruc_hpc.core.errors import ConfigError, OutputError
+from deepstruc_hpc.core.files import write_atomically
 from deepstruc_hpc.core.version import __version__
 from deepstruc_hpc.report.figures import STYLE, save_figure
 from deepstruc_hpc.report.page import asset
@@ -60,12 +61,9 @@ def write_sweep_report(directory: str | Path) -> Path:
             title=html.escape(f"{base.resolve().name}: stability"), css=asset("page.css"), words=html.escape(_words(rows)), body="\n".join(parts),
             version=__version__,
         )  # fmt: skip
-        partial = base / f".{PAGE}.part"
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(base / PAGE)
     except OSError as failed:
         raise OutputError(f"{base}: cannot be written ({failed.strerror or failed}). Free space or check the permissions.") from failed
-    return base / PAGE
+    return write_atomically(base / PAGE, text)
 
 
 def answer_figure(rows: pd.DataFrame, settings: Sequence[str], *, title: str = "") -> Figure:

@@ -150,7 +150,7 @@ def _optional_programs() -> list[Finding]:
     return [
         Finding(
             "diffpy.srreal", "ok" if srreal else "missing", "importable" if srreal else "not installed",
-            "no comparison with DebyePDFGenerator; our engine computes the same curves", "conda env create -f clusters/environment-diffpy.yaml",
+            "no recipe with engine: diffpy; the own engine computes the same curves", "conda env create -f clusters/environment-diffpy.yaml",
         ),
         Finding("SLURM", "ok" if sbatch else "missing", sbatch or "no sbatch on PATH", "deepstruc-hpc slurm submit", "log in to a SLURM submit host"),
     ]  # fmt: skip

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from deepstruc_hpc.core.errors import ConfigError
+from deepstruc_hpc.core.files import write_atomically
 from deepstruc_hpc.core.resources import share_dir
 from deepstruc_hpc.runtime.batch_script import LIBRARY, Job, output_of
 from deepstruc_hpc.runtime.profile import ClusterProfile
@@ -100,17 +101,19 @@ def write_job_files(job: Job, script: str) -> Path:
     job.job_dir.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(share_dir("slurm") / LIBRARY, job.job_dir / LIBRARY)
     if job.folders:
-        job.folders_path.write_text("".join(f"{folder}\n" for folder in job.folders), encoding="utf-8")
-    job.script_path.write_text(script, encoding="utf-8")
+        write_atomically(job.folders_path, "".join(f"{folder}\n" for folder in job.folders))
+    write_atomically(job.script_path, script)
     return job.script_path
 
 
 def record(job_dir: Path, submission: Submission) -> None:
-    """Append a submission to the folder's record, atomically."""
+    """Append a submission to the folder's record, atomically.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
     entries = [asdict(entry) for entry in read_record(job_dir)] + [asdict(submission)]
-    fresh = job_dir / f".{RECORD}.{os.getpid()}"
-    fresh.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
-    fresh.replace(job_dir / RECORD)
+    write_atomically(job_dir / RECORD, json.dumps(entries, indent=1) + "\n")
 
 
 def read_record(job_dir: Path) -> list[Submission]:

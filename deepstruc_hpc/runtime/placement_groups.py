@@ -19,6 +19,8 @@ FIRST_NOTICE_SECONDS = 10.0
 LOOK_SECONDS = 1.0
 IDLE_SECONDS = 2.0
 UNUSED_SECONDS = 60.0
+SLOW_START_SECONDS = 60.0
+"""From the start of a worker for which there is room to when it is called slow."""
 log = logging.getLogger("deepstruc_hpc")
 
 
@@ -185,6 +187,9 @@ class WaitNotice:
 class StartNotice:
     """Says what workers that hold no placement group wait for when none of them has started after some seconds, and again ever more rarely.
 
+    While a worker starts it holds its cores, so none may be free although nobody else holds any. Where there was room at first, nothing is said
+    for a minute: Python and its packages take seconds to load, and more on a busy machine or a slow file system.
+
     Attributes:
         bundle: what each of them holds.
         workers: how many.
@@ -196,6 +201,10 @@ class StartNotice:
     report: Callable[[str], None] = log.warning
     _waited: float = 0.0
     _next: float = field(default_factory=lambda: FIRST_NOTICE_SECONDS)
+    _had_room: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._had_room = self._has_room(quiet_ray().available_resources())
 
     def patience(self, started: bool) -> float | None:
         """How long to wait for news, s; for ever once a worker has started."""
@@ -204,10 +213,30 @@ class StartNotice:
             return None
         return self._next
 
-    def tell(self) -> None:
-        """After a wait without news."""
+    def tell(self, *, arrived: bool) -> None:
+        """After a wait without news.
+
+        Args:
+            arrived: the process of a worker runs: it imports packages and opens what it works with.
+        """
         self._waited += self._next
         self._next *= 2
+        if arrived:
+            if self._waited >= SLOW_START_SECONDS:
+                self.report(
+                    f"workers run, but none is ready after {self._waited:.0f} s: they import packages and open the files that they work with. "
+                    "A busy machine or a slow file system makes that long."
+                )
+            return
         ray = quiet_ray()
-        said = in_words([self.bundle] * self.workers, ray.available_resources(), ray.cluster_resources(), groups(of_this_job=False))
-        self.report(f"no worker has started after {self._waited:.0f} s: {said}.")
+        free = ray.available_resources()
+        room = self._has_room(free)
+        if (self._had_room or room) and self._waited < SLOW_START_SECONDS:
+            return
+        said = in_words([self.bundle] * self.workers, free, ray.cluster_resources(), groups(of_this_job=False))
+        cause = ". There was room for them: this machine is busy, or Python starts slowly from its file system" if self._had_room or room else ""
+        self.report(f"no worker has started after {self._waited:.0f} s: {said}{cause}.")
+
+    def _has_room(self, free: Mapping[str, float]) -> bool:
+        """Whether one worker would find what it holds."""
+        return all(free.get(kind, 0.0) >= amount - 1e-6 for kind, amount in self.bundle.items())

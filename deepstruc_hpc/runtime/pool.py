@@ -53,7 +53,11 @@ class _Task(Generic[Item]):
 
 @dataclass
 class _Actor(Generic[Item]):
+    """One actor: its process runs once ``arrival`` has answered, and it takes items once its worker is made, ``ready``."""
+
     handle: Any
+    arrival: Any
+    arrived: bool = False
     ready: bool = False
     running: dict[Any, _Task[Item]] = field(default_factory=dict)
 
@@ -63,6 +67,9 @@ class _Host:
 
     The worker is made in a method, not in the constructor: Ray hands on what a method raises, but of a failed constructor only the text.
     """
+
+    def arrive(self) -> None:
+        """Says that the process runs."""
 
     def ready(self, make_worker: Callable[[], Worker]) -> bool:
         self._worker = make_worker()
@@ -150,7 +157,7 @@ class _Pool(Generic[Item]):
             self._fill(needed=not exhausted or bool(self._again))
             finished, _ = ray.wait(list(self._waiting), num_returns=1, timeout=self._notice.patience(any(actor.ready for actor in self._actors)))
             if not finished:
-                self._notice.tell()
+                self._notice.tell(arrived=any(actor.arrived for actor in self._actors))
                 continue
             outcome = self._collect(finished[0])
             if outcome is not None:
@@ -172,9 +179,11 @@ class _Pool(Generic[Item]):
     def _fill(self, *, needed: bool) -> None:
         """Starts actors up to the number asked for. An actor gets items only once it runs: on a lost node none waits for ever."""
         while needed and len(self._actors) < self._workers:
-            actor: _Actor[Item] = _Actor(self._start())
+            handle = self._start()
+            actor: _Actor[Item] = _Actor(handle, handle.arrive.remote())
             self._actors.append(actor)
-            self._waiting[actor.handle.ready.remote(self._make_worker)] = actor
+            self._waiting[actor.arrival] = actor
+            self._waiting[handle.ready.remote(self._make_worker)] = actor
 
     def _next_task(self, source: Iterator[Item]) -> _Task[Item] | None:
         if self._again:
@@ -195,16 +204,20 @@ class _Pool(Generic[Item]):
             return task.item, ItemFailure(_cause(raised), task.attempts + 1, died=False)
         except ray.exceptions.RayActorError as dead:
             return self._bury(actor, task, dead)
-        if task is None:
+        if task is not None:
+            return task.item, result
+        if reference == actor.arrival:
+            actor.arrived = True
+        else:
             actor.ready, self._failed_starts = True, 0
-            return None
-        return task.item, result
+        return None
 
     def _bury(self, actor: _Actor[Item], task: _Task[Item] | None, dead: BaseException) -> tuple[Item, Any] | None:
-        if actor in self._actors:
+        first = actor in self._actors  # what else it was asked for fails, too
+        if first:
             self._actors.remove(actor)
         if task is None:
-            self._failed_starts += 1
+            self._failed_starts += first
             if self._failed_starts > self._workers + self._retries:
                 raise EngineError(
                     f"{self._failed_starts} workers in a row ended while they started ({dead}). Look at memory and at Ray's logs."

@@ -88,7 +88,12 @@ def _start(ray: Any, options: dict[str, Any]) -> None:
 
 
 def quiet_ray() -> Any:
-    """The ray module, imported with the settings that keep it from calling outside."""
+    """The ray module, imported with the settings that keep it from calling outside.
+
+    Ray would start workers at niceness 15: beside any ordinary process they would hardly run. Here they have the niceness of the command, unless the
+    user sets ``RAY_worker_niceness``, a number that is added to it.
+    """
+    os.environ.setdefault("RAY_worker_niceness", "0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_OBJECT_STORE_ALLOW_SLOW_STORAGE", "1")

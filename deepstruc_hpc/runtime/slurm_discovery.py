@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deepstruc_hpc.core.errors import ConfigError, EngineError
+from deepstruc_hpc.core.files import write_atomically
 from deepstruc_hpc.runtime.profile import ClusterProfile, minutes
 from deepstruc_hpc.runtime.slurm import run_client
 
@@ -122,6 +123,7 @@ def write_profile(out: Path, *, partition: str | None, force: bool) -> list[str]
 
     Raises:
         ConfigError: when the file exists already (without ``force``), or as :func:`discover` does.
+        OutputError: it cannot be written.
     """
     if out.exists() and not force:
         raise ConfigError(f"{out}: exists already. Give --force to replace it, or another --out.")
@@ -130,7 +132,7 @@ def write_profile(out: Path, *, partition: str | None, force: bool) -> list[str]
     settings = ClusterProfile.model_validate(chosen)
     lines = ["# Written by deepstruc-hpc slurm init from what SLURM says. All keys: docs/hpc.md", *(f"# {remark}" for remark in remarks)]
     kept = {key: value for key, value in settings.model_dump(mode="json").items() if key in chosen}
-    out.write_text("\n".join(lines) + "\n" + _as_yaml(kept), encoding="utf-8")
+    write_atomically(out, "\n".join(lines) + "\n" + _as_yaml(kept), remedy="Choose another --out.")
     return [f"{out}: {profile.description}", *(f"look at: {remark}" for remark in remarks)]
 
 

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from deepstruc_hpc.core.config import Config
 from deepstruc_hpc.solve.instrument_file import InstrumentValues, read_instrument
 
-SOURCES = ("cvae", "catalog", "crystals", "structures")
+SOURCES = ("cvae", "catalog", "crystals", "alloys", "structures")
 """Asked by default, each where it has something for the sample."""
 
 DEFAULT_QMIN = 0.7

@@ -8,7 +8,8 @@ from typing import Literal
 from pydantic import Field
 
 from deepstruc_hpc.core.config import Config, load_config
-from deepstruc_hpc.core.errors import ConfigError, OutputError
+from deepstruc_hpc.core.errors import ConfigError
+from deepstruc_hpc.core.files import write_atomically
 
 
 class InstrumentValues(Config):
@@ -62,9 +63,4 @@ def write_instrument(instrument: InstrumentFile, path: Path) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        partial.write_text(instrument.to_yaml(), encoding="utf-8")
-        partial.replace(path)
-    except OSError as refused:
-        raise OutputError(f"{path}: cannot be written ({refused.strerror or refused}). Choose another --out.") from refused
+    write_atomically(path, instrument.to_yaml(), remedy="Choose another --out.")

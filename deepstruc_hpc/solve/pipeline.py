@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -53,7 +52,10 @@ def solve_curve(curve: PdfCurve, settings: SolveSettings, sources: Sources) -> A
     measurement = describe(curve, settings, fallback_elements=sources.elements)
     candidates = propose(measurement, sources.sources, Budget(settings.samples, settings.sigma, settings.most_atoms))
     candidates = _usable(fit(candidates, measurement), measurement)
-    scorer = partial(Posterior.of, measurement=measurement, settings=settings.rank)
+
+    def scorer(found: CandidateSet) -> Posterior:
+        return Posterior.of(found, measurement, settings.rank)
+
     if applies(candidates, measurement, settings.refusal).status == "ok":  # searching would only fit what is out of domain a little better
         candidates = improve(candidates, measurement, settings, generator=sources.generator, scorer=scorer)
     ranking = rank(candidates, scorer(candidates.fitted()))

@@ -33,6 +33,11 @@ class Prototype:
     cell: tuple[float, float, float, float, float, float]
     sites: tuple[tuple[Mapping[str, float], tuple[float, float, float]], ...]
 
+    @property
+    def elements(self) -> frozenset[str]:
+        """Of all sites."""
+        return frozenset(symbol for species, _ in self.sites for symbol in species)
+
 
 def _cubic(space_group: str, a: float, *sites: tuple[Mapping[str, float], tuple[float, float, float]]) -> Prototype:
     return Prototype(space_group, (a, a, a, 90.0, 90.0, 90.0), sites)

@@ -55,7 +55,9 @@ class TrainConfig(Config):
     samples_per_epoch: int = Field(0, ge=0, description="structures drawn in an epoch; 0: as many as the training set holds")
     batch_size: int = Field(128, ge=1, description="structures in a step, all workers together")
     stop_after: int = Field(0, ge=0, description="epochs after which this call ends, to go on with --resume; 0: none")
-    max_minutes: float = Field(0.0, ge=0, description="wall time of this call from its start; the schedules then shrink to end with it; 0: no limit")
+    max_minutes: float = Field(
+        0.0, ge=0, description="wall time of this call from its first step; the schedules then shrink to end with it; 0: no limit"
+    )
     patience: int = Field(0, ge=0, description="epochs without a better validation loss before the training ends; 0: never")
     seed: int = Field(0, ge=0)
     torch_threads: int = Field(1, ge=1, description="threads of each CPU worker")

@@ -16,7 +16,6 @@ class EpochPrinter:
     def __init__(self, max_minutes: float = 0.0) -> None:
         self.limit = 60 * max_minutes or float("inf")
         self.console = Console(stderr=True, highlight=False)
-        self.began = time.time()
         self.first: tuple[float, float] | None = None
 
     def __call__(self, metrics: Mapping[str, float]) -> None:
@@ -25,7 +24,7 @@ class EpochPrinter:
         if self.first is None:
             self.first = (epoch - 1, time.time() - metrics["seconds"])
         pace = (time.time() - self.first[1]) / max(epoch - self.first[0], 1.0)
-        left = max(min(pace * (epochs - epoch), self.limit - (time.time() - self.began)), 0.0)
+        left = max(min(pace * (epochs - epoch), self.limit - (time.time() - self.first[1])), 0.0)
         self.console.print(
             f"[bold]epoch {epoch:.0f}[/]/{epochs:.0f}  loss {metrics['train_loss']:.3f}  kl {metrics['train_kl']:.2f}  "
             f"[cyan]val {metrics['val_loss']:.3f}[/]  "

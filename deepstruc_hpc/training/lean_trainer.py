@@ -11,6 +11,8 @@ from typing import Any
 
 from ray.train.torch import TorchTrainer
 
+TRIED_WITH = "2.60"
+"""Version of Ray whose inside this module knows; tests/training/test_lean_trainer.py fails with another."""
 SPARE = frozenset({"DatasetsCallback", "PlacementGroupCleanerCallback"})
 
 

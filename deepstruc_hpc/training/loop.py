@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -100,7 +100,8 @@ def train(
         "store": location,
         "config": config.model_dump(mode="json"),
         "stop_at": finished + config.stop_after if config.stop_after else None,
-        "deadline": began + 60 * config.max_minutes if config.max_minutes else None,
+        "seconds": 60 * config.max_minutes or None,
+        "call": began,
     }
     with ray_session(max(usable_cores(), workers or 1)) as session:
         crew = workers or default_workers(session, gpus_per_worker)
@@ -174,7 +175,7 @@ def _fit(order: dict[str, Any], files: RunFiles, config: TrainConfig, crewing: C
         raise _readable(failure[0], files) from failure[0]
 
 
-def make_trainer(order: dict[str, Any], files: RunFiles, config: TrainConfig, crewing: Crewing, callbacks: Sequence[Any] = ()) -> Any:
+def make_trainer(order: dict[str, Any], files: RunFiles, config: TrainConfig, crewing: Crewing) -> Any:
     """The TorchTrainer of a training."""
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
     os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")  # one process less: a batch system warns the driver, it does not drain Ray
@@ -196,7 +197,7 @@ def make_trainer(order: dict[str, Any], files: RunFiles, config: TrainConfig, cr
             storage_path=str(files.root),
             failure_config=FailureConfig(max_failures=config.max_failures),
             checkpoint_config=CheckpointConfig(num_to_keep=2, checkpoint_score_attribute="val_loss", checkpoint_score_order="min"),
-            callbacks=[EpochLog(files.root / FILE), *callbacks],
+            callbacks=[EpochLog(files.root / FILE)],
         ),
     )
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from deepstruc_hpc.core.config import load_config
 from deepstruc_hpc.core.errors import CheckpointError, ConfigError
+from deepstruc_hpc.core.files import write_atomically
 from deepstruc_hpc.core.version import __version__
 from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.model.checkpoint import INSIDE_A_RUN, STATE, replace_directory
@@ -53,11 +54,12 @@ class RunFiles:
         return found
 
     def update_identity(self, **values: Any) -> None:
-        """Replace some values of ``run.json``."""
-        text = json.dumps({**self.read_identity(), **values}, indent=2) + "\n"
-        temporary = self.identity.with_suffix(".part")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(self.identity)
+        """Replace some values of ``run.json``.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        write_atomically(self.identity, json.dumps({**self.read_identity(), **values}, indent=2) + "\n")
 
     def begin(self, config: TrainConfig, catalog: Catalog, store: str, *, resume: bool) -> None:
         """Make the directory ready, or check that the training in it is the one that is asked for.
@@ -72,7 +74,7 @@ class RunFiles:
         if before:
             self._check_same(config, catalog, before)
         self.root.mkdir(parents=True, exist_ok=True)
-        self.settings.write_text(config.to_yaml(), encoding="utf-8")
+        write_atomically(self.settings, config.to_yaml())
         self.update_identity(store=store, catalog_id=catalog.id, catalog_hash=catalog.content_hash, code_version=__version__)
 
     def keep_best(self, source: Path) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -54,28 +54,39 @@ class Crew:
 
 @dataclass
 class Clock:
-    """How the wall-time limit bends the schedules.
+    """How the wall-time limit bends the schedules. It runs from the first step: to import packages and read a catalog takes none of the time.
 
     Attributes:
-        deadline: seconds of :func:`time.time` at which this call shall end, or None.
-        began: when this worker began.
-        from_progress: progress at that time.
+        seconds: that this call of the training may take from its first step on, or None.
+        call: names the call. A worker that is started again in the same call has what is left of its time, in another call all of it.
+        from_progress: progress when this worker began.
+        used: seconds that were used up when this worker began.
     """
 
-    deadline: float | None = None
-    began: float = field(default_factory=time.time)
+    seconds: float | None = None
+    call: float = 0.0
     from_progress: float = 0.0
+    used: float = 0.0
+    _began: float | None = None
+
+    def start(self) -> None:
+        """At the first step; later calls change nothing."""
+        self._began = time.monotonic() if self._began is None else self._began
+
+    def elapsed(self) -> float:
+        """Seconds of this call that are used up."""
+        return self.used + (0.0 if self._began is None else time.monotonic() - self._began)
 
     def progress(self, by_steps: float) -> float:
         """By steps, or by time where that is further: the time that is left is used as the rest of the schedule."""
-        if self.deadline is None:
+        if self.seconds is None:
             return by_steps
-        share = min(max((time.time() - self.began) / max(self.deadline - self.began, 1e-9), 0.0), 1.0)
+        share = min((self.elapsed() - self.used) / max(self.seconds - self.used, 1e-9), 1.0)
         return max(by_steps, self.from_progress + (1.0 - self.from_progress) * share)
 
     def is_up(self, another: float) -> bool:
         """Whether an epoch of ``another`` seconds would end more than half its length late."""
-        return self.deadline is not None and time.time() + 0.5 * another > self.deadline
+        return self.seconds is not None and self.elapsed() + 0.5 * another > self.seconds
 
 
 class TrainingSession:
@@ -86,11 +97,13 @@ class TrainingSession:
         history: metrics of each of them.
     """
 
-    def __init__(self, config: TrainConfig, view: TrainingView, split: Split, *, crew: Crew | None = None, deadline: float | None = None) -> None:
+    def __init__(self, config: TrainConfig, view: TrainingView, split: Split, *, crew: Crew | None = None, clock: Clock | None = None) -> None:
         self.config, self.view, self.split = config, view, split if view.sites is None else split.within(view.sites.table.parent >= 0)
         self.crew = crew or Crew()
+        from torch_geometric.nn import GINEConv  # seconds, which the driver, which makes no session, need not spend
+
         torch.manual_seed(config.seed)
-        self.model = Cvae(config.model)
+        self.model = Cvae(config.model, convolution=GINEConv)
         self._initialise()
         self.model.to(self.crew.device)
         self.objective = self.crew.wrap(CvaeObjective(self.model, config.loss))
@@ -99,7 +112,7 @@ class TrainingSession:
         self.types = [view.types[number] for number in view.structure_type]
         self.epoch = 0
         self.history: list[dict[str, float]] = []
-        self.clock = Clock(deadline)
+        self.clock = clock or Clock()
 
     def _initialise(self) -> None:
         """Fit the new network's scales to a sample of the training set, the same on every worker."""
@@ -109,14 +122,17 @@ class TrainingSession:
         self.model.initialise(sample.graphs, sample.pdf)
 
     def state_dict(self) -> dict[str, Any]:
-        """All that the weights do not tell: optimizer, epoch, history."""
-        return {"optimizer": self.optimizer.state_dict(), "epoch": self.epoch, "history": self.history}
+        """All that the weights do not tell: optimizer, epoch, history, time that is used up."""
+        clock = {"call": self.clock.call, "used": self.clock.elapsed()}
+        return {"optimizer": self.optimizer.state_dict(), "epoch": self.epoch, "history": self.history, "clock": clock}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a state; the weights are loaded into ``model`` beforehand."""
         self.optimizer.load_state_dict(state["optimizer"])
         self.epoch, self.history = int(state["epoch"]), list(state["history"])
         self.clock.from_progress = min(self.epoch / self.config.epochs, 1.0)
+        before = state.get("clock", {})
+        self.clock.used = float(before["used"]) if before.get("call") == self.clock.call else 0.0
 
     def run_epoch(self) -> dict[str, float]:
         """Train one epoch, validate, and return its metrics, the same on every worker but for the time."""
@@ -145,7 +161,7 @@ class TrainingSession:
         if self.history and self.config.patience and self.epoch - self.best()["epoch"] >= self.config.patience:
             return f"no better validation loss for {self.config.patience} epochs"
         late = self.crew.rank == 0 and bool(self.history) and self.clock.is_up(self.history[-1]["seconds"])  # one epoch at least: work is kept
-        if self.clock.deadline is not None and self.crew.total({"late": float(late)})["late"] > 0:
+        if self.clock.seconds is not None and self.crew.total({"late": float(late)})["late"] > 0:
             return "max_minutes reached"
         return ""
 
@@ -168,6 +184,7 @@ class TrainingSession:
         sums: dict[str, float] = {}
         schedule = StepSchedule(0.0, 0.0)
         for step, arrays in enumerate(ahead(self.view.batch(part, rng, n_graphs=with_graph) for part in rows)):
+            self.clock.start()
             progress = self.clock.progress((self.epoch + step / len(rows)) / config.epochs)
             schedule = StepSchedule(learning_rate(config.optimiser, progress), kl_weight(config.loss, progress))
             terms = train_step(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -103,16 +104,52 @@ class _Trial:
     def __call__(self, values: dict[str, Any]) -> None:
         """Train one trial; Ray Train finds its own checkpoints again after a restart."""
         import ray.tune
-        from ray.tune.integration.ray_train import TuneReportCallback
 
         config = SweepConfig.model_validate(self.config)
         name = ray.tune.get_context().get_trial_id()
         files = RunFiles(Path(self.root) / TRIALS_FOLDER / name)
         settings = with_settings(config.base, values)
         files.begin(settings, Catalog.open(self.store), self.store, resume=True)
-        order = {"store": self.store, "config": settings.model_dump(mode="json"), "stop_at": None, "deadline": None}
+        order = {"store": self.store, "config": settings.model_dump(mode="json"), "stop_at": None, "seconds": None, "call": 0.0}
         crewing = Crewing(config.workers_per_trial, self.cpus_per_worker, config.gpus_per_worker)
-        make_trainer(order, files, settings, crewing, [TuneReportCallback()]).fit()
+        run_reporting(make_trainer(order, files, settings, crewing).fit, files.root / FILE, ray.tune.report)
+
+
+def run_reporting(fit: Callable[[], Any], epochs: Path, report: Callable[[dict[str, float]], None]) -> None:
+    """Run a training in a thread, and report every line of its ``epochs.jsonl`` once, in order, from this one.
+
+    Ray's own way, ``TuneReportCallback``, makes Tune's thread in the trial both put a result into a queue of one and take it out. When the function
+    ends before its last result is taken, the end is in that queue already, and the trial waits for itself for ever. Here Tune's thread only takes.
+
+    Args:
+        fit: runs the training to its end.
+        epochs: the file. Lines of an earlier run of the same trial are reported again: Tune may have missed the last of them.
+        report: of Ray Tune; it blocks until Tune asks for more, and ends this thread when the trial is stopped.
+
+    Raises:
+        Exception: what ``fit`` raised, after all epochs were reported.
+    """
+    failure: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            fit()
+        except BaseException as error:  # noqa: BLE001 - raised in the caller's thread
+            failure.append(error)
+
+    thread = threading.Thread(target=run, name="trial", daemon=True)
+    thread.start()
+    reported = 0
+    going_on = True
+    while going_on:
+        thread.join(POLL_SECONDS)
+        going_on = thread.is_alive()  # asked before the file is read: what is written until the end is reported
+        lines = read_epochs(epochs)
+        for line in lines[reported:]:
+            report({key: float(value) for key, value in line.items() if isinstance(value, float | int)})
+        reported = max(reported, len(lines))
+    if failure:
+        raise failure[0]
 
 
 def _begin(root: Path, config: SweepConfig) -> None:

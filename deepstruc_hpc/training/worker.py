@@ -14,17 +14,26 @@ import torch.distributed as dist
 from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.model.checkpoint import CheckpointInfo, load_training_state, load_weights, save_checkpoint
 from deepstruc_hpc.training.config import TrainConfig
-from deepstruc_hpc.training.session import Crew, Sums, TrainingSession
+from deepstruc_hpc.training.session import Clock, Crew, Sums, TrainingSession
 from deepstruc_hpc.training.view import load_split, load_view
 
 
 class Order(TypedDict):
-    """What the driver tells every worker."""
+    """What the driver tells every worker.
+
+    Attributes:
+        store: address of the catalog.
+        config: settings, as :class:`TrainConfig` writes them.
+        stop_at: number of epochs at which this call ends, or None.
+        seconds: that this call may take from its first step on, or None.
+        call: names the call, see :class:`~deepstruc_hpc.training.session.Clock`.
+    """
 
     store: str
     config: dict[str, Any]
     stop_at: int | None
-    deadline: float | None
+    seconds: float | None
+    call: float
 
 
 def train_worker(order: Order) -> None:
@@ -32,9 +41,8 @@ def train_worker(order: Order) -> None:
     config = TrainConfig.model_validate(order["config"])
     torch.set_num_threads(config.torch_threads)
     catalog = Catalog.open(order["store"])
-    session = TrainingSession(
-        config, load_view(catalog, config), load_split(catalog, config.data, config.seed), crew=_crew(), deadline=order["deadline"]
-    )
+    clock = Clock(order["seconds"], order["call"])
+    session = TrainingSession(config, load_view(catalog, config), load_split(catalog, config.data, config.seed), crew=_crew(), clock=clock)
     latest = ray.train.get_checkpoint()
     if latest is not None:
         with latest.as_directory() as directory:

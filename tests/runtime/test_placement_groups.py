@@ -8,7 +8,7 @@ import time
 import pytest
 
 from deepstruc_hpc.runtime import placement_groups
-from deepstruc_hpc.runtime.placement_groups import Group, IdleGroups, WaitNotice, groups, in_words, remove_groups, remove_late_groups
+from deepstruc_hpc.runtime.placement_groups import Group, IdleGroups, StartNotice, WaitNotice, groups, in_words, remove_groups, remove_late_groups
 
 
 def test_the_words_name_what_is_wanted_what_is_free_and_who_holds_the_rest():
@@ -74,6 +74,51 @@ def test_neither_a_short_wait_nor_that_of_somebody_else_is_told(told):
     notice.look(200.0)
     notice.look(208.0)
     assert said == []
+
+
+@pytest.fixture
+def starting(monkeypatch):
+    """Begins a notice of two workers of one core with so many cores free, and says what it tells while others or they themselves hold all."""
+    free = {"CPU": 0.0}
+
+    class Ray:
+        available_resources = staticmethod(lambda: dict(free))
+        cluster_resources = staticmethod(lambda: {"CPU": 2.0})
+
+    monkeypatch.setattr(placement_groups, "quiet_ray", Ray)
+    monkeypatch.setattr(placement_groups, "groups", lambda **_: [])
+
+    def tell(free_at_first, arrived_after):
+        free["CPU"] = free_at_first
+        said, waited = [], 0.0
+        notice = StartNotice({"CPU": 1.0}, 2, lambda text: said.append((waited, text)))
+        free["CPU"] = 0.0
+        while waited < 100.0:
+            waited += notice.patience(started=False)
+            notice.tell(arrived=waited >= arrived_after)
+        return said
+
+    return tell
+
+
+def test_workers_that_find_no_room_are_told_at_once(starting):
+    said = starting(free_at_first=0.5, arrived_after=1e9)
+    assert [waited for waited, _ in said] == [10.0, 30.0, 70.0, 150.0]
+    assert said[0][1] == "no worker has started after 10 s: 2 workers of 1 CPU are wanted; of 2 CPU 0 are free."
+
+
+def test_workers_that_are_starting_in_their_own_cores_are_not_told_as_waiting(starting):
+    """They hold both cores: "0 are free" says nothing then. A start that takes minutes is told, with its cause."""
+    said = starting(free_at_first=2.0, arrived_after=1e9)
+    assert [waited for waited, _ in said] == [70.0, 150.0]
+    assert "There was room for them: this machine is busy" in said[0][1]
+
+
+def test_workers_that_import_are_not_told_as_waiting(starting):
+    said = starting(free_at_first=0.5, arrived_after=5.0)
+    assert [waited for waited, _ in said] == [70.0, 150.0]
+    assert "none is ready after 70 s" in said[0][1]
+    assert "wanted" not in said[0][1]
 
 
 @pytest.mark.ray

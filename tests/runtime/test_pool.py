@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +19,11 @@ pytestmark = pytest.mark.ray
 class Square:
     def __call__(self, item):
         return item * item
+
+
+class Niceness:
+    def __call__(self, _item):
+        return os.nice(0)
 
 
 class Picky:
@@ -47,6 +53,17 @@ class Mortal:
         return item
 
 
+class Slow:
+    """Takes long to make: it goes on once a file is there."""
+
+    def __init__(self, release):
+        while not Path(release).exists():
+            time.sleep(0.02)
+
+    def __call__(self, item):
+        return item
+
+
 class Unmakeable:
     def __init__(self):
         raise PdfFileError("no model there")
@@ -60,6 +77,12 @@ def test_every_item_comes_back_once_with_its_result(ray_session_2cpu):
     results = dict(map_over_actors(Square, range(20), workers=2, on_result=lambda item, result: heard.append((item, result))))
     assert results == {number: number * number for number in range(20)}
     assert sorted(heard) == sorted(results.items())
+
+
+@pytest.mark.skipif("RAY_worker_niceness" in os.environ, reason="the user has chosen a niceness")
+def test_workers_are_as_nice_as_the_command(ray_session_2cpu):
+    """Ray's own choice is 15 more: beside two ordinary processes on two cores a minute's work took ten."""
+    assert dict(map_over_actors(Niceness, range(2), workers=1)) == dict.fromkeys(range(2), os.nice(0))
 
 
 def test_an_error_of_the_worker_is_a_row_and_is_not_tried_again(ray_session_2cpu, tmp_path):
@@ -144,4 +167,29 @@ def test_a_pool_that_finds_no_room_says_what_it_waits_for_and_begins_when_there_
     leaving.start()
     assert dict(map_over_actors(Square, range(4), workers=2)) == {0: 0, 1: 1, 2: 4, 3: 9}
     leaving.join()
+    assert "no worker has started" in caplog.text
     assert "2 workers of 1 CPU are wanted; of 2 CPU 0 are free; 2 CPU held by other placement groups" in caplog.text
+
+
+def test_workers_that_are_being_made_are_not_told_as_waiting_for_room(ray_session_2cpu, monkeypatch, caplog, tmp_path):
+    """They hold both cores themselves. Fails if "0 are free" is said while they import."""
+    import ray
+
+    from deepstruc_hpc.runtime import placement_groups
+
+    while ray.available_resources().get("CPU", 0.0) < 2:  # the workers of the test before are still leaving
+        time.sleep(0.1)
+    monkeypatch.setattr(placement_groups, "FIRST_NOTICE_SECONDS", 0.05)
+    told = []
+    tell = placement_groups.StartNotice.tell
+
+    def counted(notice, *, arrived):
+        told.append(arrived)
+        tell(notice, arrived=arrived)
+        if arrived:
+            (tmp_path / "release").touch()
+
+    monkeypatch.setattr(placement_groups.StartNotice, "tell", counted)
+    assert dict(map_over_actors(partial(Slow, tmp_path / "release"), range(2), workers=2)) == {0: 0, 1: 1}
+    assert told[-1]
+    assert "are free" not in caplog.text

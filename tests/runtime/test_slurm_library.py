@@ -32,6 +32,7 @@ if os.path.exists("slow"):
     sys.exit("Exception: The current node timed out during startup. This could happen because ...")
 given = dict(word.split("=", 1) for word in sys.argv if "=" in word)
 open("ray-arguments", "w").write(" ".join(sys.argv[1:]))
+open("ray-niceness", "w").write(os.environ.get("RAY_worker_niceness", "none"))
 listener = socket.create_server(("127.0.0.1", int(given["--port"])))
 time.sleep(float(open("ray-lives").read()) if os.path.exists("ray-lives") else 60)
 """
@@ -109,6 +110,13 @@ def test_ray_gets_the_jobs_share_of_the_node_and_not_the_node(job, tmp_path):
     assert {"--head", "--num-cpus=2", "--num-gpus=3", "--node-ip-address=127.0.0.1", "--include-dashboard=false"} <= set(words)
     assert f"--memory={800 * 2**20}" in words
     assert f"--object-store-memory={200 * 2**20}" in words
+
+
+@pytest.mark.parametrize(("settings", "niceness"), [({}, "0"), ({"RAY_worker_niceness": "7"}, "7")])
+def test_workers_do_not_yield_the_jobs_own_cores(job, tmp_path, *, settings, niceness):
+    """Ray's own choice is 15, which leaves next to nothing beside an ordinary process."""
+    job("true", **settings).wait(60)
+    assert (tmp_path / "ray-niceness").read_text() == niceness
 
 
 def test_a_ray_that_was_too_slow_for_its_own_limit_is_started_again(job, tmp_path):

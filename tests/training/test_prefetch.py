@@ -2,7 +2,6 @@
 
 import itertools
 import threading
-import time
 
 import pytest
 
@@ -27,18 +26,33 @@ def test_an_error_in_the_making_reaches_the_reader_after_what_was_made():
     assert [next(reader), next(reader)] == [1, 2]
 
 
-def test_making_and_reading_overlap():
-    """Fails when items are made one after the other with the reading."""
+def test_the_next_items_are_made_while_the_reader_works():
+    """Fails when an item is made only once it is asked for: the reader then waits here for what nobody makes."""
+    made = [threading.Event() for _ in range(6)]
 
-    def slow():
+    def items():
         for number in range(6):
-            time.sleep(0.05)
+            made[number].set()
             yield number
 
-    began = time.monotonic()
-    for _ in ahead(slow()):
-        time.sleep(0.05)
-    assert time.monotonic() - began < 0.55
+    for number in ahead(items(), depth=2):
+        assert all(event.wait(30) for event in made[: min(number + 3, 6)])
+
+
+def test_no_more_is_made_ahead_than_was_said():
+    """A batch is large: of an endless supply, two wait and one is in hand of the maker."""
+    made = []
+
+    def items():
+        for number in itertools.count():
+            made.append(number)
+            yield number
+
+    reader = ahead(items(), depth=2)
+    for number in range(20):
+        assert next(reader) == number
+        assert len(made) <= number + 1 + 3
+    reader.close()
 
 
 def test_a_reader_that_stops_ends_the_thread():

@@ -1,7 +1,5 @@
 """A training without Ray: it learns, goes on bit for bit after a stop, and its schedules follow the steps."""
 
-import time
-
 import pytest
 import torch
 
@@ -82,14 +80,57 @@ def test_patience_ends_a_training_that_gets_no_better(parts):
     assert not training.why_stop()
 
 
-def test_the_clock_ends_a_training_and_bends_its_schedule():
-    now = time.time()
-    clock = Clock(deadline=now + 10.0, began=now - 10.0, from_progress=0.2)
-    assert clock.progress(0.1) == pytest.approx(0.6, abs=0.01)
+@pytest.fixture
+def now(monkeypatch):
+    """The time, s, that a session sees; a test sets its only entry."""
+    seconds = [1000.0]
+    monkeypatch.setattr("deepstruc_hpc.training.session.time.monotonic", lambda: seconds[0])
+    return seconds
+
+
+def test_the_clock_ends_a_training_and_bends_its_schedule(now):
+    clock = Clock(seconds=20.0, from_progress=0.2)
+    clock.start()
+    now[0] += 10.0
+    clock.start()
+    assert clock.progress(0.1) == pytest.approx(0.6)
     assert clock.progress(0.9) == 0.9
-    assert not clock.is_up(another=10.0)
-    assert clock.is_up(another=30.0)
+    assert not clock.is_up(another=19.0)
+    assert clock.is_up(another=21.0)
     assert Clock().progress(0.3) == 0.3
+
+
+def test_the_clock_runs_from_the_first_step(parts, now):
+    """On a cold machine imports take minutes: fails if a training of a minute has none left when they are done."""
+    _, config, view, split = parts
+    now[0] += 100.0
+    training = TrainingSession(config, view, split, clock=Clock(seconds=60.0))
+    now[0] += 100.0
+    assert training.clock.elapsed() == 0.0
+    training.run_epoch()
+    now[0] += 59.0
+    assert training.clock.elapsed() == 59.0
+    assert not training.why_stop()
+    now[0] += 2.0
+    assert training.why_stop() == "max_minutes reached"
+
+
+@pytest.mark.parametrize(("call", "left"), [(7.0, 20.0), (8.0, 60.0)])
+def test_a_worker_that_is_started_again_has_what_is_left_of_its_call(parts, now, *, call, left):
+    """Fails if every lost worker gives a training its whole time again, or if a resumed one starts with the time of the call before."""
+    _, config, view, split = parts
+    first = TrainingSession(config, view, split, clock=Clock(seconds=60.0, call=7.0))
+    first.run_epoch()
+    now[0] += 40.0
+    second = TrainingSession(config, view, split, clock=Clock(seconds=60.0, call=call))
+    second.restore(first.state_dict())
+    now[0] += 1000.0
+    second.clock.start()
+    now[0] += left - 1.0
+    assert not second.clock.is_up(another=0.0)
+    assert second.clock.progress(0.0) == pytest.approx(0.25 + 0.75 * (left - 1.0) / left)
+    now[0] += 2.0
+    assert second.clock.is_up(another=0.0)
 
 
 def test_the_rate_rises_falls_and_ends_low():

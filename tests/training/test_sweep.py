@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from deepstruc_hpc.core.config import load_config
 from deepstruc_hpc.training.config import load_train_config
-from deepstruc_hpc.training.sweep import sweep_train
+from deepstruc_hpc.training.sweep import run_reporting, sweep_train
 from deepstruc_hpc.training.sweep_config import SweepConfig
 from deepstruc_hpc.training.tracking import flattened
 from tests.training.catalogs import tiny_settings
@@ -35,6 +36,14 @@ def sweep(store, directory, **changes):
     return subprocess.run(
         [sys.executable, "-m", "deepstruc_hpc.cli", *words], capture_output=True, text=True, check=False, env=environment, timeout=500
     )
+
+
+def wait_until_all_epochs_are_written(path, epochs, seconds=60.0):
+    """And a little longer: the training's function returns then."""
+    end = time.monotonic() + seconds
+    while path.read_text().count("\n") < epochs and time.monotonic() < end:
+        time.sleep(0.1)
+    time.sleep(4.0)
 
 
 def test_the_example_is_a_search_around_the_shipped_models_preset():
@@ -69,9 +78,76 @@ def test_two_trials_at_once_on_two_cores(tiny_store, tmp_path, tracking):
     assert "search with other settings" in other.stderr
 
 
-def test_more_trials_than_there_is_room_for_all_run_and_the_session_gets_its_cores_back(tiny_store, tmp_path, tracking, ray_session_2cpu):
-    """ASHA stops trials, and so ends every one at its last epoch. Fails if a stopped trial keeps its cores: then the third waits for ever."""
+def line(epoch):
+    return json.dumps({"epoch": float(epoch), "val_loss": 1.0 / epoch, "checkpoint": "a path"}) + "\n"
+
+
+def test_every_epoch_is_reported_once_and_in_order_though_tune_is_slow(tmp_path):
+    """The training ends while Tune still looks at the first epoch. Fails if what was written until the end is dropped or said twice."""
+    path, heard = tmp_path / "epochs.jsonl", []
+    path.write_text(line(1))  # of an earlier run of this trial: Tune may not have seen it
+    ended = threading.Event()
+
+    def fit():
+        with path.open("a") as file:
+            for epoch in (2, 3, 4):
+                file.write(line(epoch))
+                file.flush()
+        ended.set()
+
+    def report(metrics):
+        assert ended.wait(10)
+        heard.append(metrics)
+
+    run_reporting(fit, path, report)
+    assert heard == [{"epoch": float(epoch), "val_loss": 1.0 / epoch} for epoch in (1, 2, 3, 4)]
+
+
+def test_a_trial_that_fails_says_so_after_its_epochs(tmp_path):
+    path, heard = tmp_path / "epochs.jsonl", []
+
+    def fit():
+        path.write_text(line(1))
+        raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        run_reporting(fit, path, heard.append)
+    assert [metrics["epoch"] for metrics in heard] == [1.0]
+
+
+def test_a_trial_that_is_stopped_ends_in_its_report(tmp_path):
+    """Tune ends the thread by SystemExit out of ``report``; the training is left to the end of the process."""
+    going_on = threading.Event()
+
+    def report(_metrics):
+        raise SystemExit(0)
+
+    (tmp_path / "epochs.jsonl").write_text(line(1))
+    with pytest.raises(SystemExit):
+        run_reporting(lambda: going_on.wait(30), tmp_path / "epochs.jsonl", report)
+    going_on.set()
+
+
+def test_more_trials_than_there_is_room_for_all_run_and_the_session_gets_its_cores_back(
+    tiny_store, tmp_path, tracking, ray_session_2cpu, monkeypatch
+):
+    """ASHA stops trials, and so ends every one at its last epoch. Fails if a stopped trial keeps its cores: then the third waits for ever.
+
+    Tune is held up at the first result until that trial's training is over, as on a busy machine: with Ray's own way of reporting the trial would
+    then wait for ever (Ray 2.60, see ``run_reporting``).
+    """
+    from ray.tune.schedulers import ASHAScheduler
     from ray.util import placement_group_table
+
+    judge, held = ASHAScheduler.on_trial_result, []
+
+    def slow(scheduler, controller, trial, result):
+        if not held:
+            held.append(trial.trial_id)
+            wait_until_all_epochs_are_written(tmp_path / "sweep" / "trials" / trial.trial_id / "epochs.jsonl", 2)
+        return judge(scheduler, controller, trial, result)
+
+    monkeypatch.setattr(ASHAScheduler, "on_trial_result", slow)
 
     from deepstruc_hpc.runtime.ray_session import quiet_ray
     from deepstruc_hpc.training.loop import train
@@ -86,6 +162,7 @@ def test_more_trials_than_there_is_room_for_all_run_and_the_session_gets_its_cor
     }
     report = sweep_train(tiny_store, tmp_path / "sweep", SweepConfig.model_validate(values))
     assert len(report.trials) == 3
+    assert len(held) == 1
     ray = quiet_ray()
     end = time.monotonic() + 30
     while ray.available_resources().get("CPU") != 2.0 or any(group["state"] != "REMOVED" for group in placement_group_table().values()):

@@ -17,7 +17,7 @@ from deepstruc_hpc.training.evaluate import EvaluateSettings, evaluate
 from deepstruc_hpc.training.loop import train
 from tests.training.catalogs import tiny_settings
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session_2cpu")]
 
 EPOCHS = 4
 
@@ -38,10 +38,11 @@ def steps_in_mlflow(uri, run_id, key="val_loss"):
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tiny_store, tmp_path_factory, mlflow_template, ray_session_2cpu):
+def uninterrupted(tiny_store, tmp_path_factory, mlflow_template, shared_ray):
     """A run of four epochs on two workers: (directory, report, epochs watched)."""
     import shutil
 
+    shared_ray.get()
     directory = tmp_path_factory.mktemp("whole")
     shutil.copy(mlflow_template, directory / "tracking.db")
     watched = []

@@ -42,7 +42,7 @@ class Candidate:
         log_prior: ln of the model's prior density at the latent point.
         complexity: faults and defects that a perfect convex crystal or multiply twinned particle does not have.
         occupation: which sites of a template lattice it holds, where that is known.
-        cut: how it was cut from a crystal, where it was.
+        cut: how it was cut from a crystal, where it was; where its sites were changed afterwards, ``occupation`` holds them.
     """
 
     structure: Structure
@@ -224,27 +224,27 @@ class CandidateSet:
         """(C,) expansion of each candidate in its fit."""
         return self._fits.zoom
 
-    @property
+    @cached_property
     def types(self) -> NDArray[np.str_]:
         """(C,) structure type of each candidate; an alloy's names its ordering and its lattice."""
         return np.array([candidate.kind for candidate in self.candidates], dtype=str)
 
-    @property
+    @cached_property
     def lattices(self) -> NDArray[np.str_]:
         """(C,) lattice of each candidate: fcc for every outline of it, the lattice of an alloy for every ordering."""
         return np.array([candidate.on_lattice for candidate in self.candidates], dtype=str)
 
-    @property
+    @cached_property
     def n_atoms(self) -> NDArray[np.int64]:
         """(C,)."""
         return np.array([len(candidate.structure) for candidate in self.candidates], dtype=np.int64)
 
-    @property
+    @cached_property
     def complexity(self) -> Floats:
         """(C,)."""
         return np.array([candidate.complexity for candidate in self.candidates], dtype=np.float64)
 
-    @property
+    @cached_property
     def listed(self) -> NDArray[np.bool_]:
         """(C,) whether each is an entry of a list."""
         return np.array([candidate.listed for candidate in self.candidates], dtype=bool)

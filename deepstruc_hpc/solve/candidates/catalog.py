@@ -79,6 +79,10 @@ class CatalogSource:
         found += self._entries(measurement, frozenset(measurement.sample.elements))
         return CandidateSet(tuple(found), counts={"listed": len(self)})
 
+    def entry(self, number: int) -> Candidate:
+        """One entry of the catalog at its own scale, by its number there."""
+        return _entry(self._columns.iloc[number], self._catalog[number])
+
     def _metal_shapes(self, measurement: Measurement, symbol: str) -> list[Candidate]:
         distance, zoom = nn_distance(symbol, "twelve"), metal_zoom(measurement, symbol)
         chosen = np.arange(len(self.shapes))

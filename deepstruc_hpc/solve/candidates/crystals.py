@@ -27,14 +27,14 @@ class CrystalSource:
     """Spheres of growing radius cut from every crystal whose elements the sample holds.
 
     Args:
-        crystals: to cut from; the built-in ones where not given.
+        crystals: to cut from; of the built-in ones those that a sample asks for, where not given.
         notes: what reading them left to say.
     """
 
     name = "crystals"
 
     def __init__(self, crystals: Sequence[Crystal] | None = None, notes: Sequence[str] = ()) -> None:
-        self.crystals = [prototype_crystal(name) for name in PROTOTYPES] if crystals is None else list(crystals)
+        self.crystals = None if crystals is None else list(crystals)
         self.notes = tuple(notes)
 
     @classmethod
@@ -56,10 +56,15 @@ class CrystalSource:
 
     def candidates(self, measurement: Measurement, budget: Budget) -> CandidateSet:
         """Spheres about the origin of each crystal of the sample's elements, up to the end of the data."""
-        elements = frozenset(measurement.sample.elements)
-        suitable = [crystal for crystal in self.crystals if crystal.composition and frozenset(crystal.composition) <= elements]
+        suitable = self.suitable(frozenset(measurement.sample.elements))
         found = [candidate for crystal in suitable for candidate in _spheres(crystal, measurement, budget)]
         return CandidateSet(tuple(found), counts={"crystals_suitable": len(suitable)}, notes=self.notes)
+
+    def suitable(self, elements: frozenset[str]) -> list[Crystal]:
+        """The crystals that are made of these elements alone."""
+        if self.crystals is None:
+            return [prototype_crystal(name) for name, prototype in PROTOTYPES.items() if prototype.elements <= elements]
+        return [crystal for crystal in self.crystals if frozenset(crystal.composition) <= elements]
 
 
 def _spheres(crystal: Crystal, measurement: Measurement, budget: Budget) -> Iterator[Candidate]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from deepstruc_hpc.physics.fit import fit_candidates, fitted_curve
-from deepstruc_hpc.physics.fit_table import FitTable
 from deepstruc_hpc.solve.candidates.candidate import Candidate, CandidateSet
 from deepstruc_hpc.solve.measurement.describe import Measurement
 
@@ -24,24 +22,19 @@ def fit(candidates: CandidateSet, measurement: Measurement) -> CandidateSet:
     """
     if candidates.fits is not None or not len(candidates):
         return candidates
-    by_zoom: dict[tuple[float, float], list[int]] = defaultdict(list)
-    for place, candidate in enumerate(candidates):
-        by_zoom[candidate.zoom].append(place)
-    tables, order = [], []
-    for zoom, places in by_zoom.items():
-        structures = [candidates.candidates[place].structure for place in places]
-        tables.append(
-            fit_candidates(
-                structures,
-                measurement.curve,
-                rmin=measurement.rmin,
-                rmax=measurement.rmax,
-                bounds={"zoom": zoom},
-                **measurement.instrument.model_dump(),
-            )
-        )
-        order += places
-    return candidates.with_fits(FitTable.concatenated(tables).take(np.argsort(order)))
+    zoom = np.array([candidate.zoom for candidate in candidates])
+    one_range = bool((zoom == zoom[0]).all())
+    table = fit_candidates(
+        [candidate.structure for candidate in candidates],
+        measurement.curve,
+        rmin=measurement.rmin,
+        rmax=measurement.rmax,
+        bounds={"zoom": (float(zoom[0, 0]), float(zoom[0, 1]))} if one_range else None,
+        zoom_bounds=None if one_range else zoom,
+        uiso_groups="auto",
+        **measurement.instrument.model_dump(),
+    )
+    return candidates.with_fits(table)
 
 
 def fit_curve_table(candidate: Candidate, row: Mapping[str, Any], measurement: Measurement) -> pd.DataFrame:

@@ -59,15 +59,20 @@ class SearchSpace(Protocol):
         most_atoms: of the largest structure.
     """
 
-    names: Sequence[str]
-    kinds: Sequence[str]
-    probability: Floats
-    mean: Floats
-    std: Floats
-    most_atoms: int
-
     @property
     def lattices(self) -> Sequence[Parent]: ...  # noqa: D102
+    @property
+    def names(self) -> Sequence[str]: ...  # noqa: D102
+    @property
+    def kinds(self) -> Sequence[str]: ...  # noqa: D102
+    @property
+    def probability(self) -> Floats: ...  # noqa: D102
+    @property
+    def mean(self) -> Floats: ...  # noqa: D102
+    @property
+    def std(self) -> Floats: ...  # noqa: D102
+    @property
+    def most_atoms(self) -> int: ...  # noqa: D102
 
     def occupations(self, points: Floats, lattice: int) -> list[Mask]:
         """The most probable occupation of a lattice at each of (B, D) latent points."""
@@ -86,7 +91,7 @@ class Generator(Protocol):
         """Whether structures come with elements of their own."""
         ...
 
-    def prior(self, pdf: PdfCurve, *, symbol: str | None = None, instrument: Instrument | None = None) -> tuple[Floats, Floats]:
+    def prior(self, curve: PdfCurve, /, *, symbol: str | None = None, instrument: Instrument | None = None) -> tuple[Floats, Floats]:
         """Mean and standard deviation, (D,) each, of p(z | PDF)."""
         ...
 

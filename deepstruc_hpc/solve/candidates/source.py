@@ -14,7 +14,8 @@ from deepstruc_hpc.solve.measurement.sample import Sample
 from deepstruc_hpc.structures.elements import is_metal, nn_distance
 
 ENTRY_POINT_GROUP = "deepstruc_hpc.sources"
-BUILT_IN = ("cvae", "catalog", "crystals", "structures")
+BUILT_IN = ("cvae", "catalog", "crystals", "alloys", "structures")
+"""``alloys`` is asked once the best lattices are known: :mod:`deepstruc_hpc.solve.search.decorations`."""
 METAL_ZOOM = (0.92, 1.08)
 """Metal shapes are brought to the first peak of the curve before the fit, so this is room for strain, not for the lattice."""
 PEAK_WITHIN = 0.12

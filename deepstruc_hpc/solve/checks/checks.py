@@ -65,7 +65,7 @@ def check(ranking: Ranking, measurement: Measurement, settings: SolveSettings) -
     message = [verdict.message, guessed]
     if verdict.status != "ok":
         return Answer(measurement, ranking, verdict, {}, _sentence([*message, *candidates.notes]), fit, details=details)
-    message.append(in_words(ranking, settings.rank))
+    message += [in_words(ranking, settings.rank), _open_ordering(ranking, measurement)]
     tables: dict[str, pd.DataFrame] = {}
     if settings.mixtures:
         mixture = find_mixture(ranking, measurement)
@@ -103,6 +103,20 @@ def _row(ranking: Ranking, measurement: Measurement, verdict: Verdict) -> dict[s
         "phases": "",
         "flags": ";".join(flags),
     }
+
+
+def _open_ordering(ranking: Ranking, measurement: Measurement) -> str:
+    """A sentence where an alloy's rank 1 is a shape of mean atoms."""
+    first, sample = ranking.first, measurement.sample
+    if sample.kind != "alloy" or len(first.structure.elements) > 1 or not first.length:
+        return ""
+    said = f"fitted with mean atoms: the data do not resolve how {' and '.join(sample.elements)} are ordered"
+    ordered = [place for place, one in enumerate(ranking.candidates) if one.lattice == first.on_lattice]
+    if not ordered:
+        return said
+    best = min(ordered, key=lambda place: float(ranking.candidates.rw[place]))
+    kind = ranking.candidates.candidates[best].structure.structure_type
+    return f"{said} (of those tried, {kind} fits best, Rw {ranking.candidates.rw[best]:.3f} beside {ranking.candidates.rw[0]:.3f})"
 
 
 def _formula(ranking: Ranking, measurement: Measurement) -> str:

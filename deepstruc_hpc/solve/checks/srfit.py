@@ -46,8 +46,9 @@ def _verify_one(candidate: Candidate, row: Mapping[str, Any], measurement: Measu
         from deepstruc_hpc.physics.diffpy_bridge import refine_with_srfit, srfit_recipe
 
         start = {name: float(row[name]) * _AWAY.get(name, 1.0) for name in PARAMETERS}
-        limits = {"rmin": measurement.rmin, "rmax": measurement.rmax}
-        recipe = srfit_recipe(candidate.structure, measurement.curve, measurement.instrument, **limits, start=start)
+        recipe = srfit_recipe(
+            candidate.structure, measurement.curve, measurement.instrument, rmin=measurement.rmin, rmax=measurement.rmax, start=start
+        )
         result = refine_with_srfit(recipe)
         found["rw_srfit"] = result.rw
         for name in PARAMETERS:

@@ -7,40 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from deepstruc_hpc.core.curve import PdfCurve
-from deepstruc_hpc.core.errors import DeepstrucError
 from deepstruc_hpc.solve.candidates.candidate import CandidateSet
-from deepstruc_hpc.solve.candidates.catalog import CatalogSource
 
 if TYPE_CHECKING:
-    from deepstruc_hpc.data.catalog_store import Catalog
-    from deepstruc_hpc.model.generator import StructureModel
+    pass
 
 COLUMNS = ["kind", "z1", "z2", "structure_type", "rw", "std1", "std2", "catalog_id"]
-MOST_ON_THE_MAP = 1000
-
-
-def catalog_map(catalog: Catalog, source: CatalogSource, model: StructureModel) -> pd.DataFrame:
-    """Where the catalog's one-element shapes lie: the posterior's mean of each under its own simulated PDF.
-
-    It does not depend on the measured curve, so a worker makes it once. Of more than a thousand shapes an even selection is shown; shapes that the
-    model cannot encode are left out.
-
-    Returns:
-        catalog_id, structure_type, z1, z2.
-    """
-    shapes = source.shapes
-    spread = np.unique(np.linspace(0, len(shapes) - 1, min(len(shapes), MOST_ON_THE_MAP)).astype(int)) if len(shapes) else np.zeros(0, dtype=int)
-    chosen = [int(shapes[place]) for place in spread]
-    rows = []
-    for index, structure in zip(chosen, catalog.structures(chosen), strict=True):
-        curve = PdfCurve(catalog.r, np.asarray(catalog.pdf[index], dtype=float), source=f"structure {index} of the catalog")
-        try:
-            mean = np.ravel(model.encode(structure, curve)[0])
-        except DeepstrucError:
-            continue
-        rows.append((str(catalog.columns["id"].iloc[index]), structure.structure_type, *_first_two(mean)))
-    return pd.DataFrame(rows, columns=["catalog_id", "structure_type", "z1", "z2"])
 
 
 def latent_table(candidates: CandidateSet, shapes: pd.DataFrame | None) -> pd.DataFrame:
@@ -48,7 +20,7 @@ def latent_table(candidates: CandidateSet, shapes: pd.DataFrame | None) -> pd.Da
 
     Args:
         candidates: fitted, with their latent points.
-        shapes: from :func:`catalog_map`, or None.
+        shapes: where the catalog's shapes lie, from :func:`~deepstruc_hpc.model.latent_map.latent_map`, or None.
 
     Returns:
         A table with the columns kind (``mean``, ``sample`` or ``catalog``), z1, z2, structure_type, rw, std1, std2, catalog_id.

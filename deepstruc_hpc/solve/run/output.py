@@ -147,13 +147,6 @@ def writing(out: Path) -> Iterator[None]:
         raise OutputError(f"{out}: results cannot be written ({reason}). Free space or choose another --out; a second call goes on.") from refused
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file so that a reader finds the old one or the new one, never half of it."""
-    partial = path.with_name(f".{path.name}.part")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
-
-
 def _write_tables(folder: Path, tables: ItemTables) -> None:
     candidates = tables.candidates.copy()
     names = [f"rank-{rank:03d}.xyz" for rank in range(1, len(tables.structures) + 1)]

@@ -13,11 +13,13 @@ from typing import Any
 import pandas as pd
 
 from deepstruc_hpc.core.errors import OutputError
-from deepstruc_hpc.solve.run.output import OLD_PREFIX, SUMMARY_COLUMNS, WORK_PREFIX, ItemRecord, read_record, write_whole, writing
+from deepstruc_hpc.core.files import write_atomically
+from deepstruc_hpc.solve.run.output import OLD_PREFIX, SUMMARY_COLUMNS, WORK_PREFIX, ItemRecord, read_record, writing
 
 SUMMARY_JSON = "summary.json"
 SUMMARY_CSV = "summary.csv"
 SCHEMA = 1
+REMEDY = "Free space or choose another --out; a second call goes on."
 SAVE_EVERY_S = 2.0
 STALE_AFTER_S = 3600.0
 _NAMES = {item.name for item in fields(ItemRecord)}
@@ -66,8 +68,8 @@ class Summary:
         """Write summary.json and summary.csv, each whole or not at all."""
         with writing(self.out):
             items = [asdict(row) for _, row in sorted(self.rows.items())]
-            write_whole(self.out / SUMMARY_JSON, json.dumps({"schema": SCHEMA, "run": self.run, "items": items}, indent=1))
-            write_whole(self.out / SUMMARY_CSV, self.frame().to_csv(index=False, float_format="%.6g"))
+            write_atomically(self.out / SUMMARY_JSON, json.dumps({"schema": SCHEMA, "run": self.run, "items": items}, indent=1), remedy=REMEDY)
+            write_atomically(self.out / SUMMARY_CSV, self.frame().to_csv(index=False, float_format="%.6g"), remedy=REMEDY)
         self._saved = time.monotonic()
 
     def frame(self) -> pd.DataFrame:

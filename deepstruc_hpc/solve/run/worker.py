@@ -23,7 +23,7 @@ from deepstruc_hpc.solve.checks.checks import Answer
 from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.pipeline import Sources, solve_curve
 from deepstruc_hpc.solve.run.inputs import PdfItem
-from deepstruc_hpc.solve.run.latent_table import catalog_map, latent_table
+from deepstruc_hpc.solve.run.latent_table import latent_table
 from deepstruc_hpc.solve.run.limits import time_limit
 from deepstruc_hpc.solve.run.output import Draw, ItemRecord, ItemTables, write_item
 
@@ -90,6 +90,8 @@ class Solver:
             return [GeneratorSource(self.model)] if self.model is not None else []
         if name == "catalog":
             return [] if self.catalog is None else [self.catalog]
+        if name == "alloys":  # made from the best shapes, once they are known
+            return []
         if name not in self._others:
             if name == "crystals":
                 self._others[name] = CrystalSource.of_folders(self.plan.crystals) if self.plan.crystals else CrystalSource()
@@ -143,9 +145,11 @@ class Solver:
         return ItemTables(ranking.frame(), ranking.types, answer.fit, latent, best, more=answer.tables, relaxed=answer.relaxed)
 
     def _latent_map(self) -> pd.DataFrame | None:
-        """Where the shapes of the catalog lie in the model's latent space; made once."""
+        """Where the shapes of the catalog lie in the model's latent space; made once and kept."""
         if self._map is None and self.catalog is not None and self.model is not None and self.plan.catalog is not None:
-            self._map = catalog_map(Catalog.open(self.plan.catalog), self.catalog, self.model)
+            from deepstruc_hpc.model.latent_map import latent_map
+
+            self._map = latent_map(self.model, Catalog.open(self.plan.catalog))
         return self._map
 
 

@@ -19,11 +19,12 @@ from typing import Any
 import pandas as pd
 
 from deepstruc_hpc.core.errors import EngineError
+from deepstruc_hpc.core.files import write_atomically
 from deepstruc_hpc.runtime.progress import Progress, progress_bar
 from deepstruc_hpc.runtime.ray_session import RaySession, ray_session
 from deepstruc_hpc.solve.run.artefacts import NamedArtefacts
 from deepstruc_hpc.solve.run.batch import Batch, BatchOptions
-from deepstruc_hpc.solve.run.output import write_whole, writing
+from deepstruc_hpc.solve.run.output import writing
 from deepstruc_hpc.solve.run.summary import Summary
 from deepstruc_hpc.solve.run.worker import Solver, WorkerPlan
 from deepstruc_hpc.solve.scan.stability import Stability, answers, stability
@@ -150,7 +151,7 @@ def sweep_solve(
     order.batch(points[0])  # refuses wrong inputs and sources before anything is written
     with writing(root):
         root.mkdir(parents=True, exist_ok=True)
-        write_whole(root / SETTINGS, config.to_yaml())
+        write_atomically(root / SETTINGS, config.to_yaml())
     pending = [number for number, point in enumerate(points) if order.missing(point)]
     failed = _run(order, points, pending, config.concurrent, progress=progress) if pending else {}
     rows = answers([(point, order.folder(point)) for point in points], config)
@@ -159,7 +160,7 @@ def sweep_solve(
     tables = stability(rows, list(config.space))
     with writing(root):
         for name, table in ((SWEEP_CSV, rows), (STABILITY_CSV, tables.by_file), (SENSITIVITY_CSV, tables.by_setting)):
-            write_whole(root / name, table.to_csv(index=False, float_format="%.6g"))
+            write_atomically(root / name, table.to_csv(index=False, float_format="%.6g"))
     return SolveSweepReport(root, rows, tables, failed)
 
 

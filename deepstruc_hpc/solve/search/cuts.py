@@ -86,6 +86,5 @@ def _sites(candidate: Candidate, rng: np.random.Generator) -> Iterator[Candidate
             source="neighbour",
             listed=False,
             catalog_id="",
-            cut=None,
             occupation=occupation,
         )

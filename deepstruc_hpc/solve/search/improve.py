@@ -11,6 +11,7 @@ from deepstruc_hpc.solve.candidates.generator import Generator
 from deepstruc_hpc.solve.candidates.source import metal_of
 from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.measurement.describe import Measurement
+from deepstruc_hpc.solve.search.decorations import decorations
 from deepstruc_hpc.solve.search.latent_space import search_latent
 from deepstruc_hpc.solve.search.local import Scorer, assess, search_locally
 from deepstruc_hpc.solve.search.occupation import other_sizes, refine_occupations
@@ -39,7 +40,10 @@ def improve(
         except DeepstrucError as unusable:
             candidates = candidates.with_notes(f"no search with the model: {unusable}")
     score = scorer(candidates)  # sizes and types are judged by what was proposed, before complexities are counted
-    return search_locally(assess(candidates), measurement, score, budget=settings.neighbours, rng=measurement.rng("neighbours"))
+    candidates = search_locally(assess(candidates), measurement, score, budget=settings.neighbours, rng=measurement.rng("neighbours"))
+    if "alloys" in settings.sources:
+        candidates = _with(candidates, decorations(candidates, measurement, score), measurement, "alloys")
+    return candidates
 
 
 def _with_generator(candidates: CandidateSet, measurement: Measurement, settings: SolveSettings, generator: Generator) -> CandidateSet:

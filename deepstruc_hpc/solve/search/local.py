@@ -42,7 +42,10 @@ ASSESSED = 60
 class Scorer(Protocol):
     """The score of the ranking, so that a search prefers what the ranking prefers."""
 
-    penalty: float
+    @property
+    def penalty(self) -> float:
+        """Nats that one unit of complexity takes off."""
+        ...
 
     def score(self, rw: np.ndarray, complexity: np.ndarray, types: Sequence[str]) -> np.ndarray:
         """(C,) nats."""
@@ -137,7 +140,7 @@ class LocalSearch:
         rw = fitted.rw
         best = np.where(np.isfinite(rw), self.scorer.score(rw, np.zeros(len(rw)), list(fitted.types)), -np.inf)
         kept = []
-        for place in np.flatnonzero(best > origin.score + GAIN):
+        for place in np.flatnonzero(best > origin.score + GAIN).tolist():
             candidate = replace(fitted.candidates[place], zoom=bounds)
             if candidate.occupation is not None:
                 if not in_one_piece(candidate.occupation):
@@ -206,7 +209,7 @@ def _seeds(candidates: CandidateSet, scorer: Scorer) -> Iterator[State]:
         if taken[lattice] >= BEAM:
             continue
         candidate = usable.candidates[place]
-        if candidate.cut is None:
+        if candidate.cut is None or candidate.occupation is not None:
             held = _occupation(candidate) if candidate.length else None
             if held is None:
                 continue
@@ -227,6 +230,7 @@ def _moved(origin: Candidate, occupation: Occupation) -> Candidate:
         length=origin.length,
         atomic_volume=origin.atomic_volume,
         occupation=occupation,
+        cut=origin.cut,
     )
 
 

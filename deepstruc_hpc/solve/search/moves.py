@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 from deepstruc_hpc.structures.close_packed import LAYER_SPACING, sequence_of, stacking_word
 from deepstruc_hpc.structures.occupation import Floats, Mask, Occupation, assign_stack, stacks_of
 from deepstruc_hpc.structures.random_shapes import without_dangling
+
+Moved = TypeVar("Moved")
 
 FEWEST_ATOMS = 6
 SIZES = (0.8, 0.85, 0.9, 0.94, 0.97, 1.0, 1.03, 1.06, 1.1, 1.15, 1.22, 1.3)
@@ -179,7 +182,7 @@ def _occupations(occupation: Occupation, masks: Iterator[Mask], seen: set[bytes]
             yield occupation.with_mask(kept)
 
 
-def in_turn(*ways: Iterator[Occupation]) -> Iterator[Occupation]:
+def in_turn(*ways: Iterator[Moved]) -> Iterator[Moved]:
     """One of each in turn, until all have ended."""
     waiting = list(ways)
     while waiting:
