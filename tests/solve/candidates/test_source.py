@@ -8,7 +8,7 @@ from deepstruc_hpc.core.errors import ConfigError
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.solve.candidates import source as sources_module
 from deepstruc_hpc.solve.candidates.candidate import Candidate, CandidateSet
-from deepstruc_hpc.solve.candidates.source import ENTRY_POINT_GROUP, Budget, Source, added_sources, metal_of, metal_zoom, propose
+from deepstruc_hpc.solve.candidates.source import BUILT_IN, ENTRY_POINT_GROUP, Budget, Source, added_sources, metal_of, metal_zoom, propose
 from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.measurement.describe import describe
 from deepstruc_hpc.solve.run.batch import solve
@@ -99,13 +99,23 @@ def test_a_source_of_an_installed_package_is_asked_when_it_is_named(measured, sh
 
 def test_a_source_that_nobody_offers_is_an_error_that_lists_the_known(measured, shapes_store, installed, tmp_path):
     installed(Point("mine", Offers()))
-    with pytest.raises(ConfigError, match=r"--sources yours: no such source\. Known: cvae, catalog, crystals, structures, mine"):
+    with pytest.raises(ConfigError, match=rf"--sources yours: no such source\. Known: {', '.join(BUILT_IN)}, mine"):
         solve(measured / "fcc.gr", tmp_path / "out", catalog=shapes_store, sources="catalog,yours", workers=0)
     assert not (tmp_path / "out").exists()
 
 
 def test_what_is_installed_but_is_no_source_is_named(installed):
     installed(Point("mine", Offers()), Point("broken", object()))
-    with pytest.raises(ConfigError, match="'broken'.*object has no name and candidates"):
+    with pytest.raises(ConfigError, match=r"'broken'.*object has no name and candidates"):
         added_sources()
     assert isinstance(Offers(), Source)
+
+
+def test_a_package_that_cannot_be_loaded_is_named_and_no_traceback(installed):
+    class Broken(Point):
+        def load(self):
+            raise ImportError("no module named torch2")
+
+    installed(Broken("theirs", None))
+    with pytest.raises(ConfigError, match=r"'theirs'.*ImportError: no module named torch2"):
+        added_sources()
