@@ -12,7 +12,7 @@ from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.pipeline import Sources, solve_curve
 from deepstruc_hpc.solve.run.batch import solve
 
-SMALL = {"samples": 30, "latent_search": 32, "neighbours": 40, "workers": 0}
+SMALL = {"sources": "cvae", "samples": 12, "latent_search": 16, "neighbours": 30, "workers": 0}
 
 
 def _answer(folder):
@@ -30,7 +30,7 @@ def test_the_same_bytes_under_three_names_give_the_same_answer(measured, shapes_
     answers = [_answer(folder) for folder in (tmp_path / "out" / name for name in frame["folder"])]
     assert answers[0] == answers[1] == answers[2]
     counts = json.loads((tmp_path / "out" / "a" / "result.json").read_text())["details"]["counts"]
-    assert counts["samples"] == 30
+    assert counts["samples"] == 12
     assert counts["latent_search"] > 0
     assert counts["neighbours"] > 0
 
