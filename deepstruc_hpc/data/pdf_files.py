@@ -1,11 +1,13 @@
 """Every dialect of G(r) files → :class:`~deepstruc_hpc.core.curve.PdfCurve`.
 
-PDFgetX2, PDFgetX3, xPDFsuite, PDFgetXgui, PDFgetN, GSAS-II, Mantid, PDFgui and pdffit2 exports, and tables without a header. Units of r other than
-Å are recognised and converted; every guess is a note of the curve, every fault an error with the file, the line, what was found and what to do.
+PDFgetX2, PDFgetX3, xPDFsuite, PDFgetXgui, PDFgetN, GSAS-II, Mantid, PDFgui and pdffit2 exports, RMCProfile, Gudrun, and tables without a header;
+files of F(Q) and S(Q) are transformed. Units other than Å and functions other than G(r) are recognised and converted; every guess is a note of the
+curve, every fault an error with the file, the line, what was found and what to do.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
@@ -14,19 +16,22 @@ from numpy.typing import NDArray
 
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import PdfFileError
-from deepstruc_hpc.data.pdf_header import Columns, announced_rmax, parse_header, read_columns
-from deepstruc_hpc.data.pdf_text import DataBlock, find_data, read_text
+from deepstruc_hpc.data.pdf_blocks import split_curves
+from deepstruc_hpc.data.pdf_checks import LARGEST_G, MIN_POINTS, check_grid, check_numbers, check_range, note_early_end, note_oddities, rows_to_keep
+from deepstruc_hpc.data.pdf_functions import function_by_shape, is_upside_down, named_function, to_reduced
+from deepstruc_hpc.data.pdf_header import Columns, parse_header, read_columns
+from deepstruc_hpc.data.pdf_range import settle_q
+from deepstruc_hpc.data.pdf_reciprocal import is_reciprocal, read_reciprocal, refuse_other_abscissa
+from deepstruc_hpc.data.pdf_text import DataBlock, TextFile, find_data, read_text
 
-MIN_RANGE = 6.0
-"""Å of r that a curve must span: two shells of neighbours and something beyond."""
-MIN_POINTS = 20
-USUAL_QMAX = 25.0
-LARGEST_STEP = 0.4
-"""Å; without a Qmax in the header, a step above this cannot come from a measured PDF (it would mean Qmax < 8 Å⁻¹)."""
-LARGEST_G = 1e9
+Array = NDArray[np.float64]
+
 _TO_ANGSTROM = {"angstrom": 1.0, "nm": 10.0, "pm": 0.01}
 _NAMES = {"angstrom": "Å", "nm": "nm", "pm": "pm"}
-_OTHER_FUNCTIONS = {".fq": "F(Q)", ".sq": "S(Q)", ".iq": "I(Q)", ".chi": "I(Q)", ".xye": "a powder pattern"}
+DG_ABSURD = 3.0
+"""Times the spread of G(r): larger uncertainties leave nothing measured."""
+DG_MISSING_BELOW = 0.5
+"""Å: uncertainties may be 0 or missing up to here, where G(r) is 0 by definition and nothing is fitted."""
 
 
 def file_hash(path: Path) -> str:
@@ -34,83 +39,156 @@ def file_hash(path: Path) -> str:
     return blake2b(path.read_bytes(), digest_size=12).hexdigest()
 
 
-def read_pdf(path: str | Path) -> PdfCurve:
+@dataclass(frozen=True)
+class _Table:
+    """One curve's numbers as they stand in the file.
+
+    Attributes:
+        lines: (R,) line numbers.
+        r: (R,) in the file's unit.
+        g: (R,).
+        dg: (R,) or None.
+    """
+
+    lines: NDArray[np.int64]
+    r: Array
+    g: Array
+    dg: Array | None
+
+
+def read_pdf(path: str | Path, *, density: float | None = None, lorch: bool = False) -> PdfCurve:
     """Read one G(r) file.
 
     Args:
-        path: a text file with at least the columns r and G(r).
+        path: a text file with at least the columns r and G(r), or g(r), D(r), T(r), a radial distribution function, F(Q) or S(Q).
+        density: number density, atoms Å⁻³, for the scale of functions that need it; the header's where None.
+        lorch: end F(Q) or S(Q) with Lorch's window.
 
     Returns:
         The curve: r in Å, strictly increasing; G in Å⁻² (in the file's own scale); dG where the file has one; header values under normalised
         keys; notes about every guess.
 
     Raises:
-        PdfFileError: the file is missing, empty, not text, has no table, or its table is not a usable G(r).
+        PdfFileError: the file is missing, empty, not text, has no table, holds several curves (:func:`read_pdfs` reads these), or its table is not a
+            usable G(r).
     """
     where = Path(path)
     text = read_text(where)
+    tables = split_curves(text)
+    if len(tables) > 1 and tables[0][0].startswith("S "):
+        raise _several(where, [name for name, _ in tables])
+    block, columns = _block_of(where, text)
+    if columns.others:
+        raise _several(where, [columns.g_label, *(label for _, label in columns.others)])
+    return _curve(where, text, block, columns, density=density, lorch=lorch)
+
+
+def read_pdfs(path: str | Path, *, density: float | None = None, lorch: bool = False) -> list[PdfCurve]:
+    """Read all curves of a file: of each table in it, each column that is G(r). The name of a curve stands in its header as ``name``.
+
+    Args and errors are those of :func:`read_pdf`; a file with one curve gives a list of one.
+    """
+    where = Path(path)
+    curves = []
+    for name, text in split_curves(read_text(where)):
+        block, columns = _block_of(where, text)
+        for index, label in ((columns.g, columns.g_label if columns.others else ""), *columns.others):
+            own = Columns(columns.r, index, columns.dg, columns.r_unit, columns.g_unit, columns.first_name, columns.notes, columns.diff, (), label)
+            called = " ".join(part for part in (name, label) if part)
+            curves.append(_curve(where, text, block, own, density=density, lorch=lorch, name=called))
+    return curves
+
+
+def _several(path: Path, names: list[str]) -> PdfFileError:
+    listed = ", ".join(f"'{name}'" for name in names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+    return PdfFileError(f"{path}: holds {len(names)} curves: {listed}. Keep one curve a file; in Python read_pdfs reads all of them.")
+
+
+def _block_of(path: Path, text: TextFile) -> tuple[DataBlock, Columns]:
     block = find_data(text)
-    header, header_notes = parse_header(block.header)
     before = text.lines[: int(block.line_numbers[0]) - 1]
     columns = read_columns(before, block.values.shape[1])
+    refuse_other_abscissa(path, columns.first_name, [line for line in block.header if line.strip()])
+    if not columns.first_name and not columns.others:
+        curves = _curve_like(block.values)
+        if len(curves) > 1:
+            raise _several(path, [f"column {i + 1}" for i in curves])
+    return block, columns
+
+
+def _curve_like(values: Array) -> list[int]:
+    """Columns that oscillate like the second beyond the first fifth of a table: curves, not uncertainties, weights or differences."""
+    values = values[len(values) // 5 :]
+    g = values[:, 1]
+    chosen = [1]
+    for i in range(2, values.shape[1]):
+        other = values[:, i]
+        if not (np.isfinite(other).all() and np.isfinite(g).all() and g.any()):
+            continue
+        swings = int((np.diff(other > 0) & (np.minimum(other[1:], other[:-1]) < 0)).sum())
+        similar = 0.2 < float(np.std(other)) / max(float(np.std(g)), 1e-300) < 5.0
+        if swings >= 10 and similar and abs(float(np.corrcoef(g, other)[0, 1])) < 0.9999:
+            chosen.append(i)
+    return chosen
+
+
+def _curve(path: Path, text: TextFile, block: DataBlock, columns: Columns, *, density: float | None, lorch: bool, name: str = "") -> PdfCurve:
+    """One curve from one table."""
+    header, header_notes = parse_header(block.header)
     notes = [*text.notes, *block.notes, *columns.notes, *header_notes]
-    _refuse_other_functions(where, columns)
-    r, g = block.values[:, columns.r], block.values[:, columns.g]
-    _check_numbers(where, block, r, g, columns)
-    r, g, factor = _in_angstrom(r, g, columns, notes)
-    dg = _uncertainty(block, columns, factor, notes)
-    _check_range(where, r, header.get("qmax"))
-    _check_grid(where, block, r, header.get("qmax"), notes)
-    _note_oddities(block, r, g, header.get("qmax"), notes)
-    _note_early_end(block, r, notes)
-    if where.suffix.lower() in {".cgr", ".fgr"} and not any("calculated curve" in note for note in notes):
-        notes.append(f"The ending {where.suffix} stands for a calculated curve; it was read like a measured one.")
+    if name:
+        header["name"] = name
+    if is_reciprocal(path, columns.first_name):
+        return read_reciprocal(path, block, columns, header, notes, lorch=lorch)
+    table = _table(path, block, columns, notes)
+    check_numbers(path, table.lines, table.r, table.g, _NAMES.get(columns.r_unit, "Å"))
+    r, g, factor = _in_angstrom(table.r, table.g, columns, notes)
+    dg = _uncertainty(table, columns, factor, notes)
+    known = density if density is not None else header.get("density")
+    function = _function(path, columns.g_label, r, g)
+    lines = table.lines
+    if function:
+        count = len(r)
+        r, g, words = to_reduced(r, g, function, float(known) if isinstance(known, float) else None)
+        lines = lines[count - len(r) :]
+        notes.append(words if dg is None else f"{words} Its uncertainties were not used.")
+        dg = None
+    if is_upside_down(r, g, str(header.get("radiation") or "")):
+        g = -g
+        notes.append("The curve is upside down: its sharp features point down. −G was used; check the order of the subtraction.")
+    if len(r) >= MIN_POINTS:
+        unit_guessed = factor != 1.0 and not columns.r_unit
+        settle_q(str(path), PdfCurve(r, g), header, notes, unit_guessed=unit_guessed)
+    check_range(path, r, header.get("qmax"))
+    check_grid(path, lines, r, header.get("qmax"), notes)
+    note_oddities(lines, r, g, header.get("qmax"), notes)
+    note_early_end(block.header, r, notes)
+    if path.suffix.lower() == ".cgr" or (path.suffix.lower() == ".fgr" and not any("fit" in note for note in notes)):
+        notes.append(f"The ending {path.suffix} stands for a calculated curve; it was read like a measured one.")
     return PdfCurve(r=r, g=g, dg=dg, header=header, source=str(path), notes=tuple(notes))
 
 
-def _refuse_other_functions(path: Path, columns: Columns) -> None:
-    if columns.first_name.startswith(("q", "2theta", "twotheta", "tth", "two")):
-        raise PdfFileError(f"{path}: its first column is labelled '{columns.first_name}', so this is not G(r). Export G(r) (.gr) and solve that.")
-    other = _OTHER_FUNCTIONS.get(path.suffix.lower())
-    if other and not columns.first_name:
-        raise PdfFileError(
-            f"{path}: the ending {path.suffix} stands for {other}, not G(r). Export G(r) (.gr), or rename the file if it does hold G(r)."
-        )
+def _table(path: Path, block: DataBlock, columns: Columns, notes: list[str]) -> _Table:
+    """The columns, without the rows that no fit uses: each kind that is left out is a note."""
+    r, g = block.values[:, columns.r], block.values[:, columns.g]
+    if columns.diff is not None:
+        measured = g + block.values[:, columns.diff]
+        if np.abs(measured).max() > 1e-9 * max(np.abs(g).max(), 1e-300):
+            g = measured
+        else:
+            notes.append("The difference is the whole calculated curve, so the fit had no data; the calculated curve was read.")
+    keep = rows_to_keep(path, block.line_numbers, r, g, notes)
+    dg = None if columns.dg is None else block.values[keep, columns.dg]
+    return _Table(block.line_numbers[keep], r[keep], g[keep], dg)
 
 
-def _check_numbers(path: Path, block: DataBlock, r: NDArray[np.float64], g: NDArray[np.float64], columns: Columns) -> None:
-    for name, values in (("r", r), ("G(r)", g)):
-        bad = np.flatnonzero(~np.isfinite(values))
-        if len(bad):
-            raise PdfFileError(
-                f"{path}:{block.line_numbers[bad[0]]}: {name} is not a finite number ({values[bad[0]]}); so in {len(bad)} of {len(values)} rows. "
-                "Export again, or delete these rows if they lie at an end of the range."
-            )
-    back = np.flatnonzero(np.diff(r) <= 0)
-    unit = _NAMES.get(columns.r_unit, "Å")
-    if len(back):
-        i = int(back[0])
-        word = "stays at" if r[i + 1] == r[i] else f"goes back from {r[i]:g} to"
-        raise PdfFileError(
-            f"{path}:{block.line_numbers[i + 1]}: r {word} {r[i + 1]:g} {unit}. G(r) must be sorted in r; "
-            "check for two appended scans or a header number among the data."
-        )
-    if r[0] < 0:
-        raise PdfFileError(f"{path}:{block.line_numbers[0]}: r is {r[0]:g} {unit}. A distance cannot be negative; is the first column r?")
-    huge = np.flatnonzero(np.abs(g) > LARGEST_G)
-    if len(huge):
-        raise PdfFileError(
-            f"{path}:{block.line_numbers[huge[0]]}: G(r) is {g[huge[0]]:g}. No pair distribution function is that large; the line is damaged."
-        )
-    if len(g) > 1 and np.ptp(g) <= 1e-12 * max(1.0, float(np.abs(g).max())):
-        raise PdfFileError(
-            f"{path}: G(r) is {g[0]:g} in all {len(g)} rows. A curve with structure is needed; did the export or the background go wrong?"
-        )
+def _function(path: Path, label: str, r: Array, g: Array) -> str:
+    """The function of r that the table holds where it is not G(r): by its label, its numbers, or Gudrun's ending."""
+    function = named_function(label) or (function_by_shape(r, g) if len(r) >= MIN_POINTS else "")
+    return function or ("g(r) − 1" if path.suffix.lower() == ".gofr" else "")
 
 
-def _in_angstrom(
-    r: NDArray[np.float64], g: NDArray[np.float64], columns: Columns, notes: list[str]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+def _in_angstrom(r: Array, g: Array, columns: Columns, notes: list[str]) -> tuple[Array, Array, float]:
     """The curve in Å and Å⁻², and the factor that G was multiplied with."""
     seen = _unit_by_physics(r, g)
     unit = columns.r_unit or seen or "angstrom"
@@ -130,7 +208,7 @@ def _in_angstrom(
     return r * to_angstrom, g * factor, factor
 
 
-def _unit_by_physics(r: NDArray[np.float64], g: NDArray[np.float64]) -> str:
+def _unit_by_physics(r: Array, g: Array) -> str:
     """``nm`` or ``pm`` where r can hardly be in Å, else ''.
 
     Four fifths of the power of G(r) lie below some Q, which is 3 to 25 Å⁻¹ for matter: ten times that says nm, a hundredth says pm. The range in
@@ -154,76 +232,23 @@ def _unit_by_physics(r: NDArray[np.float64], g: NDArray[np.float64]) -> str:
     return ""
 
 
-def _uncertainty(block: DataBlock, columns: Columns, factor: float, notes: list[str]) -> NDArray[np.float64] | None:
-    if columns.dg is None:
+def _uncertainty(table: _Table, columns: Columns, factor: float, notes: list[str]) -> Array | None:
+    """Uncertainties in Å⁻² where the column can be one."""
+    r, g, dg = table.r, table.g, table.dg
+    if dg is None or not (dg != 0).any():
         return None
-    dg = block.values[:, columns.dg] * factor
-    if not np.isfinite(dg).all() or (dg < 0).any() or not (dg > 0).any():
-        if (dg != 0).any():
-            notes.append(f"Column {columns.dg + 1} holds values that are no uncertainties (negative or not finite); it was not used.")
+    name = f"Column {(columns.dg or 0) + 1}"
+    counted = dg[r > DG_MISSING_BELOW]
+    if not np.isfinite(counted).all() or (counted < 0).any():
+        notes.append(f"{name} holds values that are no uncertainties (negative or not finite); it was not used.")
         return None
-    return dg
+    if not (counted > 0).all():
+        notes.append(f"{name} is 0 in {int((counted == 0).sum())} rows, and no uncertainty is; it was not used.")
+        return None
+    if float(np.median(counted)) > DG_ABSURD * float(np.std(g)):
+        notes.append(f"{name} is {np.median(counted) / np.std(g):.3g} times as large as G(r) itself, so it is no uncertainty; it was not used.")
+        return None
+    return dg * factor
 
 
-def _check_range(path: Path, r: NDArray[np.float64], qmax: float | str | None) -> None:
-    span = float(r[-1] - r[0])
-    if span < MIN_RANGE or len(r) < MIN_POINTS:
-        raise PdfFileError(
-            f"{path}: G(r) runs from {r[0]:g} to {r[-1]:g} Å in {len(r)} points. At least {MIN_RANGE:g} Å and {MIN_POINTS} points are needed "
-            "to tell structures apart; export a longer range (if r is in nm, write r(nm) in the column label)."
-        )
-    step = float(np.median(np.diff(r)))
-    limit = np.pi / qmax * 1.02 if isinstance(qmax, float) else LARGEST_STEP
-    if step > limit:
-        reason = f"π/Qmax = {np.pi / qmax:.3f} Å" if isinstance(qmax, float) else f"{LARGEST_STEP:g} Å"
-        raise PdfFileError(
-            f"{path}: the step of r is {step:g} Å, above {reason}: peaks are lost between the points. Export with a finer step, 0.01 Å is usual."
-        )
-
-
-def _check_grid(path: Path, block: DataBlock, r: NDArray[np.float64], qmax: float | str | None, notes: list[str]) -> None:
-    """A regular grid must be regular throughout: a point off it is damage, missing points are told."""
-    steps = np.diff(r)
-    step = float(np.median(steps))
-    regular = np.abs(steps - step) <= 0.2 * step
-    if regular.all():
-        return
-    if regular.mean() < 0.9:
-        notes.append(f"The steps of r are uneven ({steps.min():.3g} to {steps.max():.3g} Å); the points were kept as they are.")
-        return
-    multiple = np.round(steps / step)
-    off = np.flatnonzero(~regular & ((multiple < 2) | (np.abs(steps - multiple * step) > 0.2 * step)))
-    if len(off):
-        i = int(off[0])
-        raise PdfFileError(
-            f"{path}:{block.line_numbers[i + 1]}: r goes from {r[i]:g} to {r[i + 1]:g} Å in a table whose step is {step:g} Å. "
-            "The line is damaged or rows of another curve follow; export again."
-        )
-    gaps = np.flatnonzero(~regular)
-    widest = int(gaps[np.argmax(steps[gaps])])
-    limit = np.pi / (qmax if isinstance(qmax, float) else USUAL_QMAX)
-    words = "Peaks may be lost there." if steps[widest] > limit else "No peak is lost by that."
-    notes.append(f"Rows are missing in {len(gaps)} places; the widest gap is {r[widest]:g} to {r[widest + 1]:g} Å. {words}")
-
-
-def _note_oddities(block: DataBlock, r: NDArray[np.float64], g: NDArray[np.float64], qmax: float | str | None, notes: list[str]) -> None:
-    if r[0] > 5.0:
-        notes.append(f"The curve starts at {r[0]:g} Å: the nearest neighbours are not in it.")
-    upper = g[r > 0.6 * r[-1]]
-    if len(upper) > 10 and 0.8 < upper.mean() < 1.2 and upper.std() < 0.5:
-        notes.append("The curve settles at 1 for large r, as g(r) does; G(r), which settles at 0, is needed. Check which function was exported.")
-    limit = np.pi / (qmax if isinstance(qmax, float) else USUAL_QMAX)
-    if len(g) > 10 and float(np.median(np.diff(r))) < 0.3 * limit:
-        between = (4.0 * (g[1:-3] + g[3:-1]) - g[:-4] - g[4:]) / 6.0
-        away = np.abs(g[2:-2] - between)
-        worst = int(np.argmax(away))
-        if away[worst] > max(30.0 * float(np.median(away)), 0.5 * float(g.std())):
-            line = block.line_numbers[worst + 2]
-            notes.append(f"Line {line}: G({r[worst + 2]:g} Å) = {g[worst + 2]:g} sticks out of its neighbours; check that the line is not damaged.")
-
-
-def _note_early_end(block: DataBlock, r: NDArray[np.float64], notes: list[str]) -> None:
-    """Compare the end of the data with the ``rmax`` that the header announces."""
-    announced = announced_rmax(block.header)
-    if announced is not None and r[-1] < announced - max(2.5 * float(np.median(np.diff(r))), 0.002 * announced):
-        notes.append(f"The header announces r up to {announced:g} Å, the data end at {r[-1]:g} Å. Is the file whole?")
+__all__ = ["LARGEST_G", "MIN_POINTS", "read_pdf", "read_pdfs"]

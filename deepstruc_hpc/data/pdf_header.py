@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,16 +10,19 @@ from dataclasses import dataclass
 _VALUE = r"\s*(?:[(\[][^)\]]{0,20}[)\]])?\s*[=:\s]\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][+-]?\d{1,4})?)(?![\w.])\s*(nm|Å|A\b|ang)?"
 _NUMBERS = {
     key: re.compile(rf"(?<![\w.]){key}(?!\w){_VALUE}", re.IGNORECASE)
-    for key in ("qmin", "qmax", "qdamp", "qbroad", "rpoly", "wavelength", "temperature")
+    for key in ("qmin", "qmax", "qdamp", "qbroad", "rpoly", "wavelength", "temperature", "uiso", "biso")
 }
+_DENSITY = re.compile(r"(?<![\w.])(?:rho_?0|ρ0|ρ₀|number[ _]?density)(?!\w)" + _VALUE, re.IGNORECASE)
 _LIMITS = {
-    "qmin": (0.0, 15.0),
-    "qmax": (4.0, 100.0),
+    "qmin": (0.0, 500.0),
+    "qmax": (0.0, 1000.0),
     "qdamp": (0.0, 1.0),
     "qbroad": (0.0, 1.0),
     "rpoly": (0.0, 10.0),
     "wavelength": (0.005, 10.0),
     "temperature": (0.0, 5000.0),
+    "uiso": (0.0, 0.2),
+    "biso": (0.0, 16.0),
 }
 _RMAX = re.compile(r"(?<![\w.])(?:rmax|maxR)\s*=\s*(\d+\.?\d*)(?![\w.])", re.IGNORECASE)
 _TEXTS = {
@@ -41,6 +45,27 @@ _PROGRAMS = (
 )
 _NEUTRON = re.compile(r"\bneutrons?\b", re.IGNORECASE)
 _UNIT = re.compile(r"(?<![a-z0-9])(nm|nanomet\w*|pm|picomet\w*|å|ångstr\w*|a|ang|angstr\w*|\\aa)(?![a-z])", re.IGNORECASE)
+_ABSCISSAS = frozenset(
+    (
+        "r",
+        "q",
+        "x",
+        "distance",
+        "radius",
+        "2theta",
+        "twotheta",
+        "tth",
+        "two",
+        "s",
+        "time",
+        "date",
+        "datetime",
+        "timestamp",
+        "temperature",
+        "temp",
+        "frame",
+    )
+)
 _G_NAMES = ("g", "gobs", "gr", "gexp", "gdata", "gmeas", "gofr", "g(r)")
 
 
@@ -50,6 +75,9 @@ class Columns:
 
     Attributes:
         r, g, dg: column indices; dg is None where there is none.
+        diff: the column of a fit's difference from the data, to be added to ``g``; None where there is none.
+        others: further columns that are G(r) too, with their labels.
+        g_label: the label of ``g`` as written, '' where there is none.
         r_unit: ``angstrom``, ``nm``, ``pm`` or '' where the file does not say.
         g_unit: the same for the length in G's unit.
         first_name: the label of the first column in lower case, '' where there is none.
@@ -63,19 +91,28 @@ class Columns:
     g_unit: str
     first_name: str
     notes: tuple[str, ...]
+    diff: int | None = None
+    others: tuple[tuple[int, str], ...] = ()
+    g_label: str = ""
 
 
 def parse_header(lines: Sequence[str]) -> tuple[dict[str, float | str], list[str]]:
-    """Header values under the names of :class:`~deepstruc_hpc.core.curve.PdfCurve`, and notes about what could not be used."""
+    """Header values under the names of :class:`~deepstruc_hpc.core.curve.PdfCurve`, and notes about what could not be used.
+
+    Qmin and Qmax are as written: the curve itself has a say in them (:mod:`~deepstruc_hpc.data.pdf_range`).
+    """
     header: dict[str, float | str] = {}
     notes: list[str] = []
     for key, pattern in _NUMBERS.items():
         found = [match for line in lines for match in pattern.finditer(line)]
         if found:
             _take_number(key, found, header, notes)
-    if isinstance(header.get("qmin"), float) and isinstance(header.get("qmax"), float) and float(header["qmin"]) >= float(header["qmax"]):
-        notes.append(f"The header's Qmin {header['qmin']:g} is not below its Qmax {header['qmax']:g}; neither was used.")
-        del header["qmin"], header["qmax"]
+    if "biso" in header:
+        header["uiso"] = float(header.pop("biso")) / (8 * math.pi**2)
+        notes.append(f"The header gives B = 8π²U; U = {header['uiso']:.4g} Å² was used.")
+    densities = [match for line in lines for match in _DENSITY.finditer(line)]
+    if densities and 0.0 < float(densities[-1][1]) < 1.0:
+        header["density"] = float(densities[-1][1])
     joined = "\n".join(lines)
     program = next((name for name, pattern in _PROGRAMS if re.search(pattern, joined, re.IGNORECASE | re.MULTILINE)), None)
     if program:
@@ -103,9 +140,6 @@ def _take_number(key: str, found: list[re.Match[str]], header: dict[str, float |
     if key in {"qmin", "qmax"} and (found[-1][2] or "").lower() == "nm":
         value /= 10.0
         notes.append(f"The header gives {key} in nm⁻¹; {value:g} Å⁻¹ was used.")
-    elif key == "qmax" and 100.0 < value <= 500.0:
-        value /= 10.0
-        notes.append(f"The header's qmax {10 * value:g} is impossible in Å⁻¹; it was taken as nm⁻¹, so {value:g} Å⁻¹.")
     low, high = _LIMITS[key]
     if low <= value <= high:
         header[key] = value
@@ -160,28 +194,76 @@ def read_columns(lines_before: Sequence[str], n_columns: int) -> Columns:
     """The meaning of the columns from the last line of labels before the data, else by their number: r G, r G dG, r G dr dG."""
     labels, text = _labels(lines_before, n_columns)
     names = [_plain(label) for label in labels]
-    r_unit, g_unit = _units(text, labels)
-    notes: list[str] = []
-    g, dg = 1, {3: 2, 4: 3, 5: 3}.get(n_columns)
-    if len(names) == n_columns:
-        named = [i for i, name in enumerate(names) if i > 0 and name in _G_NAMES]
-        if named and 1 not in named:
-            g = named[0]
-            notes.append(f"G(r) was taken from column {g + 1}, labelled '{labels[g]}'.")
-        errors = [i for i, name in enumerate(names) if i > 1 and name in {"dg", "dgr", "gerr", "sigma", "error", "err", "esd", "e", "dgofr", "dgobs"}]
-        dg = errors[0] if errors else None
-        if n_columns > 2 and not errors:
-            notes.append("No column is labelled as the uncertainty of G(r); none was used.")
-    elif n_columns == 3:
-        notes.append("Three columns without labels were taken as r, G(r) and the uncertainty of G(r).")
-    elif n_columns == 4 and not labels:
-        notes.append("Four columns without labels were taken as r, G(r), the uncertainty of r and that of G(r).")
-    elif n_columns > 4:
-        dg = None
-        notes.append(f"Of {n_columns} columns without labels the first two were taken as r and G(r).")
-    if "gdiff" in names or ("gcalc" in names and g == names.index("gcalc")):
-        notes.append("The file holds a calculated curve with its difference from the data (a fit); the calculated G(r) was read.")
-    return Columns(0, g, dg, r_unit, g_unit, names[0] if names else "", tuple(notes))
+    first = names[0] if names else ""
+    if len(names) != n_columns:
+        dg, notes = _unlabelled(n_columns, labelled=bool(labels))
+        label = labels[1] if len(labels) > 1 else ""
+        return Columns(0, 1, dg, *_units(text, labels), first, tuple(notes), g_label=label)
+    notes = []
+    r = next((i for i, name in enumerate(names) if name in _R_NAMES), 0)
+    if r:
+        notes.append(f"r was taken from column {r + 1}, labelled '{labels[r]}'.")
+    g, diff, more = _measured(names, labels, r)
+    notes += more
+    curves = [i for i, name in enumerate(names) if i not in {r, g} and _is_curve(name)] if diff is None and _is_curve(names[g]) else []
+    if not any(name in _G_NAMES or name in _ROLES for i, name in enumerate(names) if i != r) and n_columns > 2:
+        curves = [i for i in range(n_columns) if i not in {r, g}]
+    errors = [i for i, name in enumerate(names) if i not in {r, g} and name in _ERRORS]
+    if n_columns > 2 and not errors and not curves:
+        notes.append("No column is labelled as the uncertainty of G(r); none was used.")
+    units = _unit(labels[r]), _unit(labels[g])
+    others = tuple((i, labels[i]) for i in curves)
+    return Columns(r, g, errors[0] if errors else None, *units, names[r] if r else first, tuple(notes), diff, others, labels[g])
+
+
+_R_NAMES = ("r", "distance", "radius")
+_ERRORS = ("dg", "dgr", "gerr", "sigma", "error", "err", "esd", "e", "dgofr", "dgobs", "dy")
+_OBSERVED = ("gobs", "gexp", "gdata", "gmeas", "yobs", "y")
+_CALCULATED = ("gcalc", "gfit", "gsim", "gmodel", "ycalc", "yfit")
+_DIFFERENCE = ("gdiff", "diff", "difference", "ydiff")
+_ROLES = frozenset((*_ERRORS, *_CALCULATED, *_DIFFERENCE, "dr", "dx", "rerr", "weight", "w", "y", "yobs"))
+
+
+def _is_curve(name: str) -> bool:
+    """Whether a label is one of several G(r): ``G1``, ``G 300K``."""
+    return name.startswith("g") and name not in _ROLES
+
+
+def _measured(names: list[str], labels: list[str], r: int) -> tuple[int, int | None, list[str]]:
+    """The column of the measured G(r), that of a difference to add to it, and notes."""
+    observed = next((i for i, name in enumerate(names) if name in _OBSERVED and i != r), None)
+    calculated = next((i for i, name in enumerate(names) if name in _CALCULATED), None)
+    named = next((i for i, name in enumerate(names) if i != r and name in _G_NAMES), None)
+    diff = next((i for i, name in enumerate(names) if name in _DIFFERENCE), None)
+    if observed is not None and (calculated is not None or named is None):
+        beside = f" The file holds a fit; its calculated curve, column {calculated + 1}, was not read." if calculated is not None else ""
+        moved = (
+            [f"G(r) was taken from column {observed + 1}, labelled '{labels[observed]}'.{beside}"]
+            if beside or observed != (1 if r != 1 else 0)
+            else []
+        )
+        return observed, None, moved
+    model = calculated if named is None else named
+    if diff is not None and model is not None:
+        how = f"the measured G(r) is column {model + 1} ('{labels[model]}') plus column {diff + 1} ('{labels[diff]}')"
+        return model, diff, [f"The file holds a fit with its difference from the data: {how}."]
+    if calculated is not None and named is None:
+        return calculated, None, [f"The file holds a calculated curve, '{labels[calculated]}', and no measured one; it was read like a measured one."]
+    usual = 1 if r != 1 else 0
+    g = usual if named is None else named
+    return g, None, [f"G(r) was taken from column {g + 1}, labelled '{labels[g]}'."] if g != usual else []
+
+
+def _unlabelled(n_columns: int, *, labelled: bool) -> tuple[int | None, list[str]]:
+    """The column of uncertainties by the number of columns alone."""
+    if n_columns == 3:
+        return 2, ["Three columns without labels were taken as r, G(r) and the uncertainty of G(r)."]
+    if n_columns == 4:
+        words = "Four columns without labels were taken as r, G(r), the uncertainty of r and that of G(r)."
+        return 3, [] if labelled else [words]
+    if n_columns > 4:
+        return None, [f"Of {n_columns} columns without labels the first two were taken as r and G(r)."]
+    return None, []
 
 
 def _labels(lines_before: Sequence[str], n_columns: int) -> tuple[list[str], str]:
@@ -191,7 +273,8 @@ def _labels(lines_before: Sequence[str], n_columns: int) -> tuple[list[str], str
         if not text or len(text) > 200 or "=" in text:
             continue
         first = re.split(r"[\s,;(\[/_]+", text.strip("\"'"))[0].lower()
-        if first not in {"r", "q", "x", "distance", "radius", "2theta", "twotheta", "tth", "two", "s"}:
+        words = re.split(r"[\s,;\t]+", text.strip("\"'"))
+        if first not in _ABSCISSAS and not (len(words) == n_columns and _plain(words[0]) in _G_NAMES and any(_plain(word) == "r" for word in words)):
             continue
         separator = r"\s*[,;\t]\s*" if re.search(r"[,;\t]", text) else r"\s{2,}"
         split = [part for part in re.split(separator, text) if part]

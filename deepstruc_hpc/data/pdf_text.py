@@ -16,13 +16,29 @@ from numpy.typing import NDArray
 
 from deepstruc_hpc.core.errors import PdfFileError
 
+INTENSITIES = (".iq", ".chi")
+"""Endings of scattered intensities over Q."""
 MAX_BYTES = 64 * 1024 * 1024
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eEdD][+-]?\d{1,4})?\Z", re.ASCII)
 _PLAIN_ROW = re.compile(r"(?:\s*[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,4})?(?=\s|\Z)){2,}\s*\Z", re.ASCII)
 """What nearly every row is: numbers and blanks."""
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eEdD][+-]?\d{1,4})?\Z", re.ASCII)
-_NOT_FINITE = re.compile(r"(?:[+-]?(?:nan|inf|infinity)|[+-]?1\.#\w+|\*{3,}|n/a|null|none)\Z", re.IGNORECASE)
-_MARKER = re.compile(r"^\W*start\s+data\W*$", re.IGNORECASE)
+_NOT_A_NUMBER = re.compile(r"(?:[+-]?nan(?:\(\w*\))?|[+-]?1\.#(?:ind|q?s?nan)\w*|n/a|null|none)\Z", re.IGNORECASE)
+_OVERFLOW = re.compile(r"(?:[+-]?inf(?:inity)?|[+-]?1\.#inf\w*|\*{3,})\Z", re.IGNORECASE)
+_WHOLE_AND_COMMAS = re.compile(r"\s*[+-]?\d+(?:,[+-]?\d+){2,}\s*\Z", re.ASCII)
+"""Decimal commas or separators: nobody can tell."""
+_OTHER_FILES = (
+    (b"PK\x03\x04", "a zip archive (a PDFgui project or an office document); unpack it and give the .gr file inside"),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file; export its G(r) as text"),
+    (b"\x1f\x8b", "a gzip archive; unpack it"),
+    (b"\x89PNG", "an image"),
+    (b"\xff\xd8\xff", "an image"),
+    (b"II*\0", "a detector image (TIFF)"),
+    (b"MM\0*", "a detector image (TIFF)"),
+    (b"%PDF-", "a document in Adobe's PDF format"),
+    (b"CDF\x01", "a NetCDF file; export its G(r) as text"),
+)
+MARKER = re.compile(r"^\W*start\s+data\W*$", re.IGNORECASE)
 _COMMENT = ("#", "!", "%", "//", ";", "'", '"')
 _FEW_ROWS = 3
 _NEWLINE = re.compile(r"\r\n|\n|\r")
@@ -61,6 +77,11 @@ def read_text(path: Path) -> TextFile:
         PdfFileError: no such file, a folder, empty, too large, or not text.
     """
     data = _read_bytes(path)
+    if path.suffix.lower() in INTENSITIES:
+        raise PdfFileError(f"{path}: its ending stands for I(Q), an intensity, not G(r). Export G(r) (.gr), or rename the file if it does hold G(r).")
+    other = next((what for magic, what in _OTHER_FILES if data.startswith(magic)), None)
+    if other:
+        raise PdfFileError(f"{path}: not a text file but {other}. A table of r and G(r) as text is needed.")
     notes: list[str] = []
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         text = _decode(path, data, "utf-16")
@@ -127,8 +148,8 @@ def _utf16_without_mark(path: Path, data: bytes) -> str:
 def parse_row(line: str) -> tuple[tuple[float, ...] | None, bool]:
     """The numbers of a line, and whether they were written with decimal commas; (None, False) where it is not a row of two or more numbers.
 
-    Separators: blanks, tabs, commas, semicolons. Exponents with e, E, d, D and one to four digits. NaN, inf, ``1.#IND`` and ``****`` count as
-    numbers that are not finite.
+    Separators: blanks, tabs, commas, semicolons. Exponents with e, E, d, D and one to four digits. NaN and ``1.#IND`` count as
+    missing numbers, inf and ``****`` as infinite ones.
     """
     if _PLAIN_ROW.match(line):
         return tuple(map(float, line.split())), False
@@ -153,7 +174,9 @@ def parse_row(line: str) -> tuple[tuple[float, ...] | None, bool]:
 def _number(token: str) -> float | None:
     if _NUMBER.match(token):
         return float(token.replace("D", "e").replace("d", "e"))
-    return float("nan") if _NOT_FINITE.match(token) else None
+    if _OVERFLOW.match(token):
+        return float("inf")
+    return float("nan") if _NOT_A_NUMBER.match(token) else None
 
 
 def is_comment(line: str) -> bool:
@@ -168,10 +191,16 @@ def find_data(text: TextFile) -> DataBlock:
     Raises:
         PdfFileError: no rows of numbers, rows interrupted by something else, a changing number of columns, two curves in one file.
     """
-    markers = [i for i, line in enumerate(text.lines) if _MARKER.match(line)]
+    markers = [i for i, line in enumerate(text.lines) if MARKER.match(line)]
     first = markers[-1] + 1 if markers else 0
     rows = {i: row for i in range(first, len(text.lines)) if (row := parse_row(text.lines[i]))[0] is not None}
     runs = _runs(text, rows, first)
+    unclear = [i for i in rows if _WHOLE_AND_COMMAS.match(text.lines[i])]
+    if len(unclear) > 0.5 * len(rows):
+        raise PdfFileError(
+            f"{text.path}:{unclear[0] + 1}: '{_short(text.lines[unclear[0]])}' can be read in several ways: commas may be decimal signs or stand "
+            "between columns. Export with decimal points, or with semicolons or tabs between the columns."
+        )
     if not runs:
         where = f"after line {first} ('{text.lines[first - 1].strip()}')" if markers else "in it"
         raise PdfFileError(f"{text.path}: found no rows of two or more numbers {where}. Two columns, r in Å and G(r), are needed.")
@@ -244,7 +273,7 @@ def _check_interruptions(text: TextFile, best: list[int], rows: Rows, runs: list
         line = next(i for i in range(before[-1][-1] + 1, begin + 1) if i == begin or not is_comment(text.lines[i]))
         raise PdfFileError(
             f"{text.path}:{line + 1}: '{_short(text.lines[line])}' breaks the table in two: {len(before[-1])} rows stand before it, "
-            "{len(best)} after it. Mend the line, or keep one curve a file."
+            f"{len(best)} after it. Mend the line, or keep one curve a file."
         )
     return [f"{len(after)} lines after the data (from line {after[0] + 1}) are not numbers and were left out."] if after else []
 

@@ -157,6 +157,22 @@ def trapezoid_transform(fq: Float, q: Float, r: Float) -> Float:
     return fq_to_gr(fq, q, weights, r)
 
 
+def lorch_window(q: Float, qmax: float) -> Float:
+    """sin(πQ/Qmax)/(πQ/Qmax): lets a spectrum end smoothly, at the price of wider peaks.
+
+    Args:
+        q: (Q,) Å⁻¹.
+        qmax: Å⁻¹.
+
+    Returns:
+        (Q,), 1 at Q = 0 and 0 at Qmax.
+
+    Source: E. Lorch, J. Phys. C 2 (1969) 229.
+    """
+    window: Float = np.sinc(q / qmax)
+    return window
+
+
 def chebyshev_nodes(low: float, high: float, count: int) -> Float:
     """Nodes of interpolation on [low, high], increasing; the middle when there is one only."""
     return 0.5 * (low + high) - 0.5 * (high - low) * np.cos(np.pi * (np.arange(count) + 0.5) / count)

@@ -103,7 +103,7 @@ def pdfgui(r, g, dg):
 
 
 def pdffit2_fgr(r, g, dg):
-    return "##### start data\n#L r(A) G(r) d_r d_Gr Gdiff\n" + rows(r, g, 0 * r, dg, 0.01 * g)
+    return "##### start data\n#L r(A) G(r) d_r d_Gr Gdiff\n" + rows(r, np.round(0.99 * g, 6), 0 * r, dg, np.round(0.01 * g, 6))
 
 
 def headerless(r, g, dg):

@@ -1,0 +1,116 @@
+"""Qmin and Qmax as a header gives them, held against what the curve itself shows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from deepstruc_hpc.core.curve import PdfCurve
+from deepstruc_hpc.core.errors import PdfFileError
+from deepstruc_hpc.data.pdf_spectrum import power_below, spectral_qmax
+
+USUAL = (4.0, 100.0)
+"""Å⁻¹: Qmax of PDFs of atoms, from electrons on a small detector to spallation neutrons."""
+LARGEST_QMIN = 15.0
+AGREES = 0.2
+"""Relative: a header's Qmax so near to the end of the spectrum is believed. Smoothing and noise hide the last Å⁻¹ of a measured one."""
+SAME = 0.08
+"""Relative: how near to the end of the spectrum a value in another unit must come."""
+QMIN_DOUBTED = 1.5
+"""Å⁻¹: a smaller Qmin is not checked; no peak of F(Q) lies below but those of large cells, and it changes little."""
+POWER_BELOW = 0.15
+"""Share of the power below a stated Qmin from which on the curve contradicts it; the window of the spectrum lets 0.05 through."""
+_UNITS = (
+    (0.1, "it was taken as nm⁻¹"),
+    (2 * np.pi, "it was taken as 1/d = Q/2π"),
+    (1 / (2 * np.pi), "it was taken as 2π times too large"),
+    (10.0, "it was taken as pm⁻¹ × 10"),
+)
+
+
+_WRONG_LENGTHS = (10.0, 2 * np.pi, 0.1, 1 / (2 * np.pi))
+"""The header's Qmax over the end of the spectrum where r is in another unit and Qmax is right."""
+_WRONG_GUESSES = (10.0 / (2 * np.pi), 2 * np.pi / 10.0, 10.0, 0.1)
+"""The same where r was taken for nm or pm and is neither."""
+
+
+def settle_q(path: str, curve: PdfCurve, header: dict[str, float | str], notes: list[str], *, unit_guessed: bool) -> None:
+    """Keep, convert, replace or drop the header's Qmin and Qmax, with a note for whatever is not kept.
+
+    Args:
+        path: for messages.
+        curve: r in Å.
+        header: changed in place.
+        notes: added to.
+        unit_guessed: the unit of r was judged by the numbers.
+
+    Raises:
+        PdfFileError: r must be in another unit, or the curve is of small-angle scattering.
+    """
+    said = header.get("qmax")
+    if isinstance(said, float) and said > 0:
+        _settle_qmax(path, curve, header, notes, unit_guessed=unit_guessed)
+    else:
+        header.pop("qmax", None)  # PDFgui writes qmax=0 for "no correction"
+    _settle_qmin(curve, header, notes)
+
+
+def _settle_qmax(path: str, curve: PdfCurve, header: dict[str, float | str], notes: list[str], *, unit_guessed: bool) -> None:
+    said = float(header["qmax"])
+    seen = spectral_qmax(curve)
+    if said < 1.0 and (unit_guessed or seen is None or seen < 1.0 or curve.r[-1] > 100.0):
+        raise PdfFileError(
+            f"{path}: the header's Qmax, {said:g} Å⁻¹, belongs to small-angle scattering, of particles or pores, not of atoms. "
+            "A G(r) with Qmax of at least 8 Å⁻¹ is needed."
+        )
+    if seen is None:
+        _without_spectrum(said, header, notes)
+        return
+    if abs(said - seen) <= AGREES * seen:
+        return
+    if any(abs(said / seen - ratio) <= SAME * ratio for ratio in (_WRONG_GUESSES if unit_guessed else _WRONG_LENGTHS)) and 8.0 <= said <= 50.0:
+        raise PdfFileError(
+            f"{path}: the header's Qmax is {said:g} Å⁻¹, but the spectrum of G(r) ends at {seen:.1f} Å⁻¹, so r is not in Å (nor in nm or pm). "
+            "Export r in Å, or correct Qmax in the header."
+        )
+    factor, words = next(((f, w) for f, w in _UNITS if abs(said * f - seen) <= SAME * seen), (0.0, ""))
+    if seen < said and not factor and said <= USUAL[1]:
+        notes.append(f"The header's qmax is {said:g}, but nothing of the curve's spectrum stands out beyond {seen:.1f} Å⁻¹; the header was followed.")
+        return
+    if factor:
+        header["qmax"] = said * factor
+        words = f"{words}, so {said * factor:g} Å⁻¹"
+        qmin = header.get("qmin")
+        if isinstance(qmin, float) and qmin > QMIN_DOUBTED and factor < 1.0:
+            header["qmin"] = qmin * factor
+            words += f", and qmin {qmin:g} likewise"
+    else:
+        header["qmax"] = round(seen, 1)
+        words = f"{header['qmax']:g} Å⁻¹ was used"
+    notes.append(f"The header's qmax {said:g} does not fit the curve, whose spectrum ends at {seen:.1f} Å⁻¹; {words}.")
+
+
+def _without_spectrum(said: float, header: dict[str, float | str], notes: list[str]) -> None:
+    """Where the curve shows no end of its spectrum the number alone can be judged."""
+    if USUAL[0] <= said <= USUAL[1]:
+        return
+    if USUAL[1] < said <= 500.0:
+        header["qmax"] = said / 10.0
+        notes.append(f"The header's qmax {said:g} is impossible in Å⁻¹; it was taken as nm⁻¹, so {said / 10.0:g} Å⁻¹.")
+        return
+    del header["qmax"]
+    notes.append(f"The header's qmax = {said:g} lies outside {USUAL[0]:g} to {USUAL[1]:g} Å⁻¹ and was not used.")
+
+
+def _settle_qmin(curve: PdfCurve, header: dict[str, float | str], notes: list[str]) -> None:
+    qmin, qmax = header.get("qmin"), header.get("qmax")
+    if not isinstance(qmin, float):
+        return
+    if isinstance(qmax, float) and qmin >= qmax:
+        notes.append(f"The header's qmin {qmin:g} is not below its qmax {qmax:g}; qmin was not used.")
+    elif qmin > LARGEST_QMIN:
+        notes.append(f"The header's qmin = {qmin:g} lies outside 0 to {LARGEST_QMIN:g} Å⁻¹ and was not used.")
+    elif qmin > QMIN_DOUBTED and (share := power_below(curve, 0.95 * qmin)) > POWER_BELOW:
+        notes.append(f"The header's qmin {qmin:g} does not fit the curve, which has {share:.0%} of its spectrum's power below it; it was not used.")
+    else:
+        return
+    del header["qmin"]

@@ -1,0 +1,159 @@
+"""How large a crystal type is with given elements, and whether it can be: balanced charges, no contact too short, a usual density.
+
+Lengths come from radii and are right within a few percent for ionic oxides, within about 10 % for others: a start for a scan, no prediction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepstruc_hpc.structures.prototype_table import ElementFacts, Pattern, prototype_table
+
+Float = NDArray[np.float64]
+Mixture = Mapping[str, float]
+"""Elements of one kind of site with their shares, together 1."""
+
+CHARGES = {"O": 2.0, "F": 1.0, "Cl": 1.0, "Br": 1.0, "I": 1.0, "S": 2.0, "Se": 2.0, "Te": 2.0}
+"""Anions whose compounds have to balance; carbides, nitrides, phosphides and the like need not."""
+PAIRED = frozenset(("S", "Se", "Te"))
+"""Anions that may be bonded in pairs, with half of the charge each (FeS2)."""
+CLOSEST = 0.75
+"""No two atoms are nearer than this part of the sum of their radii."""
+FILLED = (0.25, 0.80)
+"""Part of the volume inside the atoms' ionic spheres: 0.46 in quartz, 0.59 in rutile, 0.61 in SrTiO3, 0.79 in CsCl; others are left out."""
+DENSEST = 0.80
+"""Least volume of a metal or of a compound without charges in units of the predicted one; alloys shrink by less than 15 % on forming."""
+_BORN = 0.12
+"""Bond lengths grow as the coordination number to this power (Pauling, The Nature of the Chemical Bond, 3rd ed., ch. 13, Born exponent 9)."""
+
+
+@dataclass(frozen=True)
+class Anion:
+    """The anion of a compound: its element, and which kinds of the pattern it takes."""
+
+    symbol: str
+    kind: int
+
+
+def facts(symbol: str) -> ElementFacts:
+    """What the table knows of an element."""
+    return prototype_table().elements[symbol]
+
+
+def ionic_radius(symbol: str, charge: float) -> float:
+    """Ionic radius at a charge (negative for anions), between the tabulated ones by interpolation, Å."""
+    known = facts(symbol)
+    radii = sorted((q, radius) for q, radius in known.ionic.items() if (q > 0) == (charge > 0))
+    if not radii:
+        return max(known.covalent - 0.5, 0.3) if charge > 0 else known.covalent + 0.6
+    charges, lengths = zip(*radii, strict=True)
+    return float(np.interp(charge, charges, lengths))
+
+
+@dataclass(frozen=True, eq=False)
+class Scaled:
+    """A pattern with the lengths that elements give it.
+
+    Attributes:
+        factor: of the pattern's lengths.
+        shortest: (K, K) Å, no two atoms of these kinds may be nearer.
+        least_volume: Å³ of the cell, it may not be smaller.
+    """
+
+    factor: float
+    shortest: Float
+    least_volume: float
+
+
+def metal_scale(pattern: Pattern, kinds: Sequence[Mixture]) -> Scaled | None:
+    """Lengths that give the volume of the elements; None where a contact is too short or the volume is unknown."""
+    volumes = [sum(share * facts(symbol).volume for symbol, share in kind.items()) for kind in kinds]
+    if min(volumes) <= 0:
+        return None
+    scale = float(np.cbrt(float(pattern.counts @ np.array(volumes)) / pattern.volume))
+    radii = [sum(share * facts(symbol).covalent for symbol, share in kind.items()) for kind in kinds]
+    return _unless_touching(pattern, scale, np.add.outer(radii, radii), DENSEST)
+
+
+def compound_scale(pattern: Pattern, kinds: Sequence[Mixture], anion: Anion) -> Scaled | None:
+    """Lengths that give bonds of the radii's sum.
+
+    Args:
+        pattern: the crystal type.
+        kinds: the elements of each kind of site.
+        anion: which kind is it.
+
+    Returns:
+        None where charges do not balance, two atoms touch, a cation has no anion near, or the density is out of the usual.
+    """
+    charges = _charges(pattern, kinds, anion)
+    if charges is None:
+        return None
+    radii = np.array([_radius(kind, charge, anion, number) for number, (kind, charge) in enumerate(zip(kinds, charges, strict=True))])
+    target, found = 0.0, 0.0
+    for kind in range(pattern.n_kinds):
+        if kind == anion.kind:
+            continue
+        length = pattern.bond[kind, anion.kind]
+        if not np.isfinite(length):
+            return None
+        neighbours = float(pattern.neighbours[kind, anion.kind])
+        target += pattern.counts[kind] * (radii[kind] + radii[anion.kind]) * (neighbours / 6.0) ** (_BORN if anion.symbol in CHARGES else 0.0)
+        found += pattern.counts[kind] * length
+    scale = float(target / found)
+    covalent = np.array([sum(share * facts(symbol).covalent for symbol, share in kind.items()) for kind in kinds])
+    sums = np.add.outer(covalent, covalent)
+    sums[anion.kind, :] = sums[:, anion.kind] = radii + radii[anion.kind]
+    if anion.symbol in PAIRED or anion.symbol not in CHARGES:
+        sums[anion.kind, anion.kind] = 2.0 * covalent[anion.kind]
+    filled = float(pattern.counts @ (4.0 / 3.0 * np.pi * radii**3)) / (pattern.volume * scale**3)
+    least = filled / FILLED[1] if anion.symbol in CHARGES else DENSEST
+    return _unless_touching(pattern, scale, sums, least) if FILLED[0] <= filled <= FILLED[1] or anion.symbol not in CHARGES else None
+
+
+def _unless_touching(pattern: Pattern, scale: float, sums: Float, least: float) -> Scaled | None:
+    if not np.all(pattern.contact * scale >= CLOSEST * sums):
+        return None
+    return Scaled(scale, CLOSEST * sums, least * pattern.volume * scale**3)
+
+
+def _radius(kind: Mixture, charge: float, anion: Anion, number: int) -> float:
+    if anion.symbol not in CHARGES:
+        return sum(share * facts(symbol).covalent for symbol, share in kind.items())
+    if number == anion.kind:
+        return ionic_radius(anion.symbol, -abs(charge))
+    return sum(share * ionic_radius(symbol, charge) for symbol, share in kind.items())
+
+
+def _charges(pattern: Pattern, kinds: Sequence[Mixture], anion: Anion) -> list[float] | None:
+    """The charge of each kind that balances, None where the cations cannot have it; zeros where nothing has to balance."""
+    if anion.symbol not in CHARGES:
+        return [0.0] * len(kinds)
+    full = CHARGES[anion.symbol]
+    least = full / 2.0 if anion.symbol in PAIRED and pattern.contact[anion.kind, anion.kind] < 1.1 * pattern.bond[:, anion.kind].min() else full
+    counts = pattern.counts
+    cations = [number for number in range(len(kinds)) if number != anion.kind]
+    low = np.array([_mean(kinds[k], 0) for k in cations])
+    high = np.array([_mean(kinds[k], -1) for k in cations])
+    if not np.all(high > 0):
+        return None
+    amounts = counts[cations]
+    for each in (full, least):
+        needed = (each - pattern.protons) * counts[anion.kind]
+        if amounts @ low - 1e-6 <= needed <= amounts @ high + 1e-6:
+            between = float(amounts @ (high - low))
+            part = (needed - float(amounts @ low)) / between if between > 0 else 0.0
+            charges = dict(zip(cations, low + part * (high - low), strict=True))
+            return [float(charges.get(k, -each)) for k in range(len(kinds))]
+    return None
+
+
+def _mean(kind: Mixture, end: int) -> float:
+    charges = {symbol: facts(symbol).charges for symbol in kind}
+    if not all(charges.values()):
+        return 0.0
+    return sum(share * charges[symbol][end] for symbol, share in kind.items())
