@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from deepstruc_hpc.physics.fit import fit_candidates, fitted_curve
+from deepstruc_hpc.physics.fit_table import FitTable
 from deepstruc_hpc.solve.candidates.candidate import Candidate, CandidateSet
 from deepstruc_hpc.solve.measurement.describe import Measurement
 
@@ -20,8 +21,10 @@ def fit(candidates: CandidateSet, measurement: Measurement) -> CandidateSet:
         candidates: Å, at their own scales; a set that is fitted comes back as it is.
         measurement: data, range and instrument.
     """
-    if candidates.fits is not None or not len(candidates):
+    if candidates.fits is not None:
         return candidates
+    if not len(candidates):
+        return candidates.with_fits(FitTable.empty(0, len(measurement.data), measurement.independent_points()))
     zoom = np.array([candidate.zoom for candidate in candidates])
     one_range = bool((zoom == zoom[0]).all())
     table = fit_candidates(
