@@ -20,12 +20,14 @@ from deepstruc_hpc import Catalog, simulate_pdf
 from deepstruc_hpc.catalog.build import build_catalog
 from deepstruc_hpc.catalog.recipe import load_recipe
 from deepstruc_hpc.core.curve import PdfCurve
-from deepstruc_hpc.solve.candidates.candidate import CatalogShapes
-from deepstruc_hpc.solve.candidates.fitting import diameter, refine
-from deepstruc_hpc.solve.candidates.generator import start_scale
+from deepstruc_hpc.solve.candidates.catalog import CatalogSource
+from deepstruc_hpc.solve.candidates.fitting import fit
+from deepstruc_hpc.solve.candidates.source import Budget
 from deepstruc_hpc.solve.config import SolveSettings
-from deepstruc_hpc.solve.measurement.describe import resolve_conditions
-from deepstruc_hpc.solve.ranking.ranking import LATTICES, rank_candidates, type_table
+from deepstruc_hpc.solve.measurement.describe import Measurement, describe
+from deepstruc_hpc.solve.ranking.posterior import Posterior
+from deepstruc_hpc.solve.ranking.ranking import Ranking, rank
+from deepstruc_hpc.structures.lattices import lattice_of
 from deepstruc_hpc.structures.parents import standard_parents
 from deepstruc_hpc.structures.random_shapes import RandomShapes, RandomShapeSettings
 
@@ -48,16 +50,19 @@ def simulated(shapes: RandomShapes, rng: np.random.Generator) -> tuple[str, PdfC
     return structure.structure_type, PdfCurve(r, g + noise, header={"qmin": qmin, "qmax": qmax}, source="simulated")
 
 
-def solve_one(curve: PdfCurve, shapes: CatalogShapes, settings: SolveSettings) -> dict[str, float]:
+def ranked(curve: PdfCurve, shapes: CatalogSource, settings: SolveSettings) -> tuple[Ranking, Measurement]:
+    """The shapes of a catalog in the order in which they explain a curve: no model, no search."""
+    measurement = describe(curve, settings)
+    candidates = fit(shapes.candidates(measurement, Budget(0, settings.sigma, settings.most_atoms)), measurement).fitted()
+    return rank(candidates, Posterior.of(candidates, measurement, settings.rank)), measurement
+
+
+def solve_one(curve: PdfCurve, shapes: CatalogSource, settings: SolveSettings) -> dict[str, float]:
     """Lattice → stated probability."""
-    conditions = resolve_conditions(curve, settings)
-    candidates = shapes.candidates(("Au",))
-    fits = refine(candidates, curve, conditions, start=start_scale(curve, "Au"))
-    end = 1.1 * diameter(candidates[int(fits["rw"].to_numpy().argmin())].structure) + 2.0
-    types = type_table(rank_candidates(fits, independent_points=conditions.independent_points(end), settings=settings.rank))
+    types = ranked(curve, shapes, settings)[0].types
     stated: dict[str, float] = defaultdict(float)
-    for kind, probability in zip(types["structure_type"], types["probability"], strict=True):
-        stated[LATTICES.get(kind, kind)] += probability
+    for lattice, probability in zip(types["lattice"], types["probability"], strict=True):
+        stated[lattice] += probability
     return stated
 
 
@@ -73,14 +78,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder) / "shapes.zarr"
         build_catalog(load_recipe("shapes"), store, workers=0, progress=False)
-        shapes = CatalogShapes(Catalog.open(store))
+        shapes = CatalogSource(Catalog.open(store))
         for _ in range(options.curves):
             kind, curve = simulated(source, rng)
             answer = solve_one(curve, shapes, SolveSettings(elements=("Au",)))
             order = sorted(answer, key=lambda name: -answer[name])
             stated.append(answer[order[0]])
-            right.append(order[0] == LATTICES.get(kind, kind))
-            first_three += LATTICES.get(kind, kind) in order[:3]
+            right.append(order[0] == lattice_of(kind))
+            first_three += lattice_of(kind) in order[:3]
     probability, hit = np.array(stated), np.array(right)
     print(
         f"{len(hit)} curves: first type right {hit.mean():.3f}, in the first three {first_three / len(hit):.3f}, mean stated {probability.mean():.3f}"

@@ -16,20 +16,19 @@ import time
 from pathlib import Path
 
 import numpy as np
-from solve_calibration import simulated
+from solve_calibration import ranked, simulated
 
 from deepstruc_hpc import Catalog, simulate_pdf
 from deepstruc_hpc.catalog.build import build_catalog
 from deepstruc_hpc.catalog.recipe import load_recipe
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.structure import Structure
-from deepstruc_hpc.solve.candidates.candidate import CatalogShapes
-from deepstruc_hpc.solve.candidates.fitting import diameter, refine
-from deepstruc_hpc.solve.candidates.generator import start_scale
+from deepstruc_hpc.solve.candidates.catalog import CatalogSource
+from deepstruc_hpc.solve.candidates.source import Budget
 from deepstruc_hpc.solve.checks.phases import Mixture, find_mixture
 from deepstruc_hpc.solve.config import SolveSettings
-from deepstruc_hpc.solve.measurement.describe import resolve_conditions
-from deepstruc_hpc.solve.ranking.ranking import LATTICES, rank_candidates
+from deepstruc_hpc.solve.measurement.describe import describe
+from deepstruc_hpc.structures.lattices import lattice_of
 from deepstruc_hpc.structures.parents import standard_parents
 from deepstruc_hpc.structures.random_shapes import RandomShapes, RandomShapeSettings
 
@@ -49,17 +48,11 @@ def curve_of(parts: list[tuple[Structure, float]], rng: np.random.Generator) -> 
     return PdfCurve(r, 0.5 * (g + 0.03 * g[r > 2].std() * noise / noise.std()), header={"qmin": QMIN, "qmax": QMAX}, source="simulated")
 
 
-def ask(curve: PdfCurve, shapes: CatalogShapes) -> tuple[Mixture | None, float]:
+def ask(curve: PdfCurve, shapes: CatalogSource) -> tuple[Mixture | None, float]:
     """What is said about a curve, and the seconds that the question took."""
-    settings = SolveSettings(elements=("Au",))
-    conditions = resolve_conditions(curve, settings)
-    candidates = shapes.candidates(("Au",))
-    fits = refine(candidates, curve, conditions, start=start_scale(curve, "Au"))
-    lead = candidates[int(fits["rw"].to_numpy(dtype=float).argmin())].structure
-    points = conditions.independent_points(1.1 * diameter(lead) + 2.0)
-    ranked = rank_candidates(fits, independent_points=points, settings=settings.rank)
+    ranking, measurement = ranked(curve, shapes, SolveSettings(elements=("Au",)))
     started = time.perf_counter()
-    found = find_mixture(candidates, ranked, curve, conditions, settings.rank, independent_points=points)
+    found = find_mixture(ranking, measurement)
     return found, time.perf_counter() - started
 
 
@@ -67,7 +60,7 @@ def two_shapes(listed: list[Structure], rng: np.random.Generator) -> tuple[Struc
     """Two listed shapes of different lattice and comparable size."""
     while True:
         first, second = (listed[int(number)] for number in rng.integers(len(listed), size=2))
-        lattices = {LATTICES.get(one.structure_type, one.structure_type) for one in (first, second)}
+        lattices = {lattice_of(one.structure_type) for one in (first, second)}
         if len(lattices) == 2 and 0.4 < len(first) / len(second) < 1.3:
             return first, second
 
@@ -83,8 +76,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder) / "shapes.zarr"
         build_catalog(load_recipe("shapes"), store, workers=0, progress=False)
-        shapes = CatalogShapes(Catalog.open(store))
-        listed = [entry.structure for entry in shapes.candidates(("Au",)) if 40 <= len(entry.structure) <= 250]
+        shapes = CatalogSource(Catalog.open(store))
+        anything = describe(simulated(source, np.random.default_rng(0))[1], SolveSettings(elements=("Au",)))
+        listed = [entry.structure for entry in shapes.candidates(anything, Budget(0, (1.0,), 0)) if 40 <= len(entry.structure) <= 250]
         asked: dict[str, list[tuple[Mixture | None, float]]] = {"mixture": [], "listed particle": [], "unlisted particle": []}
         errors, types, kinds = [], 0, {"phases": 0, "sizes": 0}
         for _ in range(options.curves):

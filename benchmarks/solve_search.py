@@ -20,8 +20,8 @@ import pandas as pd
 
 from deepstruc_hpc import fit_candidates, read_pdf, simulate_pdf
 from deepstruc_hpc.core.structure import Structure
-from deepstruc_hpc.solve.ranking.ranking import LATTICES
 from deepstruc_hpc.solve.run.batch import solve
+from deepstruc_hpc.structures.lattices import lattice_of
 from deepstruc_hpc.structures.parents import standard_parents
 from deepstruc_hpc.structures.random_shapes import RandomShapes, RandomShapeSettings
 
@@ -65,8 +65,8 @@ def true_rw(made: Made) -> float:
 
 def judged(made: Made, row: pd.Series, folder: Path) -> dict[str, float]:
     """Type, size and fit of rank 1 against the truth."""
-    kind = LATTICES.get(made.truth.structure_type, made.truth.structure_type)
-    types = [LATTICES.get(name, name) for name in pd.read_csv(folder / "types.csv")["structure_type"]]
+    kind = lattice_of(made.truth.structure_type)
+    types = [lattice_of(name) for name in pd.read_csv(folder / "types.csv")["structure_type"]]
     first = pd.read_csv(folder / "candidates.csv", nrows=1).iloc[0]
     return {
         "type": float(types[0] == kind),

@@ -30,13 +30,13 @@ from deepstruc_hpc import read_pdf, simulate_pdf
 from deepstruc_hpc.cli.app import run
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.data.structure_files import read_structure, write_xyz
-from deepstruc_hpc.solve.candidates.candidate import Candidate
-from deepstruc_hpc.solve.candidates.fitting import refine
-from deepstruc_hpc.solve.candidates.generator import start_scale
+from deepstruc_hpc.solve.candidates.candidate import Candidate, CandidateSet
+from deepstruc_hpc.solve.candidates.fitting import fit
+from deepstruc_hpc.solve.candidates.source import metal_zoom
 from deepstruc_hpc.solve.config import SolveSettings
-from deepstruc_hpc.solve.measurement.describe import resolve_conditions
-from deepstruc_hpc.solve.ranking.ranking import LATTICES
+from deepstruc_hpc.solve.measurement.describe import describe
 from deepstruc_hpc.structures.elements import nn_distance
+from deepstruc_hpc.structures.lattices import lattice_of
 from deepstruc_hpc.structures.parents import parent_of
 
 Array = NDArray[np.float64]
@@ -178,9 +178,8 @@ def true_rw(out: Path, row: pd.Series) -> float:
     """Rw of the ideal sites, fitted as a candidate is."""
     curve = read_pdf(out / "measured" / row["file"])
     structure = read_structure(out / "truth" / row["file"].replace(".gr", ".xyz"))
-    conditions = resolve_conditions(curve, SolveSettings(elements=(row["symbol"],), qdamp=row["qdamp"]))
-    fits = refine([Candidate(structure, "catalog")], curve, conditions, start=start_scale(curve, row["symbol"]))
-    return float(fits["rw"].iloc[0])
+    measurement = describe(curve, SolveSettings(elements=(row["symbol"],), qdamp=row["qdamp"]))
+    return float(fit(CandidateSet((Candidate(structure, "truth", zoom=metal_zoom(measurement, row["symbol"])),)), measurement).rw[0])
 
 
 def scored(out: Path, truth: pd.DataFrame) -> pd.DataFrame:
@@ -192,8 +191,8 @@ def scored(out: Path, truth: pd.DataFrame) -> pd.DataFrame:
     for folder in table["folder"]:
         path = out / "solved" / str(folder) / "types.csv"
         kinds = pd.read_csv(path).sort_values("probability", ascending=False, kind="stable")["structure_type"] if path.is_file() else []
-        lattices.append(list(dict.fromkeys(LATTICES.get(kind, kind) for kind in kinds)))
-    first = [LATTICES.get(str(kind), str(kind)) for kind in table["structure_type_found"]]
+        lattices.append(list(dict.fromkeys(lattice_of(kind) for kind in kinds)))
+    first = [lattice_of(str(kind)) for kind in table["structure_type_found"]]
     table["right"] = [kind == found for kind, found in zip(table["structure_type"], first, strict=True)]
     table["in_three"] = [
         kind in [found, *others][:4] and kind in ([found] + [o for o in others if o != found])[:3]

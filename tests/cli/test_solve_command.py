@@ -36,7 +36,7 @@ def test_failed_files_make_exit_code_one_and_json_is_alone_on_stdout(measured, s
         (["no-such-directory", "--out", "out"], "no-such-directory"),
         (["--out", "out"], "no input"),
         (["x.gr", "--out", "out", "--qmin", "9", "--qmax", "4"], "qmax"),
-        (["x.gr", "--out", "out", "--set", "sample=5"], "samples"),
+        (["x.gr", "--out", "out", "--set", "sampels=5"], "samples"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_two(words, said):

@@ -22,8 +22,10 @@ def fit(candidates: CandidateSet, measurement: Measurement) -> CandidateSet:
         candidates: Å, at their own scales; a set that is fitted comes back as it is.
         measurement: data, range and instrument.
     """
-    if candidates.fits is not None or not len(candidates):
+    if candidates.fits is not None:
         return candidates
+    if not len(candidates):
+        return candidates.with_fits(FitTable.empty(0, len(measurement.data), measurement.independent_points()))
     extended = np.array([candidate.crystal_fit is not None for candidate in candidates], dtype=bool)
     if not extended.any():
         return candidates.with_fits(_fit_atoms(candidates, measurement))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Protocol, runtime_checkable
 
-from deepstruc_hpc.core.errors import ConfigError
+from deepstruc_hpc.core.errors import ConfigError, TimeLimitError
 from deepstruc_hpc.solve.candidates.candidate import CandidateSet
 from deepstruc_hpc.solve.measurement.describe import Measurement
 from deepstruc_hpc.solve.measurement.sample import Sample
@@ -89,11 +89,18 @@ def added_sources() -> dict[str, Source]:
     """The sources that installed packages offer, by name.
 
     Raises:
-        ConfigError: an entry point that is no source.
+        ConfigError: an entry point that cannot be loaded, or is no source.
     """
     found: dict[str, Source] = {}
     for point in entry_points(group=ENTRY_POINT_GROUP):
-        made = point.load()()
+        try:
+            made = point.load()()
+        except TimeLimitError:
+            raise
+        except Exception as broken:
+            raise ConfigError(
+                f"entry point {point.name!r} of {ENTRY_POINT_GROUP}: {type(broken).__name__}: {broken}. Update or remove the package that offers it."
+            ) from broken
         if not isinstance(made, Source):
             raise ConfigError(f"entry point {point.name!r} of {ENTRY_POINT_GROUP}: {type(made).__name__} has no name and candidates(…).")
         found[point.name] = made

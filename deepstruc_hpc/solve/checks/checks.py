@@ -61,7 +61,8 @@ def check(ranking: Ranking, measurement: Measurement, settings: SolveSettings) -
     fit = fit_curve_table(ranking.first, candidates.row(0), measurement)
     notes = [*measurement.curve.notes, *measurement.notes, *candidates.notes]
     details: dict[str, Any] = {"counts": dict(candidates.counts), "notes": notes}
-    message = [verdict.message]
+    guessed = measurement.sample.sentence if measurement.sample.origin == "unknown" else ""
+    message = [verdict.message, guessed]
     if verdict.status != "ok":
         return Answer(measurement, ranking, verdict, {}, _sentence([*message, *candidates.notes]), fit, details=details)
     message += [in_words(ranking, settings.rank), _open_ordering(ranking, measurement)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any
@@ -18,6 +18,7 @@ from deepstruc_hpc.physics.agreement import independent_points
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.solve.config import DEFAULT_QMAX, DEFAULT_QMIN, DEFAULT_RMAX, SolveSettings
 from deepstruc_hpc.solve.measurement.sample import Sample, describe_sample
+from deepstruc_hpc.structures.elements import is_metal, nn_distance
 from deepstruc_hpc.structures.suggestions import suggest_elements
 
 MIN_INDEPENDENT_POINTS = 12
@@ -100,7 +101,7 @@ def describe(curve: PdfCurve, settings: SolveSettings, *, fallback_elements: tup
     Args:
         curve: as read.
         settings: of this curve.
-        fallback_elements: what the user's own catalog is of, taken where nobody names the sample.
+        fallback_elements: what the user's own catalog is of; where nobody names the sample, the metal of them that the first peak says is taken.
 
     Raises:
         PdfFileError: when the range holds too little to decide anything, Qmin and Qmax contradict each other, or nobody names the sample.
@@ -125,7 +126,7 @@ def describe(curve: PdfCurve, settings: SolveSettings, *, fallback_elements: tup
     origin["rmax"] = "option" if settings.rmax is not None else "data"
     rmin = max(settings.rmin, float(curve.r[0]))
     sample = _sample(curve, settings, instrument.radiation, fallback_elements)
-    origin["elements"] = sample.origin
+    origin["elements"] = "default" if sample.origin == "unknown" else sample.origin
     notes = (*sample.notes, *_instrument_notes(curve, settings, origin))
     measurement = Measurement(curve, sample, instrument, rmin, rmax, origin, settings.seed, notes)
     if rmax <= rmin or measurement.independent_points() < MIN_INDEPENDENT_POINTS:
@@ -158,13 +159,23 @@ def _sample(curve: PdfCurve, settings: SolveSettings, radiation: str, fallback: 
     sample = describe_sample(curve, elements=settings.elements, composition=settings.composition, kind=settings.sample, radiation=radiation)
     if sample.elements:
         return sample
-    if fallback:
-        return describe_sample(curve, elements=fallback, composition=None, kind=settings.sample, radiation=radiation)
+    chosen = _nearest_metal(curve, fallback)
+    if chosen:
+        found = describe_sample(curve, elements=chosen, composition=None, kind=settings.sample, radiation=radiation)
+        reason = f"no element is named: {', '.join(chosen)} of the catalog has the nearest-neighbour distance nearest to the first peak"
+        return replace(found, origin="unknown", sentence=reason if len(fallback) > 1 else f"no element is named: {chosen[0]} of the catalog is taken")
     said = " ".join((*sample.notes, suggest_elements(curve))).strip()
     raise PdfFileError(
         f"{curve.source}: neither the header nor an option names the sample's elements. "
         f"Say them, for example --composition CeO2 or --elements Au. {said}"
     )
+
+
+def _nearest_metal(curve: PdfCurve, elements: tuple[str, ...]) -> tuple[str, ...]:
+    """Of a catalog's metals the one whose bulk nearest-neighbour distance is nearest to the first peak; empty where no metal or no peak says one."""
+    peak = first_peak(curve)
+    metals = [symbol for symbol in elements if is_metal(symbol)]
+    return () if peak is None or not metals else (min(metals, key=lambda symbol: abs(nn_distance(symbol, "twelve") - peak)),)
 
 
 def _radiation(curve: PdfCurve, settings: SolveSettings, origin: dict[str, str]) -> Any:

@@ -24,7 +24,7 @@ class Ranking:
         probability: (C,), the sum is 1.
         alike: (C,) what the fits alone say, relative to the best of the type.
         posterior: that made the order.
-        types: one row a structure type: structure_type, lattice, probability, best_rw, best_n_atoms, n_candidates. The types of the most probable
+        types: one row a structure type: structure_type, probability, best_rw, best_n_atoms, n_candidates, lattice. The types of the most probable
             lattice come first, in order of their best candidates; the others by probability.
     """
 
@@ -93,14 +93,14 @@ def _type_table(candidates: CandidateSet, probability: Floats) -> pd.DataFrame:
         rows.append(
             {
                 "structure_type": str(kind),
-                "lattice": str(lattices[ours[0]]),
                 "probability": float(probability[ours].sum()),
                 "best_rw": float(rw[ours[0]]),
                 "best_n_atoms": int(n_atoms[ours[0]]),
                 "n_candidates": len(ours),
+                "lattice": str(lattices[ours[0]]),
             }
         )
-    table = pd.DataFrame(rows, columns=["structure_type", "lattice", "probability", "best_rw", "best_n_atoms", "n_candidates"])
+    table = pd.DataFrame(rows, columns=["structure_type", "probability", "best_rw", "best_n_atoms", "n_candidates", "lattice"])
     if table.empty:
         return table
     first = table["lattice"].eq(table["lattice"].iloc[0])

@@ -77,7 +77,7 @@ class Solver:
         self.model = _open_model(plan.model)
         self.catalog = CatalogSource(Catalog.open(plan.catalog)) if plan.catalog is not None else None
         self._map: pd.DataFrame | None = None
-        self._others: dict[str, Source] = {}
+        self._others: dict[tuple[str, bool], Source] = {}
 
     def sources(self, settings: SolveSettings) -> Sources:
         """The sources that the settings name, in the order in which equal structures keep their origin."""
@@ -92,14 +92,15 @@ class Solver:
             return [] if self.catalog is None else [self.catalog]
         if name == "alloys":  # made from the best shapes, once they are known
             return []
-        if name not in self._others:
+        key = name, settings.structures_sizes
+        if key not in self._others:
             if name == "crystals":
-                self._others[name] = CrystalSource(self.plan.crystals)
+                self._others[key] = CrystalSource(self.plan.crystals)
             elif name == "structures":
-                self._others[name] = StructureSource.of_folders(self.plan.structures, sizes=settings.structures_sizes)
+                self._others[key] = StructureSource.of_folders(self.plan.structures, sizes=settings.structures_sizes)
             else:
-                self._others[name] = added_sources()[name]
-        return [self._others[name]]
+                self._others[key] = added_sources()[name]
+        return [self._others[key]]
 
     def __call__(self, item: PdfItem | None) -> ItemRecord | None:
         """Solve, write the item's folder, and say how it went, whatever happens. None is a heartbeat and gives None."""

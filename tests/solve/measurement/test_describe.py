@@ -59,7 +59,14 @@ def test_metals_come_strongest_scatterer_first_by_amount_and_amplitude():
 def test_a_curve_that_nobody_names_is_an_error_that_says_what_to_do():
     with pytest.raises(PdfFileError, match=r"x\.gr: neither the header nor an option.*--composition.*--elements"):
         describe(_curve(), SolveSettings())
-    assert describe(_curve(), SolveSettings(), fallback_elements=("Au",)).sample.elements == ("Au",)
+
+
+def test_of_a_catalogs_metals_the_one_that_the_first_peak_says_is_taken_and_said():
+    """Fails when a catalog of many metals is taken for an alloy of all of them, or when the guess is called an option."""
+    found = describe(_curve(), SolveSettings(), fallback_elements=("Ni", "Au", "Pb"))
+    assert (found.sample.elements, found.sample.kind, found.origin["elements"]) == (("Au",), "metal", "default")
+    assert "no element is named: Au of the catalog" in found.sample.sentence
+    assert "no element is named" not in describe(_curve({"composition": "Ni"}), SolveSettings(), fallback_elements=("Au",)).sample.sentence
 
 
 def test_an_unknown_element_is_refused_by_name_before_any_file_is_read():

@@ -165,19 +165,24 @@ def test_a_full_disk_leaves_no_half_folder_and_says_so(measured, shapes_store, t
 def test_a_disk_that_is_full_for_a_while_stops_nothing_and_the_summary_is_whole_in_the_end(measured, shapes_store, tmp_path, monkeypatch):
     from deepstruc_hpc.solve.run import summary
 
-    writes, whole = [], summary.write_whole
+    writes, whole = [], summary.write_atomically
+    full = OutputError("summary.json cannot be written: No space left on device")
 
-    def full_for_a_while(path, text):
+    def full_for_a_while(path, text, *, remedy):
         writes.append(path)
         if len(writes) < 5:
-            raise OSError(28, "No space left on device")
-        whole(path, text)
+            raise full
+        whole(path, text, remedy=remedy)
 
-    monkeypatch.setattr(summary, "write_whole", full_for_a_while)
+    def always_full(*_, **__):
+        raise full
+
+    monkeypatch.setattr(summary, "write_atomically", full_for_a_while)
     frame = solve(measured, tmp_path, catalog=shapes_store, **COMMON)
     assert sorted(frame["status"]) == ["failed", "ok", "ok", "ok"]
+    assert len(writes) > 5
     assert len(pd.read_csv(tmp_path / "summary.csv")) == 4
-    monkeypatch.setattr(summary, "write_whole", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr(summary, "write_atomically", always_full)
     with pytest.raises(OutputError, match="No space left"):
         solve(measured, tmp_path, catalog=shapes_store, force=True, **COMMON)
 
@@ -259,7 +264,7 @@ def test_files_that_arrive_are_solved_once_they_are_whole(measured, shapes_store
     ("changes", "error", "match"),
     [
         ({"elements": "Xx"}, ConfigError, "Xx"),
-        ({"samplse": 3}, ConfigError, "samples"),
+        ({"samples_": 3}, ConfigError, "samples"),
         ({"rmin": "far"}, ConfigError, "rmin"),
         ({"catalog": "nowhere.zarr"}, StoreError, "nowhere"),
         ({"sources": "cvae"}, ConfigError, "no source of candidates"),

@@ -1,6 +1,6 @@
 """What ``solve`` says about curves that do not belong to isolated particles of the elements named, and about some that do.
 
-    python benchmarks/solve_strangers.py [--measured DIR]
+    python benchmarks/solve_out_of_domain.py [--measured DIR]
 
 Solved with the shapes of ``catalog/shapes.yaml`` and no model, r from 2 Å. Simulated: Qmin 0.8, Qmax 22, Qdamp 0.03, r to 30 Å, U 0.006 Å².
 ``--measured`` adds the ``.gr`` files of a folder, with the elements of their headers (Au where they name none). Prints a table in Markdown: the
@@ -24,12 +24,13 @@ from deepstruc_hpc.core.errors import DeepstrucError
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.physics.bulk import simulate_bulk
 from deepstruc_hpc.physics.instrument import Instrument
-from deepstruc_hpc.solve.candidates.candidate import CatalogShapes
-from deepstruc_hpc.solve.candidates.fitting import diameter, refine, refined_structure
-from deepstruc_hpc.solve.candidates.generator import start_scale
+from deepstruc_hpc.solve.candidates.candidate import largest_distance
+from deepstruc_hpc.solve.candidates.catalog import CatalogSource
+from deepstruc_hpc.solve.candidates.fitting import fit
+from deepstruc_hpc.solve.candidates.source import Budget
 from deepstruc_hpc.solve.config import SolveSettings
-from deepstruc_hpc.solve.measurement.describe import resolve_conditions
-from deepstruc_hpc.solve.ranking.applicability import end_ratio, judge, spectrum, tail_ratio
+from deepstruc_hpc.solve.measurement.describe import describe
+from deepstruc_hpc.solve.ranking.applicability import applies, end_ratio, spectrum, tail_ratio
 from deepstruc_hpc.structures.calibrants import calibrant_crystal
 from deepstruc_hpc.structures.crystal_cut import crystal_named, cut_crystal
 
@@ -59,7 +60,7 @@ def cluster(structure: Structure) -> PdfCurve:
     return curve(simulate_pdf(structure.symbols, structure.positions, R, uiso=0.006, delta2=1.0, **SEEN.model_dump()))
 
 
-def strangers(particle: Structure) -> list[tuple[str, str, PdfCurve]]:
+def out_of_domain(particle: Structure) -> list[tuple[str, str, PdfCurve]]:
     """What it is, the element that the user names, and the curve."""
     found = []
     for name, element in (("Ni", "Ni"), ("Au", "Au"), ("W", "W"), ("MgO", "Mg"), ("Si", "Ni")):
@@ -78,22 +79,22 @@ def strangers(particle: Structure) -> list[tuple[str, str, PdfCurve]]:
     return found
 
 
-def line(what: str, element: str, seen: PdfCurve, shapes: CatalogShapes) -> str:
+def line(what: str, element: str, seen: PdfCurve, shapes: CatalogSource) -> str:
     """One row of the table."""
     try:
         settings = SolveSettings(elements=(element,) if element else ())
-        conditions = resolve_conditions(seen, settings)
-        candidates = shapes.candidates(conditions.elements)
-        fits = refine(candidates, seen, conditions, start=start_scale(seen, conditions.elements[0]))
-        first = fits.iloc[int(fits["rw"].to_numpy(dtype=float).argmin())]
-        best = refined_structure(candidates[int(first["index"])], first)
-        status, message = judge(seen, best, first, conditions, settings.refusal)
-        noise, edge, _ = spectrum(seen, conditions.qmin, conditions.qmax)
-        tail = tail_ratio(seen, max(diameter(best), 4.0))
+        measurement = describe(seen, settings)
+        candidates = fit(shapes.candidates(measurement, Budget(0, settings.sigma, settings.most_atoms)), measurement)
+        if not len(candidates):
+            return f"| {what} | {element} | failed | – | – | – | – | – | – | no shape stands for it: {measurement.sample.sentence} |"
+        first, best = candidates.row(candidates.best), candidates.refined_structure(candidates.best)
+        found = applies(candidates, measurement, settings.refusal)
+        noise, edge, _ = spectrum(seen, measurement.instrument.qmin, measurement.instrument.qmax)
+        tail = tail_ratio(seen, max(largest_distance(best), 4.0))
         numbers = (
             f"{first['rw']:.2f} | {'–' if tail is None else f'{tail:.2f}'} | {end_ratio(seen):.2f} | {noise:.2f} | {edge:.0f} | {first['zoom']:.2f}"
         )
-        return f"| {what} | {conditions.elements[0]} | {status} | {numbers} | {message or '–'} |"
+        return f"| {what} | {measurement.sample.elements[0]} | {found.status} | {numbers} | {found.message or '–'} |"
     except DeepstrucError as refused:
         return f"| {what} | {element} | failed | – | – | – | – | – | – | {refused} |"
 
@@ -106,8 +107,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder) / "shapes.zarr"
         build_catalog(load_recipe("shapes"), store, workers=0, progress=False)
-        shapes = CatalogShapes(Catalog.open(store))
-        gold = [entry.structure for entry in shapes.candidates(("Au",)) if entry.structure.structure_type == "fcc"]
+        shapes = CatalogSource(Catalog.open(store))
+        anything = describe(curve(np.sin(8.0 * R)), SolveSettings(elements=("Au",)))
+        gold = [entry.structure for entry in shapes.candidates(anything, Budget(0, (1.0,), 0)) if entry.structure.structure_type == "fcc"]
         particle = min(gold, key=lambda one: abs(len(one) - 120))
         print("| curve | named | verdict | Rw | tail | end | noise | edge (Å⁻¹) | zoom | message |\n|---|---|---|---|---|---|---|---|---|---|")
         for path in sorted(options.measured.glob("*.gr")) if options.measured else []:
@@ -117,7 +119,7 @@ def main() -> None:
                 print(f"| {path.name} | | failed | – | – | – | – | – | – | {refused} |")
                 continue
             print(line(path.name, "" if seen.header.get("composition") else "Au", seen, shapes), flush=True)
-        for what, element, seen in strangers(particle):
+        for what, element, seen in out_of_domain(particle):
             print(line(what, element, seen, shapes), flush=True)
 
 
