@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,7 @@ MARKER = re.compile(r"^\W*start\s+data\W*$", re.IGNORECASE)
 _COMMENT = ("#", "!", "%", "//", ";", "'", '"')
 _FEW_ROWS = 3
 _NEWLINE = re.compile(r"\r\n|\n|\r")
+Rows = dict[int, tuple[tuple[float, ...] | None, bool]]
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,11 @@ class TextFile:
     path: str
     lines: tuple[str, ...]
     notes: tuple[str, ...]
+
+    @cached_property
+    def rows(self) -> Rows:
+        """Line → its numbers and whether they have decimal commas, for the lines that are rows (see :func:`parse_row`)."""
+        return {i: row for i, line in enumerate(self.lines) if (row := parse_row(line))[0] is not None}
 
 
 @dataclass(frozen=True)
@@ -193,7 +200,7 @@ def find_data(text: TextFile) -> DataBlock:
     """
     markers = [i for i, line in enumerate(text.lines) if MARKER.match(line)]
     first = markers[-1] + 1 if markers else 0
-    rows = {i: row for i in range(first, len(text.lines)) if (row := parse_row(text.lines[i]))[0] is not None}
+    rows = {i: row for i, row in text.rows.items() if i >= first}
     runs = _runs(text, rows, first)
     unclear = [i for i in rows if _WHOLE_AND_COMMAS.match(text.lines[i])]
     if len(unclear) > 0.5 * len(rows):
@@ -215,9 +222,6 @@ def find_data(text: TextFile) -> DataBlock:
     inside = set(best)
     header = tuple(line for i, line in enumerate(text.lines) if i not in inside)
     return DataBlock(values, np.array(best, dtype=np.int64) + 1, header, tuple(notes))
-
-
-Rows = dict[int, tuple[tuple[float, ...] | None, bool]]
 
 
 def _columns(rows: Rows, index: int) -> int:
