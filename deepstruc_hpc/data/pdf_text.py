@@ -248,8 +248,8 @@ def _without_leading_counts(text: TextFile, run: list[int], rows: Rows) -> tuple
     """Leave out one to three rows at the start, after which r falls once and for all: a count of points, limits, a scan number."""
     r = np.array([rows[i][0][0] for i in run])  # type: ignore[index]
     falls = np.flatnonzero(~(np.diff(r) > 0)) + 1
-    if len(falls) == 1 and falls[0] <= _FEW_ROWS and len(run) - falls[0] > 10 * _FEW_ROWS:
-        cut = int(falls[0])
+    if len(falls) and falls[-1] <= _FEW_ROWS and len(run) - falls[-1] > 10 * _FEW_ROWS:
+        cut = int(falls[-1])
         lines = ", ".join(f"{i + 1} ('{text.lines[i].strip()}')" for i in run[:cut])
         return run[cut:], [f"Line {lines} before the data was taken as header: r starts anew after it."]
     return run, []

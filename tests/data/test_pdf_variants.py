@@ -78,6 +78,9 @@ READ = [
     ("five columns", table(R, G, 0 * R, 0 * R + 1, -G), "5 columns without labels", None),
     ("half a bin", table(R + 0.01, np.interp(R + 0.01, R, G)), "", None),
     ("a blank line every row", headed(R, G).replace("\n", "\n\n"), "", 24.0),
+    ("a date and a time above", "sample 1\n2016 02 16\n12 30 00\n" + table(R, G, DG), "taken as header", None),
+    ("other line ends half-way", headed(R, G).replace("\n", "\r\n", 300), "", 24.0),
+    ("rmin above rmax in the header", "rmin = 30\nrmax = 0\n" + table(R, G), "", None),
     ("U as B", "Biso = 0.4\n" + headed(R, G), "B = 8π²U; U = 0.005066", 24.0),
 ]
 
