@@ -33,7 +33,7 @@ from deepstruc_hpc.structures.prototype_names import OWN_GROUP, common_name, wel
 from deepstruc_hpc.structures.topology import coordination_sequences, neighbours, shell_table
 
 Float = NDArray[np.float64]
-REVISION = 6
+REVISION = 7
 """Of what the table holds; a cached one of another revision is made anew."""
 MOST_SITES = 120
 """Sites of a primitive cell; larger prototypes (boron, Hittorf's phosphorus, tridymite) are left out: with so many free lengths they fit anything."""
@@ -259,7 +259,7 @@ def _sortings(n: int) -> list[tuple[int, ...]]:
 
 def _described(lattice: Float, fractions: Float, kinds: NDArray[np.intp], occupancy: Float) -> dict[str, Any] | None:
     """The conventional cell with its symmetry, contacts, bonds and nets; None where the symmetry cannot be found."""
-    types, numbers = np.unique(np.column_stack([kinds, np.round(occupancy, 4)]), axis=0, return_inverse=True)
+    types, numbers = np.unique(np.column_stack([kinds, np.round(occupancy, 6)]), axis=0, return_inverse=True)
     found = cell_symmetry(lattice, fractions, numbers.ravel(), precision=_SYMMETRY)
     again = found and cell_symmetry(found.lattice, found.fractions, found.types, precision=_SYMMETRY)
     if found is None or again is None:

@@ -119,7 +119,7 @@ def _compact(structure: Any) -> dict[str, Any] | None:
             name = "H" if symbol == "D" else str(symbol)
             shares[name] = shares.get(name, 0.0) + float(amount)
         species.append(sorted(shares.items()))
-    words = [json.dumps([(symbol, round(amount, 4)) for symbol, amount in site]) for site in species]
+    words = [json.dumps([(symbol, round(amount, 6)) for symbol, amount in site]) for site in species]
     names = sorted(set(words))
     types = np.array([names.index(word) for word in words], dtype=np.intp)
     found = cell_symmetry(np.array(structure.lattice.matrix), np.array(structure.frac_coords), types, precision=_SYMMETRY)
