@@ -22,9 +22,10 @@ from deepstruc_hpc.model.cvae import Cvae
 from deepstruc_hpc.model.parts import DecodedArrays, GraphBatch
 from deepstruc_hpc.model.search_space import SiteSearchSpace
 from deepstruc_hpc.model.site_proposals import log_odds, parent_probabilities, propose_fillings
-from deepstruc_hpc.model.sites import SAME_LATTICE, SitesDecoder
+from deepstruc_hpc.model.sites import SitesDecoder
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.structures.elements import nn_distance as nn_distance_of
+from deepstruc_hpc.structures.lattices import OUTLINES
 from deepstruc_hpc.structures.parents import Parent
 from deepstruc_hpc.structures.sites import shortest_distance
 
@@ -333,7 +334,7 @@ class StructureModel:
             shares = np.mean([decoded.type_probabilities for decoded in self._decode_arrays(points)], axis=0)
         found = dict(zip(self.info.model.structure_types, (float(share) for share in shares), strict=True))
         if isinstance(decoder, SitesDecoder):
-            found |= {outline: found[lattice] for outline, lattice in SAME_LATTICE.items() if lattice in found}
+            found |= {outline: found[lattice] for outline, lattice in OUTLINES.items() if lattice in found}
         return found
 
     def site_odds(self, curve: PdfCurve, *, symbol: str, instrument: Instrument | None = None) -> Callable[[str], Array | None]:

@@ -13,6 +13,7 @@ from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.physics.agreement import independent_points
 from deepstruc_hpc.physics.fit import fit_candidates
 from deepstruc_hpc.physics.instrument import Instrument
+from deepstruc_hpc.physics.likelihood import log_likelihood
 from deepstruc_hpc.physics.site_descent import SiteCurves, SiteDescent
 from deepstruc_hpc.physics.target import target_of
 from deepstruc_hpc.structures.assignment import ParentFinder
@@ -113,7 +114,7 @@ def improve_sites(
         built = parent.structure(mask, structure.symbols[0], length, structure.label)
         structure = Structure(built.symbols, built.positions, structure.structure_type, structure.label)
         fit = fitted(structure, curve, instrument)
-    objective = 0.5 * points * np.log(max(fit.rw, 1e-5) ** 2) - float(odds[filled].sum())
+    objective = -float(log_likelihood(max(fit.rw, 1e-5), points)) - float(odds[filled].sum())
     return Improved(parent, mask, structure, fit, float(objective))
 
 

@@ -22,11 +22,10 @@ from deepstruc_hpc.model.layers import ResidualNetwork, fourier_features
 from deepstruc_hpc.model.parts import DecodedArrays, SiteTargets, Targets, TensorRecord
 from deepstruc_hpc.model.site_elements import ElementHead, composition_error, element_loss
 from deepstruc_hpc.model.site_features import FEATURES, SiteBook
+from deepstruc_hpc.structures.lattices import lattice_of
 from deepstruc_hpc.structures.sites import canonical_permutation, centred_and_ordered
 
 FEWEST_ATOMS = 4
-SAME_LATTICE = {"octahedral": "fcc"}
-"""Types that are another type's lattice with an outline of their own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +103,7 @@ class SitesDecoder(nn.Module):
         inputs = config.latent_dim * (1 + 2 * config.sites.frequencies)
         self.parent_head = nn.Sequential(ResidualNetwork(inputs, config.sites.trunk // 2, 1), nn.Linear(config.sites.trunk // 2, len(self.book)))
         kinds = {name: index for index, name in enumerate(config.structure_types)}
-        named = [SAME_LATTICE.get(kind, kind) for kind in config.structure_types]
+        named = [lattice_of(kind) for kind in config.structure_types]
         told = [self.book.type_of(number) for number in range(len(self.book))]
         self.type_of_parent = np.array([kinds.get(kind, -1) for kind in told])
         self.type_head = None

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from deepstruc_hpc.physics.likelihood import log_likelihood
 from deepstruc_hpc.physics.target import Target
 from deepstruc_hpc.physics.widths import width_scale
 
@@ -151,8 +152,8 @@ class SiteDescent:
         return mask, most_steps
 
     def objective(self, misfit: Floats, log_odds: Floats | float) -> Floats:
-        """½ n ln(misfit) − the change of Σ ln p/(1 − p), nats."""
-        return np.asarray(0.5 * self.points * np.log(np.maximum(misfit, _FLOOR)) - log_odds)
+        """−ln of the posterior, ½ n ln(misfit) − the change of Σ ln p/(1 − p), nats."""
+        return -log_likelihood(np.sqrt(np.maximum(misfit, _FLOOR)), self.points) - log_odds
 
     def best_change(self, mask: Mask, potential: Floats, total: Floats) -> Change:
         """The best of all changes of one atom; none where none gains enough.

@@ -10,14 +10,14 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from deepstruc_hpc.core.config import Config
+from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.solve.instrument_file import InstrumentValues, read_instrument
 
 SOURCES = ("cvae", "catalog", "crystals", "alloys", "structures")
 """Asked by default, each where it has something for the sample."""
 
-DEFAULT_QMIN = 0.7
-DEFAULT_QMAX = 25.0
-DEFAULT_QDAMP = 0.03
+USUAL = Instrument()
+"""What is assumed of an instrument that nobody describes."""
 DEFAULT_RMAX = 30.0
 
 
@@ -65,9 +65,9 @@ class SolveSettings(Config):
     radiation: Literal["xray", "neutron"] | None = Field(None, description="default xray")
     rmin: float = Field(2.0, ge=0, description="Å")
     rmax: float | None = Field(None, gt=0, description=f"Å; default the end of the data, at most {DEFAULT_RMAX:g}")
-    qmin: float | None = Field(None, ge=0, description=f"Å⁻¹; default {DEFAULT_QMIN:g}")
-    qmax: float | None = Field(None, gt=0, description=f"Å⁻¹; default {DEFAULT_QMAX:g}")
-    qdamp: float | None = Field(None, ge=0, description=f"Å⁻¹; default {DEFAULT_QDAMP:g}")
+    qmin: float | None = Field(None, ge=0, description=f"Å⁻¹; default {USUAL.qmin:g}")
+    qmax: float | None = Field(None, gt=0, description=f"Å⁻¹; default {USUAL.qmax:g}")
+    qdamp: float | None = Field(None, ge=0, description=f"Å⁻¹; default {USUAL.qdamp:g}")
     qbroad: float | None = Field(None, ge=0, description="Å⁻¹; default 0")
     instrument: InstrumentValues | None = Field(None, description="values of an instrument file (or its path), from deepstruc-hpc calibrate")
     seed: int = Field(0, ge=0, description="seed of the run; each file draws its own numbers from it")

@@ -18,6 +18,7 @@ from scipy.spatial import cKDTree
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.structures.close_packed import LAYER_SPACING, stacking_word
 from deepstruc_hpc.structures.cubic import LATTICE_CONSTANT
+from deepstruc_hpc.structures.lattices import lattice_of
 from deepstruc_hpc.structures.parents import CUBIC_ORIGINS, HCP_ORIGINS, Parent, parent_of
 from deepstruc_hpc.structures.sites import shortest_distance
 from deepstruc_hpc.structures.symmetry import Operations, point_group
@@ -27,7 +28,6 @@ _SHIFTS = 1.3
 _MARGIN = 2.0
 """A crystal is laid out so much farther than its parents reach: a cluster is first placed with an atom, not its middle, at the origin."""
 _CELL_SHIFTS = 4.0
-_LATTICES = {"octahedral": "fcc"}
 _ALLOY_ORDER = ("fcc", "bcc", "hcp", "sc", "icosahedral", "decahedral", "stacking_fault")
 """In which the parents of an alloy are tried, whose type says its order and not its lattice."""
 _TURNED = np.array([[[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]] for c, s in ((1.0, 0.0), (np.sqrt(0.75), 0.5))])
@@ -93,7 +93,7 @@ class ParentFinder:
         xyz = np.asarray(positions, dtype=np.float64)
         if len(xyz) < 2:
             return None
-        kind = _LATTICES.get(structure_type, structure_type)
+        kind = lattice_of(structure_type)
         unit = (xyz - xyz.mean(axis=0)) / (length or shortest_distance(xyz))
         if kind in self._lattices:
             return self._on_lattice(unit, self._lattices[kind], kinds)

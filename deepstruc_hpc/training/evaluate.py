@@ -19,8 +19,8 @@ from deepstruc_hpc.data.measured_curve import measured_curve
 from deepstruc_hpc.data.splits import SplitName, shape_ids
 from deepstruc_hpc.model.cvae import Cvae
 from deepstruc_hpc.model.generator import StructureModel
-from deepstruc_hpc.model.sites import SAME_LATTICE
 from deepstruc_hpc.runtime.progress import Bars, no_bar
+from deepstruc_hpc.structures.lattices import OUTLINES
 from deepstruc_hpc.training.baselines import TreeScores, neighbour_answers, tree_scores
 from deepstruc_hpc.training.element_scores import ElementScores, element_scores
 from deepstruc_hpc.training.evaluate_fits import CurveFit, FitScores, Question, SampleFits, listed_fits, model_fits
@@ -150,7 +150,7 @@ def measured(held: HeldOut, store: str | os.PathLike[str], settings: EvaluateSet
     """All scores of a model on structures that were read."""
     info, asked, seed = held.info, held.asked, settings.seed
     counted = np.flatnonzero(held.on_parent)
-    merged = merged_types(asked.types, SAME_LATTICE if info.model.decoder == "sites" else {})
+    merged = merged_types(asked.types, OUTLINES if info.model.decoder == "sites" else {})
     with bars("asking the model and what it has to beat", None):
         answers = model_answers(held.network, asked, seed)
         nearest = neighbour_answers(held.listed, asked, seed)

@@ -16,12 +16,12 @@ from deepstruc_hpc.core.seeds import item_rng
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.model.generator import FIRST_PEAKS, Proposal, StructureModel
 from deepstruc_hpc.model.occupation_refinement import Filled, Fitted, fitted, improve_sites, snapped
-from deepstruc_hpc.model.sites import SAME_LATTICE
 from deepstruc_hpc.physics.agreement import aligned_matched_error
 from deepstruc_hpc.physics.fit import fit_candidates
 from deepstruc_hpc.physics.fit_table import FitTable
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.runtime.progress import Progress
+from deepstruc_hpc.structures.lattices import lattice_of
 
 SAME_SITES = 0.05
 """Å a coordinate: a structure nearer to the truth than this after alignment has all sites right."""
@@ -301,4 +301,4 @@ def _refined(structures: Sequence[Structure], table: FitTable | None) -> tuple[S
 
 
 def _lattice(structure: Structure) -> str:
-    return SAME_LATTICE.get(structure.structure_type, structure.structure_type)
+    return lattice_of(structure.structure_type)

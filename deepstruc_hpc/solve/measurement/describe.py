@@ -16,7 +16,7 @@ from deepstruc_hpc.core.peaks import first_peak
 from deepstruc_hpc.core.seeds import item_rng
 from deepstruc_hpc.physics.agreement import independent_points
 from deepstruc_hpc.physics.instrument import Instrument
-from deepstruc_hpc.solve.config import DEFAULT_QMAX, DEFAULT_QMIN, DEFAULT_RMAX, SolveSettings
+from deepstruc_hpc.solve.config import DEFAULT_RMAX, USUAL, SolveSettings
 from deepstruc_hpc.solve.measurement.sample import Sample, describe_sample
 from deepstruc_hpc.structures.elements import is_metal, nn_distance
 from deepstruc_hpc.structures.suggestions import suggest_elements
@@ -115,11 +115,10 @@ def describe(curve: PdfCurve, settings: SolveSettings, *, fallback_elements: tup
         value = given.get(origin[name])
         return float(default if value is None else value)
 
-    qmin, qmax = pick("qmin", DEFAULT_QMIN), pick("qmax", DEFAULT_QMAX)
+    qmin, qmax = pick("qmin", USUAL.qmin), pick("qmax", USUAL.qmax)
     if qmax <= qmin:
         raise PdfFileError(f"{curve.source}: Qmin {qmin:g} ({origin['qmin']}) is not below Qmax {qmax:g} Å⁻¹ ({origin['qmax']}). Give both.")
-    default = Instrument()
-    qdamp, qbroad = pick("qdamp", default.qdamp), pick("qbroad", default.qbroad)
+    qdamp, qbroad = pick("qdamp", USUAL.qdamp), pick("qbroad", USUAL.qbroad)
     instrument = Instrument(radiation=_radiation(curve, settings, origin), qmin=qmin, qmax=qmax, qdamp=qdamp, qbroad=qbroad)
     end = float(curve.r[-1])
     rmax = min(end, settings.rmax if settings.rmax is not None else DEFAULT_RMAX)

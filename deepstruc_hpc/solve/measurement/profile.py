@@ -17,7 +17,7 @@ from deepstruc_hpc.data.pdf_files import file_hash, read_pdf
 from deepstruc_hpc.physics.bulk import bulk_distances, needed_reach
 from deepstruc_hpc.physics.calibration import CalibrationFit, fit_calibrant
 from deepstruc_hpc.physics.instrument import Instrument
-from deepstruc_hpc.solve.config import DEFAULT_QMAX, DEFAULT_QMIN
+from deepstruc_hpc.solve.config import USUAL
 from deepstruc_hpc.solve.instrument_file import Calibration, InstrumentFile
 from deepstruc_hpc.structures.calibrants import CALIBRANTS, calibrant_crystal
 from deepstruc_hpc.structures.crystals import Crystal, cif_crystal
@@ -134,7 +134,7 @@ def _crystal_of(request: CalibrationRequest, composition: str) -> Crystal:
 
 def _instrument_of(request: CalibrationRequest, header: Mapping[str, float | str], notes: list[str]) -> Instrument:
     found: dict[str, float] = {}
-    for name, default in (("qmin", DEFAULT_QMIN), ("qmax", DEFAULT_QMAX)):
+    for name, default in (("qmin", USUAL.qmin), ("qmax", USUAL.qmax)):
         option, value = getattr(request, name), header.get(name)
         found[name] = float(option if option is not None else value if isinstance(value, float) else default)
         if option is None and not isinstance(value, float):
