@@ -87,7 +87,9 @@ class CrystalSource:
         sample = measurement.sample
         if sample.kind == "cluster":
             return []
-        amounts = {symbol: sample.amounts[symbol] for symbol in sample.elements} if sample.stoichiometric and sample.kind == "compound" else None
+        amounts = (
+            {symbol: sample.amounts[symbol] for symbol in sample.elements} if sample.stoichiometric and sample.kind in {"compound", "alloy"} else None
+        )
         own = [one for one in self.own if set(one.crystal.composition) <= {*sample.elements, "H", "D"}]
         try:
             known = candidate_crystals(sample.elements, amounts=amounts) or candidate_crystals(sample.elements)

@@ -31,10 +31,19 @@ def in_words(ranking: Ranking, settings: RankSettings) -> str:
     if len(rivals):
         others = " or ".join(f"{row.structure_type} (Rw {row.best_rw:.3f})" for row in rivals.itertuples())
         sentences.append(f"the data cannot tell {first} (Rw {types['best_rw'].iloc[0]:.3f}) from {others} apart")
+    return "; ".join([*sentences, *_sizes_in_words(ranking, first)])
+
+
+def _sizes_in_words(ranking: Ranking, name: str) -> list[str]:
+    """The sizes that fit alike: of crystals as diameters, of metal shapes as numbers of atoms; nothing for a crystal without an end."""
+    first = ranking.first
+    if first.crystal_fit is not None and first.crystal_fit.bulk:
+        return []
+    if first.cut is not None:
+        low, high = diameter_range(ranking)
+        return [f"within {name}, diameters from {low:.0f} to {high:.0f} Å fit alike"] if round(low) < round(high) else []
     smallest, largest = size_range(ranking)
-    if smallest < largest:
-        sentences.append(f"within {first}, sizes from {smallest} to {largest} atoms fit alike")
-    return "; ".join(sentences)
+    return [f"within {name}, sizes from {smallest} to {largest} atoms fit alike"] if smallest < largest else []
 
 
 def size_range(ranking: Ranking, share: float = 0.9) -> tuple[int, int]:
