@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from deepstruc_hpc.core.curve import PdfCurve
     from deepstruc_hpc.core.structure import Structure
     from deepstruc_hpc.data.catalog_store import Catalog
-    from deepstruc_hpc.data.pdf_files import read_pdf
+    from deepstruc_hpc.data.pdf_files import read_pdf, read_pdfs
     from deepstruc_hpc.model.checkpoint import load_model
     from deepstruc_hpc.physics.debye import simulate_fq
     from deepstruc_hpc.physics.fit import fit_candidates
@@ -28,12 +28,25 @@ _HOMES = {
     "fit_candidates": "deepstruc_hpc.physics.fit",
     "load_model": "deepstruc_hpc.model.checkpoint",
     "read_pdf": "deepstruc_hpc.data.pdf_files",
+    "read_pdfs": "deepstruc_hpc.data.pdf_files",
     "simulate_fq": "deepstruc_hpc.physics.debye",
     "simulate_pdf": "deepstruc_hpc.physics.simulate",
     "solve": "deepstruc_hpc.solve.run.batch",
 }
 
-__all__ = ["Catalog", "PdfCurve", "Structure", "__version__", "fit_candidates", "load_model", "read_pdf", "simulate_fq", "simulate_pdf", "solve"]
+__all__ = [
+    "Catalog",
+    "PdfCurve",
+    "Structure",
+    "__version__",
+    "fit_candidates",
+    "load_model",
+    "read_pdf",
+    "read_pdfs",
+    "simulate_fq",
+    "simulate_pdf",
+    "solve",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -19,8 +19,8 @@ class PdfCurve:
         r: (R,) Å, strictly increasing.
         g: (R,) Å⁻².
         dg: (R,) standard uncertainty of g in Å⁻², or None.
-        header: values found in the file under normalised keys: floats ``qmin qmax qdamp qbroad`` (Å⁻¹), ``rpoly`` and strings
-            ``radiation`` (``xray`` or ``neutron``), ``composition``, ``program``.
+        header: values found in the file under normalised keys: floats ``qmin qmax qdamp qbroad`` (Å⁻¹), ``rpoly``, ``uiso`` (Å²), ``density``
+            (atoms Å⁻³) and strings ``radiation`` (``xray`` or ``neutron``), ``composition``, ``program``, ``name`` (of one of several curves).
         source: the path it came from, or words.
         notes: every repair or guess made while reading, one sentence each.
     """

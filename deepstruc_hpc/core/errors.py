@@ -29,6 +29,10 @@ class PdfFileError(DeepstrucError):
     """A file is not a usable pair distribution function."""
 
 
+class NotApplicableError(DeepstrucError):
+    """A curve that is read well and belongs to no candidate: an answer would be made up."""
+
+
 class StoreError(DeepstrucError):
     """A catalog store is missing, damaged, or belongs to another recipe."""
 

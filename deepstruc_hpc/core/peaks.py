@@ -136,8 +136,8 @@ def without_spikes(r: Array, g: Array) -> Array:
     """The curve with its spikes replaced by the median around them; every other point as it was.
 
     A spike is one point, or two on a grid finer than a quarter of :data:`NARROWEST_PEAK`, that differs from the median of its neighbourhood by more
-    than a quarter of the curve's range without spikes. On a grid as coarse as the peaks are wide nothing can be told from a peak: the curve comes
-    back as it is.
+    than a quarter of the curve's range without spikes. On a grid as coarse as the peaks are wide a spike cannot be distinguished from a peak: the
+    curve comes back as it is.
 
     Args:
         r: (R,) Å.

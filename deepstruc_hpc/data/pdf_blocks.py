@@ -7,11 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from deepstruc_hpc.data.pdf_text import MARKER, TextFile, parse_row
+from deepstruc_hpc.data.pdf_text import MARKER, Rows, TextFile
 
 _SCAN = re.compile(r"^\s*#\s*S\s*(\d+)\b\s*-?\s*(.*)$")
 _LEAST_ROWS = 20
-Rows = dict[int, tuple[float, ...]]
 
 
 def split_curves(text: TextFile) -> list[tuple[str, TextFile]]:
@@ -22,7 +21,7 @@ def split_curves(text: TextFile) -> list[tuple[str, TextFile]]:
     Returns:
         One table under the name '' where the file holds one.
     """
-    rows = {i: row for i, line in enumerate(text.lines) if (row := parse_row(line)[0]) is not None}
+    rows = text.rows
     for starts in (_after(text, rows, MARKER), _after(text, rows, _SCAN), _anew(rows)):
         if len(starts) > 1:
             begins = [_with_head(rows, start, starts[i - 1]) if i else start for i, start in enumerate(starts)]
@@ -40,7 +39,7 @@ def _after(text: TextFile, rows: Rows, pattern: re.Pattern[str]) -> list[int]:
 
 def _anew(rows: Rows) -> list[int]:
     """First lines of tables of equal width in which r runs from the same start, one after the other."""
-    places_of, values = list(rows), list(rows.values())
+    places_of, values = list(rows), [row[0] or () for row in rows.values()]
     if len(rows) < 2 * _LEAST_ROWS or len({len(value) for value in values[-2 * _LEAST_ROWS :]}) != 1:
         return []
     r = np.array([value[0] for value in values])

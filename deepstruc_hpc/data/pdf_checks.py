@@ -28,7 +28,7 @@ WIDEST_GAP = 0.5
 
 
 def rows_to_keep(path: Path, lines: Lines, r: Array, g: Array, notes: list[str]) -> NDArray[np.bool_]:
-    """Rows with a distance that is not negative and a number for G. Those left out are told.
+    """Rows with a distance that is not negative and a number for G. Those left out are noted.
 
     Missing numbers (``nan``) before and after the others, and in small gaps among them, are left out; infinite ones (``inf``, ``****``) are not:
     where a number did not fit its field the curve is damaged at its highest.
@@ -117,7 +117,7 @@ def check_range(path: Path, r: Array, qmax: float | str | None) -> None:
     if span < MIN_RANGE or len(r) < MIN_POINTS:
         raise PdfFileError(
             f"{path}: G(r) runs from {r[0]:g} to {r[-1]:g} Å in {len(r)} points. At least {MIN_RANGE:g} Å and {MIN_POINTS} points are needed "
-            "to tell structures apart; export a longer range (if r is in nm, write r(nm) in the column label)."
+            "to resolve structures; export a longer range (if r is in nm, write r(nm) in the column label)."
         )
     step = float(np.median(np.diff(r)))
     limit = np.pi / qmax * 1.02 if isinstance(qmax, float) else LARGEST_STEP
@@ -129,7 +129,7 @@ def check_range(path: Path, r: Array, qmax: float | str | None) -> None:
 
 
 def check_grid(path: Path, lines: Lines, r: Array, qmax: float | str | None, notes: list[str]) -> None:
-    """A regular grid must be regular throughout: a point off it is damage, missing points are told.
+    """A regular grid must be regular throughout: a point off it is damage, missing points are noted.
 
     Raises:
         PdfFileError: with the line that is off.

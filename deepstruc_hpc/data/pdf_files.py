@@ -239,6 +239,8 @@ def _uncertainty(table: _Table, columns: Columns, factor: float, notes: list[str
         return None
     name = f"Column {(columns.dg or 0) + 1}"
     counted = dg[r > DG_MISSING_BELOW]
+    if not len(counted):
+        return None
     if not np.isfinite(counted).all() or (counted < 0).any():
         notes.append(f"{name} holds values that are no uncertainties (negative or not finite); it was not used.")
         return None

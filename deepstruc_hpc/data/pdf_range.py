@@ -46,8 +46,8 @@ def settle_q(path: str, curve: PdfCurve, header: dict[str, float | str], notes: 
     Raises:
         PdfFileError: r must be in another unit, or the curve is of small-angle scattering.
     """
-    said = header.get("qmax")
-    if isinstance(said, float) and said > 0:
+    stated = header.get("qmax")
+    if isinstance(stated, float) and stated > 0:
         _settle_qmax(path, curve, header, notes, unit_guessed=unit_guessed)
     else:
         header.pop("qmax", None)  # PDFgui writes qmax=0 for "no correction"
@@ -55,30 +55,32 @@ def settle_q(path: str, curve: PdfCurve, header: dict[str, float | str], notes: 
 
 
 def _settle_qmax(path: str, curve: PdfCurve, header: dict[str, float | str], notes: list[str], *, unit_guessed: bool) -> None:
-    said = float(header["qmax"])
+    stated = float(header["qmax"])
     seen = spectral_qmax(curve)
-    if said < 1.0 and (unit_guessed or seen is None or seen < 1.0 or curve.r[-1] > 100.0):
+    if stated < 1.0 and (unit_guessed or seen is None or seen < 1.0 or curve.r[-1] > 100.0):
         raise PdfFileError(
-            f"{path}: the header's Qmax, {said:g} Å⁻¹, belongs to small-angle scattering, of particles or pores, not of atoms. "
+            f"{path}: the header's Qmax, {stated:g} Å⁻¹, belongs to small-angle scattering, of particles or pores, not of atoms. "
             "A G(r) with Qmax of at least 8 Å⁻¹ is needed."
         )
     if seen is None:
-        _without_spectrum(said, header, notes)
+        _without_spectrum(stated, header, notes)
         return
-    if abs(said - seen) <= AGREES * seen:
+    if abs(stated - seen) <= AGREES * seen:
         return
-    if any(abs(said / seen - ratio) <= SAME * ratio for ratio in (_WRONG_GUESSES if unit_guessed else _WRONG_LENGTHS)) and 8.0 <= said <= 50.0:
+    if any(abs(stated / seen - ratio) <= SAME * ratio for ratio in (_WRONG_GUESSES if unit_guessed else _WRONG_LENGTHS)) and 8.0 <= stated <= 50.0:
         raise PdfFileError(
-            f"{path}: the header's Qmax is {said:g} Å⁻¹, but the spectrum of G(r) ends at {seen:.1f} Å⁻¹, so r is not in Å (nor in nm or pm). "
+            f"{path}: the header's Qmax is {stated:g} Å⁻¹, but the spectrum of G(r) ends at {seen:.1f} Å⁻¹, so r is not in Å (nor in nm or pm). "
             "Export r in Å, or correct Qmax in the header."
         )
-    factor, words = next(((f, w) for f, w in _UNITS if abs(said * f - seen) <= SAME * seen), (0.0, ""))
-    if seen < said and not factor and said <= USUAL[1]:
-        notes.append(f"The header's qmax is {said:g}, but nothing of the curve's spectrum stands out beyond {seen:.1f} Å⁻¹; the header was followed.")
+    factor, words = next(((f, w) for f, w in _UNITS if abs(stated * f - seen) <= SAME * seen), (0.0, ""))
+    if seen < stated and not factor and stated <= USUAL[1]:
+        notes.append(
+            f"The header's qmax is {stated:g}, but nothing of the curve's spectrum stands out beyond {seen:.1f} Å⁻¹; the header was followed."
+        )
         return
     if factor:
-        header["qmax"] = said * factor
-        words = f"{words}, so {said * factor:g} Å⁻¹"
+        header["qmax"] = stated * factor
+        words = f"{words}, so {stated * factor:g} Å⁻¹"
         qmin = header.get("qmin")
         if isinstance(qmin, float) and qmin > QMIN_DOUBTED and factor < 1.0:
             header["qmin"] = qmin * factor
@@ -86,19 +88,19 @@ def _settle_qmax(path: str, curve: PdfCurve, header: dict[str, float | str], not
     else:
         header["qmax"] = round(seen, 1)
         words = f"{header['qmax']:g} Å⁻¹ was used"
-    notes.append(f"The header's qmax {said:g} does not fit the curve, whose spectrum ends at {seen:.1f} Å⁻¹; {words}.")
+    notes.append(f"The header's qmax {stated:g} does not fit the curve, whose spectrum ends at {seen:.1f} Å⁻¹; {words}.")
 
 
-def _without_spectrum(said: float, header: dict[str, float | str], notes: list[str]) -> None:
+def _without_spectrum(stated: float, header: dict[str, float | str], notes: list[str]) -> None:
     """Where the curve shows no end of its spectrum the number alone can be judged."""
-    if USUAL[0] <= said <= USUAL[1]:
+    if USUAL[0] <= stated <= USUAL[1]:
         return
-    if USUAL[1] < said <= 500.0:
-        header["qmax"] = said / 10.0
-        notes.append(f"The header's qmax {said:g} is impossible in Å⁻¹; it was taken as nm⁻¹, so {said / 10.0:g} Å⁻¹.")
+    if USUAL[1] < stated <= 500.0:
+        header["qmax"] = stated / 10.0
+        notes.append(f"The header's qmax {stated:g} is impossible in Å⁻¹; it was taken as nm⁻¹, so {stated / 10.0:g} Å⁻¹.")
         return
     del header["qmax"]
-    notes.append(f"The header's qmax = {said:g} lies outside {USUAL[0]:g} to {USUAL[1]:g} Å⁻¹ and was not used.")
+    notes.append(f"The header's qmax = {stated:g} lies outside {USUAL[0]:g} to {USUAL[1]:g} Å⁻¹ and was not used.")
 
 
 def _settle_qmin(curve: PdfCurve, header: dict[str, float | str], notes: list[str]) -> None:

@@ -76,13 +76,15 @@ def spectral_qmax(curve: PdfCurve) -> float | None:
     if not len(places):
         return None
     lower = np.median(np.lib.stride_tricks.sliding_window_view(power, below)[places - below], axis=1)
-    ratio = lower / np.maximum(_running_high(power, dq)[places + gap], 1e-300)
+    ceiling = np.maximum(_running_high(power, dq)[places + gap], 1e-300)
+    ratio = lower / ceiling
     best = int(np.argmax(ratio))
     if not ratio[best] >= SHARPNESS or q[places[best]] > LARGEST_QMAX:
         return None
-    at, level = int(places[best]), 0.25 * float(lower[best])  # at the edge itself the amplitude is half of that below
-    over = np.flatnonzero(power[: at + gap] >= level)
-    return float(q[over[-1]])
+    at = int(places[best])
+    level = np.sqrt(lower[best] * ceiling[best])
+    over = np.flatnonzero(power[: at + gap + below] >= level)
+    return float(q[over[-1]]) - resolution  # the window spreads an edge over one such step to either side
 
 
 def _running_high(power: Array, dq: float) -> Array:

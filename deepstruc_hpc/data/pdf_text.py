@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,7 @@ MARKER = re.compile(r"^\W*start\s+data\W*$", re.IGNORECASE)
 _COMMENT = ("#", "!", "%", "//", ";", "'", '"')
 _FEW_ROWS = 3
 _NEWLINE = re.compile(r"\r\n|\n|\r")
+Rows = dict[int, tuple[tuple[float, ...] | None, bool]]
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,11 @@ class TextFile:
     path: str
     lines: tuple[str, ...]
     notes: tuple[str, ...]
+
+    @cached_property
+    def rows(self) -> Rows:
+        """Line → its numbers and whether they have decimal commas, for the lines that are rows (see :func:`parse_row`)."""
+        return {i: row for i, line in enumerate(self.lines) if (row := parse_row(line))[0] is not None}
 
 
 @dataclass(frozen=True)
@@ -193,7 +200,7 @@ def find_data(text: TextFile) -> DataBlock:
     """
     markers = [i for i, line in enumerate(text.lines) if MARKER.match(line)]
     first = markers[-1] + 1 if markers else 0
-    rows = {i: row for i in range(first, len(text.lines)) if (row := parse_row(text.lines[i]))[0] is not None}
+    rows = {i: row for i, row in text.rows.items() if i >= first}
     runs = _runs(text, rows, first)
     unclear = [i for i in rows if _WHOLE_AND_COMMAS.match(text.lines[i])]
     if len(unclear) > 0.5 * len(rows):
@@ -215,9 +222,6 @@ def find_data(text: TextFile) -> DataBlock:
     inside = set(best)
     header = tuple(line for i, line in enumerate(text.lines) if i not in inside)
     return DataBlock(values, np.array(best, dtype=np.int64) + 1, header, tuple(notes))
-
-
-Rows = dict[int, tuple[tuple[float, ...] | None, bool]]
 
 
 def _columns(rows: Rows, index: int) -> int:
@@ -244,8 +248,8 @@ def _without_leading_counts(text: TextFile, run: list[int], rows: Rows) -> tuple
     """Leave out one to three rows at the start, after which r falls once and for all: a count of points, limits, a scan number."""
     r = np.array([rows[i][0][0] for i in run])  # type: ignore[index]
     falls = np.flatnonzero(~(np.diff(r) > 0)) + 1
-    if len(falls) == 1 and falls[0] <= _FEW_ROWS and len(run) - falls[0] > 10 * _FEW_ROWS:
-        cut = int(falls[0])
+    if len(falls) and falls[-1] <= _FEW_ROWS and len(run) - falls[-1] > 10 * _FEW_ROWS:
+        cut = int(falls[-1])
         lines = ", ".join(f"{i + 1} ('{text.lines[i].strip()}')" for i in run[:cut])
         return run[cut:], [f"Line {lines} before the data was taken as header: r starts anew after it."]
     return run, []

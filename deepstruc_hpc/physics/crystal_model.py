@@ -221,15 +221,17 @@ def kind_weights(species: Species, kinds: NDArray[np.intp], q: Float, instrument
     """
     key = np.ascontiguousarray(q).tobytes()
     n_kinds = int(kinds.max()) + 1
-    counts, factors = np.zeros(n_kinds), np.zeros((n_kinds, len(q)))
+    counts, factors, squares = np.zeros(n_kinds), np.zeros((n_kinds, len(q))), np.zeros((n_kinds, len(q)))
     for kind in range(n_kinds):
         members = np.flatnonzero(kinds == kind)
         occupancy = [sum(amount for _, amount in species[int(site)]) for site in members]
         counts[kind] = sum(occupancy)
         site = species[int(members[0])]
-        factors[kind] = sum(amount * _factors(symbol, key, instrument.radiation) for symbol, amount in site) / sum(amount for _, amount in site)
+        total = sum(amount for _, amount in site)
+        factors[kind] = sum(amount * _factors(symbol, key, instrument.radiation) for symbol, amount in site) / total
+        squares[kind] = sum(amount * _factors(symbol, key, instrument.radiation) ** 2 for symbol, amount in site) / total
     shares = counts / counts.sum()
-    mean, square = shares @ factors, shares @ factors**2
+    mean, square = shares @ factors, shares @ squares
     vanishing = bool((mean**2 < _VANISHING * square).any())
     norm = square if vanishing else mean**2
     line = float(np.mean(mean**2 / square)) if vanishing else 1.0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from deepstruc_hpc.core.curve import PdfCurve
-from deepstruc_hpc.core.errors import DeepstrucError
+from deepstruc_hpc.core.errors import DeepstrucError, NotApplicableError
 from deepstruc_hpc.solve.candidates.candidate import CandidateSet
 from deepstruc_hpc.solve.candidates.fitting import fit
 from deepstruc_hpc.solve.candidates.generator import Generator
@@ -47,7 +47,8 @@ def solve_curve(curve: PdfCurve, settings: SolveSettings, sources: Sources) -> A
 
     Raises:
         PdfFileError: the curve holds too little, or nobody names the sample.
-        DeepstrucError: no source has a candidate, or none could be fitted.
+        NotApplicableError: no source has a candidate.
+        DeepstrucError: none could be fitted.
     """
     measurement = describe(curve, settings, fallback_elements=sources.elements)
     candidates = propose(measurement, sources.sources, Budget(settings.samples, settings.sigma, settings.most_atoms))
@@ -70,7 +71,7 @@ def _usable(candidates: CandidateSet, measurement: Measurement) -> CandidateSet:
     """
     sample = measurement.sample
     if not len(candidates):
-        raise DeepstrucError(
+        raise NotApplicableError(
             f"{measurement.curve.source}: no candidate holds {', '.join(sample.elements)} ({sample.sentence}). Name a --catalog with them, "
             "give crystals (--crystals FOLDER of CIF files) or clusters (--structures FOLDER), or correct --composition."
         )

@@ -27,6 +27,7 @@ FILLED = (0.25, 0.80)
 """Part of the volume inside the atoms' ionic spheres: 0.46 in quartz, 0.59 in rutile, 0.61 in SrTiO3, 0.79 in CsCl; others are left out."""
 DENSEST = 0.80
 """Least volume of a metal or of a compound without charges in units of the predicted one; alloys shrink by less than 15 % on forming."""
+_ROUNDED = 1e-3
 _BORN = 0.12
 """Bond lengths grow as the coordination number to this power (Pauling, The Nature of the Chemical Bond, 3rd ed., ch. 13, Born exponent 9)."""
 
@@ -144,7 +145,7 @@ def _charges(pattern: Pattern, kinds: Sequence[Mixture], anion: Anion) -> list[f
     amounts = counts[cations]
     for each in (full, least):
         needed = (each - pattern.protons) * counts[anion.kind]
-        if amounts @ low - 1e-6 <= needed <= amounts @ high + 1e-6:
+        if (amounts @ low) * (1 - _ROUNDED) <= needed <= (amounts @ high) * (1 + _ROUNDED):
             between = float(amounts @ (high - low))
             part = (needed - float(amounts @ low)) / between if between > 0 else 0.0
             charges = dict(zip(cations, low + part * (high - low), strict=True))

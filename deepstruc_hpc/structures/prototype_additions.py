@@ -2,13 +2,15 @@
 
 Cells in Å and degrees, positions as printed: TiO2(B) Marchand et al., Mater. Res. Bull. 15 (1980) 1129 and Feist & Davies, J. Solid State Chem. 101
 (1992) 275; boehmite Corbató et al., Clays Clay Miner. 33 (1985) 71; goethite Gualtieri & Venturelli, Am. Mineral. 84 (1999) 895; heterogenite
-(layered MOOH) Delaplane et al., J. Chem. Phys. 50 (1969) 1920; birnessite Post & Veblen, Am. Mineral. 75 (1990) 477; hollandite Rossouw et al.,
-Mater. Res. Bull. 27 (1992) 221; ramsdellite Post & Heaney, Am. Mineral. 89 (2004) 969; beta-Ga2O3 Åhman et al., Acta Cryst. C52 (1996) 1336; WO3
-Loopstra & Rietveld, Acta Cryst. B25 (1969) 1420; V2O5 Enjalbert & Galy, Acta Cryst. C42 (1986) 1467; MoO3 Kihlborg, Ark. Kemi 21 (1963) 357;
-La2O3 Pauling, Z. Kristallogr. 69 (1929) 415; alpha-PbO2 Hill, Mater. Res. Bull. 17 (1982) 769; pyrochlore Subramanian et al., Prog. Solid State
-Chem. 15 (1983) 55; delafossite Prewitt et al., Inorg. Chem. 10 (1971) 719; ferrihydrite Michel et al., Science 316 (2007) 1726; tenorite Åsbrink &
-Norrby, Acta Cryst. B26 (1970) 8; cooperite Grønvold et al., Acta Chem. Scand. 14 (1960) 1879; bixbyite (In2O3)
-Marezio, Acta Cryst. 20 (1966) 723; the others as in :mod:`deepstruc_hpc.structures.crystals`. Hydrogen is left out: X-rays hardly see it.
+(layered MOOH) Delaplane et al., J. Chem. Phys. 50 (1969) 1920; gamma-NiOOH (layers 7 Å apart) Oliva et al., J. Power Sources 8 (1982) 229;
+birnessite Post & Veblen, Am. Mineral. 75 (1990) 477; hollandite Rossouw et al., Mater. Res. Bull. 27 (1992) 221; ramsdellite Post & Heaney, Am.
+Mineral. 89 (2004) 969; beta-Ga2O3 Åhman et al., Acta Cryst. C52 (1996) 1336; WO3 Loopstra & Rietveld, Acta Cryst. B25 (1969) 1420; V2O5 Enjalbert &
+Galy, Acta Cryst. C42 (1986) 1467; MoO3 Kihlborg, Ark. Kemi 21 (1963) 357; La2O3 Pauling, Z. Kristallogr. 69 (1929) 415; alpha-PbO2 Hill, Mater.
+Res. Bull. 17 (1982) 769; pyrochlore Subramanian et al., Prog. Solid State Chem. 15 (1983) 55; delafossite Prewitt et al., Inorg. Chem. 10 (1971)
+719; layered rock salt Orman & Wiseman, Acta Cryst. C40 (1984) 12; ferrihydrite Michel et al., Science 316 (2007) 1726; tenorite Åsbrink & Norrby,
+Acta Cryst. B26 (1970) 8; cooperite Grønvold et al., Acta Chem. Scand. 14 (1960) 1879; bixbyite (In2O3) Marezio, Acta Cryst. 20 (1966) 723; gamma
+alumina as a spinel with one ninth of the cation sites empty; the others as in :mod:`deepstruc_hpc.structures.crystals`. Hydrogen is left out: X-rays
+hardly see it.
 """
 
 from __future__ import annotations
@@ -61,6 +63,7 @@ ADDITIONS: tuple[Addition, ...] = (
     _of("boehmite", "Cmcm", (2.868, 12.234, 3.692), ("Al", 0, 0.683, 0.25), ("O", 0, 0.287, 0.25), ("O", 0, 0.080, 0.25), protons=0.5),
     _of("goethite", "Pnma", (9.956, 3.0215, 4.608), ("Fe", 0.1463, 0.25, 0.951), ("O", 0.801, 0.25, 0.288), ("O", 0.947, 0.25, 0.803), protons=0.5),
     _of("layered_mooh", "R-3m:H", (2.855, 2.855, 13.156, 90.0, 90.0, 120.0), ("Co", 0, 0, 0), ("O", 0, 0, 0.4051), protons=0.5),
+    _of("layered_mooh_wide", "R-3m:H", (2.83, 2.83, 20.9, 90.0, 90.0, 120.0), ("Ni", 0, 0, 0), ("O", 0, 0, 0.3800), protons=0.5),
     Addition("birnessite", BIRNESSITE),
     _of("hollandite", "I4/m", (9.777, 9.777, 2.855), ("Mn", 0.3517, 0.1674, 0), ("O", 0.1530, 0.1800, 0), ("O", 0.5420, 0.1670, 0)),
     _of("ramsdellite", "Pnma", (9.27, 2.866, 4.533), ("Mn", 0.136, 0.25, 0.978), ("O", 0.770, 0.25, 0.830), ("O", 0.967, 0.25, 0.210)),

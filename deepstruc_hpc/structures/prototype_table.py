@@ -14,7 +14,7 @@ import json
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
@@ -33,11 +33,13 @@ from deepstruc_hpc.structures.prototype_names import OWN_GROUP, common_name, wel
 from deepstruc_hpc.structures.topology import coordination_sequences, neighbours, shell_table
 
 Float = NDArray[np.float64]
-REVISION = 6
+REVISION = 8
 """Of what the table holds; a cached one of another revision is made anew."""
 MOST_SITES = 120
 """Sites of a primitive cell; larger prototypes (boron, Hittorf's phosphorus, tridymite) are left out: with so many free lengths they fit anything."""
 _SYMMETRY = 1e-3
+_MONOVALENT = frozenset(("H", "Li", "Na", "K", "Rb", "Cs", "Cu", "Ag", "Au", "Hg", "Ga", "In", "Tl"))
+"""Elements with stable crystals of charge +1; databases list it for others in a few organometallic ones."""
 _ANIONS = ("F", "O", "Cl", "N", "Br", "I", "S", "Se", "C", "As", "Te", "P", "H", "Sb", "B", "Si", "Ge")
 
 
@@ -177,6 +179,7 @@ def _element_facts() -> dict[str, tuple[list[int], dict[int, float], float, floa
         states = {int(q) for q in (*element.common_oxidation_states, *element.icsd_oxidation_states) if q > 0}
         ionic = {int(q): float(radius) for q, radius in element.ionic_radii.items()}
         states |= set() if states else {int(q) for q in element.oxidation_states if q > 0}
+        states -= set() if element.symbol in _MONOVALENT or states == {1} else {1}
         covalent = getattr(periodictable.elements.symbol(element.symbol), "covalent_radius", None)
         volume = element.data.get("Molar volume")
         cubic = float(str(volume).split()[0]) / 0.602214 if volume and str(volume)[0].isdigit() else 0.0
@@ -259,7 +262,7 @@ def _sortings(n: int) -> list[tuple[int, ...]]:
 
 def _described(lattice: Float, fractions: Float, kinds: NDArray[np.intp], occupancy: Float) -> dict[str, Any] | None:
     """The conventional cell with its symmetry, contacts, bonds and nets; None where the symmetry cannot be found."""
-    types, numbers = np.unique(np.column_stack([kinds, np.round(occupancy, 4)]), axis=0, return_inverse=True)
+    types, numbers = np.unique(np.column_stack([kinds, np.round(occupancy, 6)]), axis=0, return_inverse=True)
     found = cell_symmetry(lattice, fractions, numbers.ravel(), precision=_SYMMETRY)
     again = found and cell_symmetry(found.lattice, found.fractions, found.types, precision=_SYMMETRY)
     if found is None or again is None:
@@ -285,12 +288,13 @@ def _described(lattice: Float, fractions: Float, kinds: NDArray[np.intp], occupa
         "contact": [[float(x) if np.isfinite(x) else None for x in row] for row in np.round(contact, 5)],
         "bond": [[float(x) if np.isfinite(x) else None for x in row] for row in np.round(bond, 5)],
         "neighbours": np.round(number, 3).tolist(),
-        "nets": [_words(nets[int(i)] for i in first if kind[i] == k) for k in range(n_kinds)],
-        "frame": _words(frame[int(i)] for i in first),
+        "nets": [net_words(nets[int(i)] for i in first if kind[i] == k) for k in range(n_kinds)],
+        "frame": net_words(frame[int(i)] for i in first),
     }
 
 
-def _words(sequences: Iterator[tuple[int, ...]]) -> str:
+def net_words(sequences: Iterable[tuple[int, ...]]) -> str:
+    """The different coordination sequences of some sites, sorted, as one word each."""
     return " ".join(sorted({"-".join(map(str, sequence)) for sequence in sequences}))
 
 

@@ -148,7 +148,7 @@ def _orders_in(pattern: Pattern, metals: tuple[str, ...], amounts: Mapping[str, 
     """Whether an ordered type is tried: any with a formula; the common superlattices; others for metals of unlike size."""
     radii = [facts(metal).covalent for metal in metals]
     unlike = max(radii) / min(radii) > 1.0 + UNLIKE
-    return bool(amounts) or pattern.name in SUPERLATTICES or (unlike and pattern.anion < 0)
+    return bool(amounts) or unlike or pattern.name in SUPERLATTICES
 
 
 def _compounds(cations: tuple[str, ...], anion: str, amounts: Mapping[str, float]) -> Iterator[CrystalCandidate]:
@@ -242,12 +242,18 @@ def _made(pattern: Pattern, scale: Scaled, kinds: Sequence[Mixture], origin: str
 
 
 def _net_group(pattern: Pattern, anion: int, name: str) -> str:
-    """The simplest known type with the same nets of cations and of anions; ``anti_`` before one whose roles are exchanged."""
+    return OWN_GROUP.get(name) or group_of_nets(pattern.nets[1 - anion], pattern.nets[anion]) or name
+
+
+def group_of_nets(cation: str, anion: str) -> str:
+    """The simplest known type with the same nets of cations and of anions, ``anti_`` before one whose roles are exchanged; empty where there is none.
+
+    Args:
+        cation: coordination sequences as in :attr:`Pattern.nets`.
+        anion: the same of the anions.
+    """
     nets = _natural_nets()
-    key = (pattern.nets[1 - anion], pattern.nets[anion])
-    if name in OWN_GROUP:
-        return OWN_GROUP[name]
-    return nets.get(key) or (f"anti_{nets[key[::-1]]}" if key[::-1] in nets else name)
+    return nets.get((cation, anion), "") or (f"anti_{nets[anion, cation]}" if (anion, cation) in nets else "")
 
 
 @lru_cache(maxsize=1)

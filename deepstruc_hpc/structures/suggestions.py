@@ -18,7 +18,7 @@ WIDTH = 0.12
 """Å. Standard deviation of a model's peaks: thermal motion of solids at room temperature and a Qmax of 20 Å⁻¹ together."""
 TOLERANCE = 0.03
 """Relative: particles, temperature and the radii's convention change a first distance by up to so much."""
-ALIKE = 0.7
+LEAST_CORRELATION = 0.7
 """Correlation from which on a model is named: half the curve's variance between the two limits is then the model's."""
 NAMED = 3
 Array = NDArray[np.float64]
@@ -57,12 +57,12 @@ def suggest_elements(curve: PdfCurve) -> str:
 def _metals(r: Array, g: Array, strong: Array) -> list[str]:
     """Metals whose nearest neighbours lie at the first strong peak, where an fcc or bcc metal with such neighbours fits; the nearest first."""
     first = float(strong[0])
-    alike = max(
-        _likeness(r, g, zoom * first * np.array(shells)[:, 0], np.array(shells)[:, 1])
+    correlation = max(
+        _correlation(r, g, zoom * first * np.array(shells)[:, 0], np.array(shells)[:, 1])
         for shells in _METAL_SHELLS.values()
         for zoom in np.linspace(1 - TOLERANCE, 1 + TOLERANCE, 7)
     )
-    if alike < ALIKE:
+    if correlation < LEAST_CORRELATION:
         return []
     away = {symbol: abs(nn_distance(symbol, "twelve") / first - 1.0) for symbol in METALLIC_RADII_PM if is_metal(symbol)}
     near = sorted((symbol for symbol in away if away[symbol] <= TOLERANCE), key=lambda symbol: away[symbol])
@@ -74,12 +74,12 @@ def _crystals(r: Array, g: Array) -> list[str]:
     scores: dict[str, float] = {}
     for name in PROTOTYPES:
         at, weight = weighted_distances(prototype_crystal(name), LONGEST * (1 + TOLERANCE))
-        scores[name] = max(_likeness(r, g, zoom * at, weight) for zoom in np.linspace(1 - TOLERANCE, 1 + TOLERANCE, 7))
-    best = sorted((name for name in scores if scores[name] >= ALIKE), key=lambda name: -scores[name])[:NAMED]
+        scores[name] = max(_correlation(r, g, zoom * at, weight) for zoom in np.linspace(1 - TOLERANCE, 1 + TOLERANCE, 7))
+    best = sorted((name for name in scores if scores[name] >= LEAST_CORRELATION), key=lambda name: -scores[name])[:NAMED]
     return [f"{name} (from {prototype_crystal(name).bond_length:.2f} Å)" for name in best]
 
 
-def _likeness(r: Array, g: Array, at: Array, weight: Array) -> float:
+def _correlation(r: Array, g: Array, at: Array, weight: Array) -> float:
     """Correlation of a curve with Gaussian peaks at some distances, a straight line taken out of both."""
     model = np.exp(-0.5 * ((r[:, None] - at[None, :]) / WIDTH) ** 2) @ weight
     line = np.stack([np.ones_like(r), r], axis=1)

@@ -17,15 +17,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from deepstruc_hpc.core.cell_symmetry import cell_symmetry
+from deepstruc_hpc.core.cell_symmetry import CellSymmetry, cell_symmetry
 from deepstruc_hpc.core.errors import StructureError
 from deepstruc_hpc.core.resources import cache_dir
 from deepstruc_hpc.structures.crystals import Crystal
 from deepstruc_hpc.structures.plausibility import CLOSEST, DENSEST
-from deepstruc_hpc.structures.prototypes import ANIONS, CrystalCandidate, formula_of
+from deepstruc_hpc.structures.prototype_table import MOST_SITES, net_words, prototype_table
+from deepstruc_hpc.structures.prototypes import ANIONS, CrystalCandidate, formula_of, group_of_nets
+from deepstruc_hpc.structures.topology import coordination_sequences, neighbours
 
-REVISION = 1
+REVISION = 2
 _WRITE_EVERY = 50
 _SYMMETRY = 0.01
 _MOST_NOTE = 200
@@ -119,7 +122,7 @@ def _compact(structure: Any) -> dict[str, Any] | None:
             name = "H" if symbol == "D" else str(symbol)
             shares[name] = shares.get(name, 0.0) + float(amount)
         species.append(sorted(shares.items()))
-    words = [json.dumps([(symbol, round(amount, 4)) for symbol, amount in site]) for site in species]
+    words = [json.dumps([(symbol, round(amount, 6)) for symbol, amount in site]) for site in species]
     names = sorted(set(words))
     types = np.array([names.index(word) for word in words], dtype=np.intp)
     found = cell_symmetry(np.array(structure.lattice.matrix), np.array(structure.frac_coords), types, precision=_SYMMETRY)
@@ -134,12 +137,23 @@ def _compact(structure: Any) -> dict[str, Any] | None:
         "orbits": again.orbits.tolist(),
         "space_group": found.number,
         "rotations": np.unique(again.rotations.reshape(-1, 9), axis=0).tolist(),
+        "nets": _nets(found, again.orbits, [{symbol for symbol, _ in json.loads(name)} for name in names]),
     }
 
 
-def _candidate(row: dict[str, Any], path: Path, notes: tuple[str, ...]) -> CrystalCandidate:
-    from deepstruc_hpc.structures.prototype_table import prototype_table
+def _nets(cell: CellSymmetry, orbits: NDArray[np.intp], elements: list[set[str]]) -> list[str]:
+    """The nets of the cations and of the anions; an empty list for a crystal without an anion, or one so large that it has no common name."""
+    anion = next((symbol for symbol in ANIONS if symbol in set().union(*elements)), "")
+    is_anion = np.array([int(anion in elements[kind]) for kind in cell.types], dtype=np.intp)
+    if len(is_anion) > MOST_SITES or len(np.unique(is_anion)) < 2:
+        return []
+    reach = 1.9 * float(np.cbrt(abs(np.linalg.det(cell.lattice)) / len(is_anion))) + 1.0
+    first = np.unique(orbits)
+    sequences = coordination_sequences(neighbours(cell.lattice, cell.fractions, reach), is_anion, first)
+    return [net_words(sequences[int(site)] for site in first if is_anion[site] == kind) for kind in (0, 1)]
 
+
+def _candidate(row: dict[str, Any], path: Path, notes: tuple[str, ...]) -> CrystalCandidate:
     lattice = np.array(row["lattice"])
     kinds = np.array(row["types"], dtype=np.intp)
     sites = [tuple((str(symbol), float(amount)) for symbol, amount in site) for site in row["species"]]
@@ -149,11 +163,11 @@ def _candidate(row: dict[str, Any], path: Path, notes: tuple[str, ...]) -> Cryst
     crystal = Crystal(path.stem, lattice, np.array(row["fractions"]), tuple(sites[kind] for kind in kinds), operations)
     elements = prototype_table().elements
     radii = np.array([sum(amount * elements[symbol].covalent for symbol, amount in site) / sum(a for _, a in site) for site in sites])
-    group = path.stem.lower().replace(" ", "_")
+    name = path.stem.lower().replace(" ", "_")
     return CrystalCandidate(
         crystal,
-        group,
-        group,
+        name,
+        (group_of_nets(*row["nets"]) if row["nets"] else "") or name,
         formula_of(crystal.composition),
         str(path),
         int(row["space_group"]),

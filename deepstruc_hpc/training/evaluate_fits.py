@@ -242,11 +242,6 @@ def listed_fits(
     return _each(questions, propose, starts, progress)
 
 
-def _in_metal(shape: Structure, symbol: str) -> Structure:
-    """A shape of one element as that of another; one of several stays what it is."""
-    return shape.with_symbols((symbol,) * len(shape)) if len(shape.elements) == 1 else shape
-
-
 def _each(
     questions: Sequence[Question], propose: Callable[[int, Question], list[Structure]], starts: int, progress: Progress | None
 ) -> list[CurveFit]:

@@ -185,7 +185,7 @@ class TrainingSession:
         schedule = StepSchedule(0.0, 0.0)
         for step, arrays in enumerate(ahead(self.view.batch(part, rng, n_graphs=with_graph) for part in rows)):
             self.clock.start()
-            progress = self.clock.progress((self.epoch + step / len(rows)) / config.epochs)
+            progress = self._agreed(self.clock.progress((self.epoch + step / len(rows)) / config.epochs))
             schedule = StepSchedule(learning_rate(config.optimiser, progress), kl_weight(config.loss, progress))
             terms = train_step(
                 self.objective,
@@ -201,6 +201,12 @@ class TrainingSession:
         totals = crew.total(sums)
         means = {f"train_{name}": value / (len(rows) * crew.size) for name, value in totals.items()}
         return {**means, "learning_rate": schedule.learning_rate, "kl_weight": schedule.kl_weight, "samples": float(rows.size * crew.size)}
+
+    def _agreed(self, progress: float) -> float:
+        """The first worker's progress where it follows a clock: with rates of their own the workers' weights would drift apart."""
+        if self.clock.seconds is None or self.crew.size == 1:
+            return progress
+        return self.crew.total({"progress": progress if self.crew.rank == 0 else 0.0})["progress"]
 
     def _validate(self) -> dict[str, float]:
         rows = self.split.validation[self.crew.rank :: self.crew.size]

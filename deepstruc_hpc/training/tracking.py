@@ -78,11 +78,6 @@ class Tracker:
         for start in range(0, len(new), 100):
             self._client.log_batch(self.run_id, params=new[start : start + 100])
 
-    def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Words about the run: catalog, code version."""
-        for key, value in tags.items():
-            self._client.set_tag(self.run_id, key, value)
-
     def log_epoch(self, metrics: Mapping[str, float]) -> bool:
         """Metrics of one epoch under its number as step; False when that step is written already."""
         from mlflow.entities import Metric
@@ -113,11 +108,6 @@ class Tracker:
             self._client.create_model_version(words, place, run_id=self.run_id)
         except MlflowException as refused:
             logging.getLogger(__name__).warning("MLflow registered no model: %s", " ".join(str(refused).split())[:200])
-
-    def log_summary(self, metrics: Mapping[str, float]) -> None:
-        """Numbers of the whole run."""
-        for key, value in metrics.items():
-            self._client.log_metric(self.run_id, key, float(value))
 
     def finish(self, status: Status) -> None:
         """Close the run."""

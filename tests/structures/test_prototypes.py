@@ -154,7 +154,9 @@ def test_no_element_and_an_unknown_one_are_errors():
         candidate_crystals([])
 
 
-@pytest.mark.parametrize(("text", "amounts"), [("IrO2", {"Ir": 1, "O": 2}), ("Cu0.5Fe2.5O4", {"Cu": 0.5, "Fe": 2.5, "O": 4}), ("Ni O", {"Ni": 1, "O": 1})])
+@pytest.mark.parametrize(
+    ("text", "amounts"), [("IrO2", {"Ir": 1, "O": 2}), ("Cu0.5Fe2.5O4", {"Cu": 0.5, "Fe": 2.5, "O": 4}), ("Ni O", {"Ni": 1, "O": 1})]
+)
 def test_formulas_are_read(text, amounts):
     assert amounts_of(text) == amounts
 
@@ -216,6 +218,7 @@ def test_a_users_folder_is_read_once_and_a_broken_file_is_a_note(tmp_path, monke
     notes = []
     (found,) = user_crystals(folder, notes=notes)
     assert found.space_group == 136
+    assert (found.prototype, found.group) == ("iridia", "rutile")
     assert found.cell == pytest.approx((4.498, 4.498, 3.154))
     assert found.crystal.composition == pytest.approx({"Ir": 1.8, "Ru": 0.2, "O": 4.0})
     assert sorted(note.split(":")[0] for note in notes) == ["broken.cif", "empty.cif"]

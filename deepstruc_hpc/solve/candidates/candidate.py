@@ -18,8 +18,10 @@ from deepstruc_hpc.structures.lattices import lattice_of
 if TYPE_CHECKING:
     import pandas as pd
 
+    from deepstruc_hpc.physics.crystal_fit import CrystalFit
     from deepstruc_hpc.structures.occupation import Occupation
     from deepstruc_hpc.structures.particle_cut import ParticleCut
+    from deepstruc_hpc.structures.prototypes import CrystalCandidate
 
 Floats = NDArray[np.float64]
 
@@ -41,7 +43,10 @@ class Candidate:
         latent: the latent point it was decoded from, else empty.
         log_prior: ln of the model's prior density at the latent point.
         complexity: faults and defects that a perfect convex crystal or multiply twinned particle does not have.
+        type_complexity: the part of it that belongs to a crystal type: lengths and positions that were refined beyond those of the simplest.
         occupation: which sites of a template lattice it holds, where that is known.
+        crystal: the crystal type that it was cut from, where that was found from elements alone.
+        crystal_fit: for a crystal × sphere, whose structure is but a piece of it: the fit that it came with.
         cut: how it was cut from a crystal, where it was; where its sites were changed afterwards, ``occupation`` holds them.
     """
 
@@ -56,8 +61,11 @@ class Candidate:
     latent: tuple[float, ...] = ()
     log_prior: float = 0.0
     complexity: float = 0.0
+    type_complexity: float = 0.0
     occupation: Occupation | None = None
     cut: ParticleCut | None = None
+    crystal: CrystalCandidate | None = None
+    crystal_fit: CrystalFit | None = None
 
     @cached_property
     def invariants(self) -> tuple[object, ...]:
@@ -65,12 +73,15 @@ class Candidate:
         from deepstruc_hpc.structures.kernels import moment_ratios
 
         quartic, second = moment_ratios(self.structure.positions)
+        if self.crystal_fit is not None:
+            return ("crystal", self.crystal_fit.candidate.crystal.name, self.crystal_fit.rw)
         return len(self.structure), self.structure.elements, round(quartic, 4), round(second, 4)
 
     @cached_property
     def fingerprint(self) -> str:
         """The same for structures equal up to rotation, reflection, order and size, and for no others."""
-        return fingerprint(self.structure, scale_free=True)
+        mark = fingerprint(self.structure, scale_free=True)
+        return mark if self.crystal_fit is None else f"crystal {self.crystal_fit.candidate.crystal.name} {mark}"
 
     @property
     def kind(self) -> str:
@@ -83,11 +94,27 @@ class Candidate:
         return self.lattice or lattice_of(self.structure.structure_type)
 
     @property
+    def extent(self) -> float:
+        """Å, the largest distance between two of its atoms, at its own scale; of a crystal × sphere its diameter."""
+        return largest_distance(self.structure) if self.crystal_fit is None else self.diameter
+
+    @property
+    def n_atoms(self) -> int | None:
+        """Atoms of the particle; None for a crystal whose end the curve does not show."""
+        if self.crystal_fit is None:
+            return len(self.structure)
+        if self.crystal_fit.diameter is None or not self.atomic_volume:
+            return None
+        return round(np.pi / 6.0 * self.crystal_fit.diameter**3 / self.atomic_volume)
+
+    @property
     def diameter(self) -> float:
-        """Å, of the sphere with the particle's volume, at the candidate's own scale.
+        """Å, of the sphere with the particle's volume, at the candidate's own scale; for a crystal without an end what it is at least.
 
         The volume is atoms times atomic volume; where that is not known it is that of the homogeneous sphere with the same radius of gyration.
         """
+        if self.crystal_fit is not None:
+            return self.crystal_fit.diameter or self.crystal_fit.at_least
         if self.atomic_volume is not None:
             return float(2.0 * np.cbrt(3.0 * len(self.structure) * self.atomic_volume / (4.0 * np.pi)))
         x = self.structure.positions - self.structure.positions.mean(axis=0)
@@ -236,8 +263,8 @@ class CandidateSet:
 
     @cached_property
     def n_atoms(self) -> NDArray[np.int64]:
-        """(C,)."""
-        return np.array([len(candidate.structure) for candidate in self.candidates], dtype=np.int64)
+        """(C,) of each candidate; of a crystal without an end those of the smallest sphere that it may be."""
+        return np.array([_atoms(candidate) for candidate in self.candidates], dtype=np.int64)
 
     @cached_property
     def complexity(self) -> Floats:
@@ -257,7 +284,7 @@ class CandidateSet:
     @property
     def extent(self) -> float:
         """Å, the largest distance between two atoms of the candidate that fits best, at its own scale."""
-        return largest_distance(self.candidates[self.best].structure)
+        return self.candidates[self.best].extent
 
     def refined_structure(self, place: int) -> Structure:
         """A candidate as refined: expanded by the fitted zoom and centred, Å."""
@@ -270,7 +297,7 @@ class CandidateSet:
         described = {
             "source": [candidate.source for candidate in self.candidates],
             "structure_type": [candidate.structure.structure_type for candidate in self.candidates],
-            "n_atoms": self.n_atoms,
+            "n_atoms": pd.array([candidate.n_atoms for candidate in self.candidates], dtype="Int64"),
             "formula": [candidate.structure.formula for candidate in self.candidates],
             "label": [candidate.structure.label for candidate in self.candidates],
             "catalog_id": [candidate.catalog_id for candidate in self.candidates],
@@ -278,6 +305,12 @@ class CandidateSet:
             "complexity": self.complexity,
         }
         return pd.concat([pd.DataFrame(described), self._fits.to_frame()], axis=1)
+
+
+def _atoms(candidate: Candidate) -> int:
+    if candidate.n_atoms is not None:
+        return candidate.n_atoms
+    return round(np.pi / 6.0 * candidate.diameter**3 / (candidate.atomic_volume or 15.0))
 
 
 def largest_distance(structure: Structure) -> float:

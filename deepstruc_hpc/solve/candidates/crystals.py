@@ -1,4 +1,9 @@
-"""Particles cut on the fly from crystals: the built-in ones and those of the user's CIF files."""
+"""Crystals found from the sample's elements alone, and particles cut from those that fit.
+
+Every plausible crystal of the elements, and every one of the user's CIF files, is fitted as bulk × sphere
+(:func:`~deepstruc_hpc.physics.crystal_fit.mine_crystals`). The best are candidates themselves, for crystals of any size; where they are small enough,
+particles about as large as the sphere are cut from them, as explicit atoms that the local search can change.
+"""
 
 from __future__ import annotations
 
@@ -9,72 +14,112 @@ from pathlib import Path
 import numpy as np
 
 from deepstruc_hpc.core.errors import StructureError
+from deepstruc_hpc.physics.crystal_fit import CrystalFit, mine_crystals
 from deepstruc_hpc.solve.candidates.candidate import Candidate, CandidateSet
-from deepstruc_hpc.solve.candidates.source import Budget
+from deepstruc_hpc.solve.candidates.source import Budget, metal_of
 from deepstruc_hpc.solve.measurement.describe import Measurement
-from deepstruc_hpc.structures.crystals import PROTOTYPES, Crystal, cif_crystal, cif_files, prototype_crystal
 from deepstruc_hpc.structures.particle_cut import ParticleCut
+from deepstruc_hpc.structures.prototypes import CrystalCandidate, candidate_crystals
+from deepstruc_hpc.structures.user_crystals import user_crystals
 
-CRYSTAL_ZOOM = (0.94, 1.06)
-"""Cells of nanocrystals differ from bulk by up to some 2 %, calculated ones by up to 5 %."""
-SMALLEST_RADIUS, RADIUS_STEP = 3.0, 1.0
-"""Å. The first list of sizes; the search around the best makes it finer."""
-BEYOND = 1.15
-"""A particle may be larger than the range of the data by this factor; beyond that its size does not show."""
+CUT_ZOOM = (0.97, 1.03)
+"""The cell of a cut is refined already, with a spherical envelope in place of its surface: room for what that changes."""
+REFINED = 8
+"""Crystals that are refined, of all that are screened."""
+CUT_WITHIN = 1.25
+"""Particles are cut from crystals whose Rw is within this factor of the best one's."""
+MOST_CUT = 3
+"""Crystals that particles are cut from."""
+AROUND, STEP = 2.0, 0.5
+"""Å. Radii of the particles, about that of the fitted sphere; the local search makes them finer."""
+SMALLEST_RADIUS = 2.5
+BLOCK_RADIUS = 12.0
+"""Å. What is written as the structure of a crystal that is larger than what is cut: a sphere of it."""
+A_PARAMETER = 0.5
+"""Complexity of one more refined length or position. At two nats a unit that is one nat, ½ ln n for the some ten data that count: the Bayesian
+information criterion."""
+ORDER_AT_END = 0.1
+"""RMS of G at the end of the data over RMS from 2 to 10 Å, from which a metal may be larger than the particles that are listed."""
+MOST_METAL_ATOMS = 1500
+"""Metals are cut only where they are larger than lists and models reach, and then a sphere shows as much as atoms do."""
 
 
 class CrystalSource:
-    """Spheres of growing radius cut from every crystal whose elements the sample holds.
+    """Crystals of the sample's elements: known types, and those of CIF files.
 
     Args:
-        crystals: to cut from; of the built-in ones those that a sample asks for, where not given.
-        notes: what reading them left to say.
+        folders: CIF files, and folders of them.
     """
 
     name = "crystals"
 
-    def __init__(self, crystals: Sequence[Crystal] | None = None, notes: Sequence[str] = ()) -> None:
-        self.crystals = None if crystals is None else list(crystals)
-        self.notes = tuple(notes)
-
-    @classmethod
-    def of_folders(cls, folders: Sequence[str]) -> CrystalSource:
-        """The crystals of CIF files and folders; a file that cannot be read is a note.
-
-        Raises:
-            StructureError: a folder that is not there or holds no CIF file.
-        """
-        found: list[Crystal] = []
-        notes: list[str] = []
+    def __init__(self, folders: Sequence[str] = ()) -> None:
+        self.notes: list[str] = []
+        self.own: list[CrystalCandidate] = []
         for folder in folders:
-            for path in cif_files(folder):
-                try:
-                    found.append(cif_crystal(str(path)))
-                except StructureError as broken:
-                    notes.append(f"left out: {broken}")
-        return cls(found, notes)
+            self.own += user_crystals(Path(folder), notes=self.notes)
 
     def candidates(self, measurement: Measurement, budget: Budget) -> CandidateSet:
-        """Spheres about the origin of each crystal of the sample's elements, up to the end of the data."""
-        suitable = self.suitable(frozenset(measurement.sample.elements))
-        found = [candidate for crystal in suitable for candidate in _spheres(crystal, measurement, budget)]
-        return CandidateSet(tuple(found), counts={"crystals_suitable": len(suitable)}, notes=self.notes)
+        """The crystals that fit best, and particles cut from them; metals are asked about where the data show order to their end."""
+        metal = metal_of(measurement.sample) is not None
+        listed = self._listed(measurement) if not metal or measurement.order_at_end > ORDER_AT_END else []
+        if not listed:
+            return CandidateSet(notes=tuple(self.notes))
+        fits = mine_crystals(
+            measurement.curve,
+            measurement.instrument,
+            listed,
+            rmin=measurement.rmin,
+            rmax=float(measurement.curve.r[-1]),
+            keep=REFINED,
+            qdamp_known=measurement.origin["qdamp"] != "default",
+        )
+        fewest = min(fit.n_parameters for fit in fits)
+        found = [extended for fit in fits if (extended := _extended(fit, fewest)) is not None]
+        most = min(budget.most_atoms, MOST_METAL_ATOMS) if metal else budget.most_atoms
+        near = [fit for fit in fits if fit.rw <= CUT_WITHIN * fits[0].rw][:MOST_CUT]
+        found += [particle for fit in near for particle in _particles(fit, fewest, most)]
+        notes = [note for fit in fits[:1] for note in fit.candidate.notes]
+        return CandidateSet(tuple(found), counts={"crystals_screened": len(listed)}, notes=(*self.notes, *notes))
 
-    def suitable(self, elements: frozenset[str]) -> list[Crystal]:
-        """The crystals that are made of these elements alone."""
-        if self.crystals is None:
-            return [prototype_crystal(name) for name, prototype in PROTOTYPES.items() if prototype.elements <= elements]
-        return [crystal for crystal in self.crystals if frozenset(crystal.composition) <= elements]
+    def _listed(self, measurement: Measurement) -> list[CrystalCandidate]:
+        """What the sample may be: its own formula where that is known, all subsets of its elements where not; and the user's crystals of them."""
+        sample = measurement.sample
+        if sample.kind == "cluster":
+            return []
+        amounts = {symbol: sample.amounts[symbol] for symbol in sample.elements} if sample.stoichiometric and sample.kind == "compound" else None
+        own = [one for one in self.own if set(one.crystal.composition) <= {*sample.elements, "H", "D"}]
+        try:
+            known = candidate_crystals(sample.elements, amounts=amounts) or candidate_crystals(sample.elements)
+        except StructureError:
+            known = []
+        return [*own, *known]
 
 
-def _spheres(crystal: Crystal, measurement: Measurement, budget: Budget) -> Iterator[Candidate]:
-    """Spheres of one crystal; a crystal of one nonmetal is left as it is cut, since it has no unlike neighbours to be bonded to."""
-    cut = ParticleCut(crystal, SMALLEST_RADIUS)
-    largest = min(BEYOND * measurement.rmax / 2.0, float(np.cbrt(3.0 * budget.most_atoms * cut.atomic_volume / (4.0 * np.pi))))
-    for radius in np.arange(SMALLEST_RADIUS, max(largest, SMALLEST_RADIUS) + 1e-6, RADIUS_STEP):
-        made = cut_candidate(replace(cut, radius=float(radius)), "crystals", listed=True)
-        if made is not None:
-            yield made
+def _extended(fit: CrystalFit, fewest: int) -> Candidate | None:
+    """A crystal × sphere as a candidate; its structure is a piece of it."""
+    cut = ParticleCut(fit.crystal, min((fit.diameter or np.inf) / 2.0, BLOCK_RADIUS), structure_type=fit.candidate.group)
+    made, price = cut_candidate(cut, "crystals", listed=True), _complexity(fit, fewest)
+    return None if made is None else replace(made, crystal_fit=fit, complexity=price, type_complexity=price)
+
+
+def _complexity(fit: CrystalFit, fewest: int) -> float:
+    """Of a crystal with more free lengths and positions than another: each is worth half a fault of a metal."""
+    return A_PARAMETER * (fit.n_parameters - fewest)
+
+
+def _particles(fit: CrystalFit, fewest: int, most_atoms: int) -> Iterator[Candidate]:
+    """Spheres about as large as the fitted one, if they are small enough for explicit atoms."""
+    if fit.diameter is None:
+        return
+    cut = ParticleCut(fit.crystal, fit.diameter / 2.0, structure_type=fit.candidate.group)
+    if np.pi / 6.0 * fit.diameter**3 > most_atoms * cut.atomic_volume:
+        return
+    price = _complexity(fit, fewest)
+    for step in np.arange(-AROUND, AROUND + 1e-9, STEP):
+        radius = cut.radius + float(step)
+        if radius >= SMALLEST_RADIUS and (made := cut_candidate(replace(cut, radius=radius), "crystals", listed=True)) is not None:
+            yield replace(made, crystal=fit.candidate, complexity=price, type_complexity=price)
 
 
 def cut_candidate(cut: ParticleCut, source: str, *, listed: bool) -> Candidate | None:
@@ -85,15 +130,4 @@ def cut_candidate(cut: ParticleCut, source: str, *, listed: bool) -> Candidate |
         return None
     if len(structure) < 2:
         return None
-    return Candidate(structure, source, zoom=CRYSTAL_ZOOM, listed=listed, length=cut.crystal.bond_length, atomic_volume=cut.atomic_volume, cut=cut)
-
-
-def check_folders(folders: Sequence[str]) -> tuple[str, ...]:
-    """Absolute paths of the folders, checked early.
-
-    Raises:
-        StructureError: one that is not there or holds no CIF file.
-    """
-    for folder in folders:
-        cif_files(folder)
-    return tuple(str(Path(folder).expanduser().resolve()) for folder in folders)
+    return Candidate(structure, source, zoom=CUT_ZOOM, listed=listed, length=cut.crystal.bond_length, atomic_volume=cut.atomic_volume, cut=cut)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from deepstruc_hpc.physics.agreement import rw
 from deepstruc_hpc.physics.fit import fit_candidates, fitted_curve
 from deepstruc_hpc.physics.fit_table import FitTable
 from deepstruc_hpc.solve.candidates.candidate import Candidate, CandidateSet
@@ -25,9 +26,21 @@ def fit(candidates: CandidateSet, measurement: Measurement) -> CandidateSet:
         return candidates
     if not len(candidates):
         return candidates.with_fits(FitTable.empty(0, len(measurement.data), measurement.independent_points()))
+    extended = np.array([candidate.crystal_fit is not None for candidate in candidates], dtype=bool)
+    if not extended.any():
+        return candidates.with_fits(_fit_atoms(candidates, measurement))
+    explicit = candidates.take(~extended)
+    tables = [_fit_atoms(explicit, measurement)] if len(explicit) else []
+    tables += [_fit_of_crystal(candidate, measurement) for candidate in candidates.take(extended)]
+    order = np.concatenate([np.flatnonzero(~extended), np.flatnonzero(extended)])
+    return candidates.with_fits(FitTable.concatenated(tables).take(np.argsort(order)))
+
+
+def _fit_atoms(candidates: CandidateSet, measurement: Measurement) -> FitTable:
+    """Fits of explicit atoms, all at once."""
     zoom = np.array([candidate.zoom for candidate in candidates])
     one_range = bool((zoom == zoom[0]).all())
-    table = fit_candidates(
+    return fit_candidates(
         [candidate.structure for candidate in candidates],
         measurement.curve,
         rmin=measurement.rmin,
@@ -37,11 +50,30 @@ def fit(candidates: CandidateSet, measurement: Measurement) -> CandidateSet:
         uiso_groups="auto",
         **measurement.instrument.model_dump(),
     )
-    return candidates.with_fits(table)
+
+
+def _fit_of_crystal(candidate: Candidate, measurement: Measurement) -> FitTable:
+    """The row of a crystal × sphere, whose fit came with it; Rw on the points that all candidates are fitted to."""
+    fit = candidate.crystal_fit
+    if fit is None:
+        raise ValueError(f"{candidate.structure.label}: no fit of a crystal.")
+    data = measurement.data
+    calculated = np.interp(data.r, fit.r, fit.calculated)
+    table = FitTable.empty(1, len(data), measurement.independent_points())
+    share = candidate.structure.symbols
+    mean = float(np.mean([fit.uiso[symbol] for symbol in share]))
+    values = {"rw": rw(data.g, calculated), "scale": fit.scale, "zoom": 1.0, "uiso": mean, "delta2": fit.delta2, "converged": True}
+    table.put(np.array([0]), values)
+    if len(set(fit.uiso.values())) > 1:
+        table.uiso_by_element[0] = dict(fit.uiso)
+    return table
 
 
 def fit_curve_table(candidate: Candidate, row: Mapping[str, Any], measurement: Measurement) -> pd.DataFrame:
     """r, g_obs, g_calc and difference on the measured points between rmin and rmax."""
     data = measurement.data
+    if candidate.crystal_fit is not None:
+        calculated = np.interp(data.r, candidate.crystal_fit.r, candidate.crystal_fit.calculated)
+        return pd.DataFrame({"r": data.r, "g_obs": data.g, "g_calc": calculated, "difference": data.g - calculated})
     calculated = fitted_curve(candidate.structure, row, data, **measurement.instrument.model_dump())
     return pd.DataFrame({"r": data.r, "g_obs": data.g, "g_calc": calculated, "difference": data.g - calculated})

@@ -77,7 +77,7 @@ def check(ranking: Ranking, measurement: Measurement, settings: SolveSettings) -
         tables["verify"] = verify_with_srfit(ranking, measurement)
         details["verify"] = verify_in_words(tables["verify"])
     relaxed = None
-    if settings.relax:
+    if settings.relax and ranking.first.crystal_fit is None:
         relaxed, details["relaxed"] = refine_positions(ranking.first, candidates.row(0), measurement)
     row = _row(ranking, measurement, verdict)
     return Answer(measurement, ranking, verdict, row, _sentence([*message, *candidates.notes]), fit, tables, details, relaxed)
@@ -87,16 +87,18 @@ def _row(ranking: Ranking, measurement: Measurement, verdict: Verdict) -> dict[s
     """The columns of the summary that an answer has."""
     first = ranking.first
     low, high = diameter_range(ranking)
-    found = first.diameter * float(ranking.candidates.zoom[0])
-    ends = found > measurement.rmax
+    found: float | None = first.diameter * float(ranking.candidates.zoom[0])
+    ends = bool(found and found > float(measurement.curve.r[-1]))
+    if first.crystal_fit is not None and first.crystal_fit.bulk:
+        found, low, ends = None, first.crystal_fit.at_least, True
     flags = (*verdict.flags, *(("lower_bound",) if ends else ()))
     return {
         "structure_type": first.structure.structure_type,
-        "n_atoms": len(first.structure),
+        "n_atoms": first.n_atoms,
         "probability": ranking.lattice_probability,
         "formula": _formula(ranking, measurement),
         "phase": _phase(ranking, measurement),
-        "diameter": round(found, 2),
+        "diameter": None if found is None else round(found, 2),
         "diameter_low": round(low, 2),
         "diameter_high": None if ends else round(high, 2),
         "size_spread": 0.0,
@@ -124,6 +126,9 @@ def _formula(ranking: Ranking, measurement: Measurement) -> str:
     from deepstruc_hpc.core.composition import reduced_formula
 
     first, sample = ranking.first, measurement.sample
+    known = first.crystal_fit.candidate if first.crystal_fit is not None else first.crystal
+    if known is not None:
+        return known.formula
     if first.cut is not None:
         return reduced_formula(first.cut.crystal.composition)
     elements = first.structure.elements
@@ -147,7 +152,7 @@ def _phase(ranking: Ranking, measurement: Measurement) -> str:
     first = ranking.first
     if first.lattice:
         return f"{_formula(ranking, measurement)} {first.lattice}, {first.structure.structure_type}"
-    return matter(first) if first.cut is not None else first.structure.structure_type
+    return matter(first) if first.cut is not None or first.crystal_fit is not None else first.structure.structure_type
 
 
 def _sentence(parts: list[str]) -> str:

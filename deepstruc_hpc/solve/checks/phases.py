@@ -114,6 +114,7 @@ def find_mixture(ranking: Ranking, measurement: Measurement) -> Mixture | None:
         None where no two candidates can share the curve.
     """
     ranked = ranking.frame()
+    ranked = ranked[[candidate.crystal_fit is None for candidate in ranking.candidates]]
     pool = _pool(ranked)
     if len(pool) < 2:
         return None

@@ -32,7 +32,7 @@ def verify_with_srfit(ranking: Ranking, measurement: Measurement, *, count: int 
         One row a candidate: rank, structure_type, n_atoms, rw, rw_srfit; each parameter with ``<name>_err``, ``<name>_srfit``, ``<name>_srfit_err``;
         seconds; message, which is empty or says why srfit gave no answer. A failure of srfit is such a message and never an error.
     """
-    best = zip(range(min(count, len(ranking))), ranking.candidates, strict=False)
+    best = [(place, one) for place, one in enumerate(ranking.candidates) if one.crystal_fit is None][:count]
     return pd.DataFrame([{"rank": place + 1, **_verify_one(candidate, ranking.candidates.row(place), measurement)} for place, candidate in best])
 
 

@@ -60,6 +60,16 @@ class Measurement:
         """Å, where the first peak of G(r) lies, or None where there is none."""
         return first_peak(self.curve)
 
+    @cached_property
+    def order_at_end(self) -> float:
+        """RMS of G in the last 15 % of the range (up to 30 Å, before Qdamp has its way) over RMS from 2 to 10 Å; 0 where it ends before 12 Å."""
+        r, g = self.curve.r, self.curve.g
+        end = min(float(r[-1]), 30.0)
+        inner, last = g[(r >= 2.0) & (r <= 10.0)], g[(r >= 0.85 * end) & (r <= end)]
+        if end < 12.0 or len(inner) < 10 or not len(last) or not inner.any():
+            return 0.0
+        return float(np.sqrt(np.mean(last**2) / np.mean(inner**2)))
+
     def independent_points(self, end: float | None = None) -> float:
         """How many independent numbers the curve holds, up to ``end`` (Å) where that is given."""
         last = self.rmax if end is None else min(end, self.rmax)

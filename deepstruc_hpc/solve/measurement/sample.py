@@ -97,11 +97,12 @@ def describe_sample(curve: PdfCurve, *, elements: tuple[str, ...], composition: 
                 f"--elements {','.join(missing)}: not in --composition {composition}. Name the same elements in both, or give one of them."
             )
         found = _described(given, stoichiometric=True, kind=kind, radiation=radiation, restrict=chosen)
-        return _said(found, "option", f"--composition {composition}", _disagreement(header, found))
+        return _with_sentence(found, "option", f"--composition {composition}", _disagreement(header, found))
     if chosen:
         named = Composition(dict.fromkeys(chosen, 1.0), ",".join(chosen), (dict.fromkeys(chosen, 1.0),))
-        found = _described(named, stoichiometric=len(chosen) == 1, kind=kind, radiation=radiation, restrict=())
-        return _said(found, "option", f"--elements {','.join(chosen)}", _disagreement(header, found))
+        named_metals = chosen if all(is_metal(symbol) for symbol in chosen) else ()
+        found = _described(named, stoichiometric=len(chosen) == 1, kind=kind, radiation=radiation, restrict=named_metals)
+        return _with_sentence(found, "option", f"--elements {','.join(chosen)}", _disagreement(header, found))
     if not header:
         return _unknown(kind, "neither an option nor the file's header names any")
     try:
@@ -115,7 +116,7 @@ def describe_sample(curve: PdfCurve, *, elements: tuple[str, ...], composition: 
     notes = [f"No scattering amplitude of {', '.join(dropped)} is known for {radiation}: left out."] if dropped else []
     stoichiometric = len(given.amounts) == 1 or set(given.amounts.values()) != {1.0} or " " not in header
     found = _described(replace(given, amounts=known), stoichiometric=stoichiometric, kind=kind, radiation=radiation, restrict=())
-    return _said(found, "header", f"header `{header}`", notes, dropped)
+    return _with_sentence(found, "header", f"header `{header}`", notes, dropped)
 
 
 def amplitude(symbol: str, radiation: str) -> float | None:
@@ -149,8 +150,8 @@ def _refuse_unscattering(symbols: tuple[str, ...], where: str, radiation: str) -
 def _described(given: Composition, *, stoichiometric: bool, kind: str | None, radiation: str, restrict: tuple[str, ...]) -> Sample:
     """Kind and elements of a composition that was read."""
     amounts = given.amounts
-    judged, reason = classify(amounts, stoichiometric=stoichiometric, parts=given.parts)
-    final: Kind = next(word for word in KINDS if word == (kind or judged))
+    proposed, reason = classify(amounts, stoichiometric=stoichiometric, parts=given.parts)
+    final: Kind = next(word for word in KINDS if word == (kind or proposed))
     share = {symbol: amount * (amplitude(symbol, radiation) or 0.0) ** 2 for symbol, amount in amounts.items()}
     ordered = sorted(amounts, key=lambda symbol: -share[symbol])
     notes = list(given.notes)
@@ -183,7 +184,7 @@ def _kept(ordered: list[str], share: Mapping[str, float], kind: Kind, amounts: M
     return kept or ordered, ["C and H left out as ligands of the compound."] if organic else []
 
 
-def _said(found: Sample, origin: Literal["option", "header"], where: str, notes: list[str], dropped: list[str] | None = None) -> Sample:
+def _with_sentence(found: Sample, origin: Literal["option", "header"], where: str, notes: list[str], dropped: list[str] | None = None) -> Sample:
     """The sample with its sentence."""
     what = _WORDS.get(found.kind, "a sample of unknown kind")
     if found.kind == "compound" and len(found.amounts) == 1:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from deepstruc_hpc.core.composition import reduced_formula
 from deepstruc_hpc.core.curve import PdfCurve
-from deepstruc_hpc.solve.candidates.candidate import Candidate, CandidateSet, largest_distance
+from deepstruc_hpc.solve.candidates.candidate import Candidate, CandidateSet
 from deepstruc_hpc.solve.config import RefusalSettings
 from deepstruc_hpc.solve.measurement.describe import Measurement
 
@@ -34,6 +34,8 @@ WHITE = 0.7
 """Four fifths of the power of white noise lie below this share of the highest Q, and more."""
 LARGEST = 0.97
 """A candidate of at least this share of the most atoms that were tried on its lattice is among the largest."""
+METALS = frozenset({"fcc", "bcc", "hcp", "sc"})
+"""Types that say no more than a lattice: their formula stands before them only where it is no element."""
 _GRID = 600
 
 
@@ -52,6 +54,9 @@ class Evidence:
         scale: lengths in the curve over the candidate's own, tabulated ones; None where either is unknown.
         matter: what the candidate is of: ``Au``, ``CeO2 fluorite``.
         largest: it is among the largest candidates of its lattice that were tried.
+        crystal: it is a crystal that was found from elements alone.
+        endless: the curve shows no end of it.
+        margin: Rw of the best candidate of another lattice less its own; None where there is no other.
     """
 
     rw: float
@@ -64,6 +69,9 @@ class Evidence:
     scale: float | None
     matter: str
     largest: bool = False
+    crystal: bool = False
+    endless: bool = False
+    margin: float | None = None
 
 
 @dataclass(frozen=True)
@@ -89,21 +97,26 @@ def applies(candidates: CandidateSet, measurement: Measurement, settings: Refusa
     chosen = candidates.best if place is None else place
     candidate, rw, zoom = candidates.candidates[chosen], float(candidates.rw[chosen]), float(candidates.zoom[chosen])
     curve = measurement.curve
-    size = max(largest_distance(candidate.structure) * zoom, 4.0)
+    size = max(candidate.extent * zoom, 4.0)
+    endless = candidate.crystal_fit is not None and candidate.crystal_fit.bulk
     doubtful = rw > settings.rw_warn
     noise, edge, resolved = spectrum(curve, measurement.instrument.qmin, measurement.instrument.qmax) if doubtful else (0.0, *USUAL_Q)
     same = candidates.lattices == candidate.on_lattice
+    others = candidates.rw[~same & np.isfinite(candidates.rw)]
     seen = Evidence(
         rw,
         size,
-        tail_ratio(curve, size),
-        end_ratio(curve),
+        None if endless else tail_ratio(curve, size),
+        measurement.order_at_end,
         noise,
         edge,
         resolved,
         _scale(candidate, measurement, None if doubtful else zoom),
         matter(candidate),
-        bool(len(candidate.structure) >= LARGEST * candidates.n_atoms[same].max()) and int(same.sum()) > 1,
+        candidate.crystal_fit is None and bool(len(candidate.structure) >= LARGEST * candidates.n_atoms[same].max()) and int(same.sum()) > 1,
+        candidate.crystal_fit is not None or candidate.crystal is not None,
+        endless,
+        float(others.min()) - rw if len(others) else None,
     )
     return verdict(seen, settings)
 
@@ -122,12 +135,23 @@ def verdict(seen: Evidence, settings: RefusalSettings) -> Verdict:
 
 def matter(candidate: Candidate) -> str:
     """What a candidate is of, for people: the metal, the elements of an alloy, or formula and type of a crystal."""
+    known = candidate.crystal_fit.candidate if candidate.crystal_fit is not None else candidate.crystal
+    if known is not None:
+        name = known.group.replace("_", " ")
+        plain = name if name in METALS and len(known.crystal.composition) == 1 else f"{known.formula} {name}"
+        return plain if known.prototype == known.group else f"{plain}, distorted"
     if candidate.cut is not None:
         return f"{reduced_formula(candidate.cut.crystal.composition)} {candidate.structure.structure_type}"
     return "–".join(candidate.structure.elements)
 
 
 def _refusal(seen: Evidence, settings: RefusalSettings) -> str:
+    rules = (_refusal_of_curve, _refusal_of_crystal if seen.crystal else _refusal_of_particle)
+    return next((reason for rule in rules if (reason := rule(seen, settings))), "")
+
+
+def _refusal_of_curve(seen: Evidence, settings: RefusalSettings) -> str:
+    """Why the curve is no G(r) of matter."""
     poor = seen.rw > settings.rw_warn
     if poor and not USUAL_Q[0] <= seen.edge <= USUAL_Q[1] and seen.edge < WHITE * seen.resolved:
         return f"r does not look like Å: most of G(r) oscillates at {seen.edge:.3g} Å⁻¹. Check the unit; write r(nm) in the column label"
@@ -136,6 +160,12 @@ def _refusal(seen: Evidence, settings: RefusalSettings) -> str:
             f"no structure in the curve (best Rw {seen.rw:.2f}): F(Q) is {seen.noise:.1f} times as strong at high Q as at low Q, as noise is. "
             "An empty can, a background taken off twice, or a Qmax beyond the data"
         )
+    return ""
+
+
+def _refusal_of_particle(seen: Evidence, settings: RefusalSettings) -> str:
+    """Why particles of explicit atoms are no answer: a bulk crystal, or a fit of nothing."""
+    poor = seen.rw > settings.rw_warn
     if seen.rw > settings.rw_refuse and seen.end > settings.tail_ratio and _away(seen) <= settings.bond_refuse:
         return (
             f"G(r) goes on oscillating to the end of the data with {100 * seen.end:.0f} % of its amplitude, and nothing fits (Rw {seen.rw:.2f}): "
@@ -152,6 +182,21 @@ def _refusal(seen: Evidence, settings: RefusalSettings) -> str:
     return ""
 
 
+def _refusal_of_crystal(seen: Evidence, settings: RefusalSettings) -> str:
+    """Why a crystal that was found from elements alone is no answer: a poor fit of a tiny or a hardly better one, or a fit of nothing."""
+    tiny = seen.size < settings.least_crystal
+    close = seen.margin is not None and seen.margin < settings.least_margin
+    if seen.rw > settings.rw_warn and (tiny or close):
+        why = f"is {seen.size:.0f} Å across" if tiny else f"hardly better than another net (Rw {seen.rw + (seen.margin or 0.0):.2f})"
+        return (
+            f"no crystal of these elements explains the curve: the best, {seen.matter}, fits poorly (Rw {seen.rw:.2f}) and {why}. "
+            "A cluster or molecule (give it with --structures), an amorphous sample, or another composition"
+        )
+    if seen.rw > settings.crystal_refuse:
+        return f"no crystal of these elements comes near the curve: the best, {seen.matter}, has Rw {seen.rw:.2f}"
+    return ""
+
+
 def _warnings(seen: Evidence, settings: RefusalSettings) -> Iterator[tuple[str, str]]:
     """Each warning with the word that stands for it in the summary."""
     other = _away(seen) > settings.bond_mismatch
@@ -162,6 +207,8 @@ def _warnings(seen: Evidence, settings: RefusalSettings) -> Iterator[tuple[str, 
         yield "other_elements", f"warning: {_elements_words(seen)}"
     elif seen.tail is not None and seen.tail > settings.tail_ratio:
         yield "tail", f"warning: the curve holds structure beyond the best candidate ({seen.size:.0f} Å across)"
+    if seen.endless:
+        yield "bulk", f"a bulk crystal: coherent over more than {seen.size:.0f} Å"
     if seen.largest:
         yield "largest_tried", f"warning: {seen.size:.0f} Å across is about the largest of its kind that was tried; the particle may be larger"
 
@@ -178,15 +225,6 @@ def tail_ratio(curve: PdfCurve, size: float) -> float | None:
     if len(inner) < 10 or len(outer) < 10 or curve.r[-1] < start + 3.0 or not inner.any():
         return None
     return float(np.sqrt(np.mean(outer**2) / np.mean(inner**2)))
-
-
-def end_ratio(curve: PdfCurve) -> float:
-    """RMS of G in the last 15 % of the range (up to 30 Å, before Qdamp has its way) over RMS from 2 to 10 Å; 0 where it ends before 12 Å."""
-    end = min(float(curve.r[-1]), 30.0)
-    inner, last = curve.g[(curve.r >= 2.0) & (curve.r <= 10.0)], curve.g[(curve.r >= 0.85 * end) & (curve.r <= end)]
-    if end < 12.0 or len(inner) < 10 or not len(last) or not inner.any():
-        return 0.0
-    return float(np.sqrt(np.mean(last**2) / np.mean(inner**2)))
 
 
 def spectrum(curve: PdfCurve, qmin: float, qmax: float) -> tuple[float, float, float]:

@@ -8,6 +8,9 @@ from deepstruc_hpc.solve.config import RankSettings
 from deepstruc_hpc.solve.ranking.ranking import Ranking
 from deepstruc_hpc.structures.lattices import OUTLINES
 
+NINETY = 1.645
+"""Standard deviations on either side that hold 90 % of a normal distribution."""
+
 
 def in_words(ranking: Ranking, settings: RankSettings) -> str:
     """Sentences, joined by semicolons; empty where nothing is in doubt."""
@@ -43,7 +46,13 @@ def size_range(ranking: Ranking, share: float = 0.9) -> tuple[int, int]:
 def diameter_range(ranking: Ranking, share: float = 0.9) -> tuple[float, float]:
     """The same for the diameter, Å, of the sphere with the particle's volume."""
     places = _alike(ranking, share)
-    diameters = [ranking.candidates.candidates[place].diameter * float(ranking.candidates.zoom[place]) for place in places]
+    diameters: list[float] = []
+    for place in places:
+        candidate = ranking.candidates.candidates[place]
+        middle = candidate.diameter * float(ranking.candidates.zoom[place])
+        fit = candidate.crystal_fit
+        spread = NINETY * fit.diameter_error if fit is not None and fit.diameter_error else 0.0
+        diameters += [middle - spread, middle + spread]
     return min(diameters), max(diameters)
 
 

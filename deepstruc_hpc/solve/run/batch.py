@@ -113,7 +113,7 @@ class Batch:
         check_sample_options(settings)
         self.names: list[str | Path] = [paths] if isinstance(paths, str | Path) else list(paths)
         self.options, self.out = options, out
-        self.values = read_values(options.values) if options.values else {}
+        self.values = read_values(Path(options.values)) if options.values else {}
         self.found = self._look(allow_empty=options.watch)
         self.named: set[str] = set()
         self.make_solver: Callable[[WorkerPlan], Solver] = Solver

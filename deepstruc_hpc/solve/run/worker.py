@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from deepstruc_hpc.core.config import validate_config
-from deepstruc_hpc.core.errors import DeepstrucError, OutputError, TimeLimitError
+from deepstruc_hpc.core.errors import DeepstrucError, NotApplicableError, OutputError, TimeLimitError
 from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.data.pdf_files import file_hash, read_pdf
 from deepstruc_hpc.model.generator import StructureModel
@@ -95,7 +95,7 @@ class Solver:
         key = name, settings.structures_sizes
         if key not in self._others:
             if name == "crystals":
-                self._others[key] = CrystalSource.of_folders(self.plan.crystals) if self.plan.crystals else CrystalSource()
+                self._others[key] = CrystalSource(self.plan.crystals)
             elif name == "structures":
                 self._others[key] = StructureSource.of_folders(self.plan.structures, sizes=settings.structures_sizes)
             else:
@@ -114,6 +114,8 @@ class Solver:
                 record.file_hash = file_hash(item.path)
                 record.settings_id = self.plan.settings_id(item)
                 tables = self._solve(item, record)
+        except NotApplicableError as other:
+            record.status, record.message = "refused", str(other)
         except (DeepstrucError, TimeLimitError) as mendable:
             record.status, record.message = "failed", str(mendable)
         except (OSError, MemoryError) as refused:
@@ -121,7 +123,7 @@ class Solver:
         except Exception as defect:  # noqa: BLE001 - one file never stops the rest; the message says that this one is ours
             record.status, record.message = "failed", f"{item.path}: unexpected {type(defect).__name__}: {defect} (a defect of the program)"
         record.seconds = round(time.monotonic() - started, 3)
-        if tables is not None:
+        if tables is not None or record.status == "refused":
             try:
                 write_item(self.plan.out, record, tables, self.plan.draw)
             except OutputError as refused:

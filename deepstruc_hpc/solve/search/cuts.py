@@ -34,16 +34,18 @@ def cut_moves(candidate: Candidate, rng: np.random.Generator) -> Iterator[Candid
     """
     if candidate.cut is None:
         return
-    streams = [_made(stream) for stream in (_sizes(candidate.cut), _centres(candidate.cut), _shapes(candidate.cut), _surfaces(candidate.cut))]
+    streams = [
+        _made(stream, candidate) for stream in (_sizes(candidate.cut), _centres(candidate.cut), _shapes(candidate.cut), _surfaces(candidate.cut))
+    ]
     if len(candidate.structure) <= MOST_ATOMS_BY_SITES:
         streams.append(_sites(candidate, rng))
     yield from in_turn(*streams)
 
 
-def _made(cuts: Iterator[ParticleCut]) -> Iterator[Candidate]:
+def _made(cuts: Iterator[ParticleCut], origin: Candidate) -> Iterator[Candidate]:
     for cut in cuts:
         if cut.radius > 0 and (made := cut_candidate(cut, "neighbour", listed=False)) is not None:
-            yield made
+            yield replace(made, zoom=origin.zoom, crystal=origin.crystal, complexity=origin.type_complexity, type_complexity=origin.type_complexity)
 
 
 def _sizes(cut: ParticleCut) -> Iterator[ParticleCut]:

@@ -138,15 +138,16 @@ class LocalSearch:
         fitted = fit(CandidateSet(tuple(replace(candidate, zoom=zoom) for candidate in changes)), self.measurement)
         self.fitted += len(changes)
         rw = fitted.rw
-        best = np.where(np.isfinite(rw), self.scorer.score(rw, np.zeros(len(rw)), list(fitted.types)), -np.inf)
+        priced = np.array([0.0 if one.occupation is not None else one.complexity for one in fitted])  # of occupations it is counted once it matters
+        best = np.where(np.isfinite(rw), self.scorer.score(rw, priced, list(fitted.types)), -np.inf)
         kept = []
         for place in np.flatnonzero(best > origin.score + GAIN).tolist():
             candidate = replace(fitted.candidates[place], zoom=bounds)
             if candidate.occupation is not None:
                 if not in_one_piece(candidate.occupation):
                     continue
-                candidate = replace(candidate, complexity=complexity_of(candidate.occupation))
-            total = float(best[place]) - self.scorer.penalty * candidate.complexity
+                candidate = replace(candidate, complexity=candidate.type_complexity + complexity_of(candidate.occupation))
+            total = float(best[place]) - self.scorer.penalty * (candidate.complexity - priced[place])
             if total > origin.score + GAIN:
                 one = replace(fitted.take([place]), candidates=(candidate,))
                 self.found[candidate.on_lattice].append((total, one))
@@ -209,6 +210,8 @@ def _seeds(candidates: CandidateSet, scorer: Scorer) -> Iterator[State]:
         if taken[lattice] >= BEAM:
             continue
         candidate = usable.candidates[place]
+        if candidate.crystal_fit is not None:
+            continue
         if candidate.cut is None or candidate.occupation is not None:
             held = _occupation(candidate) if candidate.length else None
             if held is None:
@@ -231,6 +234,8 @@ def _moved(origin: Candidate, occupation: Occupation) -> Candidate:
         atomic_volume=origin.atomic_volume,
         occupation=occupation,
         cut=origin.cut,
+        crystal=origin.crystal,
+        type_complexity=origin.type_complexity,
     )
 
 

@@ -1,5 +1,8 @@
 """What a composition is taken for: rules for matter, whoever names it."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -77,6 +80,10 @@ def test_elements_alone_say_the_kind_but_no_amounts():
     assert sample(elements=("Fe3+", "O2-")).elements == ("Fe", "O")
 
 
+def test_every_metal_that_is_named_is_kept():  # lithium scatters a thirtieth of what uranium does
+    assert sample(elements=("U", "Li")).elements == ("U", "Li")
+
+
 def test_an_option_wins_over_the_header_and_says_so():
     gold = sample("Au144 S60 C480 H540", elements=("Au",))
     assert (gold.kind, gold.elements, gold.left_out, gold.origin) == ("metal", ("Au",), (), "option")
@@ -129,3 +136,18 @@ def test_every_element_with_form_factors_is_accepted():  # Ce and Po were refuse
         assert (found.kind == "metal") == is_metal(symbol)
         if is_metal(symbol) and symbol != "Fr":
             assert 2.2 < nn_distance(symbol, "twelve") < 5.5
+
+
+MEASURED = Path(__file__).resolve().parents[4] / "shared" / "data"
+
+
+@pytest.mark.experimental
+@pytest.mark.skipif(not MEASURED.is_dir(), reason="the measured curves are not beside this checkout (../shared/data)")
+def test_every_composition_in_a_measured_header_is_read():
+    texts = [path.read_text(encoding="latin-1") for path in MEASURED.rglob("*.gr")]
+    headers = {match[1].strip() for text in texts for match in re.finditer(r"^composition\s*=\s*(\S.*)$", text, re.MULTILINE)}
+    assert len(headers) >= 10
+    for header in headers:
+        found = sample(header)
+        assert found.kind != "unknown", header
+        assert found.elements, header
