@@ -25,9 +25,9 @@ def _measurement(composition, rmax=20.0):
 
 @pytest.fixture(scope="module")
 def ceria():
-    """The curve of a particle of CeO2 of 16 Å, and what the source offers for it."""
-    truth = ParticleCut(prototype_crystal("CeO2"), 8.0).structure()
-    r = np.arange(0.0, 24.0, 0.02)
+    """The curve of a particle of CeO2 of 10 Å, and what the source offers for it."""
+    truth = ParticleCut(prototype_crystal("CeO2"), 5.0).structure()
+    r = np.arange(0.0, 16.0, 0.02)
     g = simulate_pdf(truth.symbols, truth.positions, r, qmin=0.8, qmax=22.0, qdamp=0.03, uiso=0.006, delta2=1.0)
     curve = PdfCurve(r, g, header={"qmin": 0.8, "qmax": 22.0, "composition": "CeO2"}, source="x.gr")
     return CrystalSource().candidates(describe(curve, SolveSettings(qdamp=0.03)), BUDGET)
