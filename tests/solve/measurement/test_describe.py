@@ -56,8 +56,9 @@ def test_metals_come_strongest_scatterer_first_by_amount_and_amplitude():
     assert describe(_curve({"composition": "Cu20 Au"}), SolveSettings()).sample.elements == ("Cu", "Au")
 
 
-def test_a_curve_that_nobody_names_is_an_error_that_says_what_to_do():
-    with pytest.raises(PdfFileError, match=r"x\.gr: neither the header nor an option.*--composition.*--elements"):
+def test_a_curve_that_nobody_names_is_an_error_that_says_what_to_do(monkeypatch):
+    monkeypatch.setattr("deepstruc_hpc.solve.measurement.describe.suggest_elements", lambda _: "perhaps of gold")
+    with pytest.raises(PdfFileError, match=r"x\.gr: neither the header nor an option.*--composition.*--elements.*perhaps of gold"):
         describe(_curve(), SolveSettings())
 
 
