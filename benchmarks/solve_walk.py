@@ -1,7 +1,8 @@
-"""The way of one PDF through the code: which modules of ``deepstruc_hpc.solve`` it enters, in which order, and how often it comes back to one.
+"""The way of one PDF through ``deepstruc_hpc.solve``: which modules it enters, in which order, and how often it comes back to one.
 
-A reader who follows the calls reads a function where it is called first. So the walk is the order of first calls from ``Solver._solve``; a return is a
-step to a module that was left before. Usage: python benchmarks/solve_walk.py [FILE] [--elements Au]
+A reader who follows the calls reads a function where it is called first. So the walk is the order of first calls from ``Solver._solve``, and a return
+is a step to a module that was left before. Counted for public functions (private helpers, and the methods of the value objects that travel along the
+line, are read with their modules) and for everything. Usage: python benchmarks/solve_walk.py [FILE] [--elements Au]
 """
 
 from __future__ import annotations
@@ -50,12 +51,18 @@ def main() -> None:
     parser.add_argument("--elements", default="")
     options = parser.parse_args()
     calls = walk(options.path, SolveSettings(elements=options.elements))
-    for what, part in (("solve", [name for name, _ in calls if name.startswith("solve.")]), ("the package", [name for name, _ in calls])):
-        steps = [part[0], *(after for before, after in pairwise(part) if after != before)]
-        returns = sum(step in steps[:place] for place, step in enumerate(steps))
-        print(f"{what}: {len(set(steps))} modules, {returns} returns to one that was left before")
-        if what == "solve":
-            print("  " + " → ".join(step.removeprefix("solve.") for step in steps))
+    solving = [(name.removeprefix("solve."), function) for name, function in calls if name.startswith("solve.")]
+    public = [(name, function) for name, function in solving if "." not in function and not function.startswith("_")]
+    for words, part in (("public functions of solve", public), ("all of solve", solving), ("all of the package", calls)):
+        print(f"{words}: {_counted([name for name, _ in part])}")
+    for name, function in public:
+        print(f"  {name:28} {function}")
+
+
+def _counted(names: list[str]) -> str:
+    steps = [names[0], *(after for before, after in pairwise(names) if after != before)]
+    returns = sum(step in steps[:place] for place, step in enumerate(steps))
+    return f"{len(set(steps))} modules, {returns} returns to one that was left before"
 
 
 if __name__ == "__main__":
