@@ -246,6 +246,8 @@ ALIKE = 0.998
 """Correlation from which on two screened curves count as one crystal."""
 SAME_RW = 1.03
 """The simpler of two such crystals stays unless its Rw is higher by more than this factor."""
+SAME_ELEMENTS_RW = 1.1
+"""The one with more of the sample's elements stays up to this factor: a random alloy of 400 atoms differs from its mean by as much."""
 MOST_OF_A_GROUP = 2
 MOST_PARENTS = 2
 """Types of highest symmetry that are refined although others of their topology screened better."""
@@ -260,7 +262,7 @@ def distinct(screened: Sequence[Screened], keep: int) -> list[Screened]:
         twin = next((n for n, other in enumerate(kept) if float(other.curve @ found.curve) > ALIKE), None)
         if twin is None:
             kept.append(found)
-        elif _simplicity(found) < _simplicity(kept[twin]) and found.rw <= SAME_RW * kept[twin].rw:
+        elif _better_description(found, kept[twin]):
             kept[twin] = found
     few = list(_few_of_each(kept))[:keep]
     groups = dict.fromkeys(found.candidate.group for found in few if found.candidate.prototype != found.candidate.group)
@@ -272,8 +274,11 @@ def distinct(screened: Sequence[Screened], keep: int) -> list[Screened]:
 
 def _parent(screened: Sequence[Screened], group: str) -> Screened | None:
     """The simplest of the best fits of the type that names a group."""
-    members = [found for found in screened if found.candidate.prototype == found.candidate.group == group]
-    return min((found for found in members if found.rw <= SAME_RW * members[0].rw), key=_simplicity, default=None)
+    best: Screened | None = None
+    for found in screened:
+        if found.candidate.prototype == found.candidate.group == group and (best is None or _better_description(found, best)):
+            best = found
+    return best
 
 
 def _few_of_each(screened: Sequence[Screened]) -> Iterator[Screened]:
@@ -285,6 +290,13 @@ def _few_of_each(screened: Sequence[Screened]) -> Iterator[Screened]:
             yield found
 
 
-def _simplicity(found: Screened) -> tuple[int, int, int]:
-    """Of two descriptions of one curve the one with more of the sample's elements is taken, then that with fewer different sites."""
-    return -len(found.candidate.crystal.composition), len(np.unique(found.candidate.orbits)), -found.candidate.space_group
+def _better_description(found: Screened, than: Screened) -> bool:
+    """Of two crystals with nearly one curve: that with more of the sample's elements, else that with fewer different sites."""
+    more = len(found.candidate.crystal.composition) - len(than.candidate.crystal.composition)
+    if more:
+        return more > 0 and found.rw <= SAME_ELEMENTS_RW * than.rw
+    return _simplicity(found) < _simplicity(than) and found.rw <= SAME_RW * than.rw
+
+
+def _simplicity(found: Screened) -> tuple[int, int]:
+    return len(np.unique(found.candidate.orbits)), -found.candidate.space_group

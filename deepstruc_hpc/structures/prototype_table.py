@@ -33,7 +33,7 @@ from deepstruc_hpc.structures.prototype_names import OWN_GROUP, common_name, wel
 from deepstruc_hpc.structures.topology import coordination_sequences, neighbours, shell_table
 
 Float = NDArray[np.float64]
-REVISION = 8
+REVISION = 9
 """Of what the table holds; a cached one of another revision is made anew."""
 MOST_SITES = 120
 """Sites of a primitive cell; larger prototypes (boron, Hittorf's phosphorus, tridymite) are left out: with so many free lengths they fit anything."""
@@ -322,7 +322,7 @@ def _without_repeats(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     kept: list[dict[str, Any]] = []
     seen: dict[tuple[Any, ...], list[Float]] = {}
     for row in rows:
-        filled = tuple(np.round(np.bincount(row["orbits"], weights=row["occupancy"]), 2))
+        filled = tuple(sorted(np.round(np.bincount(row["orbits"], weights=row["occupancy"]), 2)))
         key = (row["space_group"], filled, tuple(sorted(row["nets"])), row["label"] == "own")
         lengths = np.sort([np.linalg.norm(edge) for edge in row["lattice"]])
         contact = np.sort([x or 99.0 for x in np.ravel(row["contact"])])

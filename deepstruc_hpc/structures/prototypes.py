@@ -68,11 +68,12 @@ class CrystalCandidate:
 
     @property
     def words(self) -> str:
-        """The type in words: ``rutile type``, ``rutile type, distorted (calcium chloride)``."""
+        """The type in words: ``rutile type``, ``rutile type, distorted (calcium chloride)``, ``fcc type, ordered (l1 2)``."""
         plain = self.group.replace("_", " ")
         if self.prototype == self.group:
             return f"{plain} type"
-        return f"{plain} type, distorted ({self.prototype.replace('_', ' ')})"
+        how = "ordered" if "ordered" in self.origin and not self.anion else "distorted"
+        return f"{plain} type, {how} ({self.prototype.replace('_', ' ')})"
 
     @property
     def cell(self) -> tuple[float, float, float]:
