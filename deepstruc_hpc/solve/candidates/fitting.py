@@ -32,13 +32,17 @@ def fit(candidates: CandidateSet, measurement: Measurement) -> CandidateSet:
         bounds={"zoom": (float(zoom[0, 0]), float(zoom[0, 1]))} if one_range else None,
         zoom_bounds=None if one_range else zoom,
         uiso_groups="auto",
+        low_q=measurement.low_q,
         **measurement.instrument.model_dump(),
     )
     return candidates.with_fits(table)
 
 
 def fit_curve_table(candidate: Candidate, row: Mapping[str, Any], measurement: Measurement) -> pd.DataFrame:
-    """r, g_obs, g_calc and difference on the measured points between rmin and rmax."""
+    """r, g_obs, g_calc and difference on the measured points between rmin and rmax.
+
+    The calculated curve has what the data hold below the measurement's ``low_q``, so that the difference is what the fit made small.
+    """
     data = measurement.data
-    calculated = fitted_curve(candidate.structure, row, data, **measurement.instrument.model_dump())
+    calculated = fitted_curve(candidate.structure, row, data, low_q=measurement.low_q, **measurement.instrument.model_dump())
     return pd.DataFrame({"r": data.r, "g_obs": data.g, "g_calc": calculated, "difference": data.g - calculated})
