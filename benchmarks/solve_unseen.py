@@ -30,13 +30,13 @@ from deepstruc_hpc import read_pdf, simulate_pdf
 from deepstruc_hpc.cli.app import run
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.data.structure_files import read_structure, write_xyz
-from deepstruc_hpc.solve.candidates.candidate import Candidate
-from deepstruc_hpc.solve.candidates.fitting import refine
-from deepstruc_hpc.solve.candidates.generator import start_scale
+from deepstruc_hpc.solve.candidates.candidate import Candidate, CandidateSet
+from deepstruc_hpc.solve.candidates.fitting import fit
+from deepstruc_hpc.solve.candidates.source import metal_zoom
 from deepstruc_hpc.solve.config import SolveSettings
-from deepstruc_hpc.solve.measurement.describe import resolve_conditions
-from deepstruc_hpc.solve.ranking.ranking import LATTICES
+from deepstruc_hpc.solve.measurement.describe import describe
 from deepstruc_hpc.structures.elements import nn_distance
+from deepstruc_hpc.structures.lattices import lattice_of
 from deepstruc_hpc.structures.parents import parent_of
 
 Array = NDArray[np.float64]
@@ -174,13 +174,12 @@ def make(out: Path, count: int, seed: int) -> pd.DataFrame:
     return table
 
 
-def true_rw(out: Path, row: pd.Series) -> float:
-    """Rw of the ideal sites, fitted as a candidate is."""
+def true_rw(out: Path, row: pd.Series, settings: SolveSettings) -> float:
+    """Rw of the ideal sites, fitted as a candidate is with these settings."""
     curve = read_pdf(out / "measured" / row["file"])
     structure = read_structure(out / "truth" / row["file"].replace(".gr", ".xyz"))
-    conditions = resolve_conditions(curve, SolveSettings(elements=(row["symbol"],), qdamp=row["qdamp"]))
-    fits = refine([Candidate(structure, "catalog")], curve, conditions, start=start_scale(curve, row["symbol"]))
-    return float(fits["rw"].iloc[0])
+    measurement = describe(curve, settings.model_copy(update={"elements": (row["symbol"],), "qdamp": row["qdamp"]}))
+    return float(fit(CandidateSet((Candidate(structure, "catalog", zoom=metal_zoom(measurement, row["symbol"])),)), measurement).rw[0])
 
 
 def scored(out: Path, truth: pd.DataFrame) -> pd.DataFrame:
@@ -192,15 +191,16 @@ def scored(out: Path, truth: pd.DataFrame) -> pd.DataFrame:
     for folder in table["folder"]:
         path = out / "solved" / str(folder) / "types.csv"
         kinds = pd.read_csv(path).sort_values("probability", ascending=False, kind="stable")["structure_type"] if path.is_file() else []
-        lattices.append(list(dict.fromkeys(LATTICES.get(kind, kind) for kind in kinds)))
-    first = [LATTICES.get(str(kind), str(kind)) for kind in table["structure_type_found"]]
+        lattices.append(list(dict.fromkeys(lattice_of(kind) for kind in kinds)))
+    first = [lattice_of(str(kind)) for kind in table["structure_type_found"]]
     table["right"] = [kind == found for kind, found in zip(table["structure_type"], first, strict=True)]
     table["in_three"] = [
         kind in [found, *others][:4] and kind in ([found] + [o for o in others if o != found])[:3]
         for kind, found, others in zip(table["structure_type"], first, lattices, strict=True)
     ]
     table["size_right"] = (table["n_atoms_found"] - table["n_atoms"]).abs() <= 0.05 * table["n_atoms"]
-    table["truth_rw"] = [true_rw(out, row) for _, row in table.iterrows()]
+    settings = SolveSettings.model_validate(json.loads((out / "solved" / "summary.json").read_text(encoding="utf-8"))["run"]["settings"])
+    table["truth_rw"] = [true_rw(out, row, settings) for _, row in table.iterrows()]
     table["excess"] = table["rw"] - table["truth_rw"]
     return table
 
