@@ -174,12 +174,12 @@ def make(out: Path, count: int, seed: int) -> pd.DataFrame:
     return table
 
 
-def true_rw(out: Path, row: pd.Series) -> float:
-    """Rw of the ideal sites, fitted as a candidate is."""
+def true_rw(out: Path, row: pd.Series, settings: SolveSettings) -> float:
+    """Rw of the ideal sites, fitted as a candidate is with these settings."""
     curve = read_pdf(out / "measured" / row["file"])
     structure = read_structure(out / "truth" / row["file"].replace(".gr", ".xyz"))
-    measurement = describe(curve, SolveSettings(elements=(row["symbol"],), qdamp=row["qdamp"]))
-    return float(fit(CandidateSet((Candidate(structure, "truth", zoom=metal_zoom(measurement, row["symbol"])),)), measurement).rw[0])
+    measurement = describe(curve, settings.model_copy(update={"elements": (row["symbol"],), "qdamp": row["qdamp"]}))
+    return float(fit(CandidateSet((Candidate(structure, "catalog", zoom=metal_zoom(measurement, row["symbol"])),)), measurement).rw[0])
 
 
 def scored(out: Path, truth: pd.DataFrame) -> pd.DataFrame:
@@ -199,7 +199,8 @@ def scored(out: Path, truth: pd.DataFrame) -> pd.DataFrame:
         for kind, found, others in zip(table["structure_type"], first, lattices, strict=True)
     ]
     table["size_right"] = (table["n_atoms_found"] - table["n_atoms"]).abs() <= 0.05 * table["n_atoms"]
-    table["truth_rw"] = [true_rw(out, row) for _, row in table.iterrows()]
+    settings = SolveSettings.model_validate(json.loads((out / "solved" / "summary.json").read_text(encoding="utf-8"))["run"]["settings"])
+    table["truth_rw"] = [true_rw(out, row, settings) for _, row in table.iterrows()]
     table["excess"] = table["rw"] - table["truth_rw"]
     return table
 

@@ -83,6 +83,7 @@ def improve_sites(
     log_odds: Floats | None = None,
     points: float | None = None,
     most_atoms: int = 10_000,
+    low_q: float = 0.0,
 ) -> Improved:
     """Descend over the fillings of a parent, and fit, in turn.
 
@@ -93,13 +94,15 @@ def improve_sites(
         log_odds: (S,) ln p/(1 − p) of the sites, nats; nothing is known where not given.
         points: independent points of the data; those of its range where not given.
         most_atoms: that may come out.
+        low_q: Å⁻¹, below which nothing of data and model counts, as in the fits; 0: all counts.
     """
     parent, mask, structure, fit = start.parent, start.mask, start.structure, start.fit
-    points = points or independent_points(float(curve.r[0]), float(curve.r[-1]), instrument.qmin, instrument.qmax)
+    points = points or independent_points(float(curve.r[0]), float(curve.r[-1]), max(instrument.qmin, low_q), instrument.qmax)
     length = shortest_distance(structure.positions) / shortest_distance(parent.sites[mask])
     near = np.flatnonzero(parent.distance <= parent.distance[mask].max() + ROOM)
     odds = np.zeros(len(near)) if log_odds is None else np.clip(log_odds[near], -SUREST, SUREST)
-    bonds, ranges = parent.bonds[near][:, near], {"qmin": instrument.qmin, "qmax": instrument.qmax, "qdamp": instrument.qdamp}
+    bonds = parent.bonds[near][:, near]
+    ranges = {"qmin": instrument.qmin, "qmax": instrument.qmax, "qdamp": instrument.qdamp, "low_q": low_q}
     filled = mask[near]
     for _ in range(ROUNDS):
         sites = parent.sites[near] * (length * fit.zoom)
@@ -113,14 +116,14 @@ def improve_sites(
         mask[near] = filled
         built = parent.structure(mask, structure.symbols[0], length, structure.label)
         structure = Structure(built.symbols, built.positions, structure.structure_type, structure.label)
-        fit = fitted(structure, curve, instrument)
+        fit = fitted(structure, curve, instrument, low_q=low_q)
     objective = -float(log_likelihood(max(fit.rw, 1e-5), points)) - float(odds[filled].sum())
     return Improved(parent, mask, structure, fit, float(objective))
 
 
-def fitted(structure: Structure, curve: PdfCurve, instrument: Instrument) -> Fitted:
-    """A structure's fit to all points of a curve."""
-    table = fit_candidates([structure], curve, rmin=float(curve.r[0]), rmax=float(curve.r[-1]), **instrument.model_dump())
+def fitted(structure: Structure, curve: PdfCurve, instrument: Instrument, *, low_q: float = 0.0) -> Fitted:
+    """A structure's fit to all points of a curve, without what lies below ``low_q`` (Å⁻¹)."""
+    table = fit_candidates([structure], curve, rmin=float(curve.r[0]), rmax=float(curve.r[-1]), **instrument.model_dump(), low_q=low_q)
     return Fitted(float(table.zoom[0]), float(table.uiso[0]), float(table.delta2[0]), float(table.rw[0]))
 
 

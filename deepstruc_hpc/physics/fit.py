@@ -19,6 +19,7 @@ from deepstruc_hpc.physics.histogram import extent
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.physics.screening import fit_groups
 from deepstruc_hpc.physics.simulate import check_range, simulate_pdf
+from deepstruc_hpc.physics.target import check_low_q, low_q_part
 from deepstruc_hpc.physics.uiso_groups import CLOSE_TO_BEST, automatic_groups, check_groups, uiso_of_atoms
 
 
@@ -41,6 +42,7 @@ def fit_candidates(
     zoom_bounds: NDArray[np.float64] | None = None,
     threads: int | None = None,
     device: str | None = None,
+    low_q: float = 0.0,
 ) -> FitTable:
     """Fit every candidate to a measured curve.
 
@@ -56,6 +58,9 @@ def fit_candidates(
     3. The second fit is kept where (n/2) ln(Σr²(one U)/Σr²(G)) > (G − 1)/2 · ln n, with n independent points: the Bayesian information criterion.
 
     Rows of one table then differ in their number of parameters: see ``uiso_by_element``.
+
+    With ``low_q`` everything that Q below max(Qmin, low_q) can make is taken out of data and model (:mod:`deepstruc_hpc.physics.target`). Rw is then
+    that of what is left, and independent points count from there. Nothing below changes the fit, nor does a Qmin below ``low_q``.
 
     Args:
         structures: candidates of any elements and sizes, Å.
@@ -76,18 +81,20 @@ def fit_candidates(
         zoom_bounds: (C, 2) lowest and highest zoom of each candidate, instead of ``bounds["zoom"]``. Without effect where the zoom is not free.
         threads: at most this many.
         device: a torch device (``cuda``, ``cpu``) to fit on; compiled code on the CPU when not given.
+        low_q: Å⁻¹, below which nothing of data and model counts; 0: all counts.
 
     Returns:
         A row a candidate, in the order given. Candidates that cannot be right (fewer than two atoms, atoms on top of each other, no distance below
         rmax, unknown elements) are refused with the reason and never stop the others.
 
     Raises:
-        ConfigError: unknown parameter names, broken bounds or groups, an empty range of Q.
+        ConfigError: unknown parameter names, broken bounds or groups, an empty range of Q, ``low_q`` not below Qmax.
         PdfFileError: the curve has no points in the range.
     """
     _check(free, bounds, start)
     check_groups(uiso_groups)
     check_range(qmin, qmax)
+    check_low_q(low_q, qmax)
     problem = FitProblem(
         curve.between(rmin, rmax),
         Instrument(radiation=radiation, qmin=qmin, qmax=qmax, qdamp=qdamp, qbroad=qbroad),
@@ -99,6 +106,7 @@ def fit_candidates(
         zoom_bounds=_checked_zoom_bounds(zoom_bounds, len(structures), bounds),
         threads=threads,
         device=device,
+        low_q=low_q,
     )
     table = FitTable.empty(len(structures), len(problem.data), problem.n_independent)
     sizes = np.array([extent(structure.positions) for structure in structures])
@@ -126,13 +134,17 @@ def fitted_curve(
     radiation: Radiation = "xray",
     rmin: float = -math.inf,
     rmax: float = math.inf,
+    low_q: float = 0.0,
 ) -> NDArray[np.float64]:
     """G(r) of a fitted candidate, by the reference path.
+
+    With ``low_q`` the low-Q component of (data − model) between rmin and rmax is added to the model, so that data − returned is the residual that the
+    fit made small. Rw of the fit is the root of its sum of squares over that of the data less the data's own low-Q component.
 
     Args:
         structure: the candidate as given to the fit.
         parameters: ``scale``, ``zoom``, ``uiso``, ``delta2``, and ``uiso_by_element`` where there is one: a row of the table.
-        curve: whose r is wanted.
+        curve: whose r is wanted; with ``low_q`` its G is the data of the fit.
         qmin: Å⁻¹; this and the following as in the fit.
         qmax: Å⁻¹.
         qdamp: Å⁻¹.
@@ -141,6 +153,7 @@ def fitted_curve(
         radiation: ``xray`` or ``neutron``.
         rmin: Å; points of the curve outside [rmin, rmax] are 0.
         rmax: Å.
+        low_q: Å⁻¹, as in the fit; 0: the model alone.
 
     Returns:
         (R,) Å⁻² on the curve's own points.
@@ -162,7 +175,10 @@ def fitted_curve(
         delta1=delta1,
         delta2=float(parameters["delta2"]),
     )
-    return np.where((curve.r >= rmin - 1e-9) & (curve.r <= rmax + 1e-9), calculated, 0.0)
+    inside = (curve.r >= rmin - 1e-9) & (curve.r <= rmax + 1e-9)
+    if low_q > 0:
+        calculated[inside] += low_q_part(curve.r[inside], (curve.g - calculated)[inside], qmin=qmin, qdamp=qdamp, low_q=low_q)
+    return np.where(inside, calculated, 0.0)
 
 
 def _check(free: Sequence[str], bounds: Mapping[str, tuple[float, float]] | None, start: Mapping[str, float] | None) -> None:

@@ -88,6 +88,7 @@ class FitProblem:
         zoom_bounds: (S, 2) bounds of the zoom of each candidate of the table, instead of those for all.
         threads: at most this many.
         device: a torch device, or None for compiled code on the CPU.
+        low_q: Å⁻¹, below which nothing of data and model counts, see :mod:`deepstruc_hpc.physics.target`; 0: all counts.
     """
 
     data: PdfCurve
@@ -100,11 +101,12 @@ class FitProblem:
     zoom_bounds: Float | None = None
     threads: int | None = None
     device: str | None = None
+    low_q: float = 0.0
 
     @property
     def n_independent(self) -> float:
-        """Independent points of the data in the range."""
-        return independent_points(float(self.data.r[0]), float(self.data.r[-1]), self.instrument.qmin, self.instrument.qmax)
+        """Independent points of the data in the range, from max(Qmin, low_q) on."""
+        return independent_points(float(self.data.r[0]), float(self.data.r[-1]), max(self.instrument.qmin, self.low_q), self.instrument.qmax)
 
     def limits(self, name: str) -> tuple[float, float]:
         """Lower and upper bound of a parameter; equal where it is fixed."""
@@ -170,7 +172,7 @@ class FitProblem:
         return np.array([values[0], *[values[1]] * n_groups, values[2]])
 
     def _batch(self, spectra: Spectra, good: NDArray[np.int64], zoom: Float, groups: UisoGroups) -> _Batch:
-        ranges = {"qmin": self.instrument.qmin, "qmax": self.instrument.qmax, "qdamp": self.instrument.qdamp}
+        ranges = {"qmin": self.instrument.qmin, "qmax": self.instrument.qmax, "qdamp": self.instrument.qdamp, "low_q": self.low_q}
         target = target_of(self.data.r, self.data.g, **ranges, largest_distance=float(spectra.longest.max()) * _most(zoom))
         limits = self._columns([self.limits(name) for name in PARAMETERS], len(groups))
         low, high = (np.tile(limits[:, side], (len(good), 1)) for side in (0, 1))

@@ -70,15 +70,16 @@ class PhaseModel:
         curve: the points to fit.
         instrument: radiation, Qmin, Qmax, Qdamp, Qbroad.
         max_zoom: the largest zoom that will be asked for.
+        low_q: Å⁻¹, below which nothing of data and model counts, see :mod:`deepstruc_hpc.physics.target`; 0: all counts.
     """
 
-    def __init__(self, structures: Sequence[Structure], curve: PdfCurve, instrument: Instrument, *, max_zoom: float) -> None:
+    def __init__(self, structures: Sequence[Structure], curve: PdfCurve, instrument: Instrument, *, max_zoom: float, low_q: float = 0.0) -> None:
         highest = max_zoom * (1 + ZOOM_RANGE) + 1e-3
         spectra = spectra_of(structures, q_max=instrument.qmax, max_zoom=highest, radiation=instrument.radiation, resolution=instrument.qbroad > 0)
-        ranges = {"qmin": instrument.qmin, "qmax": instrument.qmax, "qdamp": instrument.qdamp}
+        ranges = {"qmin": instrument.qmin, "qmax": instrument.qmax, "qdamp": instrument.qdamp, "low_q": low_q}
         self.target = target_of(curve.r, curve.g, **ranges, largest_distance=float(spectra.longest.max()) * highest)
         self.evaluator = CompiledEvaluator(spectra, self.target, qbroad=instrument.qbroad, delta1=0.0, free_scale=True)
-        self.n_independent = independent_points(float(curve.r[0]), float(curve.r[-1]), instrument.qmin, instrument.qmax)
+        self.n_independent = independent_points(float(curve.r[0]), float(curve.r[-1]), max(instrument.qmin, low_q), instrument.qmax)
         self.per_scale = np.array([_weight_per_scale(structure, instrument) for structure in structures])
         self.most_delta2 = min(MOST_DELTA2, SHARPEST * float(spectra.shortest.min()) ** 2)
 

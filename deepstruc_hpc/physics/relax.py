@@ -63,6 +63,7 @@ def relax(
     restraint: float = 1e-3,
     min_distance: float | None = None,
     max_iterations: int = 100,
+    low_q: float = 0.0,
 ) -> RelaxedStructure:
     """Refine the positions of the atoms of a fitted candidate.
 
@@ -79,6 +80,7 @@ def relax(
         restraint: part of Rw² that a displacement of 0.1 Å costs; larger for noisier data.
         min_distance: Å; 0.85 of the shortest distance at the start when not given.
         max_iterations: of L-BFGS.
+        low_q: Å⁻¹, below which nothing of data and model counts, as in the fit; 0: all counts.
 
     Returns:
         Positions, agreement before and after, and how far each atom moved.
@@ -88,7 +90,8 @@ def relax(
     """
     if structure.n_atoms < 2:
         raise StructureError(f"{structure.label or 'structure'}: {structure.n_atoms} atoms; at least two are needed to relax a distance.")
-    cost = _Cost(structure.scaled(float(parameters["zoom"])), parameters, curve.between(rmin, rmax), instrument, restraint=restraint)
+    start = structure.scaled(float(parameters["zoom"]))
+    cost = _Cost(start, parameters, curve.between(rmin, rmax), instrument, restraint=restraint, low_q=low_q)
     cost.min_distance = 0.85 * cost.shortest if min_distance is None else min_distance
     begin = np.append(cost.start.numpy().ravel(), np.log(max(float(parameters["uiso"]), 1e-4)))
     rw_before, _ = cost.agreement(begin)
@@ -105,10 +108,12 @@ def relax(
 class _Cost:
     """Cost and gradient of the relaxation as functions of a flat vector: positions, then log U."""
 
-    def __init__(self, structure: Structure, parameters: Mapping[str, Any], data: PdfCurve, instrument: Instrument, *, restraint: float) -> None:
+    def __init__(
+        self, structure: Structure, parameters: Mapping[str, Any], data: PdfCurve, instrument: Instrument, *, restraint: float, low_q: float
+    ) -> None:
         atoms = Atoms.of(structure.symbols, structure.positions)
         reach = 1.15 * extent(atoms.positions) + 2.0
-        ranges = {"qmin": instrument.qmin, "qmax": instrument.qmax, "qdamp": instrument.qdamp}
+        ranges = {"qmin": instrument.qmin, "qmax": instrument.qmax, "qdamp": instrument.qdamp, "low_q": low_q}
         target = target_of(data.r, data.g, **ranges, largest_distance=reach)
         q = torch.tensor(target.q)
         widths = {"delta2": float(parameters["delta2"]), "qbroad": instrument.qbroad}

@@ -19,6 +19,10 @@ SOURCES = ("cvae", "catalog", "crystals", "alloys", "structures")
 USUAL = Instrument()
 """What is assumed of an instrument that nobody describes."""
 DEFAULT_RMAX = 30.0
+DEFAULT_LOW_Q = 1.2
+"""Å⁻¹. Below it a curve holds small-angle scattering, cut off somewhere, and rest of the background (Farrow & Billinge, Acta Cryst. A65 (2009) 232).
+The first Bragg peak of every metal and oxide with a cell of up to about 5 Å lies above (2π/d, d ≤ 5.2 Å), so what is lost is information on the
+particle's shape alone. A crystal of layers that are farther apart loses the peak of that distance."""
 
 
 class RankSettings(Config):
@@ -66,6 +70,7 @@ class SolveSettings(Config):
     rmin: float = Field(2.0, ge=0, description="Å")
     rmax: float | None = Field(None, gt=0, description=f"Å; default the end of the data, at most {DEFAULT_RMAX:g}")
     qmin: float | None = Field(None, ge=0, description=f"Å⁻¹; default {USUAL.qmin:g}")
+    low_q: float = Field(DEFAULT_LOW_Q, ge=0, description="Å⁻¹ below which nothing of a measurement is trusted: taken out of data and model; 0: off")
     qmax: float | None = Field(None, gt=0, description=f"Å⁻¹; default {USUAL.qmax:g}")
     qdamp: float | None = Field(None, ge=0, description=f"Å⁻¹; default {USUAL.qdamp:g}")
     qbroad: float | None = Field(None, ge=0, description="Å⁻¹; default 0")
@@ -105,6 +110,8 @@ class SolveSettings(Config):
             raise ValueError("sigma needs positive numbers, for example 3,5,7")
         if self.rmax is not None and self.rmax <= self.rmin:
             raise ValueError(f"rmax ({self.rmax:g} Å) must be larger than rmin ({self.rmin:g} Å)")
+        if self.qmax is not None and self.low_q >= self.qmax:
+            raise ValueError(f"low_q ({self.low_q:g} Å⁻¹) must be smaller than qmax ({self.qmax:g} Å⁻¹); 0 takes nothing out")
         if self.qmin is not None and self.qmax is not None and self.qmax <= self.qmin:
             raise ValueError(f"qmax ({self.qmax:g} Å⁻¹) must be larger than qmin ({self.qmin:g} Å⁻¹)")
         return self

@@ -87,9 +87,8 @@ class CrystalSource:
         sample = measurement.sample
         if sample.kind == "cluster":
             return []
-        amounts = (
-            {symbol: sample.amounts[symbol] for symbol in sample.elements} if sample.stoichiometric and sample.kind in {"compound", "alloy"} else None
-        )
+        known_formula = sample.stoichiometric and sample.kind in {"compound", "alloy"}
+        amounts = {symbol: sample.amounts[symbol] for symbol in sample.elements} if known_formula else None
         own = [one for one in self.own if set(one.crystal.composition) <= {*sample.elements, "H", "D"}]
         try:
             known = candidate_crystals(sample.elements, amounts=amounts) or candidate_crystals(sample.elements)

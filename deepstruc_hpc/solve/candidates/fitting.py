@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from deepstruc_hpc.physics.agreement import rw
 from deepstruc_hpc.physics.fit import fit_candidates, fitted_curve
 from deepstruc_hpc.physics.fit_table import FitTable
+from deepstruc_hpc.physics.target import low_q_part
 from deepstruc_hpc.solve.candidates.candidate import Candidate, CandidateSet
 from deepstruc_hpc.solve.measurement.describe import Measurement
 
@@ -48,6 +50,7 @@ def _fit_atoms(candidates: CandidateSet, measurement: Measurement) -> FitTable:
         bounds={"zoom": (float(zoom[0, 0]), float(zoom[0, 1]))} if one_range else None,
         zoom_bounds=None if one_range else zoom,
         uiso_groups="auto",
+        low_q=measurement.low_q,
         **measurement.instrument.model_dump(),
     )
 
@@ -58,22 +61,35 @@ def _fit_of_crystal(candidate: Candidate, measurement: Measurement) -> FitTable:
     if fit is None:
         raise ValueError(f"{candidate.structure.label}: no fit of a crystal.")
     data = measurement.data
-    calculated = np.interp(data.r, fit.r, fit.calculated)
+    residual = data.g - np.interp(data.r, fit.r, fit.calculated)
+    left, seen = residual - _low_part(residual, measurement), data.g - _low_part(data.g, measurement)
     table = FitTable.empty(1, len(data), measurement.independent_points())
     share = candidate.structure.symbols
     mean = float(np.mean([fit.uiso[symbol] for symbol in share]))
-    values = {"rw": rw(data.g, calculated), "scale": fit.scale, "zoom": 1.0, "uiso": mean, "delta2": fit.delta2, "converged": True}
+    values = {"rw": rw(seen, seen - left), "scale": fit.scale, "zoom": 1.0, "uiso": mean, "delta2": fit.delta2, "converged": True}
     table.put(np.array([0]), values)
     if len(set(fit.uiso.values())) > 1:
         table.uiso_by_element[0] = dict(fit.uiso)
     return table
 
 
+def _low_part(curve: NDArray[np.float64], measurement: Measurement) -> NDArray[np.float64]:
+    """What of a curve on the fitted points lies below the measurement's ``low_q``; nothing where that is off."""
+    if measurement.low_q == 0.0:
+        return np.zeros_like(curve)
+    instrument = measurement.instrument
+    return low_q_part(measurement.data.r, curve, qmin=instrument.qmin, qdamp=instrument.qdamp, low_q=measurement.low_q)
+
+
 def fit_curve_table(candidate: Candidate, row: Mapping[str, Any], measurement: Measurement) -> pd.DataFrame:
-    """r, g_obs, g_calc and difference on the measured points between rmin and rmax."""
+    """r, g_obs, g_calc and difference on the measured points between rmin and rmax.
+
+    The calculated curve has what the data hold below the measurement's ``low_q``, so that the difference is what the fit made small.
+    """
     data = measurement.data
     if candidate.crystal_fit is not None:
         calculated = np.interp(data.r, candidate.crystal_fit.r, candidate.crystal_fit.calculated)
+        calculated = calculated + _low_part(data.g - calculated, measurement)
         return pd.DataFrame({"r": data.r, "g_obs": data.g, "g_calc": calculated, "difference": data.g - calculated})
-    calculated = fitted_curve(candidate.structure, row, data, **measurement.instrument.model_dump())
+    calculated = fitted_curve(candidate.structure, row, data, low_q=measurement.low_q, **measurement.instrument.model_dump())
     return pd.DataFrame({"r": data.r, "g_obs": data.g, "g_calc": calculated, "difference": data.g - calculated})

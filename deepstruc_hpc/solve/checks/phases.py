@@ -194,7 +194,8 @@ class _Trials:
         bins = np.floor(np.log(self.atoms) / SIZE_STEP)
         first = ~pool.assign(bin=bins)[["structure_type", "bin"]].duplicated().to_numpy()
         self.heads = np.flatnonzero(first)[:MOST_HEADS]
-        self.model = PhaseModel(shapes, measurement.data, measurement.instrument, max_zoom=float(self.zooms.max()))
+        highest = float(self.zooms.max())
+        self.model = PhaseModel(shapes, measurement.data, measurement.instrument, max_zoom=highest, low_q=measurement.low_q)
         self.data = self.model.target.data
         sharp = pool.head(5)
         self.set_widths(SHARPER * float(sharp["uiso"].min()), float(sharp["delta2"].median()))

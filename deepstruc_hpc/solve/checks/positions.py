@@ -41,6 +41,7 @@ def refine_positions(candidate: Candidate, row: Mapping[str, Any], measurement: 
         rmin=measurement.rmin,
         rmax=measurement.rmax,
         max_iterations=MOST_ITERATIONS,
+        low_q=measurement.low_q,
     )
     rigid = candidate.structure.scaled(parameters["zoom"]).positions
     moved = np.linalg.norm((found.structure.positions - found.structure.positions.mean(axis=0)) - (rigid - rigid.mean(axis=0)), axis=1)

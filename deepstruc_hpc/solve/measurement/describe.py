@@ -38,6 +38,7 @@ class Measurement:
         origin: for ``rmax``, ``qmin``, ``qmax``, ``qdamp``, ``qbroad``, ``radiation``, ``elements`` one of ``option``, ``instrument``, ``header``,
             ``default``, ``data``.
         seed: of the run.
+        low_q: Å⁻¹, below which nothing of the curve is trusted: taken out of data and model in every fit; 0: all is trusted.
         notes: what a person should know about the choice, one sentence each.
     """
 
@@ -48,6 +49,7 @@ class Measurement:
     rmax: float
     origin: Mapping[str, str]
     seed: int = 0
+    low_q: float = 0.0
     notes: tuple[str, ...] = ()
 
     @cached_property
@@ -73,7 +75,7 @@ class Measurement:
     def independent_points(self, end: float | None = None) -> float:
         """How many independent numbers the curve holds, up to ``end`` (Å) where that is given."""
         last = self.rmax if end is None else min(end, self.rmax)
-        return independent_points(self.rmin, last, self.instrument.qmin, self.instrument.qmax)
+        return independent_points(self.rmin, last, max(self.instrument.qmin, self.low_q), self.instrument.qmax)
 
     def points_of_particle(self, extent: float) -> float:
         """Independent points of the curve up to where a particle of that extent (Å, largest distance) ends; beyond it every candidate is flat."""
@@ -88,7 +90,7 @@ class Measurement:
         """For result.json: the values used and where each comes from."""
         values = {name: getattr(self.instrument, name) for name in ("qmin", "qmax", "qdamp", "qbroad", "radiation")}
         sample = {"kind": self.sample.kind, "taken_for": self.sample.sentence, "amounts": dict(self.sample.amounts)}
-        known = {"rmin": self.rmin, "rmax": self.rmax, **values, "elements": list(self.sample.elements)}
+        known = {"rmin": self.rmin, "rmax": self.rmax, "low_q": self.low_q, **values, "elements": list(self.sample.elements)}
         return {**known, "sample": sample, "origin": dict(self.origin), "notes": list(self.notes)}
 
 
@@ -118,6 +120,11 @@ def describe(curve: PdfCurve, settings: SolveSettings, *, fallback_elements: tup
     qmin, qmax = pick("qmin", USUAL.qmin), pick("qmax", USUAL.qmax)
     if qmax <= qmin:
         raise PdfFileError(f"{curve.source}: Qmin {qmin:g} ({origin['qmin']}) is not below Qmax {qmax:g} Å⁻¹ ({origin['qmax']}). Give both.")
+    if qmax <= settings.low_q:
+        raise PdfFileError(
+            f"{curve.source}: Qmax {qmax:g} Å⁻¹ ({origin['qmax']}) is not above low_q {settings.low_q:g} Å⁻¹, below which nothing is trusted. "
+            "Check Qmax, or set low_q=0."
+        )
     qdamp, qbroad = pick("qdamp", USUAL.qdamp), pick("qbroad", USUAL.qbroad)
     instrument = Instrument(radiation=_radiation(curve, settings, origin), qmin=qmin, qmax=qmax, qdamp=qdamp, qbroad=qbroad)
     end = float(curve.r[-1])
@@ -127,7 +134,7 @@ def describe(curve: PdfCurve, settings: SolveSettings, *, fallback_elements: tup
     sample = _sample(curve, settings, instrument.radiation, fallback_elements)
     origin["elements"] = "default" if sample.origin == "unknown" else sample.origin
     notes = (*sample.notes, *_instrument_notes(curve, settings, origin))
-    measurement = Measurement(curve, sample, instrument, rmin, rmax, origin, settings.seed, notes)
+    measurement = Measurement(curve, sample, instrument, rmin, rmax, origin, settings.seed, settings.low_q, notes)
     if rmax <= rmin or measurement.independent_points() < MIN_INDEPENDENT_POINTS:
         raise PdfFileError(
             f"{curve.source}: G(r) runs from {curve.r[0]:g} to {end:g} Å; between rmin {rmin:g} and rmax {rmax:g} Å that is "

@@ -75,7 +75,7 @@ def refine_occupations(generator: Generator, space: SearchSpace, candidates: Can
             continue
         row = candidates.row(place)
         start = Filled(held.lattice, held.mask, candidate.structure, Fitted(*(float(row[name]) for name in ("zoom", "uiso", "delta2", "rw"))))
-        end = improve_sites(start, measurement.data, measurement.instrument, log_odds=odds, most_atoms=space.most_atoms)
+        end = improve_sites(start, measurement.data, measurement.instrument, log_odds=odds, most_atoms=space.most_atoms, low_q=measurement.low_q)
         if not np.array_equal(end.mask, held.mask):
             found.append(_on(held.lattice, end.mask, candidate, "occupation refined"))
     return CandidateSet(tuple(found))
