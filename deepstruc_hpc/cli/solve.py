@@ -60,6 +60,9 @@ def solve(
     rmin: float | None = typer.Option(None, "--rmin", help="Å. [default: 2]"),
     rmax: float | None = typer.Option(None, "--rmax", help="Å; default: the end of the data, at most 30."),
     qmin: float | None = typer.Option(None, "--qmin", help="Å⁻¹; default: from the header, else 0.7."),
+    low_q: float | None = typer.Option(
+        None, "--low-q", min=0, help="Å⁻¹: Q below is taken out of data and model. [default: 1.2 for a Qmin below 0.5]"
+    ),
     qmax: float | None = typer.Option(None, "--qmax", help="Å⁻¹; default: from the header, else 25."),
     qdamp: float | None = typer.Option(None, "--qdamp", help="Å⁻¹, from a calibrant; default: from the header, else 0.03."),
     qbroad: float | None = typer.Option(None, "--qbroad", help="Å⁻¹, from a calibrant; default: from the header, else 0."),
@@ -88,7 +91,7 @@ def solve(
 
     Example: deepstruc-hpc solve measured/ --out solved/ --elements Au --qdamp 0.03
     """
-    science = ["samples", "sigma", "sources", "elements", "radiation", "rmin", "rmax", "qmin", "qmax", "qdamp", "qbroad", "keep", "seed"]
+    science = ["samples", "sigma", "sources", "elements", "radiation", "rmin", "rmax", "qmin", "low_q", "qmax", "qdamp", "qbroad", "keep", "seed"]
     science += ["instrument", "verify", "mixtures", "composition", "sample"]
     given = locals()
     settings = _settings(config, overrides or [], {name: given[name] for name in science if given[name] is not None})

@@ -25,6 +25,11 @@ The first Bragg peak of every metal and oxide with a cell of up to about 5 Å li
 particle's shape alone. A crystal of layers that are farther apart loses the peak of that distance."""
 
 
+LEAST_MEASURED_Q = 0.5
+"""Å⁻¹. Detectors of total scattering begin at 0.5 to 1 Å⁻¹; a smaller Qmin in a header is what programs write when nobody sets it. A particle of 35 Å
+measured from 0.8 Å⁻¹ fits at Rw 0.02 with a header that says 0.5, and at 0.47 with one that says 0.1 (docs/engine.md)."""
+
+
 class RankSettings(Config):
     """How fits become probabilities; the reasons stand in ``deepstruc_hpc.solve.ranking.posterior``."""
 
@@ -70,7 +75,12 @@ class SolveSettings(Config):
     rmin: float = Field(2.0, ge=0, description="Å")
     rmax: float | None = Field(None, gt=0, description=f"Å; default the end of the data, at most {DEFAULT_RMAX:g}")
     qmin: float | None = Field(None, ge=0, description=f"Å⁻¹; default {USUAL.qmin:g}")
-    low_q: float = Field(DEFAULT_LOW_Q, ge=0, description="Å⁻¹ below which nothing of a measurement is trusted: taken out of data and model; 0: off")
+    low_q: float | None = Field(
+        None,
+        ge=0,
+        description=f"Å⁻¹ below which nothing of a measurement is trusted: taken out of data and model; 0: off. Default: {DEFAULT_LOW_Q:g} where "
+        f"Qmin is unknown or below {LEAST_MEASURED_Q:g}, which no detector of total scattering sees; else off",
+    )
     qmax: float | None = Field(None, gt=0, description=f"Å⁻¹; default {USUAL.qmax:g}")
     qdamp: float | None = Field(None, ge=0, description=f"Å⁻¹; default {USUAL.qdamp:g}")
     qbroad: float | None = Field(None, ge=0, description="Å⁻¹; default 0")
@@ -110,7 +120,7 @@ class SolveSettings(Config):
             raise ValueError("sigma needs positive numbers, for example 3,5,7")
         if self.rmax is not None and self.rmax <= self.rmin:
             raise ValueError(f"rmax ({self.rmax:g} Å) must be larger than rmin ({self.rmin:g} Å)")
-        if self.qmax is not None and self.low_q >= self.qmax:
+        if self.qmax is not None and self.low_q is not None and self.low_q >= self.qmax:
             raise ValueError(f"low_q ({self.low_q:g} Å⁻¹) must be smaller than qmax ({self.qmax:g} Å⁻¹); 0 takes nothing out")
         if self.qmin is not None and self.qmax is not None and self.qmax <= self.qmin:
             raise ValueError(f"qmax ({self.qmax:g} Å⁻¹) must be larger than qmin ({self.qmin:g} Å⁻¹)")

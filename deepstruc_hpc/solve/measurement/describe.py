@@ -16,7 +16,7 @@ from deepstruc_hpc.core.peaks import first_peak
 from deepstruc_hpc.core.seeds import item_rng
 from deepstruc_hpc.physics.agreement import independent_points
 from deepstruc_hpc.physics.instrument import Instrument
-from deepstruc_hpc.solve.config import DEFAULT_RMAX, USUAL, SolveSettings
+from deepstruc_hpc.solve.config import DEFAULT_LOW_Q, DEFAULT_RMAX, LEAST_MEASURED_Q, USUAL, SolveSettings
 from deepstruc_hpc.solve.measurement.sample import Sample, describe_sample
 from deepstruc_hpc.structures.elements import is_metal, nn_distance
 from deepstruc_hpc.structures.suggestions import suggest_elements
@@ -120,9 +120,11 @@ def describe(curve: PdfCurve, settings: SolveSettings, *, fallback_elements: tup
     qmin, qmax = pick("qmin", USUAL.qmin), pick("qmax", USUAL.qmax)
     if qmax <= qmin:
         raise PdfFileError(f"{curve.source}: Qmin {qmin:g} ({origin['qmin']}) is not below Qmax {qmax:g} Å⁻¹ ({origin['qmax']}). Give both.")
-    if qmax <= settings.low_q:
+    doubtful = origin["qmin"] == "default" or qmin < LEAST_MEASURED_Q
+    low_q = settings.low_q if settings.low_q is not None else DEFAULT_LOW_Q if doubtful else 0.0
+    if qmax <= low_q:
         raise PdfFileError(
-            f"{curve.source}: Qmax {qmax:g} Å⁻¹ ({origin['qmax']}) is not above low_q {settings.low_q:g} Å⁻¹, below which nothing is trusted. "
+            f"{curve.source}: Qmax {qmax:g} Å⁻¹ ({origin['qmax']}) is not above low_q {low_q:g} Å⁻¹, below which nothing is trusted. "
             "Check Qmax, or set low_q=0."
         )
     qdamp, qbroad = pick("qdamp", USUAL.qdamp), pick("qbroad", USUAL.qbroad)
@@ -133,8 +135,8 @@ def describe(curve: PdfCurve, settings: SolveSettings, *, fallback_elements: tup
     rmin = max(settings.rmin, float(curve.r[0]))
     sample = _sample(curve, settings, instrument.radiation, fallback_elements)
     origin["elements"] = "default" if sample.origin == "unknown" else sample.origin
-    notes = (*sample.notes, *_instrument_notes(curve, settings, origin))
-    measurement = Measurement(curve, sample, instrument, rmin, rmax, origin, settings.seed, settings.low_q, notes)
+    notes = (*sample.notes, *_instrument_notes(curve, settings, origin), *_low_q_notes(qmin, low_q, origin))
+    measurement = Measurement(curve, sample, instrument, rmin, rmax, origin, settings.seed, low_q, notes)
     if rmax <= rmin or measurement.independent_points() < MIN_INDEPENDENT_POINTS:
         raise PdfFileError(
             f"{curve.source}: G(r) runs from {curve.r[0]:g} to {end:g} Å; between rmin {rmin:g} and rmax {rmax:g} Å that is "
@@ -195,6 +197,13 @@ def _radiation(curve: PdfCurve, settings: SolveSettings, origin: dict[str, str])
     if radiation not in ("xray", "neutron"):
         raise PdfFileError(f"{curve.source}: the header names the radiation {radiation!r}. Give --radiation xray or --radiation neutron.")
     return radiation
+
+
+def _low_q_notes(qmin: float, low_q: float, origin: Mapping[str, str]) -> list[str]:
+    if not low_q:
+        return []
+    said = "nobody says where the data begin in Q" if origin["qmin"] == "default" else f"Qmin {qmin:g} Å⁻¹ ({origin['qmin']})"
+    return [f"what lies below Q = {low_q:g} Å⁻¹ is taken out of data and model: {said}"]
 
 
 def _instrument_notes(curve: PdfCurve, settings: SolveSettings, origin: Mapping[str, str]) -> list[str]:

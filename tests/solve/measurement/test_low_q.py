@@ -27,11 +27,13 @@ def fitted(measurement):
     return fit(CandidateSet((Candidate(gold(150), "catalog"),)), measurement)
 
 
-def test_by_default_a_measurement_is_trusted_from_1_2_on():
+def test_a_qmin_that_no_detector_sees_is_not_trusted_and_another_is():
     found = question()
     assert (found.low_q, found.record()["low_q"], found.instrument.qmin) == (1.2, 1.2, 0.1)
     assert found.independent_points() == pytest.approx(independent_points(found.rmin, found.rmax, 1.2, 25.0))
     assert question(low_q=0.0).independent_points() == pytest.approx(independent_points(found.rmin, found.rmax, 0.1, 25.0))
+    assert "taken out" in found.notes[-1]
+    assert question(qmin=0.8).low_q == 0.0
     assert question(qmin=1.5).independent_points() == pytest.approx(independent_points(found.rmin, found.rmax, 1.5, 25.0))
 
 
@@ -52,6 +54,6 @@ def test_the_table_of_the_fit_shows_the_residual_that_was_made_small():
 
 def test_a_qmax_that_is_not_above_it_is_an_error_that_names_both():
     with pytest.raises(PdfFileError, match=r"Qmax 1 .*low_q 1\.2"):
-        describe(PdfCurve(measured(gold(20)).r, measured(gold(20)).g, header={"qmin": 0.5, "qmax": 1.0}), SolveSettings(elements=("Au",)))
+        describe(PdfCurve(measured(gold(20)).r, measured(gold(20)).g, header={"qmin": 0.3, "qmax": 1.0}), SolveSettings(elements=("Au",)))
     with pytest.raises(ValueError, match="low_q"):
         SolveSettings(low_q=3.0, qmax=2.0)
