@@ -22,7 +22,11 @@ def test_every_shipped_recipe_is_tried():
     assert {"oxides", "alloys", "mixed", "monometallic", "stacking_faults"} <= set(RECIPES)
 
 
-@pytest.mark.parametrize("name", RECIPES)
+LONG = {"extended", "random_shapes", "large"}
+"""Recipes that take a minute to list their shapes."""
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in RECIPES])
 def test_a_structure_of_a_recipe_is_found_with_the_catalog_of_that_recipe(name, tmp_path):
     store = tmp_path / "catalog.zarr"
     build_catalog(load_recipe(name), store, workers=0, limit=LIMIT, progress=False)
