@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from deepstruc_hpc.structures.prototypes import CrystalCandidate
 
 __all__ = ["Budget", "CrystalFit", "margin", "mine_crystals"]
+SAME_FIT = 0.998
+"""Correlation from which on two fitted curves of one formula are one crystal: rutile refined from zircon has 0.9997, zincblende from PbO 0.9984."""
 STRONG = 10.0
 """Difference of the criterion from which on it speaks very strongly (Kass & Raftery, J. Am. Stat. Assoc. 90 (1995) 773)."""
 
@@ -77,7 +79,7 @@ def mine_crystals(
         qdamp_known: whether Qdamp comes from a calibration; else diameters above 50 Å are lower bounds.
 
     Returns:
-        At most ``keep`` fits, by Rw, where more parameters have to pay for themselves (:attr:`CrystalFit.criterion`).
+        At most ``keep`` fits, each of another curve, by Rw, where more parameters have to pay for themselves (:attr:`CrystalFit.criterion`).
 
     Raises:
         PdfFileError: nothing to fit between rmin and rmax.
@@ -102,7 +104,7 @@ def mine_crystals(
             plain = shifted if shifted.criterion < plain.criterion else plain
         if run.possible() or not fits:
             fits.append(plain)
-    return _parent_first(sorted(fits, key=lambda fit: fit.criterion))
+    return _each_once(_parent_first(sorted(fits, key=lambda fit: fit.criterion)))
 
 
 def _parent_first(fits: list[CrystalFit]) -> list[CrystalFit]:
@@ -112,3 +114,19 @@ def _parent_first(fits: list[CrystalFit]) -> list[CrystalFit]:
     group = fits[0].candidate.group
     near = [fit for fit in fits if fit.candidate.prototype == fit.candidate.group == group and fit.criterion < fits[0].criterion + STRONG]
     return [*near[:1], *(fit for fit in fits if not near or fit is not near[0])]
+
+
+def _each_once(fits: list[CrystalFit]) -> list[CrystalFit]:
+    """Leave out fits of another topology that became one before: positions and axes of a type often hold a second type as a special case."""
+    kept: list[CrystalFit] = []
+    for fit in fits:
+        if not any(_became(fit, other) for other in kept):
+            kept.append(fit)
+    return kept
+
+
+def _became(fit: CrystalFit, other: CrystalFit) -> bool:
+    if fit.candidate.group == other.candidate.group or fit.candidate.formula != other.candidate.formula:
+        return False
+    norms = float(np.linalg.norm(fit.calculated)) * float(np.linalg.norm(other.calculated))
+    return float(fit.calculated @ other.calculated) > SAME_FIT * norms
