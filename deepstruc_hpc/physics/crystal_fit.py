@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepstruc_hpc.core.curve import PdfCurve
-from deepstruc_hpc.physics.crystal_refine import CrystalFit, CurveProblem, Refinement
+from deepstruc_hpc.physics.crystal_model import FADE
+from deepstruc_hpc.physics.crystal_refine import LONGEST, CrystalFit, CurveProblem, Refinement
 from deepstruc_hpc.physics.crystal_screen import distinct, screen_crystals
 from deepstruc_hpc.physics.instrument import Instrument
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Budget", "CrystalFit", "margin", "mine_crystals"]
 SAME_FIT = 0.998
 """Correlation from which on two fitted curves of one formula are one crystal: rutile refined from zircon has 0.9997, zincblende from PbO 0.9984."""
+MOST_PAIRS = 4_000_000
+"""Crystals with more (hundreds of different sites) are passed over: 40 bytes a pair."""
 STRONG = 10.0
 """Difference of the criterion from which on it speaks very strongly (Kass & Raftery, J. Am. Stat. Assoc. 90 (1995) 773)."""
 
@@ -71,7 +74,7 @@ def mine_crystals(
     Args:
         curve: a measured G(r).
         instrument: radiation, Qmin, Qmax, Qdamp, Qbroad.
-        candidates: what it may be, the simplest first.
+        candidates: what it may be, the simplest first; those with more than four million pairs up to rmax are passed over.
         rmin: Å.
         rmax: Å.
         keep: how many are refined.
@@ -85,7 +88,8 @@ def mine_crystals(
         PdfFileError: nothing to fit between rmin and rmax.
     """
     counts = budget or Budget()
-    chosen = distinct(screen_crystals(curve, instrument, candidates, rmin=rmin, rmax=rmax), keep)
+    small = [candidate for candidate in candidates if _pairs(candidate, min(rmax, LONGEST)) <= MOST_PAIRS]
+    chosen = distinct(screen_crystals(curve, instrument, small, rmin=rmin, rmax=rmax), keep)
     problem = CurveProblem(curve, instrument, rmin=rmin, rmax=rmax, qdamp_known=qdamp_known)
     runs = [Refinement(problem, found) for found in chosen]
     for run in runs:
@@ -105,6 +109,13 @@ def mine_crystals(
         if run.possible() or not fits:
             fits.append(plain)
     return _each_once(_parent_first(sorted(fits, key=lambda fit: fit.criterion)))
+
+
+def _pairs(candidate: CrystalCandidate, rmax: float) -> float:
+    """About how many pairs a fit of a crystal up to rmax holds before equivalent ones are put together."""
+    crystal = candidate.crystal
+    density = len(crystal.fractions) / abs(float(np.linalg.det(crystal.lattice)))
+    return float(len(np.unique(candidate.orbits)) * density * 4.0 / 3.0 * np.pi * (rmax + FADE) ** 3)
 
 
 def _parent_first(fits: list[CrystalFit]) -> list[CrystalFit]:
