@@ -67,7 +67,7 @@ def simulated(names: Sequence[str]) -> Iterator[tuple[str, PdfCurve, Instrument,
         if names and name not in names:
             continue
         instrument = Instrument(qmin=0.7, qmax=22.0, qdamp=0.03)
-        structure = cut_crystal(prototype_crystal(name), radius=radius, centre="cell", seed=1)
+        structure = cut_crystal(prototype_crystal(name), radius=radius, centre="cell", seed=1, surface="as_cut")
         g = simulate_pdf(structure.symbols, structure.positions, r, uiso=0.008, delta2=2.0, **instrument.model_dump())
         noise = np.random.default_rng(1).normal(size=len(r)) * NOISE * np.abs(g).max()
         elements = ",".join(sorted({symbol for site in PROTOTYPES[name].sites for symbol in site[0]}))
@@ -96,7 +96,7 @@ def varied(names: Sequence[str]) -> Iterator[tuple[str, PdfCurve, Instrument, st
         same = [candidate for candidate in candidate_crystals(elements.split(",")) if candidate.prototype == prototype]
         chosen = max(same, key=lambda candidate: len(candidate.crystal.composition))
         crystal, diameter = _changed(chosen, rng), float(rng.uniform(18.0, 30.0))
-        structure = cut_crystal(crystal, radius=diameter / 2, centre=str(rng.choice(["origin", "cell", "bond"])), seed=number)
+        structure = cut_crystal(crystal, radius=diameter / 2, centre=str(rng.choice(["origin", "cell", "bond"])), seed=number, surface="as_cut")
         g = simulate_pdf(structure.symbols, structure.positions, r, uiso=0.008, delta2=1.5, **instrument.model_dump())
         noise = rng.normal(size=len(r)) * NOISE * np.abs(g).max()
         yield f"{chosen.formula} {prototype} {diameter:.1f}", PdfCurve(r, g + noise, source=words), instrument, elements, 30.0

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepstruc_hpc.core.curve import PdfCurve
-from deepstruc_hpc.physics.crystal_refine import CrystalFit, CurveProblem, Refinement
+from deepstruc_hpc.physics.crystal_model import FADE
+from deepstruc_hpc.physics.crystal_refine import LONGEST, CrystalFit, CurveProblem, Refinement
 from deepstruc_hpc.physics.crystal_screen import distinct, screen_crystals
 from deepstruc_hpc.physics.instrument import Instrument
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from deepstruc_hpc.structures.prototypes import CrystalCandidate
 
 __all__ = ["Budget", "CrystalFit", "margin", "mine_crystals"]
+SAME_FIT = 0.998
+"""Correlation from which on two fitted curves of one formula are one crystal: rutile refined from zircon has 0.9997, zincblende from PbO 0.9984."""
+MOST_PAIRS = 4_000_000
+"""Crystals with more (hundreds of different sites) are passed over: 40 bytes a pair."""
 STRONG = 10.0
 """Difference of the criterion from which on it speaks very strongly (Kass & Raftery, J. Am. Stat. Assoc. 90 (1995) 773)."""
 
@@ -69,7 +74,7 @@ def mine_crystals(
     Args:
         curve: a measured G(r).
         instrument: radiation, Qmin, Qmax, Qdamp, Qbroad.
-        candidates: what it may be, the simplest first.
+        candidates: what it may be, the simplest first; those with more than four million pairs up to rmax are passed over.
         rmin: Å.
         rmax: Å.
         keep: how many are refined.
@@ -77,13 +82,14 @@ def mine_crystals(
         qdamp_known: whether Qdamp comes from a calibration; else diameters above 50 Å are lower bounds.
 
     Returns:
-        At most ``keep`` fits, by Rw, where more parameters have to pay for themselves (:attr:`CrystalFit.criterion`).
+        At most ``keep`` fits, each of another curve, by Rw, where more parameters have to pay for themselves (:attr:`CrystalFit.criterion`).
 
     Raises:
         PdfFileError: nothing to fit between rmin and rmax.
     """
     counts = budget or Budget()
-    chosen = distinct(screen_crystals(curve, instrument, candidates, rmin=rmin, rmax=rmax), keep)
+    small = [candidate for candidate in candidates if _pairs(candidate, min(rmax, LONGEST)) <= MOST_PAIRS]
+    chosen = distinct(screen_crystals(curve, instrument, small, rmin=rmin, rmax=rmax), keep)
     problem = CurveProblem(curve, instrument, rmin=rmin, rmax=rmax, qdamp_known=qdamp_known)
     runs = [Refinement(problem, found) for found in chosen]
     for run in runs:
@@ -102,7 +108,14 @@ def mine_crystals(
             plain = shifted if shifted.criterion < plain.criterion else plain
         if run.possible() or not fits:
             fits.append(plain)
-    return _parent_first(sorted(fits, key=lambda fit: fit.criterion))
+    return _each_once(_parent_first(sorted(fits, key=lambda fit: fit.criterion)))
+
+
+def _pairs(candidate: CrystalCandidate, rmax: float) -> float:
+    """About how many pairs a fit of a crystal up to rmax holds before equivalent ones are put together."""
+    crystal = candidate.crystal
+    density = len(crystal.fractions) / abs(float(np.linalg.det(crystal.lattice)))
+    return float(len(np.unique(candidate.orbits)) * density * 4.0 / 3.0 * np.pi * (rmax + FADE) ** 3)
 
 
 def _parent_first(fits: list[CrystalFit]) -> list[CrystalFit]:
@@ -112,3 +125,19 @@ def _parent_first(fits: list[CrystalFit]) -> list[CrystalFit]:
     group = fits[0].candidate.group
     near = [fit for fit in fits if fit.candidate.prototype == fit.candidate.group == group and fit.criterion < fits[0].criterion + STRONG]
     return [*near[:1], *(fit for fit in fits if not near or fit is not near[0])]
+
+
+def _each_once(fits: list[CrystalFit]) -> list[CrystalFit]:
+    """Leave out fits of another topology that became one before: positions and axes of a type often hold a second type as a special case."""
+    kept: list[CrystalFit] = []
+    for fit in fits:
+        if not any(_became(fit, other) for other in kept):
+            kept.append(fit)
+    return kept
+
+
+def _became(fit: CrystalFit, other: CrystalFit) -> bool:
+    if fit.candidate.group == other.candidate.group or fit.candidate.formula != other.candidate.formula:
+        return False
+    norms = float(np.linalg.norm(fit.calculated)) * float(np.linalg.norm(other.calculated))
+    return float(fit.calculated @ other.calculated) > SAME_FIT * norms

@@ -116,6 +116,8 @@ BY_LABEL = {
     "A3B_cI8_229_b_a": "cubic_hydrogen_sulfide",
 }
 OWN_GROUP = {
+    "orthorhombic_perovskite": "perovskite",
+    "tetragonal_perovskite": "perovskite",
     "cubic_hydrogen_sulfide": "cubic_hydrogen_sulfide",
     "cuprite": "cuprite",
     "indium": "fcc",
@@ -123,7 +125,22 @@ OWN_GROUP = {
     "arsenic": "arsenic",
     "skutterudite": "skutterudite",
 }
-"""Types whose group the net of bonds does not tell: cuprite is two interwoven nets of cristobalite, arsenic is layered."""
+"""Types whose group the net of bonds does not tell: cuprite is two interwoven nets of cristobalite, arsenic is layered, the
+large cation of a tilted perovskite loses neighbours."""
+
+
+HEXAGONAL = {
+    "zincblende": 0.0,
+    "polytype_6h": 1 / 3,
+    "polytype_4h": 1 / 2,
+    "moissanite_9r": 2 / 3,
+    "wurtzite": 1.0,
+    "fcc": 0.0,
+    "dhcp": 1 / 2,
+    "samarium": 2 / 3,
+    "hcp": 1.0,
+}
+"""Share of layers with hexagonal surroundings in types that differ by the stacking of the same layers; real samples mix them."""
 
 
 def well_known(name: str) -> bool:

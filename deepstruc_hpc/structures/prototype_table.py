@@ -33,7 +33,7 @@ from deepstruc_hpc.structures.prototype_names import OWN_GROUP, common_name, wel
 from deepstruc_hpc.structures.topology import coordination_sequences, neighbours, shell_table
 
 Float = NDArray[np.float64]
-REVISION = 9
+REVISION = 11
 """Of what the table holds; a cached one of another revision is made anew."""
 MOST_SITES = 120
 """Sites of a primitive cell; larger prototypes (boron, Hittorf's phosphorus, tridymite) are left out: with so many free lengths they fit anything."""
@@ -313,7 +313,8 @@ def _grouped(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             if (len(row["nets"]) == 1) is unary and not row["merged"]:
                 frames.setdefault(row["frame"], row["name"])
     for row in rows:
-        row["group"] = OWN_GROUP.get(row["name"], nets.get(tuple(sorted(row["nets"])), row["name"]))
+        known = nets.get(tuple(sorted(row["nets"])), row["name"])
+        row["group"] = known if row["merged"] else OWN_GROUP.get(row["name"], known)
         row["frame"] = OWN_GROUP.get(row["name"], frames.get(row["frame"], row["name"]))
     return rows
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from deepstruc_hpc.core.errors import StructureError
 from deepstruc_hpc.structures.crystals import Crystal, Species
 from deepstruc_hpc.structures.plausibility import Anion, Mixture, Scaled, compound_scale, facts, metal_scale
-from deepstruc_hpc.structures.prototype_names import OWN_GROUP, well_known
+from deepstruc_hpc.structures.prototype_names import HEXAGONAL, OWN_GROUP, well_known
 from deepstruc_hpc.structures.prototype_table import Pattern, prototype_table
 
 ANIONS = ("F", "O", "Cl", "N", "Br", "I", "S", "Se", "C", "As", "Te", "P", "H", "B")
@@ -70,6 +70,9 @@ class CrystalCandidate:
     def words(self) -> str:
         """The type in words: ``rutile type``, ``rutile type, distorted (calcium chloride)``, ``fcc type, ordered (l1 2)``."""
         plain = self.group.replace("_", " ")
+        stacking = HEXAGONAL.get(self.prototype)
+        if stacking is not None and 0.0 < stacking < 1.0:
+            return f"{plain} type, {stacking:.0%} of the layers hexagonal"
         if self.prototype == self.group:
             return f"{plain} type"
         how = "ordered" if "ordered" in self.origin and not self.anion else "distorted"
@@ -243,7 +246,8 @@ def _made(pattern: Pattern, scale: Scaled, kinds: Sequence[Mixture], origin: str
 
 
 def _net_group(pattern: Pattern, anion: int, name: str) -> str:
-    return OWN_GROUP.get(name) or group_of_nets(pattern.nets[1 - anion], pattern.nets[anion]) or name
+    own = "" if pattern.merged else OWN_GROUP.get(name, "")
+    return own or group_of_nets(pattern.nets[1 - anion], pattern.nets[anion]) or name
 
 
 def group_of_nets(cation: str, anion: str) -> str:

@@ -288,6 +288,15 @@ def test_the_same_crystal_described_twice_is_kept_once_and_the_simpler_way():
     assert [found.candidate.prototype for found in kept] == ["fluorite"]
 
 
+def test_a_type_that_refines_into_another_is_not_its_rival():
+    """Iron as body-centred and as a tetragonal type that holds it as a special case: one answer, and no margin of zero."""
+    crystal = crystal_of_prototype(Prototype("Im-3m", (2.866, 2.866, 2.866, 90.0, 90.0, 90.0), (_site("Fe", 0, 0, 0),)), "Fe")
+    candidates = [c for c in candidate_crystals(["Fe"]) if c.prototype in {"bcc", "beta_np", "hcp"}]
+    fits = mine_crystals(sphere_curve(crystal, 24.0, XRAY), XRAY, candidates, rmin=1.6, rmax=22.0)
+    assert [fit.candidate.prototype for fit in fits] == ["bcc", "hcp"]
+    assert margin(fits)[0] > 0.3
+
+
 def test_a_curve_of_zeros_is_an_error():
     with pytest.raises(PdfFileError, match="0 everywhere"):
         mine_crystals(PdfCurve(R, np.zeros_like(R), source="flat.gr"), XRAY, candidate_crystals(["Au"])[:2], rmin=1.6, rmax=20.0)

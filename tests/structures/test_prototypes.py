@@ -117,6 +117,9 @@ def test_nets_tell_polymorphs_apart():
     assert len({groups[name] for name in ("rutile", "anatase", "brookite", "bronze_titania", "fluorite")}) == 5
     stacked = {candidate.prototype: candidate.group for candidate in candidate_crystals(["Zn", "O"])}
     assert stacked["zincblende"] != stacked["wurtzite"]
+    words = {candidate.prototype: candidate.words for candidate in candidate_crystals(["Zn", "O"])}
+    assert words["polytype_4h"].endswith("50% of the layers hexagonal")
+    assert words["wurtzite"] == "wurtzite type"
 
 
 @pytest.mark.parametrize("addition", ADDITIONS, ids=lambda addition: addition.name)
