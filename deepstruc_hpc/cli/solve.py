@@ -31,7 +31,7 @@ SAMPLE = typer.Option(
     None, "--sample", help="Kind of the sample: metal, alloy, compound, cluster, ligands or support; default: from its elements and amounts."
 )
 SOURCES = typer.Option(None, "--sources", help="Where candidates come from, joined by commas. [default: cvae, catalog, crystals, alloys, structures]")
-INSTRUMENT = typer.Option(None, "--instrument", help="Instrument profile: the file of deepstruc-hpc calibrate, e.g. instrument.yaml; options win over it.")
+INSTRUMENT = typer.Option(None, "--instrument", help="Instrument profile: the file that deepstruc-hpc calibrate writes; options win over it.")
 VERIFY = typer.Option(None, "--verify", help="srfit: refine the best ten again with diffpy.srfit and write both side by side.")
 MIXTURES = typer.Option(None, "--mixtures/--no-mixtures", help="Also try two phases, and several sizes of one type. [default: no]")
 WORKERS = typer.Option(None, "--workers", min=0, help="Files at a time (Ray actors); default: one a core; 0: in this process, without Ray.")
