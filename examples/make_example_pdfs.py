@@ -54,7 +54,7 @@ qmin = {qmin:.2f}
 qmax = {qmax:.1f}
 rmin = {rmin:g}
 rmax = {rmax:g}
-rstep = 0.01
+rstep = {rstep:g}
 
 # End of config --------------------------------------------------------------
 
@@ -166,16 +166,16 @@ def measure(example: Example, structure: Structure) -> tuple[Array, Array]:
     clean = simulate_pdf(
         structure.symbols, structure.positions, r, qmin=example.qmin, qmax=example.qmax, qdamp=example.qdamp, uiso=example.uiso, delta2=example.delta2
     )
-    noise = _noise(example, r)
+    noise = q_weighted_noise(example.name, r, example.qmin, example.qmax)
     signal = r > 2.0
     noise *= example.noise * np.sqrt((clean[signal] ** 2).mean() / (noise[signal] ** 2).mean())
     return r, example.scale * (clean + noise)
 
 
-def _noise(example: Example, r: Array) -> Array:
-    """The Fourier transform of noise that is Q times white noise, on a grid of Q of the spacing π/100 Å."""
-    q = np.arange(example.qmin, example.qmax, np.pi / 100.0)
-    values = q * item_rng(SEED, example.name).normal(size=len(q))
+def q_weighted_noise(name: str, r: Array, qmin: float, qmax: float) -> Array:
+    """The Fourier transform of noise that is Q times white noise, on a grid of Q of the spacing π/100 Å; the name is its seed."""
+    q = np.arange(qmin, qmax, np.pi / 100.0)
+    values = q * item_rng(SEED, name).normal(size=len(q))
     return np.asarray(np.sin(np.outer(r, q)) @ values)
 
 
@@ -183,7 +183,7 @@ def write_pdf(folder: Path, example: Example, structure: Structure) -> None:
     """Write one measured-like PDF."""
     r, g = measure(example, structure)
     fields = {key: getattr(example, key) for key in ("name", "qmin", "qmax", "rmin", "rmax")}
-    head = HEADER.format(**fields, composition=example.symbol, qmaxinst=example.qmax + 2)
+    head = HEADER.format(**fields, composition=example.symbol, qmaxinst=example.qmax + 2, rstep=STEP)
     table = "".join(f"{x:g} {y:.6g}\n" for x, y in zip(r, g, strict=True))
     (folder / f"{example.name}.gr").write_text(head + table, encoding="utf-8")
 

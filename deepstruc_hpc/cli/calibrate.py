@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 def calibrate(
     curve: Path = typer.Argument(..., metavar="FILE", help="Measured G(r) of the calibrant."),
-    out: Path = typer.Option(Path("instrument.yaml"), "--out", "-o", help="Instrument file to write; the figure goes beside it."),
+    out: Path = typer.Option(Path("instrument.yaml"), "--out", "-o", help="Instrument profile to write; the figure goes beside it."),
     *,
     element: str | None = ELEMENT,
     cif: Path | None = CIF,

@@ -23,17 +23,20 @@ MODEL = typer.Option(None, "--model", help="Checkpoint or run directory; default
 CATALOG = typer.Option(
     None, "--catalog", help="Catalog store, or a recipe's name (extended, shapes: built once into the cache). [default: compact, no build needed]"
 )
-CRYSTALS = typer.Option(None, "--crystals", help="CIF file, or a folder of them, to cut particles from. Repeatable. [default: the built-in crystals]")
-STRUCTURES = typer.Option(None, "--structures", help="XYZ or CIF file of a cluster or molecule, or a folder of them, taken as they are. Repeatable.")
+CRYSTALS = typer.Option(None, "--crystals", help="CIF file, or a folder of them: crystals to try beside the known types. Repeatable.")
+STRUCTURES = typer.Option(None, "--structures", help="XYZ or CIF file, or a folder of them: clusters, molecules, each fitted as it is. Repeatable.")
 ELEMENTS = typer.Option(None, "--elements", help="Elements of the sample, e.g. Au or Ce,O; default: from --composition, else from the header.")
 COMPOSITION = typer.Option(None, "--composition", help="Formula of the sample, e.g. CeO2, Pt3Ni or 'Au144 S60'; default: from the header.")
-SAMPLE = typer.Option(None, "--sample", help="metal, alloy, compound, cluster, ligands or support, where what the program takes it for is wrong.")
-INSTRUMENT = typer.Option(None, "--instrument", help="Instrument file of deepstruc-hpc calibrate, e.g. instrument.yaml; options win over it.")
+SAMPLE = typer.Option(
+    None, "--sample", help="Kind of the sample: metal, alloy, compound, cluster, ligands or support; default: from its elements and amounts."
+)
+SOURCES = typer.Option(None, "--sources", help="Where candidates come from, joined by commas. [default: cvae, catalog, crystals, alloys, structures]")
+INSTRUMENT = typer.Option(None, "--instrument", help="Instrument profile: the file that deepstruc-hpc calibrate writes; options win over it.")
 VERIFY = typer.Option(None, "--verify", help="srfit: refine the best ten again with diffpy.srfit and write both side by side.")
-MIXTURES = typer.Option(None, "--mixtures/--no-mixtures", help="Also try two phases and a distribution of sizes. [default: no]")
-WORKERS = typer.Option(None, "--workers", min=0, help="Ray actors; default one a core; 0: in this process, without Ray.")
+MIXTURES = typer.Option(None, "--mixtures/--no-mixtures", help="Also try two phases, and several sizes of one type. [default: no]")
+WORKERS = typer.Option(None, "--workers", min=0, help="Files at a time (Ray actors); default: one a core; 0: in this process, without Ray.")
 CONFIG = typer.Option(None, "--config", help="YAML file of settings (see --print-config); options win over it.")
-SET = typer.Option(None, "--set", help="One setting as key=value, e.g. rank.tell_apart=0.05. Repeatable.")
+SET = typer.Option(None, "--set", help="One setting of --print-config as key=value, e.g. relax=true. Repeatable.")
 VALUES = typer.Option(None, "--values", help="CSV table with a column file and columns named like settings: values for single files.")
 
 
@@ -50,34 +53,34 @@ def solve(
     catalog: str | None = CATALOG,
     crystals: list[str] = CRYSTALS,
     structures: list[str] = STRUCTURES,
-    samples: int | None = typer.Option(None, "--samples", min=0, help="CVAE samples a PDF, over all levels of sigma. [default: 1000]"),
-    sigma: str | None = typer.Option(None, "--sigma", help="Widths of the sampling in standard deviations of the prior. [default: 3,5,7]"),
-    sources: str | None = typer.Option(None, "--sources", help="Where candidates come from. [default: all: cvae,catalog,crystals,alloys,structures]"),
+    samples: int | None = typer.Option(None, "--samples", min=0, help="Structures that the model (CVAE) proposes for a PDF. [default: 1000]"),
+    sigma: str | None = typer.Option(None, "--sigma", help="Widths of its sampling, in standard deviations of its prediction. [default: 3,5,7]"),
+    sources: str | None = SOURCES,
     elements: str | None = ELEMENTS,
     composition: str | None = COMPOSITION,
     sample: str | None = SAMPLE,
-    radiation: str | None = typer.Option(None, "--radiation", help="xray or neutron; default: from the header, else xray."),
+    radiation: str | None = typer.Option(None, "--radiation", help="xray or neutron; default: from --instrument, else the header, else xray."),
     rmin: float | None = typer.Option(None, "--rmin", help="Å. [default: 2]"),
     rmax: float | None = typer.Option(None, "--rmax", help="Å; default: the end of the data, at most 30."),
-    qmin: float | None = typer.Option(None, "--qmin", help="Å⁻¹; default: from the header, else 0.7."),
+    qmin: float | None = typer.Option(None, "--qmin", help="Å⁻¹; default: from the header, else --instrument, else 0.7."),
     low_q: float | None = typer.Option(
         None, "--low-q", min=0, help="Å⁻¹: Q below is taken out of data and model. [default: 1.2 for a Qmin below 0.5]"
     ),
-    qmax: float | None = typer.Option(None, "--qmax", help="Å⁻¹; default: from the header, else 25."),
-    qdamp: float | None = typer.Option(None, "--qdamp", help="Å⁻¹, from a calibrant; default: from the header, else 0.03."),
-    qbroad: float | None = typer.Option(None, "--qbroad", help="Å⁻¹, from a calibrant; default: from the header, else 0."),
+    qmax: float | None = typer.Option(None, "--qmax", help="Å⁻¹; default: from the header, else --instrument, else 25."),
+    qdamp: float | None = typer.Option(None, "--qdamp", help="Å⁻¹, of a calibrant; default: from --instrument, else the header, else 0.03."),
+    qbroad: float | None = typer.Option(None, "--qbroad", help="Å⁻¹, of a calibrant; default: from --instrument, else the header, else 0."),
     instrument: Path | None = INSTRUMENT,
     verify: str | None = VERIFY,
     mixtures: bool | None = MIXTURES,
     keep: int | None = typer.Option(None, "--keep", min=1, help="Best structures to write as XYZ and CIF. [default: 10]"),
-    seed: int | None = typer.Option(None, "--seed", min=0, help="Seed of the samples. [default: 0]"),
+    seed: int | None = typer.Option(None, "--seed", min=0, help="Seed of random numbers; same seed, same file: same answer. [default: 0]"),
     config: Path | None = CONFIG,
     overrides: list[str] = SET,
     values: Path | None = VALUES,
     workers: int | None = WORKERS,
     recursive: bool = typer.Option(False, "--recursive", help="Look in the folders below, too."),
     limit: int | None = typer.Option(None, "--limit", min=1, help="Solve at most so many files."),
-    time_limit: float = typer.Option(600.0, "--time-limit", min=1.0, help="Seconds that one file may take."),
+    time_limit: float = typer.Option(600.0, "--time-limit", min=1.0, help="Seconds that one file may take; one that takes longer fails."),
     watch: bool = typer.Option(False, "--watch", help="Go on and solve files as they arrive, until Ctrl-C."),
     watch_idle: float | None = typer.Option(None, "--watch-idle", help="End --watch when nothing arrived for so many seconds."),
     force: bool = typer.Option(False, "--force", help="Solve again what was solved before."),
@@ -87,9 +90,12 @@ def solve(
     print_config: bool = typer.Option(False, "--print-config", help="Print the resolved settings as YAML and stop."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document instead of the table."),
 ) -> None:
-    """Find the structures that explain measured PDFs: propose, fit, rank, report.
+    """Find the structures that explain measured PDFs, G(r): propose, fit, rank, report.
 
-    Example: deepstruc-hpc solve measured/ --out solved/ --elements Au --qdamp 0.03
+    The sample comes from --composition, else --elements, else each file's header. A file to which no candidate belongs gets no structure but a
+    reason (refused).
+
+    Example: deepstruc-hpc solve measured/ --out solved/ --composition CeO2 --qdamp 0.03
     """
     science = ["samples", "sigma", "sources", "elements", "radiation", "rmin", "rmax", "qmin", "low_q", "qmax", "qdamp", "qbroad", "keep", "seed"]
     science += ["instrument", "verify", "mixtures", "composition", "sample"]

@@ -43,9 +43,9 @@ class RankSettings(Config):
 
 
 class RefusalSettings(Config):
-    """When a curve is said not to belong to an isolated nanoparticle of the candidates' kinds."""
+    """When a curve is out of domain, so that no candidate is an answer; the rules stand in ``deepstruc_hpc.solve.ranking.applicability``."""
 
-    rw_refuse: float = Field(0.6, gt=0, description="best Rw above which the curve is refused")
+    rw_refuse: float = Field(0.6, gt=0, description="best Rw of explicit atoms above which the curve is refused")
     rw_warn: float = Field(0.4, gt=0, description="best Rw above which the answer carries a warning")
     tail_ratio: float = Field(0.2, gt=0, description="RMS of G beyond the best candidate over RMS within it, above which the candidate is too small")
     noise_ratio: float = Field(
@@ -87,7 +87,7 @@ class SolveSettings(Config):
     instrument: InstrumentValues | None = Field(None, description="values of an instrument file (or its path), from deepstruc-hpc calibrate")
     seed: int = Field(0, ge=0, description="seed of the run; each file draws its own numbers from it")
     latent_search: int = Field(100, ge=0, le=100_000, description="structures decoded in the search for better latent points; 0: none")
-    neighbours: int = Field(400, ge=0, le=100_000, description="neighbours of the best candidates to fit, over all types together; 0: none")
+    neighbours: int = Field(400, ge=0, le=100_000, description="changed shapes that the local search fits, over all types together; 0: none")
     relax: bool = Field(False, description="also move the atoms of rank 1 under the data, restrained, into relaxed-001.xyz; no rank depends on it")
     keep: int = Field(10, ge=1, le=1000, description="best structures written as XYZ and CIF")
     verify: Literal["srfit"] | None = Field(None, description="refine the best ten again with this program and write both side by side")

@@ -1,15 +1,15 @@
 """Whether a curve belongs to the world of the candidates: particles of the elements named, in Å, with something measured on them.
 
-The rules, in their order; the first that speaks is the answer. All limits are settings (``refusal.…``); docs/solving.md shows what they say about
-bulk crystals, molecules, noise, wrong units and other elements.
+The rules, in their order; the first that applies is the answer. All limits are settings (``refusal.…``); docs/ranking.md explains them.
 
 1. Units: four fifths of the power of G(r) lie at 2 to 40 Å⁻¹ for matter. Far from that, with a poor fit, r is not in Å: refused. (White noise from
    point to point has its power spread up to the highest Q that the steps resolve; that is for the next rule.)
 2. Noise: F(Q) of matter fades with Q (thermal motion), that of noise does not. About as strong in the upper third of Q as in the lower one, with a
    poor fit: refused.
-3. Bulk: G(r) that goes on beyond the best candidate, which fits poorly, or where no candidate comes near but the first peak is right, on to the
-   end of the data: refused; with a fair fit: a warning.
-4. Nothing fits: the best Rw above ``rw_refuse``: refused, with the elements as the likely reason where the first peak is no bond of theirs.
+3. Explicit atoms. Bulk: G(r) that goes on beyond the best candidate, which fits poorly, or where no candidate comes near but the first peak is right,
+   on to the end of the data: refused; with a fair fit: a warning. Nothing fits: the best Rw above ``rw_refuse``: refused, with the elements as the
+   likely reason where the first peak is no bond of theirs.
+4. Crystals found from elements alone: a poor fit of a tiny one, or one hardly better than that of another net; Rw above ``crystal_refuse``: refused.
 5. Warnings: a poor fit; a scale far from the candidate's own (a geometry alone fits any metal); an answer at the edge of what was tried.
 """
 

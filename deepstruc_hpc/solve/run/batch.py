@@ -78,7 +78,7 @@ def solve(
         out: output directory.
         model: checkpoint or name; default: the one that comes with the package, if any.
         catalog: store, or the name of a recipe that is built (see the command); default: the one that comes with the package.
-        crystals: CIF files, or folders of them, to cut particles from.
+        crystals: CIF files, or folders of them, tried beside the known crystal types.
         structures: XYZ or CIF files of clusters, or folders of them, taken as they are.
         settings: see :class:`SolveSettings`.
         options: see :class:`BatchOptions`.
