@@ -54,6 +54,15 @@ class RefusalSettings(Config):
     crystal_refuse: float = Field(0.7, gt=0, description="Rw above which a crystal found from elements alone is no answer")
     least_crystal: float = Field(12.0, ge=0, description="Å across, below which a crystal with a poor fit is a cluster or amorphous")
     least_margin: float = Field(0.04, ge=0, description="by how much Rw the next net must be worse where the fit is poor")
+    crystal_mismatch: float = Field(
+        0.085,
+        gt=0,
+        description="share by which the lengths of a crystal found from elements alone may differ from those that radii predict before a warning; of 30 "
+        "known oxides, halides and others 28 are within (docs/crystals.md)",
+    )
+    unexplained_peak: float = Field(
+        0.3, gt=0, description="height over the highest one, from which a peak shorter than any distance of the candidate brings a warning"
+    )
     bond_mismatch: float = Field(0.06, gt=0, description="share by which the nearest neighbours may differ from the metal's before a warning")
     bond_refuse: float = Field(0.12, gt=0, description="share from which, with a poor fit, other elements are named as the reason")
 

@@ -70,6 +70,11 @@ def _usable(candidates: CandidateSet, measurement: Measurement) -> CandidateSet:
         DeepstrucError: there is none.
     """
     sample = measurement.sample
+    if not len(candidates) and sample.kind == "cluster":
+        raise NotApplicableError(
+            f"{measurement.curve.source}: {sample.sentence}. A molecule is not guessed: give its structure with --structures FOLDER, "
+            "or say what the sample is with --sample compound."
+        )
     if not len(candidates):
         raise NotApplicableError(
             f"{measurement.curve.source}: no candidate holds {', '.join(sample.elements)} ({sample.sentence}). Name a --catalog with them, "

@@ -34,6 +34,19 @@ _SYMMETRY = 0.01
 _MOST_NOTE = 200
 
 
+def crystal_files(place: Path) -> list[Path]:
+    """A CIF file, or all of a folder and of those below it, in the order of their paths.
+
+    Raises:
+        StructureError: no such folder, or no CIF file in it.
+    """
+    files = [place] if place.is_file() else sorted(path for path in place.rglob("*") if path.suffix.lower() == ".cif" and path.is_file())
+    if not files:
+        missing = "no .cif files in this folder" if place.is_dir() else "no such folder or file"
+        raise StructureError(f"{place}: {missing}. Give a folder of CIF files.")
+    return files
+
+
 def user_crystals(folder: str | Path, *, notes: list[str] | None = None) -> list[CrystalCandidate]:
     """The crystals of all CIF files of a folder (and below).
 
@@ -48,10 +61,7 @@ def user_crystals(folder: str | Path, *, notes: list[str] | None = None) -> list
         StructureError: no such folder, or no CIF file in it.
     """
     place = Path(folder)
-    files = [place] if place.is_file() else sorted(path for path in place.rglob("*") if path.suffix.lower() == ".cif" and path.is_file())
-    if not files:
-        missing = "no .cif files in this folder" if place.is_dir() else "no such folder or file"
-        raise StructureError(f"{place}: {missing}. Give a folder of CIF files.")
+    files = crystal_files(place)
     key = blake2b(str(place.resolve()).encode(), digest_size=8).hexdigest()
     index_file = cache_dir() / f"user-crystals-{REVISION}-{key}.json"
     index = _read_index(index_file)

@@ -7,7 +7,7 @@ particles about as large as the sphere are cut from them, as explicit atoms that
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,6 +40,7 @@ A_PARAMETER = 0.5
 information criterion."""
 ORDER_AT_END = 0.1
 """RMS of G at the end of the data over RMS from 2 to 10 Å, from which a metal may be larger than the particles that are listed."""
+OTHER_FORMULAS = "no known crystal type has the formula {}: crystals of other formulas of these elements were tried"
 MOST_METAL_ATOMS = 1500
 """Metals are cut only where they are larger than lists and models reach, and then a sphere shows as much as atoms do."""
 
@@ -60,9 +61,9 @@ class CrystalSource:
             self.own += user_crystals(Path(folder), notes=self.notes)
 
     def candidates(self, measurement: Measurement, budget: Budget) -> CandidateSet:
-        """The crystals that fit best, and particles cut from them; metals are asked about where the data show order to their end."""
+        """The crystals that fit best, and particles cut from them."""
         metal = metal_of(measurement.sample) is not None
-        listed = self._listed(measurement) if not metal or measurement.order_at_end > ORDER_AT_END else []
+        listed, said = self._listed(measurement)
         if not listed:
             return CandidateSet(notes=tuple(self.notes))
         fits = mine_crystals(
@@ -80,21 +81,33 @@ class CrystalSource:
         near = [fit for fit in fits if fit.rw <= CUT_WITHIN * fits[0].rw][:MOST_CUT]
         found += [particle for fit in near for particle in _particles(fit, fewest, most)]
         notes = [note for fit in fits[:1] for note in fit.candidate.notes]
-        return CandidateSet(tuple(found), counts={"crystals_screened": len(listed)}, notes=(*self.notes, *notes))
+        return CandidateSet(tuple(found), counts={"crystals_screened": len(listed)}, notes=(*self.notes, *said, *notes))
 
-    def _listed(self, measurement: Measurement) -> list[CrystalCandidate]:
-        """What the sample may be: its own formula where that is known, all subsets of its elements where not; and the user's crystals of them."""
-        sample = measurement.sample
+    def _listed(self, measurement: Measurement) -> tuple[list[CrystalCandidate], tuple[str, ...]]:
+        """What the sample may be: its own formula where that is known, all subsets of its elements where not; and the user's crystals of them.
+
+        A metal is asked about only where the data show order to their end, a support always.
+        """
+        sample, note = measurement.sample, ""
         if sample.kind == "cluster":
-            return []
+            return [], ()
+        if metal_of(sample) is not None and sample.kind != "support" and measurement.order_at_end <= ORDER_AT_END:
+            return [], ()
         known_formula = sample.stoichiometric and sample.kind in {"compound", "alloy"}
         amounts = {symbol: sample.amounts[symbol] for symbol in sample.elements} if known_formula else None
         own = [one for one in self.own if set(one.crystal.composition) <= {*sample.elements, "H", "D"}]
-        try:
-            known = candidate_crystals(sample.elements, amounts=amounts) or candidate_crystals(sample.elements)
-        except StructureError:
-            known = []
-        return [*own, *known]
+        known = _known(sample.elements, amounts)
+        if not known and amounts:
+            known, note = _known(sample.elements, None), OTHER_FORMULAS.format(sample.formula)
+        return [*own, *known], (note,) if note else ()
+
+
+def _known(elements: Sequence[str], amounts: Mapping[str, float] | None) -> list[CrystalCandidate]:
+    """Known types with the elements on their sites; none for elements without the radii that they need."""
+    try:
+        return candidate_crystals(elements, amounts=amounts)
+    except StructureError:
+        return []
 
 
 def _extended(fit: CrystalFit, fewest: int) -> Candidate | None:

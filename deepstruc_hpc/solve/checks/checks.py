@@ -67,23 +67,25 @@ def check(ranking: Ranking, measurement: Measurement, settings: SolveSettings) -
         return Answer(measurement, ranking, verdict, {}, _sentence([*message, *candidates.notes]), fit, details=details)
     message += [in_words(ranking, settings.rank), _open_ordering(ranking, measurement)]
     tables: dict[str, pd.DataFrame] = {}
+    phases = ""
     if settings.mixtures:
         mixture = find_mixture(ranking, measurement)
         details["mixture"] = mixture.details() if mixture else {"kept": False}
         if mixture is not None:
             tables["mixture"] = mixture.table()
             message.append(mixture.words())
+            phases = mixture.shares()
     if settings.verify == "srfit":
         tables["verify"] = verify_with_srfit(ranking, measurement)
         details["verify"] = verify_in_words(tables["verify"])
     relaxed = None
-    if settings.relax and ranking.first.crystal_fit is None:
+    if settings.relax:
         relaxed, details["relaxed"] = refine_positions(ranking.first, candidates.row(0), measurement)
-    row = _row(ranking, measurement, verdict)
+    row = _row(ranking, measurement, verdict, phases)
     return Answer(measurement, ranking, verdict, row, _sentence([*message, *candidates.notes]), fit, tables, details, relaxed)
 
 
-def _row(ranking: Ranking, measurement: Measurement, verdict: Verdict) -> dict[str, Any]:
+def _row(ranking: Ranking, measurement: Measurement, verdict: Verdict, phases: str) -> dict[str, Any]:
     """The columns of the summary that an answer has."""
     first = ranking.first
     low, high = diameter_range(ranking)
@@ -102,7 +104,7 @@ def _row(ranking: Ranking, measurement: Measurement, verdict: Verdict) -> dict[s
         "diameter_low": round(low, 2),
         "diameter_high": None if ends else round(high, 2),
         "size_spread": 0.0,
-        "phases": "",
+        "phases": phases,
         "flags": ";".join(flags),
     }
 
@@ -112,7 +114,8 @@ def _open_ordering(ranking: Ranking, measurement: Measurement) -> str:
     first, sample = ranking.first, measurement.sample
     if sample.kind != "alloy" or len(first.structure.elements) > 1 or not first.length:
         return ""
-    said = f"fitted with mean atoms: the data do not resolve how {' and '.join(sample.elements)} are ordered"
+    written = first.structure.elements[0]
+    said = f"fitted with mean atoms (written as {written}): the data do not resolve how {' and '.join(sample.elements)} are ordered"
     ordered = [place for place, one in enumerate(ranking.candidates) if one.lattice == first.on_lattice]
     if not ordered:
         return said

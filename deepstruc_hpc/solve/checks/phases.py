@@ -91,6 +91,11 @@ class Mixture:
         numbers = {"rw": self.fit.rw, "rw_single": self.rw_single, "gain": self.gain}
         return {"kind": self.kind, "kept": self.kept, "phases": phases, **{name: round(value, 6) for name, value in numbers.items()}}
 
+    def shares(self) -> str:
+        """Weight shares for the summary, ``fcc 0.62; hcp 0.38``; empty where the mixture is not kept."""
+        names = self.rows["structure_type"]
+        return "; ".join(f"{name} {share:.2f}" for name, share in zip(names, self.fit.weights, strict=True)) if self.kept else ""
+
     def words(self) -> str:
         """For the message; empty where the mixture is not kept."""
         if not self.kept:

@@ -15,7 +15,7 @@ MOST_ITERATIONS = 40
 RELAXED_FILE = "relaxed-001.xyz"
 
 
-def refine_positions(candidate: Candidate, row: Mapping[str, Any], measurement: Measurement) -> tuple[Structure, dict[str, Any]]:
+def refine_positions(candidate: Candidate, row: Mapping[str, Any], measurement: Measurement) -> tuple[Structure | None, dict[str, Any]]:
     """Relax a fitted candidate, restrained to where its atoms were.
 
     N atoms have 3N coordinates and a curve some hundred independent points, so a relaxation always fits better: it says what strain the data would
@@ -27,10 +27,15 @@ def refine_positions(candidate: Candidate, row: Mapping[str, Any], measurement: 
         measurement: data, range and instrument.
 
     Returns:
-        The structure, centred, Å, and how it came: ``rw_before``, ``rw_after``, ``moved_mean`` and ``moved_max`` (Å, apart from the whole),
-        ``uiso`` (Å²), ``iterations``, ``converged``, ``file``.
+        The structure, centred, Å (None where it is not refined, with the reason as ``not_done``), and how it came: ``rw_before``, ``rw_after``,
+        ``moved_mean`` and ``moved_max`` (Å, apart from the whole), ``uiso`` (Å²), ``iterations``, ``converged``, ``file``.
     """
     from deepstruc_hpc.physics.relax import relax
+
+    if candidate.crystal_fit is not None:
+        return None, {"not_done": "rank 1 is a crystal in a sphere: its positions were refined with it"}
+    if row["uiso_by_element"]:
+        return None, {"not_done": "rank 1 has a U for each element; positions are refined with one U for all"}
 
     parameters = {name: float(row[name]) for name in ("zoom", "uiso", "delta2")}
     found = relax(

@@ -17,15 +17,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deepstruc_hpc.core.composition import reduced_formula
 from deepstruc_hpc.core.curve import PdfCurve
+from deepstruc_hpc.core.peaks import peaks
 from deepstruc_hpc.solve.candidates.candidate import Candidate, CandidateSet
 from deepstruc_hpc.solve.config import RefusalSettings
 from deepstruc_hpc.solve.measurement.describe import Measurement
+from deepstruc_hpc.structures.sites import shortest_distance
 
 TAIL_GAP = 1.15
 USUAL_Q = (2.0, 40.0)
@@ -36,6 +39,10 @@ LARGEST = 0.97
 """A candidate of at least this share of the most atoms that were tried on its lattice is among the largest."""
 METALS = frozenset({"fcc", "bcc", "hcp", "sc"})
 """Types that say no more than a lattice: their formula stands before them only where it is no element."""
+SHORTER = 0.87
+"""Of a candidate's shortest distance: a peak below it is none of the candidate's, whatever its width."""
+LEAST_BOND = 1.4
+"""Å. Below it lie ripples of the transform, and no bond between atoms that scatter much."""
 _GRID = 600
 
 
@@ -57,6 +64,7 @@ class Evidence:
         crystal: it is a crystal that was found from elements alone.
         endless: the curve shows no end of it.
         margin: Rw of the best candidate of another lattice less its own; None where there is no other.
+        short_peak: Å, a high peak of the curve that is shorter than any distance of the candidate; None where there is none.
     """
 
     rw: float
@@ -72,6 +80,7 @@ class Evidence:
     crystal: bool = False
     endless: bool = False
     margin: float | None = None
+    short_peak: float | None = None
 
 
 @dataclass(frozen=True)
@@ -117,6 +126,7 @@ def applies(candidates: CandidateSet, measurement: Measurement, settings: Refusa
         candidate.crystal_fit is not None or candidate.crystal is not None,
         endless,
         float(others.min()) - rw if len(others) else None,
+        short_peak(curve, SHORTER * zoom * shortest_distance(candidate.structure.positions), settings.unexplained_peak),
     )
     return verdict(seen, settings)
 
@@ -138,8 +148,9 @@ def matter(candidate: Candidate) -> str:
     known = candidate.crystal_fit.candidate if candidate.crystal_fit is not None else candidate.crystal
     if known is not None:
         name = known.group.replace("_", " ")
+        own = f" ({Path(known.origin).stem})" if known.origin.endswith(".cif") else ""
         plain = name if name in METALS and len(known.crystal.composition) == 1 else f"{known.formula} {name}"
-        return plain if known.prototype == known.group else f"{plain}, distorted"
+        return (plain if known.prototype == known.group else f"{plain}, distorted") + own
     if candidate.cut is not None:
         return f"{reduced_formula(candidate.cut.crystal.composition)} {candidate.structure.structure_type}"
     return "–".join(candidate.structure.elements)
@@ -199,12 +210,17 @@ def _refusal_of_crystal(seen: Evidence, settings: RefusalSettings) -> str:
 
 def _warnings(seen: Evidence, settings: RefusalSettings) -> Iterator[tuple[str, str]]:
     """Each warning with the word that stands for it in the summary."""
-    other = _away(seen) > settings.bond_mismatch
+    other = _away(seen) > (settings.crystal_mismatch if seen.crystal else settings.bond_mismatch)
     if seen.rw > settings.rw_warn:
         why = _elements_words(seen) if other else "the sample may hold something else"
         yield "poor_fit", f"warning: even the best candidate fits poorly (Rw {seen.rw:.2f}); {why}"
     elif other:
         yield "other_elements", f"warning: {_elements_words(seen)}"
+    elif seen.short_peak is not None:
+        yield (
+            "other_elements",
+            f"warning: G(r) has a high peak at {seen.short_peak:.2f} Å, shorter than any distance in {seen.matter}: other elements, or a compound?",
+        )
     elif seen.tail is not None and seen.tail > settings.tail_ratio:
         yield "tail", f"warning: the curve holds structure beyond the best candidate ({seen.size:.0f} Å across)"
     if seen.endless:
@@ -215,6 +231,17 @@ def _warnings(seen: Evidence, settings: RefusalSettings) -> Iterator[tuple[str, 
 
 def _away(seen: Evidence) -> float:
     return abs(seen.scale - 1.0) if seen.scale is not None else 0.0
+
+
+def short_peak(curve: PdfCurve, shortest: float, height: float) -> float | None:
+    """Å, the first peak of a curve below a distance that reaches a share of the curve's highest point up to 10 Å; None where there is none."""
+    if shortest <= LEAST_BOND or not len(curve.r[(curve.r >= LEAST_BOND) & (curve.r <= 10.0)]):
+        return None
+    highest = float(curve.g[(curve.r >= LEAST_BOND) & (curve.r <= 10.0)].max())
+    for position in peaks(curve, LEAST_BOND, shortest, least=0.5):
+        if float(np.interp(position, curve.r, curve.g)) >= height * highest > 0:
+            return float(position)
+    return None
 
 
 def tail_ratio(curve: PdfCurve, size: float) -> float | None:
@@ -259,6 +286,10 @@ def spectrum(curve: PdfCurve, qmin: float, qmax: float) -> tuple[float, float, f
 
 def _scale(candidate: Candidate, measurement: Measurement, zoom: float | None) -> float | None:
     """Lengths in the curve over the candidate's own: of the fit where that is fair, else of a metal's first peak; None where neither says."""
+    known = candidate.crystal_fit.candidate if candidate.crystal_fit is not None else candidate.crystal
+    if known is not None and candidate.cut is not None:
+        volumes = [abs(float(np.linalg.det(one.lattice))) for one in (candidate.cut.crystal, known.crystal)]
+        return (zoom or 1.0) * float(np.cbrt(volumes[0] / volumes[1]))
     if not candidate.length or (zoom is None and (candidate.cut is not None or len(candidate.structure.elements) > 1)):
         return None
     if zoom is not None:

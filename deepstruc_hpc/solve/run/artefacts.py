@@ -11,7 +11,7 @@ from deepstruc_hpc.core.errors import CheckpointError, ConfigError, StoreError, 
 from deepstruc_hpc.core.resources import cache_dir, share_dir
 from deepstruc_hpc.solve.candidates.source import BUILT_IN, added_sources
 from deepstruc_hpc.solve.candidates.structures import structure_files
-from deepstruc_hpc.structures.crystals import cif_files
+from deepstruc_hpc.structures.user_crystals import crystal_files
 
 DEFAULT_MODEL = "default"
 DEFAULT_CATALOG = "compact"
@@ -117,11 +117,14 @@ def resolve_sources(named: NamedArtefacts, wanted: tuple[str, ...]) -> Artefacts
         store = _catalog(named.catalog, ids)
     crystals = tuple(str(Path(folder).expanduser().resolve()) for folder in named.crystals)
     structures = tuple(str(Path(folder).expanduser().resolve()) for folder in named.structures)
-    for kind, found in (("crystals", [path for folder in crystals for path in cif_files(folder)]), ("structures", _structures(structures))):
+    for kind, found in (("crystals", [path for folder in crystals for path in crystal_files(Path(folder))]), ("structures", _structures(structures))):
         if found:
             ids[kind] = blake2b(b"".join(_bytes(path) for path in found), digest_size=8).hexdigest()
     if model_name is None and store is None and "crystals" not in wanted and not structures and not unknown:
-        raise ConfigError("no source of candidates is left: no model comes with this installation. Give --model CHECKPOINT or --sources catalog.")
+        missing_ones = {"cvae": "no model comes with this installation: give --model CHECKPOINT", "structures": "give --structures FOLDER"}
+        missing_ones["alloys"] = "orderings are put on the shapes of other sources"
+        why = "; ".join(f"{name}: {missing_ones[name]}" for name in wanted if name in missing_ones)
+        raise ConfigError(f"no source of candidates is left ({why}). Or add another one, for example --sources {','.join([*wanted, 'catalog'])}.")
     own = named.catalog is not None and str(named.catalog) not in STAND_INS
     return Artefacts(model_name, store, ids, own_elements=own, notes=tuple(notes), crystals=crystals, structures=structures)
 

@@ -30,13 +30,21 @@ def time_limit(seconds: float | None) -> Iterator[None]:
             raise TimeLimitError(message)
         return
 
+    rung = False
+
     def on_alarm(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal rung
+        rung = True
         raise TimeLimitError(message)
 
     before = signal.signal(signal.SIGALRM, on_alarm)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
+    except SystemError as compiled:  # what becomes of an alarm within compiled code
+        if rung:
+            raise TimeLimitError(message) from compiled
+        raise
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
