@@ -57,11 +57,14 @@ class RefusalSettings(Config):
     crystal_mismatch: float = Field(
         0.085,
         gt=0,
-        description="share by which the lengths of a crystal found from elements alone may differ from those that radii predict before a warning; of 30 "
-        "known oxides, halides and others 28 are within (docs/crystals.md)",
+        description="share by which the lengths of a crystal found from elements alone may differ from those that radii predict before a warning; "
+        "33 of 35 known oxides, halides and others lie within it",
     )
     unexplained_peak: float = Field(
-        0.3, gt=0, description="height over the highest one, from which a peak shorter than any distance of the candidate brings a warning"
+        0.12,
+        gt=0,
+        description="height over the highest one, from which a peak shorter than any distance of the candidate brings a warning; in oxides the peak of "
+        "metal and oxygen has 0.1 to 1",
     )
     bond_mismatch: float = Field(0.06, gt=0, description="share by which the nearest neighbours may differ from the metal's before a warning")
     bond_refuse: float = Field(0.12, gt=0, description="share from which, with a poor fit, other elements are named as the reason")
