@@ -63,7 +63,7 @@ class RefusalSettings(Config):
     unexplained_peak: float = Field(
         0.12,
         gt=0,
-        description="height over the highest one, from which a peak shorter than any distance of the candidate brings a warning; in oxides the peak of "
+        description="height over the highest one, from which a peak shorter than any distance of the candidate brings a warning; in oxides that of "
         "metal and oxygen has 0.1 to 1",
     )
     bond_mismatch: float = Field(0.06, gt=0, description="share by which the nearest neighbours may differ from the metal's before a warning")

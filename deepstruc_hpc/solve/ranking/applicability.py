@@ -224,7 +224,7 @@ def _warnings(seen: Evidence, settings: RefusalSettings) -> Iterator[tuple[str, 
     elif seen.tail is not None and seen.tail > settings.tail_ratio:
         yield "tail", f"warning: the curve holds structure beyond the best candidate ({seen.size:.0f} Å across)"
     if seen.endless:
-        yield "bulk", f"a bulk crystal: coherent over more than {seen.size:.0f} Å"
+        yield "bulk", f"no end of the crystal shows: coherent over more than {seen.size:.0f} Å, bulk or a particle larger than that"
     if seen.largest:
         yield "largest_tried", f"warning: {seen.size:.0f} Å across is about the largest of its kind that was tried; the particle may be larger"
 
