@@ -34,7 +34,9 @@ SOURCES = typer.Option(None, "--sources", help="Where candidates come from, join
 INSTRUMENT = typer.Option(None, "--instrument", help="Instrument profile: the file that deepstruc-hpc calibrate writes; options win over it.")
 VERIFY = typer.Option(None, "--verify", help="srfit: refine the best ten again with diffpy.srfit and write both side by side.")
 MIXTURES = typer.Option(None, "--mixtures/--no-mixtures", help="Also try two phases, and several sizes of one type. [default: no]")
-WORKERS = typer.Option(None, "--workers", min=0, help="Files at a time (Ray actors); default: one a core; 0: in this process, without Ray.")
+WORKERS = typer.Option(
+    None, "--workers", min=0, help="Files at a time (Ray actors). [default: one a core; up to 4 files: in this process, as with 0]"
+)
 CONFIG = typer.Option(None, "--config", help="YAML file of settings (see --print-config); options win over it.")
 SET = typer.Option(None, "--set", help="One setting of --print-config as key=value, e.g. relax=true. Repeatable.")
 VALUES = typer.Option(None, "--values", help="CSV table with a column file and columns named like settings: values for single files.")
@@ -53,6 +55,7 @@ def solve(
     catalog: str | None = CATALOG,
     crystals: list[str] = CRYSTALS,
     structures: list[str] = STRUCTURES,
+    structures_sizes: bool | None = typer.Option(None, "--structures-sizes/--no-structures-sizes", help="Try their inner parts, too. [default: no]"),
     samples: int | None = typer.Option(None, "--samples", min=0, help="Structures that the model (CVAE) proposes for a PDF. [default: 1000]"),
     sigma: str | None = typer.Option(None, "--sigma", help="Widths of its sampling, in standard deviations of its prediction. [default: 3,5,7]"),
     sources: str | None = SOURCES,
@@ -98,7 +101,7 @@ def solve(
     Example: deepstruc-hpc solve measured/ --out solved/ --composition CeO2 --qdamp 0.03
     """
     science = ["samples", "sigma", "sources", "elements", "radiation", "rmin", "rmax", "qmin", "low_q", "qmax", "qdamp", "qbroad", "keep", "seed"]
-    science += ["instrument", "verify", "mixtures", "composition", "sample"]
+    science += ["instrument", "verify", "mixtures", "composition", "sample", "structures_sizes"]
     given = locals()
     settings = _settings(config, overrides or [], {name: given[name] for name in science if given[name] is not None})
     if print_config:

@@ -24,6 +24,8 @@ from deepstruc_hpc.solve.run.output import Draw, ItemRecord
 from deepstruc_hpc.solve.run.summary import Summary
 from deepstruc_hpc.solve.run.worker import Solver, WorkerPlan, failure_record, ids_of
 
+FEW_FILES = 4
+"""So many files are solved in this process unless workers are asked for: Ray and the imports of its workers take longer."""
 LOOK_EVERY_S = 0.5
 OnResult = Callable[[ItemRecord], None]
 
@@ -33,7 +35,7 @@ class BatchOptions:
     """What changes how a batch runs but not its answers.
 
     Attributes:
-        workers: actors; None for one a core; 0 for this process, without Ray.
+        workers: actors; None for one a core, or this process where files are few; 0 for this process, without Ray.
         force: solve again what was solved before.
         recursive: look below the directories named.
         limit: solve at most so many files.
@@ -213,10 +215,9 @@ class Batch:
     def _results(self, stream: Iterable[PdfItem | None], pending: Sequence[PdfItem]) -> Iterator[tuple[PdfItem | None, Any]]:
         if not pending and not self.options.watch:
             return
-        if self.options.workers == 0 or (len(pending) == 1 and not self.options.watch):
-            solver = self.make_solver(self.plan)
-            for item in stream:
-                yield item, solver(item)
+        few = len(pending) == 1 or (self.options.workers is None and len(pending) <= FEW_FILES)
+        if self.options.workers == 0 or (few and not self.options.watch):
+            yield from self._here(stream, len(pending))
             return
         from deepstruc_hpc.runtime.pool import map_over_actors
         from deepstruc_hpc.runtime.ray_session import ray_session
@@ -226,6 +227,18 @@ class Batch:
             wanted = self.options.workers or max(1, int(session.cpus))  # of all nodes, not of this one alone
             workers = wanted if self.options.watch else min(wanted, len(pending))
             yield from map_over_actors(partial(Solver, self.plan), stream, workers=workers, retries=1, progress_label=label, total=len(pending))
+
+    def _here(self, stream: Iterable[PdfItem | None], total: int) -> Iterator[tuple[PdfItem | None, Any]]:
+        """One file after the other in this process."""
+        from deepstruc_hpc.runtime.progress import no_bar, progress_bar
+
+        shown = progress_bar if self.options.progress and not self.options.watch else no_bar
+        with shown("solving", total) as bar:
+            solver = self.make_solver(self.plan)
+            for item in stream:
+                yield item, solver(item)
+                if item is not None:
+                    bar.advance()
 
 
 def _state(path: Path) -> str:

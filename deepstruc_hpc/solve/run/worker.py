@@ -37,7 +37,6 @@ class WorkerPlan:
         settings: for all files; an item's own values come on top.
         model: path or name for ``load_model``, or None.
         catalog: store for ``Catalog.open``, or None.
-        compounds: store of compounds that is asked where the catalog has nothing for a sample, or None.
         crystals: folders and files of CIFs to cut particles from.
         structures: folders and files of clusters to take as they are.
         ids: of model and catalog, part of a result's identity.
@@ -50,7 +49,6 @@ class WorkerPlan:
     settings: SolveSettings
     model: str | None = None
     catalog: str | None = None
-    compounds: str | None = None
     crystals: tuple[str, ...] = ()
     structures: tuple[str, ...] = ()
     ids: tuple[str, ...] = ()
