@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 
 import numpy as np
@@ -20,13 +19,13 @@ from deepstruc_hpc.data.standard_pdf import curve_to_grid, shortest_known, with_
 from deepstruc_hpc.model.checkpoint_info import CheckpointInfo
 from deepstruc_hpc.model.cvae import Cvae
 from deepstruc_hpc.model.parts import DecodedArrays, GraphBatch
+from deepstruc_hpc.model.proposal import Proposal
 from deepstruc_hpc.model.search_space import SiteSearchSpace
 from deepstruc_hpc.model.site_proposals import log_odds, parent_probabilities, propose_fillings
 from deepstruc_hpc.model.sites import SitesDecoder
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.structures.elements import nn_distance as nn_distance_of
 from deepstruc_hpc.structures.lattices import OUTLINES
-from deepstruc_hpc.structures.parents import Parent
 from deepstruc_hpc.structures.sites import shortest_distance
 
 DECODE_BATCH = 512
@@ -43,27 +42,6 @@ POINTS_SHARE = 6
 """A decoder over sites gives about so many proposals a latent point."""
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class Proposal:
-    """A structure that the model proposes for a curve.
-
-    Attributes:
-        structure: positions in Å, with the most probable type. Nothing is repaired: atoms may lie impossibly close.
-        latent: (latent,) the point it was decoded from.
-        log_prior: logarithm of the prior density p(z | PDF), as calibrated, at that point, nats.
-        type_probability: of the structure's type, says the decoder.
-        parent: name of the parent whose sites it fills; empty for a decoder that writes coordinates.
-        filling: that parent and (S,) which of its sites are filled, or None.
-    """
-
-    structure: Structure
-    latent: Array
-    log_prior: float
-    type_probability: float
-    parent: str = ""
-    filling: tuple[Parent, NDArray[np.bool_]] | None = None
 
 
 class StructureModel:

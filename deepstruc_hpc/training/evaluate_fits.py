@@ -14,8 +14,9 @@ from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import DeepstrucError
 from deepstruc_hpc.core.seeds import item_rng
 from deepstruc_hpc.core.structure import Structure
-from deepstruc_hpc.model.generator import FIRST_PEAKS, Proposal, StructureModel
+from deepstruc_hpc.model.generator import FIRST_PEAKS, StructureModel
 from deepstruc_hpc.model.occupation_refinement import Filled, Fitted, fitted, improve_sites, snapped
+from deepstruc_hpc.model.proposal import Proposal
 from deepstruc_hpc.physics.agreement import aligned_matched_error
 from deepstruc_hpc.physics.fit import fit_candidates
 from deepstruc_hpc.physics.fit_table import FitTable

@@ -11,7 +11,7 @@ from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.model.checkpoint import CheckpointInfo, save_checkpoint
 from deepstruc_hpc.model.config import ModelConfig
 from deepstruc_hpc.model.cvae import Cvae
-from deepstruc_hpc.model.generator import Proposal
+from deepstruc_hpc.model.proposal import Proposal
 from deepstruc_hpc.solve.candidates.generator import GeneratorSource, types_of_samples
 from deepstruc_hpc.solve.candidates.source import Budget
 from deepstruc_hpc.solve.config import RefusalSettings, SolveSettings
