@@ -11,7 +11,7 @@ function make(tag, attributes, ...children) {
   for (const [key, value] of Object.entries(attributes || {})) {
     if (key === "class") element.className = value; else if (key === "colour") element.style.setProperty("--colour", value); else if (key.startsWith("on")) element.addEventListener(key.slice(2), value); else if (value !== false && value !== null) element.setAttribute(key, value === true ? "" : value);
   }
-  for (const child of children.flat()) if (child !== null && child !== undefined && child !== "") element.append(child);
+  for (const child of children.flat(Infinity)) if (child !== null && child !== undefined && child !== "") element.append(child);
   return element;
 }
 
@@ -37,7 +37,7 @@ function cell(key, value) {
 // What a cell of the folder's table shows, and what it is sorted by: numbers as numbers, everything else as its words; null where it is empty.
 const SHOWN = {
   phase: (row) => make("td", {}, phaseTag(row)), n_atoms: (row) => make("td", { class: "number" }, row.words.atoms), diameter: (row) => make("td", { class: "number" }, row.words.diameter),
-  status: (row) => make("td", {}, statusTag(row)), flags: (row) => make("td", { class: "flags" }, flagTags(row)), message: (row) => make("td", { class: "message" }, row.words.message),
+  status: (row) => make("td", {}, statusTag(row)), flags: (row) => make("td", { class: "flags" }, flagTags(row)), message: (row) => make("td", { class: "message" }, row.words.message ? make("div", { class: "clamped", title: row.words.message }, row.words.message) : ""),
 };
 const SORTED = {
   phase: (row) => row.words.phase, n_atoms: (row) => row.n_atoms, diameter: (row) => row.diameter ?? row.diameter_low, status: (row) => row.words.status,
@@ -68,7 +68,7 @@ function fillTable() {
 }
 
 const columns = Object.keys(HEADS).filter((key) => folder.rows.some((row) => sortedBy(row, key) !== null));
-document.querySelector("#summary thead").append(make("tr", {}, columns.map((key) => make("th", { class: NUMERIC.has(key) ? "number" : "", "data-key": key },
+document.querySelector("#summary thead").append(make("tr", {}, columns.map((key) => make("th", { class: NUMERIC.has(key) ? "number" : key === "message" ? key : "", "data-key": key },
   make("button", { type: "button", onclick: () => { order = { key, down: order.key === key && !order.down }; fillTable(); } }, HEADS[key])))));
 document.getElementById("filter").addEventListener("input", fillTable);
 
@@ -129,7 +129,7 @@ function parameterTable(best) {
 
 function typeBars(types) {
   return make("div", { class: "bars" }, types.filter((row) => row.structure_type).slice(0, 10).map((row) => make("div", { class: "bar", title: `best Rw ${show("rw", row.best_rw ?? row["best rw"])}` },
-    make("span", {}, row.structure_type.replaceAll("_", " ")),
+    make("span", { class: "of", title: row.structure_type.replaceAll("_", " ") }, row.structure_type.replaceAll("_", " ")),
     make("span", { class: "track" }, make("span", { class: "fill", colour: folder.colours[row.structure_type] || "#9aa1ab", style: `width:${100 * (row.probability || 0)}%;--colour:${folder.colours[row.structure_type] || "#9aa1ab"}` })),
     make("span", { class: "share" }, show("probability", row.probability)),
     make("span", { class: "share soft" }, show("rw", row.best_rw)))));
@@ -168,8 +168,8 @@ function candidateViews(document_, views) {
     make("span", {}, key, choice("element", "elements"), choice("coordination", "neighbours of each atom"))), grid];
 }
 
-function candidateTable(candidates) {
-  const keys = ["rank", "source", "structure_type", "n_atoms", "rw", "probability", "scale", "zoom", "uiso", "delta2", "label"].filter((key) => candidates.some((row) => row[key] !== null && row[key] !== undefined));
+function candidateTable(candidates, answered) {
+  const keys = ["rank", "source", "structure_type", "n_atoms", "rw", "probability", "scale", "zoom", "uiso", "delta2", "label"].filter((key) => (answered || key !== "probability") && candidates.some((row) => row[key] !== null && row[key] !== undefined));
   return make("div", { class: "scroll" }, make("table", { class: "candidates" }, make("thead", {}, make("tr", {}, keys.map((key) => make("th", { class: key in NUMBERS ? "number" : "" }, WORDS[key] || key)))),
     make("tbody", {}, candidates.map((row) => make("tr", { title: row.label || "" }, keys.map((key) => key === "n_atoms" && !Number.isFinite(row[key]) ? make("td", { class: "number" }, "bulk") : cell(key, row[key])))))));
 }
@@ -214,9 +214,9 @@ function sectionBody(i) {
       bars ? [make("h3", {}, "Probability of each structure type, and its best Rw"), typeBars(data.types)] : [], Object.keys(data.best).length ? [make("h3", {}, answered ? "Fit of rank 1" : "Fit of the closest candidate"), parameterTable(data.best)] : [])));
   }
   if (data.candidates.some((candidate) => candidate.atoms)) parts.push(...candidateViews(data, views));
-  if (data.candidates.length) parts.push(make("h3", { style: "margin-top:18px" }, answered ? "Candidates" : "Closest candidates"), candidateTable(data.candidates));
-  const leftOut = data.sizes && data.sizes.left_out ? ` (without ${data.sizes.left_out === 1 ? "the one crystal" : `the ${data.sizes.left_out} crystals`} that have no end)` : "";
-  const plots = [[`Rw of every candidate against its size${leftOut}`, data.sizes, (place) => drawSizes(place, data.sizes, folder.colours, data.best)],
+  if (data.candidates.length) parts.push(make("h3", { style: "margin-top:18px" }, answered ? "Candidates" : "Closest candidates"), candidateTable(data.candidates, answered));
+  const leftOut = data.sizes && data.sizes.left_out ? ` (without ${data.sizes.left_out === 1 ? "the one crystal that has" : `the ${data.sizes.left_out} crystals that have`} no end)` : "";
+  const plots = [[`Rw of every candidate against its size${leftOut}`, data.sizes, (place) => drawSizes(place, data.sizes, folder.colours, data.best, answered ? "rank 1" : "closest")],
     ["Latent map, first two coordinates: catalog ●, samples ◆, prior +", data.latent, (place) => drawLatent(place, data.latent, folder.colours, sigmaLevels())]];
   const pictures = plots.filter(([, known]) => known).map(([title, , draw]) => {
     const place = make("div", { class: "plot map" });
@@ -226,7 +226,8 @@ function sectionBody(i) {
   if (pictures.length) parts.push(make("div", { class: "row map", style: "margin-top:18px" }, pictures));
   if (data.mixture.length) parts.push(...mixtureTable(data.mixture));
   if (data.verify.length) parts.push(...verifyTable(data.verify));
-  if (Object.keys(data.details).length) parts.push(make("details", { class: "small" }, make("summary", {}, "Conditions used for this file"), make("div", { class: "body" }, conditions(data.details))));
+  const used = conditions(data.details);
+  if (used.length) parts.push(make("details", { class: "small" }, make("summary", {}, "Conditions used for this file"), make("div", { class: "body" }, used)));
   if (data.files.length) parts.push(make("p", { class: "files" }, make("span", {}, "Files: "), data.files.map((name) => link(`${data.folder}/${name}`, name))));
   if (!parts.length) parts.push(make("p", { class: "note" }, "No results were written for this file."));
   return { parts, start: () => { for (const draw of later) draw(); views.live = views.map((view) => new AtomView(...view)); sameScale(views.live); } };
@@ -241,7 +242,8 @@ function conditions(details) {
   const { notes: _____, ...further } = known, rest = { ...others, ...further };
   const rows = Object.entries(used).filter(([, value]) => value !== null && typeof value !== "object" || Array.isArray(value)).map(([key, value]) => make("tr", {}, make("td", {}, key),
     make("td", {}, `${Array.isArray(value) ? value.join(", ") : typeof value === "number" ? Number(value.toPrecision(6)) : value} ${UNITS[key] || ""}`), make("td", {}, ORIGINS[origin[key]] || origin[key] || "")));
-  return [make("table", { class: "pairs", style: "width:auto" }, make("tbody", {}, rows)), Object.keys(rest).length ? make("pre", { class: "settings", style: "margin-top:8px" }, readable(rest)) : ""];
+  const more = readable(rest);
+  return [rows.length ? make("table", { class: "pairs", style: "width:auto" }, make("tbody", {}, rows)) : null, more ? make("pre", { class: "settings", style: "margin-top:8px" }, more) : null].filter(Boolean);
 }
 
 function sigmaLevels() {
