@@ -235,15 +235,40 @@ def _print_summary(out: Path, frame: pd.DataFrame, page: Path | None, as_json: b
         rows = json.loads(frame.to_json(orient="records"))
         print_document(json.dumps({"out": str(out), "report": str(page) if page else None, "items": rows}, indent=1))
         return
-    shown = frame.assign(file=[Path(str(name)).name for name in frame["file"]])[
-        ["file", "status", "phase", "n_atoms", "diameter", "rw", "probability"]
-    ]
-    if len(shown):
-        typer.echo(
-            shown.to_string(index=False, na_rep="-", formatters={"rw": "{:.3f}".format, "probability": "{:.2f}".format, "diameter": "{:.1f}".format})
-        )
-    for row in frame.itertuples():
-        if row.message:
-            typer.echo(f"{Path(str(row.file)).name}: {row.message!s}")
-    counts = ", ".join(f"{count} {name}" for name in ("ok", "refused", "failed") if (count := int((frame["status"] == name).sum())))
+    from deepstruc_hpc.report import words
+
+    rows = [dict(zip(frame.columns, values, strict=True)) for values in frame.itertuples(index=False, name=None)]
+    if rows:
+        typer.echo(_table([_summary_cells(row) for row in rows]))
+    for row in rows:
+        if message := words.message_words(row):
+            typer.echo(f"{Path(str(row['file'])).name}: {message}")
+    counts = words.count_words(frame["status"])
     typer.echo(f"{counts or 'nothing solved'}. Results: {out}" + (f"  Report: {page}" if page else ""))
+
+
+def _summary_cells(row: dict[str, Any]) -> dict[str, str]:
+    """A row of the table: head → text."""
+    from deepstruc_hpc.report import words
+    from deepstruc_hpc.report.results import plain
+
+    rw, probability = plain(row["rw"]), plain(row["probability"])
+    return {
+        "file": Path(str(row["file"])).name,
+        "phase": words.phase_words(row),
+        "atoms": words.atoms_words(row),
+        "diameter (Å)": words.diameter_words(row),
+        "Rw": "" if rw is None else f"{rw:.3f}",
+        "probability": "" if probability is None else f"{probability:.2f}",
+        "status": words.status_words(row["status"]),
+        "flags": ", ".join(said for said, _ in words.flag_words(row)),
+    }
+
+
+def _table(rows: list[dict[str, str]]) -> str:
+    """Columns of text, ``-`` for empty cells; the columns with numbers are aligned to the right."""
+    lines = [list(rows[0]), *([cell or "-" for cell in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    right = [name in {"atoms", "diameter (Å)", "Rw", "probability"} for name in rows[0]]
+    aligned = ([cell.rjust(width) if last else cell.ljust(width) for cell, width, last in zip(line, widths, right, strict=True)] for line in lines)
+    return "\n".join("  ".join(line).rstrip() for line in aligned)

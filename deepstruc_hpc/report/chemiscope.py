@@ -54,7 +54,7 @@ _PROPERTIES: Mapping[str, str] = {
     "kind": "candidate: refined for a PDF; catalog: a shape of the catalog",
     "pdf": "file that the candidate was fitted to; for a shape of the catalog the one that it fits best",
     "structure type": "as the catalog or the model names it",
-    "atoms": "number of atoms",
+    "atoms": "number of atoms; 0 for a bulk crystal, of which a piece is drawn",
     "Rw": "of the fit",
     "rank": "among the candidates of its PDF; 0 for a shape of the catalog",
     "probability": "of the candidate; 0 for a shape of the catalog",

@@ -15,11 +15,14 @@ from numpy.typing import ArrayLike
 from deepstruc_hpc.core.errors import StructureError
 from deepstruc_hpc.data.structure_files import read_structure
 from deepstruc_hpc.report.results import BEST, PdfResult, clean_row
+from deepstruc_hpc.report.words import words_of
 
 STEPS = 65_534
 MISSING = 65_535
 MOST_SAMPLES = 1500
 MOST_POINTS = 4000
+MOST_DRAWN = 2500
+"""Atoms of one structure that the page draws: what turns smoothly, ten at a time."""
 _TEXT_ENDINGS = (".csv", ".json", ".png")
 
 
@@ -38,6 +41,7 @@ def pdf_document(pdf: PdfResult) -> dict[str, Any]:
     """Everything that the section of one PDF shows."""
     return {
         "row": {"name": pdf.name, **pdf.row},
+        "words": words_of(pdf.row, pdf.details),
         "folder": pdf.folder,
         "fit": _fit(pdf.fit),
         "best": pdf.best(),
@@ -73,12 +77,17 @@ def _candidates(pdf: PdfResult) -> list[dict[str, Any]]:
 
 
 def _sizes(candidates: pd.DataFrame | None) -> dict[str, Any] | None:
-    """Number of atoms, Rw and type of the candidates that fit best, for the picture of Rw against size."""
-    if candidates is None or len(candidates) < 2:
+    """Number of atoms, Rw and type of the candidates that fit best, for the picture of Rw against size; crystals without an end have no size."""
+    if candidates is None:
         return None
-    shown = candidates.dropna(subset=["n_atoms", "rw"]).nsmallest(MOST_POINTS, "rw")
+    sized = candidates.dropna(subset=["n_atoms", "rw"])
+    if len(sized) < 2:
+        return None
+    shown = sized.nsmallest(MOST_POINTS, "rw")
     codes, types = pd.factorize(shown["structure_type"].fillna("").astype(str), sort=True)
-    return {"types": [str(name) for name in types], "type": pack(codes), "n_atoms": pack(shown["n_atoms"]), "rw": pack(shown["rw"])}
+    left_out = int(candidates["n_atoms"].isna().sum())
+    names = [str(name) for name in types]
+    return {"types": names, "type": pack(codes), "n_atoms": pack(shown["n_atoms"]), "rw": pack(shown["rw"]), "left_out": left_out}
 
 
 def _links(pdf: PdfResult, file: Any) -> list[str]:
@@ -94,8 +103,10 @@ def _atoms(pdf: PdfResult, file: Any) -> dict[str, Any] | None:
         structure = read_structure(pdf.path / file)
     except StructureError:
         return None
-    runs = [[symbol, len(list(group))] for symbol, group in groupby(structure.symbols)]
-    return {"symbols": runs, "xyz": pack(structure.positions - structure.positions.mean(axis=0))}
+    centred = structure.positions - structure.positions.mean(axis=0)
+    drawn = np.sort(np.argsort((centred**2).sum(axis=1), kind="stable")[:MOST_DRAWN])
+    runs = [[symbol, len(list(group))] for symbol, group in groupby(structure.symbols[i] for i in drawn)]
+    return {"symbols": runs, "xyz": pack(centred[drawn]), "drawn": len(drawn), "of": len(structure)}
 
 
 def _latent(latent: pd.DataFrame | None) -> dict[str, Any] | None:

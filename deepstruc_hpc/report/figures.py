@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from deepstruc_hpc.core.errors import OutputError
 from deepstruc_hpc.report.palette import CALCULATED, DATA, DIFFERENCE, type_colours
-from deepstruc_hpc.report.results import NEEDED, PARAMETERS, clean_row, read_table
+from deepstruc_hpc.report.results import NEEDED, PARAMETERS, clean_row, read_table, used_map
 
 LABELS = {"rw": ("Rw", ""), "scale": ("scale", ""), "zoom": ("zoom", ""), "uiso": ("Uiso", " Å²"), "delta2": ("δ₂", " Å²")}
 STYLE: dict[Any, Any] = {
@@ -157,7 +157,9 @@ def draw_folder(folder: Path, sigma: Sequence[float] = (3.0, 5.0, 7.0)) -> None:
     fit, candidates, latent = (read_table(folder / f"{name}.csv", NEEDED[name]) for name in ("fit", "candidates", "latent"))
     best = clean_row(candidates.iloc[0]) if candidates is not None and len(candidates) else {}
     if fit is not None and len(fit) > 1:
-        answer = f"{best.get('structure_type', '')}, {best.get('n_atoms', '?')} atoms" if best else ""
+        atoms = best.get("n_atoms")
+        size = "crystal without an end" if atoms is None else f"{atoms:.0f} atoms"
+        answer = f"{str(best.get('structure_type') or '').replace('_', ' ')}, {size}" if best else ""
         save_figure(fit_figure(fit, title=answer, parameters=best), folder / "fit.png")
-    if latent is not None and len(latent):
+    if (latent := used_map(latent)) is not None:
         save_figure(latent_figure(latent, title="latent map", sigma=sigma), folder / "latent.png")

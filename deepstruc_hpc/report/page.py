@@ -22,6 +22,7 @@ from deepstruc_hpc.report.encode import pdf_document, to_json
 from deepstruc_hpc.report.figures import draw_folder, save_figure, waterfall_figure
 from deepstruc_hpc.report.palette import type_colours
 from deepstruc_hpc.report.results import FolderResult, PdfResult, read_results
+from deepstruc_hpc.report.words import count_words
 
 PAGE = "index.html"
 CURVES = ("r", "g_obs", "g_calc")
@@ -55,7 +56,7 @@ def _draw_missing(results: FolderResult) -> bool:
     late = [pdf for pdf in results.pdfs if _lacks(pdf, "fit.png", pdf.fit) or _lacks(pdf, "latent.png", pdf.latent)]
     for pdf in late:
         draw_folder(pdf.path)
-    curves = [_curve(pdf.name, pdf.fit) for pdf in results.pdfs if pdf.fit is not None and len(pdf.fit) > 1]
+    curves = [_curve(pdf.name, pdf.fit) for pdf in results.pdfs if pdf.status == "ok" and pdf.fit is not None and len(pdf.fit) > 1]
     if len(curves) > 1:
         save_figure(waterfall_figure(curves), results.directory / "waterfall.png")
     return bool(late)
@@ -75,8 +76,12 @@ def _page_text(results: FolderResult) -> str:
     types = {str(row.get("structure_type") or "") for pdf in results.pdfs for row in _rows_with_types(pdf)}
     folder = {
         "directory": results.directory.resolve().name,
-        "rows": [{"name": pdf.name, **{k: v for k, v in pdf.row.items() if k != "folder"}} for pdf in results.pdfs],
-        "fitted": [document["fit"] is not None for document in documents],
+        "rows": [
+            {"name": pdf.name, **{k: v for k, v in pdf.row.items() if k != "folder"}, "words": document["words"]}
+            for pdf, document in zip(results.pdfs, documents, strict=True)
+        ],
+        "counts": count_words((pdf.status for pdf in results.pdfs), {"ok": "solved"}),
+        "fitted": [pdf.status == "ok" and document["fit"] is not None for pdf, document in zip(results.pdfs, documents, strict=True)],
         "run": results.run,
         "colours": type_colours(types),
         "chemiscope": (results.directory / FILE).is_file(),

@@ -103,6 +103,7 @@ def _read_pdf_folder(base: Path, row: Mapping[str, Any], item: Mapping[str, Any]
     path = base / folder
     files = tuple(sorted(entry.name for entry in path.iterdir() if entry.is_file())) if path.is_dir() else ()
     tables = {name: read_table(path / f"{name}.csv", columns) for name, columns in NEEDED.items()}
+    tables["latent"] = used_map(tables["latent"])
     details = {key: value for key, value in item.items() if key not in row and value not in (None, "", {}, [])}
     return PdfResult(row, folder, path, details, **tables, files=files)
 
@@ -126,4 +127,16 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def clean_row(row: pd.Series) -> dict[str, Any]:
     """A row as plain Python values, NaN as None."""
-    return {str(key): None if pd.isna(value) else value.item() if hasattr(value, "item") else value for key, value in row.items()}
+    return {str(key): plain(value) for key, value in row.items()}
+
+
+def plain(value: Any) -> Any:
+    """A value of a table as a plain Python value; NaN and NA as None."""
+    if value is None or (pd.api.types.is_scalar(value) and pd.isna(value)):
+        return None
+    return value.item() if hasattr(value, "item") else value
+
+
+def used_map(latent: pd.DataFrame | None) -> pd.DataFrame | None:
+    """The latent table, or None where it holds the catalog alone: the model proposed nothing for this curve."""
+    return None if latent is None or latent.empty or latent["kind"].eq("catalog").all() else latent

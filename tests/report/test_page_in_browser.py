@@ -19,7 +19,9 @@ def browser(tmp_path_factory):
 
 def test_the_page_opens_with_no_network_and_shows_every_file(browser):
     assert browser.run(f"return {NAMES};") == ["Au_a.gr", "Au_b10.gr", "Au_b9.gr", "can.gr", "short.gr"]
-    assert browser.run("return document.getElementById('counts').textContent;") == "5 pair distribution functions: 3 solved, 1 refused, 1 failed"
+    assert (
+        browser.run("return document.getElementById('counts').textContent;") == "5 pair distribution functions: 3 solved, 1 not applicable, 1 failed"
+    )
     reached = browser.run("return performance.getEntriesByType('resource').map((entry) => entry.name);")
     assert [name for name in reached if not name.startswith(("data:", "blob:"))] == []
 

@@ -17,13 +17,14 @@ function elementStyle(symbol) { return ELEMENTS[symbol] || ["#9c8fb8", 1.4]; }
 function decodeAtoms(atoms) {
   const xyz = unpack(atoms.xyz), symbols = [];
   for (const [symbol, count] of atoms.symbols) for (let i = 0; i < count; i += 1) symbols.push(symbol);
-  return { xyz, symbols, bonded: neighbours(xyz, symbols) };
+  return { xyz, symbols, get bonded() { this.counted ??= neighbours(xyz, symbols); return this.counted; } };
 }
 
-// Number of neighbours within 1.2 times the shortest distance of an atom pair of these elements.
+// Number of neighbours within 1.2 times the shortest distance of an atom pair of these elements. Counted when it is first shown: crystals have thousands of atoms.
 function neighbours(xyz, symbols) {
   const n = symbols.length, counts = new Array(n).fill(0), shortest = {};
-  const pair = (i, j) => symbols[i] < symbols[j] ? symbols[i] + symbols[j] : symbols[j] + symbols[i];
+  const kinds = [...new Set(symbols)], kind = symbols.map((symbol) => kinds.indexOf(symbol));
+  const pair = (i, j) => kind[i] < kind[j] ? kind[i] * kinds.length + kind[j] : kind[j] * kinds.length + kind[i];
   const d2 = (i, j) => (xyz[3 * i] - xyz[3 * j]) ** 2 + (xyz[3 * i + 1] - xyz[3 * j + 1]) ** 2 + (xyz[3 * i + 2] - xyz[3 * j + 2]) ** 2;
   for (let i = 0; i < n; i += 1) for (let j = 0; j < i; j += 1) { const key = pair(i, j), d = d2(i, j); if (!(d > shortest[key])) shortest[key] = d; }
   const least = Math.min(...Object.values(shortest));

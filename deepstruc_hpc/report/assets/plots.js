@@ -32,17 +32,17 @@ function drawFit(place, fit) {
   }, CONFIG);
 }
 
-function drawSizes(place, sizes, colours, best) {
+function drawSizes(place, sizes, colours, best, mark) {
   const n = unpack(sizes.n_atoms), rw = unpack(sizes.rw), type = unpack(sizes.type);
   const traces = sizes.types.map((name, k) => {
     const chosen = Array.from(type.keys()).filter((i) => Math.round(type[i]) === k);
     return { x: chosen.map((i) => Math.round(n[i])), y: chosen.map((i) => rw[i]), mode: "markers", name: name.replaceAll("_", " "), marker: { color: colours[name] || "#9aa1ab", size: 5, opacity: 0.7 },
       hovertemplate: "%{x} atoms, Rw %{y:.4f}" };
   });
-  if (Number.isFinite(best.n_atoms)) traces.push({ x: [best.n_atoms], y: [best.rw], mode: "markers", name: "rank 1", hoverinfo: "name", marker: { symbol: "circle-open", size: 14, color: "#111827", line: { width: 1.8 } } });
+  if (Number.isFinite(best.n_atoms)) traces.push({ x: [best.n_atoms], y: [best.rw], mode: "markers", name: mark, hoverinfo: "name", marker: { symbol: "circle-open", size: 14, color: "#111827", line: { width: 1.8 } } });
   const low = Math.min(...rw), shown = Array.from(rw).sort((a, b) => a - b), high = shown[Math.floor(0.9 * (shown.length - 1))];
   Plotly.newPlot(place, traces, {
-    font: FONT, margin: { l: 58, r: 10, t: 30, b: 44 }, hovermode: "closest", legend: { font: { size: 12 }, itemsizing: "constant", orientation: "h", x: 0, y: -0.16, yanchor: "top" },
+    font: FONT, margin: { l: 58, r: 10, t: 30, b: 44 }, hovermode: "closest", legend: { font: { size: 12 }, itemsizing: "constant", orientation: "h", x: 0, y: 0, yref: "container", yanchor: "bottom" },
     xaxis: axis("number of atoms"), yaxis: axis("Rw", { range: [low - 0.08 * (high - low || 1), high] }),
   }, CONFIG);
 }
@@ -92,6 +92,6 @@ function drawLatent(place, latent, colours, sigma) {
     traces.push({ x: [mean.z1], y: [mean.z2], mode: "markers", name: "prior mean", hoverinfo: "name", marker: { symbol: "cross-thin", size: 15, line: { width: 2.5, color: "#000" } } });
   }
   Plotly.newPlot(place, traces, {
-    font: FONT, margin: { l: 52, r: 10, t: 30, b: 44 }, hovermode: "closest", legend: { font: { size: 12 }, itemsizing: "constant", orientation: "h", x: 0, y: -0.16, yanchor: "top" }, xaxis: axis("z₁"), yaxis: axis("z₂"),
+    font: FONT, margin: { l: 52, r: 10, t: 30, b: 44 }, hovermode: "closest", legend: { font: { size: 12 }, itemsizing: "constant", orientation: "h", x: 0, y: 0, yref: "container", yanchor: "bottom" }, xaxis: axis("z₁"), yaxis: axis("z₂"),
   }, CONFIG);
 }
