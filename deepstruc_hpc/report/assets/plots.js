@@ -32,6 +32,9 @@ function drawFit(place, fit) {
   }, CONFIG);
 }
 
+// A picture with a legend below it grows with the legend's rows, so that they leave its axis alone.
+function makeRoom(place, entries) { place.style.height = `${410 + 20 * Math.ceil(entries / Math.max(1, Math.floor(place.clientWidth / 180)))}px`; }
+
 function drawSizes(place, sizes, colours, best, mark) {
   const n = unpack(sizes.n_atoms), rw = unpack(sizes.rw), type = unpack(sizes.type);
   const traces = sizes.types.map((name, k) => {
@@ -40,9 +43,10 @@ function drawSizes(place, sizes, colours, best, mark) {
       hovertemplate: "%{x} atoms, Rw %{y:.4f}" };
   });
   if (Number.isFinite(best.n_atoms)) traces.push({ x: [best.n_atoms], y: [best.rw], mode: "markers", name: mark, hoverinfo: "name", marker: { symbol: "circle-open", size: 14, color: "#111827", line: { width: 1.8 } } });
+  makeRoom(place, traces.length);
   const low = Math.min(...rw), shown = Array.from(rw).sort((a, b) => a - b), high = shown[Math.floor(0.9 * (shown.length - 1))];
   Plotly.newPlot(place, traces, {
-    font: FONT, margin: { l: 58, r: 10, t: 30, b: 44 }, hovermode: "closest", legend: { font: { size: 12 }, itemsizing: "constant", orientation: "h", x: 0, y: 0, yref: "container", yanchor: "bottom" },
+    font: FONT, margin: { l: 58, r: 10, t: 30, b: 44 }, hovermode: "closest", legend: { font: { size: 12 }, itemsizing: "constant", orientation: "h", x: 0, y: -0.2, yanchor: "top" },
     xaxis: axis("number of atoms"), yaxis: axis("Rw", { range: [low - 0.08 * (high - low || 1), high] }),
   }, CONFIG);
 }
@@ -80,18 +84,19 @@ function drawLatent(place, latent, colours, sigma) {
   const traces = [], shown = new Set();
   const legend = (name) => { const first = !shown.has(name); shown.add(name); return first; };
   for (const set of pointsByType(latent.catalog)) {
-    traces.push({ x: set.z1, y: set.z2, text: hoverWords(set, "catalog"), hoverinfo: "text", mode: "markers", name: set.name || "catalog", legendgroup: set.name, showlegend: legend(set.name),
+    traces.push({ x: set.z1, y: set.z2, text: hoverWords(set, "catalog"), hoverinfo: "text", mode: "markers", name: (set.name || "catalog").replaceAll("_", " "), legendgroup: set.name, showlegend: legend(set.name),
       marker: { color: colours[set.name] || "#9aa1ab", size: 5, opacity: 0.42 } });
   }
   for (const set of pointsByType(latent.samples)) {
-    traces.push({ x: set.z1, y: set.z2, text: hoverWords(set, "sample"), hoverinfo: "text", mode: "markers", name: set.name || "samples", legendgroup: set.name, showlegend: legend(set.name),
+    traces.push({ x: set.z1, y: set.z2, text: hoverWords(set, "sample"), hoverinfo: "text", mode: "markers", name: (set.name || "samples").replaceAll("_", " "), legendgroup: set.name, showlegend: legend(set.name),
       marker: { color: colours[set.name] || "#6b7280", size: 5.5, symbol: "diamond", opacity: 0.8, line: { color: "#1f2937", width: 0.5 } } });
   }
   for (const mean of latent.means) {
     if (Number.isFinite(mean.std1) && Number.isFinite(mean.std2)) for (const level of sigma) traces.push(ellipse(mean, level));
     traces.push({ x: [mean.z1], y: [mean.z2], mode: "markers", name: "prior mean", hoverinfo: "name", marker: { symbol: "cross-thin", size: 15, line: { width: 2.5, color: "#000" } } });
   }
+  makeRoom(place, shown.size + 1);
   Plotly.newPlot(place, traces, {
-    font: FONT, margin: { l: 52, r: 10, t: 30, b: 44 }, hovermode: "closest", legend: { font: { size: 12 }, itemsizing: "constant", orientation: "h", x: 0, y: 0, yref: "container", yanchor: "bottom" }, xaxis: axis("z₁"), yaxis: axis("z₂"),
+    font: FONT, margin: { l: 52, r: 10, t: 30, b: 44 }, hovermode: "closest", legend: { font: { size: 12 }, itemsizing: "constant", orientation: "h", x: 0, y: -0.2, yanchor: "top" }, xaxis: axis("z₁"), yaxis: axis("z₂"),
   }, CONFIG);
 }
