@@ -198,7 +198,8 @@ def _refusal_of_crystal(seen: Evidence, settings: RefusalSettings) -> str:
     tiny = seen.size < settings.least_crystal
     close = seen.margin is not None and seen.margin < settings.least_margin
     if seen.rw > settings.rw_warn and (tiny or close):
-        why = f"is {seen.size:.0f} Å across" if tiny else f"hardly better than another net (Rw {seen.rw + (seen.margin or 0.0):.2f})"
+        other = f"another net (Rw {seen.rw + (seen.margin or 0.0):.2f})"
+        why = f"is {seen.size:.0f} Å across" if tiny else f"is hardly better than {other}" if (seen.margin or 0.0) > 0 else f"no better than {other}"
         return (
             f"no crystal of these elements explains the curve: the best, {seen.matter}, fits poorly (Rw {seen.rw:.2f}) and {why}. "
             "A cluster or molecule (give it with --structures), an amorphous sample, or another composition"
