@@ -132,21 +132,21 @@ def _as_metal(shape: Candidate, symbol: str, distance: float, zoom: tuple[float,
 def _entry(row: pd.Series, structure: Structure) -> Candidate:
     """An entry at its own scale."""
     label = str(row["shape"]) if "shape" in row.index else structure.label
-    placed = replace(structure, label=label, structure_type=crystal_type(str(row["structure_type"])))
+    named_structure = replace(structure, label=label, structure_type=crystal_type(str(row["structure_type"])))
     cut, lattice = _cut_of(row), _lattice_of_alloy(row)
     if cut is not None:
         volume: float | None = cut.atomic_volume
     else:
         volume = metal_atomic_volume(lattice, float(row["nn_distance"])) if lattice else None
     return Candidate(
-        placed,
+        named_structure,
         "catalog",
         zoom=OWN_ZOOM,
         lattice=lattice,
         length=float(row["nn_distance"]),
         atomic_volume=volume,
         catalog_id=str(row["id"]),
-        complexity=_complexity(row, placed),
+        complexity=_complexity(row, named_structure),
         cut=cut,
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 
 CLOSEST_CONTACT = 0.6
 """Decoded structures with two atoms nearer than this share of the nearest-neighbour distance are no structures."""
-BELIEF_SAMPLES = 64
-"""Samples by which the types of a generator are counted that does not state them."""
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -144,7 +141,7 @@ class GeneratorSource:
             belief = self._belief(measurement, symbol)
         except PdfFileError as uncovered:
             return CandidateSet(notes=(f"the model was not asked: {uncovered}",))
-        usable = tuple(placed for one in drawn if (placed := _at_own_scale(one, measurement, symbol)) is not None)
+        usable = tuple(scaled for one in drawn if (scaled := _at_own_scale(one, measurement, symbol)) is not None)
         return CandidateSet(usable, belief=belief, counts={"samples": len(drawn), "clashing": len(drawn) - len(usable)})
 
     def _drawn(self, measurement: Measurement, budget: Budget, symbol: str) -> list[Candidate]:
@@ -164,12 +161,6 @@ class GeneratorSource:
         mean, std = self.generator.prior(measurement.curve, symbol=symbol, instrument=measurement.instrument)
         types = self.generator.type_probabilities(measurement.curve, symbol=symbol, instrument=measurement.instrument)
         return Belief(types, np.ravel(mean), np.ravel(std))
-
-
-def types_of_samples(proposals: Sequence[Proposal]) -> dict[str, float]:
-    """Shares of the structure types among samples: the belief of a generator that does not state one."""
-    kinds = Counter(proposal.structure.structure_type for proposal in proposals)
-    return {kind: count / kinds.total() for kind, count in kinds.items()}
 
 
 def _candidate(proposal: Proposal) -> Candidate:

@@ -182,14 +182,14 @@ def _occupations(occupation: Occupation, masks: Iterator[Mask], seen: set[bytes]
             yield occupation.with_mask(kept)
 
 
-def in_turn(*ways: Iterator[Moved]) -> Iterator[Moved]:
+def in_turn(*streams: Iterator[Moved]) -> Iterator[Moved]:
     """One of each in turn, until all have ended."""
-    waiting = list(ways)
+    waiting = list(streams)
     while waiting:
-        for way in list(waiting):
-            found = next(way, None)
+        for stream in list(waiting):
+            found = next(stream, None)
             if found is None:
-                waiting.remove(way)
+                waiting.remove(stream)
             else:
                 yield found
 

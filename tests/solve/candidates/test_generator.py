@@ -1,6 +1,7 @@
 """Candidates from a model: sampled by levels, cleaned, fitted, shown on the latent map."""
 
 import json
+from collections import Counter
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from deepstruc_hpc.model.checkpoint import CheckpointInfo, save_checkpoint
 from deepstruc_hpc.model.config import ModelConfig
 from deepstruc_hpc.model.cvae import Cvae
 from deepstruc_hpc.model.proposal import Proposal
-from deepstruc_hpc.solve.candidates.generator import GeneratorSource, types_of_samples
+from deepstruc_hpc.solve.candidates.generator import GeneratorSource
 from deepstruc_hpc.solve.candidates.source import Budget
 from deepstruc_hpc.solve.config import RefusalSettings, SolveSettings
 from deepstruc_hpc.solve.measurement.describe import describe
@@ -82,7 +83,8 @@ class _Told:
         return [Proposal(structure, np.zeros(1), 0.0, 1.0) for structure in self.structures[:n_samples]]
 
     def type_probabilities(self, *_, **__):
-        return types_of_samples(self.propose(None, n_samples=99))
+        kinds = Counter(proposal.structure.structure_type for proposal in self.propose(None, n_samples=99))
+        return {kind: count / kinds.total() for kind, count in kinds.items()}
 
 
 def _grid(scale):
