@@ -40,7 +40,9 @@ A_PARAMETER = 0.5
 information criterion."""
 ORDER_AT_END = 0.1
 """RMS of G at the end of the data over RMS from 2 to 10 Å, from which a metal may be larger than the particles that are listed."""
-OTHER_FORMULAS = "no known crystal type has the formula {}: crystals of other formulas of these elements were tried"
+OTHER_FORMULAS = "no known crystal of the formula {} explains the curve well: crystals of other formulas of these elements were tried"
+POOR = 0.4
+"""Rw of the best crystal of a formula, above which other formulas are tried: where an answer gets the word ``poor_fit``, too."""
 MOST_METAL_ATOMS = 1500
 """Metals are cut only where they are larger than lists and models reach, and then a sphere shows as much as atoms do."""
 
@@ -61,45 +63,50 @@ class CrystalSource:
             self.own += user_crystals(Path(folder), notes=self.notes)
 
     def candidates(self, measurement: Measurement, budget: Budget) -> CandidateSet:
-        """The crystals that fit best, and particles cut from them."""
-        metal = metal_of(measurement.sample) is not None
-        listed, said = self._listed(measurement)
-        if not listed:
+        """The crystals that fit best, and particles cut from them.
+
+        Those of the sample's formula, where that is known; all crystals of its elements, where no known type has it or the best of it fits poorly:
+        a header says what was weighed in, and an oxide may be reduced. A metal is asked about only where the data show order to their end.
+        """
+        sample = measurement.sample
+        metal = metal_of(sample) is not None
+        if sample.kind == "cluster" or (metal and sample.kind != "support" and measurement.order_at_end <= ORDER_AT_END):
             return CandidateSet(notes=tuple(self.notes))
-        fits = mine_crystals(
-            measurement.curve,
-            measurement.instrument,
-            listed,
-            rmin=measurement.rmin,
-            rmax=float(measurement.curve.r[-1]),
-            keep=REFINED,
-            qdamp_known=measurement.origin["qdamp"] != "default",
-        )
+        own = [one for one in self.own if set(one.crystal.composition) <= {*sample.elements, "H", "D"}]
+        notes = list(self.notes)
+        fits: list[CrystalFit] = []
+        screened = 0
+        if sample.stoichiometric and sample.kind in {"compound", "alloy"}:
+            listed = [*own, *_known(sample.elements, {symbol: sample.amounts[symbol] for symbol in sample.elements})]
+            fits, screened = _mined(measurement, listed), len(listed)
+        if not fits or fits[0].rw > POOR:
+            if sample.stoichiometric and len(sample.elements) > 1:
+                notes.append(OTHER_FORMULAS.format(sample.formula))
+            listed = [*(() if fits else own), *_known(sample.elements, None)]
+            fits, screened = sorted([*fits, *_mined(measurement, listed)], key=lambda fit: fit.criterion), screened + len(listed)
+        if not fits:
+            return CandidateSet(notes=tuple(notes))
         fewest = min(fit.n_parameters for fit in fits)
         found = [extended for fit in fits if (extended := _extended(fit, fewest)) is not None]
         most = min(budget.most_atoms, MOST_METAL_ATOMS) if metal else budget.most_atoms
         near = [fit for fit in fits if fit.rw <= CUT_WITHIN * fits[0].rw][:MOST_CUT]
         found += [particle for fit in near for particle in _particles(fit, fewest, most)]
-        notes = [note for fit in fits[:1] for note in fit.candidate.notes]
-        return CandidateSet(tuple(found), counts={"crystals_screened": len(listed)}, notes=(*self.notes, *said, *notes))
+        return CandidateSet(tuple(found), counts={"crystals_screened": screened}, notes=(*notes, *fits[0].candidate.notes))
 
-    def _listed(self, measurement: Measurement) -> tuple[list[CrystalCandidate], tuple[str, ...]]:
-        """What the sample may be: its own formula where that is known, all subsets of its elements where not; and the user's crystals of them.
 
-        A metal is asked about only where the data show order to their end, a support always.
-        """
-        sample, note = measurement.sample, ""
-        if sample.kind == "cluster":
-            return [], ()
-        if metal_of(sample) is not None and sample.kind != "support" and measurement.order_at_end <= ORDER_AT_END:
-            return [], ()
-        known_formula = sample.stoichiometric and sample.kind in {"compound", "alloy"}
-        amounts = {symbol: sample.amounts[symbol] for symbol in sample.elements} if known_formula else None
-        own = [one for one in self.own if set(one.crystal.composition) <= {*sample.elements, "H", "D"}]
-        known = _known(sample.elements, amounts)
-        if not known and amounts:
-            known, note = _known(sample.elements, None), OTHER_FORMULAS.format(sample.formula)
-        return [*own, *known], (note,) if note else ()
+def _mined(measurement: Measurement, listed: Sequence[CrystalCandidate]) -> list[CrystalFit]:
+    """The best of a list of crystals, fitted as crystal × sphere."""
+    if not listed:
+        return []
+    return mine_crystals(
+        measurement.curve,
+        measurement.instrument,
+        listed,
+        rmin=measurement.rmin,
+        rmax=float(measurement.curve.r[-1]),
+        keep=REFINED,
+        qdamp_known=measurement.origin["qdamp"] != "default",
+    )
 
 
 def _known(elements: Sequence[str], amounts: Mapping[str, float] | None) -> list[CrystalCandidate]:
