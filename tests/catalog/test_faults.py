@@ -50,13 +50,18 @@ def named_blocks(store, *, check=True):
 def test_a_driver_killed_ten_times_at_random_loses_nothing_that_the_manifest_names(content_hash, tmp_path):
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.catalog.test_faults", "zarr", "pyarrow.parquet", "pandas"])
-    store = tmp_path / "store"
-    rng = random.Random(0)
+    for name in ("preloaded", "whole"):  # the second tells how long a build takes here
+        started = time.monotonic()
+        process = context.Process(target=build_here, args=(tmp_path / name,))
+        process.start()
+        process.join()
+        takes = time.monotonic() - started
+    store, rng = tmp_path / "store", random.Random(0)
     before, interrupted = 0, 0
     for _ in range(10):
         process = context.Process(target=build_here, args=(store,))
         process.start()
-        time.sleep(rng.uniform(0.05, 1.5))
+        time.sleep(rng.uniform(0.05, 0.9) * takes)
         interrupted += process.is_alive()
         process.kill()  # SIGKILL; nothing where the build has already ended
         process.join()

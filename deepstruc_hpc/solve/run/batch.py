@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -215,7 +216,8 @@ class Batch:
     def _results(self, stream: Iterable[PdfItem | None], pending: Sequence[PdfItem]) -> Iterator[tuple[PdfItem | None, Any]]:
         if not pending and not self.options.watch:
             return
-        few = len(pending) == 1 or (self.options.workers is None and len(pending) <= FEW_FILES)
+        alone = self.options.workers is None and "RAY_ADDRESS" not in os.environ  # else workers are there already, on all nodes of a job
+        few = len(pending) == 1 or (alone and len(pending) <= FEW_FILES)
         if self.options.workers == 0 or (few and not self.options.watch):
             yield from self._here(stream, len(pending))
             return
