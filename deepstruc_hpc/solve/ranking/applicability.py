@@ -28,6 +28,8 @@ from deepstruc_hpc.core.peaks import peaks
 from deepstruc_hpc.solve.candidates.candidate import Candidate, CandidateSet
 from deepstruc_hpc.solve.config import RefusalSettings
 from deepstruc_hpc.solve.measurement.describe import Measurement
+from deepstruc_hpc.structures.decoration import vegard_distance
+from deepstruc_hpc.structures.elements import is_metal
 from deepstruc_hpc.structures.sites import shortest_distance
 
 TAIL_GAP = 1.15
@@ -293,10 +295,15 @@ def _scale(candidate: Candidate, measurement: Measurement, zoom: float | None) -
         return (zoom or 1.0) * float(np.cbrt(volumes[0] / volumes[1]))
     if not candidate.length or (zoom is None and (candidate.cut is not None or len(candidate.structure.elements) > 1)):
         return None
+    sample = measurement.sample
+    if sample.kind == "alloy" and len(candidate.structure.elements) == 1 and all(is_metal(symbol) for symbol in sample.elements):
+        own = vegard_distance({symbol: sample.amounts[symbol] for symbol in sample.elements}, "twelve")
+    else:
+        own = candidate.length
     if zoom is not None:
-        return zoom
+        return zoom * candidate.length / own
     peak = measurement.first_peak
-    return None if peak is None else peak / candidate.length
+    return None if peak is None else peak / own
 
 
 def _elements_words(seen: Evidence) -> str:
