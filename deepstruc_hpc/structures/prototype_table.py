@@ -11,8 +11,6 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
-import os
-import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -27,6 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepstruc_hpc.core.cell_symmetry import cell_symmetry
+from deepstruc_hpc.core.errors import OutputError
+from deepstruc_hpc.core.files import write_atomically
 from deepstruc_hpc.core.resources import cache_dir
 from deepstruc_hpc.structures.prototype_additions import ADDITIONS
 from deepstruc_hpc.structures.prototype_names import OWN_GROUP, common_name, well_known
@@ -145,12 +145,9 @@ def prototype_table() -> PrototypeTable:
 
 def _write(place: Path, document: dict[str, Any]) -> None:
     """Put the file in its place whole, or not at all; without a writable folder the table is made anew each time."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, OutputError):
         place.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=place.parent, suffix=".part")
-        with os.fdopen(handle, "w") as stream:
-            json.dump(document, stream)
-        Path(name).replace(place)
+        write_atomically(place, json.dumps(document))
 
 
 def _from_document(document: dict[str, Any]) -> PrototypeTable:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import tempfile
 import warnings
 from hashlib import blake2b
 from pathlib import Path
@@ -20,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepstruc_hpc.core.cell_symmetry import CellSymmetry, cell_symmetry
-from deepstruc_hpc.core.errors import StructureError
+from deepstruc_hpc.core.errors import OutputError, StructureError
+from deepstruc_hpc.core.files import write_atomically
 from deepstruc_hpc.core.resources import cache_dir
 from deepstruc_hpc.structures.crystals import Crystal
 from deepstruc_hpc.structures.plausibility import CLOSEST, DENSEST
@@ -94,12 +93,9 @@ def _read_index(path: Path) -> dict[str, Any]:
 
 
 def _write_index(path: Path, index: dict[str, Any]) -> None:
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, OutputError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        with os.fdopen(handle, "w") as stream:
-            json.dump(index, stream)
-        Path(name).replace(path)
+        write_atomically(path, json.dumps(index))
 
 
 def _read_cif(path: Path) -> dict[str, Any]:

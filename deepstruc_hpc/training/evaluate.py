@@ -75,7 +75,7 @@ class EvaluationReport:
         faults: where faulted structures lie in the latent space, where the test set holds fcc, hcp and faulted ones.
         trees: gradient-boosted trees, where they were asked for.
         fitted: the model's samples after the fit of scale, expansion, U and delta2, where fits were asked for.
-        finished: the same after the last step, which asks the curve which sites of a parent are filled; of a model of one element.
+        finished: the same after occupation refinement, which asks the curve which sites of a parent are filled; of a model of one element.
         listed: every training shape after the same fit.
         n_fitted: curves of the two.
         elements: which element lies where, of a model that decodes them.

@@ -29,7 +29,7 @@ SAME_SITES = 0.05
 ALIKE = 1e-6
 """Of Rw: what fits the same."""
 FINISHED = 5
-"""Samples of the lowest Rw that the last step begins from."""
+"""Samples of the lowest Rw that occupation refinement begins from."""
 FIT_FROM = 2.0
 
 
@@ -137,8 +137,8 @@ class SampleFits:
 
     Attributes:
         best: the sample of the best Rw.
-        finished: what the last step makes of the first few and the best few samples, the most probable of them; the best sample itself where none
-            lies on a parent.
+        finished: what occupation refinement makes of the first few and the best few samples, the most probable of them; the best sample itself where
+            none lies on a parent.
     """
 
     best: list[CurveFit]
@@ -148,7 +148,7 @@ class SampleFits:
 def model_fits(
     model: StructureModel, questions: Sequence[Question], *, samples: int, sigma: float, seed: int, starts: int, progress: Progress | None = None
 ) -> SampleFits:
-    """The best of a model's samples for each curve, and the same after the last step; a model that decodes elements is told which there are.
+    """The best of a model's samples for each curve, and the same after occupation refinement; a model that decodes elements is told which there are.
 
     Args:
         model: to ask.
@@ -188,7 +188,7 @@ def _proposals(model: StructureModel, question: Question, samples: int, sigma: f
 
 
 def _finish(model: StructureModel, proposals: Sequence[Proposal], table: FitTable | None, question: Question) -> tuple[Structure, float] | None:
-    """The most probable of the first and the best few samples after the last step; None where none lies on a parent, or for several elements."""
+    """The most probable of the first and best few samples after occupation refinement; None where none lies on a parent, or for several elements."""
     if table is None or model.decodes_elements:
         return None
     order = [int(row) for row in np.argsort(np.where(np.isfinite(table.rw), table.rw, np.inf)) if np.isfinite(table.rw[row])]

@@ -59,7 +59,7 @@ def as_text(report: EvaluationReport) -> str:
     for found in report.elements:
         lines += _elements(found)
     if report.fitted is not None and report.listed is not None:
-        methods = {"model": report.fitted, **({"+ last step": report.finished} if report.finished else {}), "all listed": report.listed}
+        methods = {"model": report.fitted, **({"+ refinement": report.finished} if report.finished else {}), "all listed": report.listed}
         lines += _table(FITTED, methods, f"after the fit, best Rw of {report.n_fitted} curves")
     lines += _coverage(report.coverage, "calibrated" if report.calibrated else "not calibrated")
     lines += _sizes(report)

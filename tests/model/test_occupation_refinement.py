@@ -1,4 +1,4 @@
-"""The last step: from a filling that is nearly right to the right one, and what was known of sites."""
+"""Occupation refinement: from a filling that is nearly right to the right one, and what was known of sites."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -72,9 +72,9 @@ class Candidate:
         """What is equal for structures equal up to rotation, reflection, order and size; most others differ in it."""
         from deepstruc_hpc.structures.kernels import moment_ratios
 
-        quartic, second = moment_ratios(self.structure.positions)
         if self.crystal_fit is not None:
             return ("crystal", self.crystal_fit.candidate.crystal.name, self.crystal_fit.rw)
+        quartic, second = moment_ratios(self.structure.positions)
         return len(self.structure), self.structure.elements, round(quartic, 4), round(second, 4)
 
     @cached_property
@@ -190,10 +190,6 @@ class CandidateSet:
     def counted(self, **counts: int) -> CandidateSet:
         """The same set with further counts."""
         return replace(self, counts={**self.counts, **counts})
-
-    def changed(self, change: Callable[[Candidate], Candidate]) -> CandidateSet:
-        """Every candidate replaced by what a function makes of it; fits stay."""
-        return replace(self, candidates=tuple(change(candidate) for candidate in self.candidates))
 
     def distinct(self) -> CandidateSet:
         """Without candidates equal up to rotation, reflection, order and size. If a sample equals a listed shape, the candidate records both origins.

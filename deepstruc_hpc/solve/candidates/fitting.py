@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.physics.agreement import rw
+from deepstruc_hpc.physics.crystal_fit import CrystalFit
 from deepstruc_hpc.physics.fit import fit_candidates, fitted_curve
 from deepstruc_hpc.physics.fit_table import FitTable
 from deepstruc_hpc.physics.target import low_q_part
@@ -56,13 +58,13 @@ def _fit_atoms(candidates: CandidateSet, measurement: Measurement) -> FitTable:
 
 
 def _fit_of_crystal(candidate: Candidate, measurement: Measurement) -> FitTable:
-    """The row of a crystal × sphere, whose fit came with it; Rw on the points that all candidates are fitted to."""
+    """The row of a crystal × sphere, whose fit came with it; Rw on the points that all candidates are fitted to, as far as that fit goes."""
     fit = candidate.crystal_fit
     if fit is None:
         raise ValueError(f"{candidate.structure.label}: no fit of a crystal.")
-    data = measurement.data
+    data = _within(fit, measurement)
     residual = data.g - np.interp(data.r, fit.r, fit.calculated)
-    left, seen = residual - _low_part(residual, measurement), data.g - _low_part(data.g, measurement)
+    left, seen = residual - _low_part(data.r, residual, measurement), data.g - _low_part(data.r, data.g, measurement)
     table = FitTable.empty(1, len(data), measurement.independent_points())
     share = candidate.structure.symbols
     mean = float(np.mean([fit.uiso[symbol] for symbol in share]))
@@ -73,23 +75,29 @@ def _fit_of_crystal(candidate: Candidate, measurement: Measurement) -> FitTable:
     return table
 
 
-def _low_part(curve: NDArray[np.float64], measurement: Measurement) -> NDArray[np.float64]:
-    """What of a curve on the fitted points lies below the measurement's ``low_q``; nothing where that is off."""
+def _within(fit: CrystalFit, measurement: Measurement) -> PdfCurve:
+    """The fitted points that a crystal × sphere was fitted to as well: its fit ends at 40 Å, whatever rmax is."""
+    return measurement.curve.between(measurement.rmin, min(measurement.rmax, fit.rmax))
+
+
+def _low_part(r: NDArray[np.float64], curve: NDArray[np.float64], measurement: Measurement) -> NDArray[np.float64]:
+    """What of a curve on points r lies below the measurement's ``low_q``; nothing where that is off."""
     if measurement.low_q == 0.0:
         return np.zeros_like(curve)
     instrument = measurement.instrument
-    return low_q_part(measurement.data.r, curve, qmin=instrument.qmin, qdamp=instrument.qdamp, low_q=measurement.low_q)
+    return low_q_part(r, curve, qmin=instrument.qmin, qdamp=instrument.qdamp, low_q=measurement.low_q)
 
 
 def fit_curve_table(candidate: Candidate, row: Mapping[str, Any], measurement: Measurement) -> pd.DataFrame:
-    """r, g_obs, g_calc and difference on the measured points between rmin and rmax.
+    """r, g_obs, g_calc and difference on the measured points between rmin and rmax; of a crystal × sphere as far as its fit goes.
 
     The calculated curve has what the data hold below the measurement's ``low_q``, so that the difference is what the fit made small.
     """
     data = measurement.data
     if candidate.crystal_fit is not None:
+        data = _within(candidate.crystal_fit, measurement)
         calculated = np.interp(data.r, candidate.crystal_fit.r, candidate.crystal_fit.calculated)
-        calculated = calculated + _low_part(data.g - calculated, measurement)
+        calculated = calculated + _low_part(data.r, data.g - calculated, measurement)
         return pd.DataFrame({"r": data.r, "g_obs": data.g, "g_calc": calculated, "difference": data.g - calculated})
     calculated = fitted_curve(candidate.structure, row, data, low_q=measurement.low_q, **measurement.instrument.model_dump())
     return pd.DataFrame({"r": data.r, "g_obs": data.g, "g_calc": calculated, "difference": data.g - calculated})

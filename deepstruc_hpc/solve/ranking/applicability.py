@@ -10,7 +10,8 @@ The rules, in their order; the first that applies is the answer. All limits are 
    on to the end of the data: refused; with a fair fit: a warning. Nothing fits: the best Rw above ``rw_refuse``: refused, with the elements as the
    likely reason where the first peak is no bond of theirs.
 4. Crystals found from elements alone: a poor fit of a tiny one, or one hardly better than that of another net; Rw above ``crystal_refuse``: refused.
-5. Warnings: a poor fit; a scale far from the candidate's own (a geometry alone fits any metal); an answer at the edge of what was tried.
+5. Warnings: a poor fit; a scale far from the candidate's own (a geometry alone fits any metal); a high peak shorter than any of its distances;
+   an answer at the edge of what was tried.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Evidence:
     """What the rules look at.
 
     Attributes:
-        rw: of the candidate that is judged.
+        rw: of the candidate that is checked.
         size: Å, its largest distance.
         tail: RMS of G beyond it over RMS within it; None where nothing was measured.
         end: RMS of G at the end of the data (at 30 Å where they go further) over RMS from 2 to 10 Å.
@@ -124,13 +125,18 @@ def applies(candidates: CandidateSet, measurement: Measurement, settings: Refusa
         resolved,
         _scale(candidate, measurement, None if doubtful else zoom),
         matter(candidate),
-        candidate.crystal_fit is None and bool(len(candidate.structure) >= LARGEST * candidates.n_atoms[same].max()) and int(same.sum()) > 1,
+        _is_largest(candidate, candidates.n_atoms[same]),
         candidate.crystal_fit is not None or candidate.crystal is not None,
         endless,
         float(others.min()) - rw if len(others) else None,
         short_peak(curve, SHORTER * zoom * shortest_distance(candidate.structure.positions), settings.unexplained_peak),
     )
     return verdict(seen, settings)
+
+
+def _is_largest(candidate: Candidate, tried: NDArray[np.int64]) -> bool:
+    """Whether a particle is among the largest that were tried on its lattice; a crystal × sphere and a molecule have the size that they have."""
+    return candidate.crystal_fit is None and candidate.length > 0 and len(tried) > 1 and len(candidate.structure) >= LARGEST * int(tried.max())
 
 
 def verdict(seen: Evidence, settings: RefusalSettings) -> Verdict:

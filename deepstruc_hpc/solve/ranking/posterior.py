@@ -8,7 +8,8 @@ A candidate's score is a log posterior:
   predicts nothing) and divided by ``points_per_datum``: what a rigid cluster misses (relaxed surfaces, ligands, a size distribution) it misses at
   many neighbouring points at once. The form is the marginal likelihood of a Gaussian residual of unknown variance; e (``model_error``) is the part of
   the residual that no candidate is expected to avoid.
-- k is the number of fitted parameters, the same for all, so it cancels unless a candidate has free parameters of its own.
+- k is the number of fitted parameters, the same for all, so it cancels unless a candidate has free parameters of its own. A second U
+  has paid for itself in the fit (``uiso_groups="auto"``) and is not priced again.
 - The prior over types is uniform, or mixed with what the model says about this curve.
 - Complexity counts what a perfect convex crystal or multiply twinned particle does not have: each stacking fault, and ln(1 + orbits of empty sites
   within the outline) (:func:`deepstruc_hpc.structures.occupation.complexity_of`). An outline of its own costs nothing: the list is no law of nature.
@@ -114,15 +115,16 @@ def mixed_prior(types: list[str], model: Mapping[str, float] | None, weight: flo
     """Uniform over the types, mixed with the model's probabilities; types of one lattice (fcc, octahedral) share what the model says of either."""
     uniform = 1.0 / len(types)
     lattices = [lattice_of(kind) for kind in types]
-    said = dict.fromkeys(lattices, 0.0)
+    stated = dict.fromkeys(lattices, 0.0)
     for kind, probability in (model or {}).items():
-        if lattice_of(kind) in said:
-            said[lattice_of(kind)] += probability
-    total = sum(said.values())
+        if lattice_of(kind) in stated:
+            stated[lattice_of(kind)] += probability
+    total = sum(stated.values())
     if total <= 0:
         return dict.fromkeys(types, uniform)
     return {
-        kind: (1 - weight) * uniform + weight * said[lattice] / total / lattices.count(lattice) for kind, lattice in zip(types, lattices, strict=True)
+        kind: (1 - weight) * uniform + weight * stated[lattice] / total / lattices.count(lattice)
+        for kind, lattice in zip(types, lattices, strict=True)
     }
 
 
@@ -136,8 +138,8 @@ def type_probabilities(types: np.ndarray, listed: np.ndarray, score: np.ndarray)
     """
     evidence = {}
     for kind in dict.fromkeys(types):
-        ways = [score[(types == kind) & chosen] for chosen in (listed, ~listed)]
-        evidence[str(kind)] = max(_power_mean(way) for way in ways if len(way))
+        groups = [score[(types == kind) & chosen] for chosen in (listed, ~listed)]
+        evidence[str(kind)] = max(_power_mean(group) for group in groups if len(group))
     top = max(evidence.values(), default=0.0)
     total = sum(np.exp(value - top) for value in evidence.values())
     return {kind: float(np.exp(value - top) / total) for kind, value in evidence.items()}

@@ -39,7 +39,7 @@ def improve(
             candidates = _with_generator(candidates, measurement, settings, generator)
         except DeepstrucError as unusable:
             candidates = candidates.with_notes(f"no search with the model: {unusable}")
-    score = scorer(candidates)  # sizes and types are judged by what was proposed, before complexities are counted
+    score = scorer(candidates)  # sizes and types are scored by what was proposed, before complexities are counted
     candidates = search_locally(assess(candidates), measurement, score, budget=settings.neighbours, rng=measurement.rng("neighbours"))
     if "alloys" in settings.sources:
         candidates = _with(candidates, decorations(candidates, measurement, score), measurement, "alloys")

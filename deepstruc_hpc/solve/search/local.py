@@ -184,7 +184,7 @@ def assess(candidates: CandidateSet) -> CandidateSet:
         candidate = assessed[place]
         if candidate.listed or (held := _occupation(candidate)) is None:
             continue
-        assessed[place] = replace(candidate, complexity=complexity_of(held))
+        assessed[place] = replace(candidate, complexity=candidate.type_complexity + complexity_of(held))
     return replace(candidates, candidates=tuple(assessed))
 
 

@@ -37,7 +37,6 @@ STEPS = {
     "with_fits": lambda one: one.with_fits(FitTable.empty(len(one), 10, 5.0)),
     "with_notes": lambda one: one.with_notes("a note"),
     "counted": lambda one: one.counted(listed=7),
-    "changed": lambda one: one.changed(lambda candidate: Candidate(candidate.structure, "other")),
     "distinct": lambda one: one.distinct(),
     "new_beside": lambda one: one.new_beside(CandidateSet()),
     "fitted": lambda one: one.fitted(),

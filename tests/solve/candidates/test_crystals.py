@@ -6,8 +6,11 @@ import pytest
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.data.structure_files import write_xyz
+from deepstruc_hpc.physics.crystal_model import crystal_sphere_curve
+from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.physics.simulate import simulate_pdf
 from deepstruc_hpc.solve.candidates.crystals import CrystalSource
+from deepstruc_hpc.solve.candidates.fitting import fit, fit_curve_table
 from deepstruc_hpc.solve.candidates.source import Budget
 from deepstruc_hpc.solve.candidates.structures import STRUCTURE_ZOOM, StructureSource
 from deepstruc_hpc.solve.config import SolveSettings
@@ -48,6 +51,24 @@ def test_what_is_cut_is_listed_says_how_and_stays_within_the_budget(ceria):
         assert len(candidate.structure) <= BUDGET.most_atoms
         low, high = candidate.zoom
         assert low < 1.0 < high
+
+
+def test_a_crystal_is_compared_as_far_as_it_was_fitted_however_far_the_curve_goes():
+    crystal = prototype_crystal("CeO2")
+    r = np.arange(0.0, 80.0, 0.05)
+    xray = Instrument(qmin=0.8, qmax=22.0, qdamp=0.02)
+    g = crystal_sphere_curve(crystal.lattice, crystal.fractions, crystal.species, r, xray, uiso=0.006, delta2=1.0, diameter=200.0)
+    curve = PdfCurve(r, g, header={"qmin": 0.8, "qmax": 22.0, "composition": "CeO2"}, source="x.gr")
+    found = CrystalSource().candidates(describe(curve, SolveSettings(qdamp=0.02, rmax=30.0)), BUDGET)
+    sphere = found.take([candidate.crystal_fit is not None for candidate in found]).take([0])
+    assert len(sphere) == 1
+    for rmax, end in ((30.0, 30.0), (80.0, sphere.candidates[0].crystal_fit.rmax)):
+        measurement = describe(curve, SolveSettings(qdamp=0.02, rmax=rmax))
+        fitted = fit(sphere, measurement)
+        assert fitted.rw[0] < 0.03
+        table = fit_curve_table(fitted.candidates[0], fitted.row(0), measurement)
+        assert table["r"].max() == pytest.approx(end, abs=0.06)
+        assert np.abs(table["difference"]).max() < 0.1 * np.abs(table["g_obs"]).max()
 
 
 def test_a_molecule_is_no_crystal():
