@@ -202,7 +202,7 @@ def _in_angstrom(r: Array, g: Array, columns: Columns, notes: list[str]) -> tupl
     how = (
         "says its label"
         if columns.r_unit
-        else f"judged by its range (to {r[-1]:g}) and its oscillations; write the unit in the column label if this is wrong"
+        else f"taken from its range (to {r[-1]:g}) and its oscillations; write the unit in the column label if this is wrong"
     )
     notes.append(f"r is in {_NAMES[unit]} ({how}): r was multiplied by {to_angstrom:g} and G(r) by {factor:g} to have Å and Å⁻².")
     return r * to_angstrom, g * factor, factor

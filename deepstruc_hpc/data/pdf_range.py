@@ -41,7 +41,7 @@ def settle_q(path: str, curve: PdfCurve, header: dict[str, float | str], notes: 
         curve: r in Å.
         header: changed in place.
         notes: added to.
-        unit_guessed: the unit of r was judged by the numbers.
+        unit_guessed: the unit of r was taken from the numbers.
 
     Raises:
         PdfFileError: r must be in another unit, or the curve is of small-angle scattering.
@@ -92,7 +92,7 @@ def _settle_qmax(path: str, curve: PdfCurve, header: dict[str, float | str], not
 
 
 def _without_spectrum(stated: float, header: dict[str, float | str], notes: list[str]) -> None:
-    """Where the curve shows no end of its spectrum the number alone can be judged."""
+    """Where the curve shows no end of its spectrum the number alone can be checked."""
     if USUAL[0] <= stated <= USUAL[1]:
         return
     if USUAL[1] < stated <= 500.0:

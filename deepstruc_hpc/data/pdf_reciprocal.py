@@ -61,7 +61,7 @@ def read_reciprocal(path: Path, block: DataBlock, columns: Columns, header: dict
     if not (np.isfinite(q).all() and np.isfinite(y).all() and (np.diff(q) > 0).all() and q[0] >= 0):
         raise PdfFileError(f"{path}:{block.line_numbers[0]}: Q and its function must be finite and Q must rise from 0 on. Export again.")
     if columns.r_unit == "nm" or q[-1] > 70.0:
-        how = "says its label" if columns.r_unit == "nm" else f"judged by its end at {q[-1]:g}"
+        how = "says its label" if columns.r_unit == "nm" else f"taken from its end at {q[-1]:g}"
         q /= 10.0
         notes.append(f"Q is in nm⁻¹ ({how}); it was divided by 10.")
     function = _function(path, columns.g_label, q, y)

@@ -71,7 +71,7 @@ def size_words(row: Row) -> str:
         said = f"more than {low:.0f} Å across: the data end before the {'crystal' if 'bulk' in flags_of(row) else 'particle'} does"
     elif "(" in diameter:
         middle, span = diameter.rstrip(")").split(" (")
-        said = f"diameter {middle} Å; diameters from {span.replace('–', ' to ')} Å fit alike"
+        said = f"diameter {middle} Å; diameters from {span.replace('–', ' to ')} Å fit equally well"
     else:
         said = f"diameter {diameter} Å" if diameter else ""
     return ", ".join(part for part in (atoms, said) if part)

@@ -20,7 +20,7 @@ PATHS = "/data/2026 may"
 def records() -> list[ItemRecord]:
     """One row of each kind."""
     ceria = ItemRecord(
-        file=f"{PATHS}/ceria.gr", folder="ceria", status="ok", message="within fluorite, diameters from 24 to 26 Å fit alike",
+        file=f"{PATHS}/ceria.gr", folder="ceria", status="ok", message="within fluorite, diameters from 24 to 26 Å fit equally well",
         structure_type="fluorite", n_atoms=633, rw=0.0501, probability=0.97, formula="CeO2", phase="CeO2 fluorite",
         diameter=25.25, diameter_low=23.94, diameter_high=25.61,
         flags="largest_tried", conditions={"rmin": 2.0, "sample": {"kind": "compound", "taken_for": TAKEN}}, details={"notes": [NOTE, NOTE]},

@@ -14,10 +14,10 @@ A candidate's score is a log posterior:
 - Complexity counts what a perfect convex crystal or multiply twinned particle does not have: each stacking fault, and ln(1 + orbits of empty sites
   within the outline) (:func:`deepstruc_hpc.structures.occupation.complexity_of`). An outline of its own costs nothing: the list is no law of nature.
 
-The evidence of a type is the mean over its listed shapes of exp(2·score), to the power ½: halfway between its best and its average shape. Who
-tries a thousand shapes of one type finds a good fit by chance, and pays for that; a hundred sizes that fit alike count like one. Structures that
-were found by searching (samples) are averaged in the same way, apart from the list, and the better of the two counts: samples that miss speak
-neither for nor against a listed shape. Within a type the probability is shared in proportion to exp(score + size term).
+The evidence of a type is the mean over its listed shapes of exp(2·score), to the power ½: halfway between its best and its average shape. Who tries a
+thousand shapes of one type finds a good fit by chance, and pays for that; a hundred sizes that fit equally well count like one. Structures that were
+found by searching (samples) are averaged in the same way, apart from the list, and the better of the two counts: samples that miss speak neither for
+nor against a listed shape. Within a type the probability is shared in proportion to exp(score + size term).
 
 The size term: the best of thousands of candidates fits the residual, too (relaxed surfaces, disorder, noise), and those that a search finds are more
 often too small than too large. What all good candidates of a lattice agree on is steadier: the mean of ln N under exp(``size_temper`` · score). A

@@ -35,15 +35,15 @@ def in_words(ranking: Ranking, settings: RankSettings) -> str:
 
 
 def _sizes_in_words(ranking: Ranking, name: str) -> list[str]:
-    """The sizes that fit alike: of crystals as diameters, of metal shapes as numbers of atoms; nothing for a crystal without an end."""
+    """The sizes that fit equally well: of crystals as diameters, of metal shapes as numbers of atoms; nothing for a crystal without an end."""
     first = ranking.first
     if first.crystal_fit is not None and first.crystal_fit.bulk:
         return []
     if first.cut is not None:
         low, high = diameter_range(ranking)
-        return [f"within {name}, diameters from {low:.0f} to {high:.0f} Å fit alike"] if round(low) < round(high) else []
+        return [f"within {name}, diameters from {low:.0f} to {high:.0f} Å fit equally well"] if round(low) < round(high) else []
     smallest, largest = size_range(ranking)
-    return [f"within {name}, sizes from {smallest} to {largest} atoms fit alike"] if smallest < largest else []
+    return [f"within {name}, sizes from {smallest} to {largest} atoms fit equally well"] if smallest < largest else []
 
 
 def size_range(ranking: Ranking, share: float = 0.9) -> tuple[int, int]:
