@@ -30,7 +30,8 @@ from deepstruc_hpc.solve.candidates.fitting import fit
 from deepstruc_hpc.solve.candidates.source import Budget
 from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.measurement.describe import describe
-from deepstruc_hpc.solve.ranking.applicability import applies, end_ratio, spectrum, tail_ratio
+from deepstruc_hpc.solve.ranking.applicability import applies
+from deepstruc_hpc.solve.ranking.curve_signs import spectrum, tail_ratio
 from deepstruc_hpc.structures.calibrants import calibrant_crystal
 from deepstruc_hpc.structures.crystal_cut import crystal_named, cut_crystal
 
@@ -91,9 +92,8 @@ def line(what: str, element: str, seen: PdfCurve, shapes: CatalogSource) -> str:
         found = applies(candidates, measurement, settings.refusal)
         noise, edge, _ = spectrum(seen, measurement.instrument.qmin, measurement.instrument.qmax)
         tail = tail_ratio(seen, max(largest_distance(best), 4.0))
-        numbers = (
-            f"{first['rw']:.2f} | {'–' if tail is None else f'{tail:.2f}'} | {end_ratio(seen):.2f} | {noise:.2f} | {edge:.0f} | {first['zoom']:.2f}"
-        )
+        end = measurement.order_at_end
+        numbers = f"{first['rw']:.2f} | {'–' if tail is None else f'{tail:.2f}'} | {end:.2f} | {noise:.2f} | {edge:.0f} | {first['zoom']:.2f}"
         return f"| {what} | {measurement.sample.elements[0]} | {found.status} | {numbers} | {found.message or '–'} |"
     except DeepstrucError as refused:
         return f"| {what} | {element} | failed | – | – | – | – | – | – | {refused} |"

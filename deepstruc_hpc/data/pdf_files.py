@@ -18,7 +18,7 @@ from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import PdfFileError
 from deepstruc_hpc.data.pdf_blocks import split_curves
 from deepstruc_hpc.data.pdf_checks import LARGEST_G, MIN_POINTS, check_grid, check_numbers, check_range, note_early_end, note_oddities, rows_to_keep
-from deepstruc_hpc.data.pdf_functions import function_by_shape, is_upside_down, named_function, to_reduced
+from deepstruc_hpc.data.pdf_functions import WEIGHTED, function_by_shape, is_upside_down, named_function, to_reduced, weight_of
 from deepstruc_hpc.data.pdf_header import Columns, parse_header, read_columns
 from deepstruc_hpc.data.pdf_range import settle_q
 from deepstruc_hpc.data.pdf_reciprocal import is_reciprocal, read_reciprocal, refuse_other_abscissa
@@ -147,6 +147,8 @@ def _curve(path: Path, text: TextFile, block: DataBlock, columns: Columns, *, de
     known = density if density is not None else header.get("density")
     function = _function(path, columns.g_label, r, g)
     lines = table.lines
+    if function == "g(r) − 1":
+        _note_neutrons(r, g, header, notes)
     if function:
         count = len(r)
         r, g, words = to_reduced(r, g, function, float(known) if isinstance(known, float) else None)
@@ -166,6 +168,14 @@ def _curve(path: Path, text: TextFile, block: DataBlock, columns: Columns, *, de
     if path.suffix.lower() == ".cgr" or (path.suffix.lower() == ".fgr" and not any("fit" in note for note in notes)):
         notes.append(f"The ending {path.suffix} stands for a calculated curve; it was read like a measured one.")
     return PdfCurve(r=r, g=g, dg=dg, header=header, source=str(path), notes=tuple(notes))
+
+
+def _note_neutrons(r: np.ndarray, g: np.ndarray, header: dict[str, float | str], notes: list[str]) -> None:
+    """A weighted g(r) − 1 is of neutrons, unless the header says otherwise."""
+    weight = weight_of(r, g)
+    if weight is not None and abs(weight - 1.0) > WEIGHTED and not header.get("radiation"):
+        header["radiation"] = "neutron"
+        notes.append(f"Nobody names the radiation. g(r) − 1 is weighted with {weight:.4g}, as with neutrons; give --radiation xray if this is wrong.")
 
 
 def _table(path: Path, block: DataBlock, columns: Columns, notes: list[str]) -> _Table:

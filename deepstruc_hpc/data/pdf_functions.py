@@ -22,6 +22,8 @@ UPSIDE_DOWN = {"xray": -0.5, "": -1.0}
 """Skewness from which on a curve is upside down, where X-rays are known or nothing is. Peaks of G(r) are sharp and the troughs between them broad:
 the skewness of 864 simulated curves (17 crystals and gold, 5 to 20 Å, Qmax 10 to 25 Å⁻¹, U 0.004 and 0.02 Å², noise up to 0.3 of the RMS) is at least
 −0.07 with X-rays and −0.91 with neutrons, where negative scattering lengths turn peaks over. With neutrons nothing is turned."""
+WEIGHTED = 0.01
+"""A plateau of g − 1 that is farther from −1 is weighted."""
 _LABELS = (
     ("g(r) − 1", re.compile(r"^\s*(?:g\s*\(r\)|g)\s*-\s*1|^\s*h\s*\(r\)", re.IGNORECASE)),
     ("RDF", re.compile(r"^\s*(?:rdf|r\(r\)|4\s*(?:pi|π)\s*r)", re.IGNORECASE)),
@@ -76,9 +78,9 @@ def to_reduced(r: Array, y: Array, function: str, density: float | None) -> tupl
     if function == "g(r)":
         return r, scale * r * (y - 1.0), f"The table holds g(r), which settles at 1; it was read as G(r) = 4πρ₀ r (g − 1), {unit}."
     if function == "g(r) − 1":
-        plateau = _plateau(r, y)
-        weight = -plateau if plateau is not None else 1.0
-        words = f" weighted with {weight:.4g}" if abs(weight - 1.0) > 0.01 else ""
+        plateau = weight_of(r, y)
+        weight = 1.0 if plateau is None else plateau
+        words = f" weighted with {weight:.4g}" if abs(weight - 1.0) > WEIGHTED else ""
         unsure = "" if plateau is not None or density is None else " Its weight is not known, so the scale is not absolute."
         return r, scale * r * y / weight, f"The table holds g(r) − 1{words}; it was read as G(r) = 4πρ₀ r (g − 1), {unit}.{unsure}"
     if function == "D(r)":
@@ -96,6 +98,16 @@ def to_reduced(r: Array, y: Array, function: str, density: float | None) -> tupl
         y - slope * r,
         f"The table holds {name}{',' if function == 'T(r)' else ''} {grows} line {slope:.4g} r of its tail was taken out to have G(r).",
     )
+
+
+def weight_of(r: Array, y: Array) -> float | None:
+    """What a weighted g(r) − 1 is at r below all atoms, with the sign changed; None where no plateau shows.
+
+    With neutrons RMCProfile writes Σᵢⱼ cᵢcⱼbᵢbⱼ (gᵢⱼ − 1), whose plateau is −(Σcb)² in 10⁻²⁴ cm²; with X-rays its weights are divided by those of the
+    mean atom, and the plateau is −1 (Keen, J. Appl. Cryst. 34 (2001) 172).
+    """
+    plateau = _plateau(r, y)
+    return None if plateau is None else -plateau
 
 
 def is_upside_down(r: Array, g: Array, radiation: str) -> bool:

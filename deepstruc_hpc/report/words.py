@@ -14,15 +14,18 @@ Row = Mapping[str, Any]
 STATUS = {"ok": "ok", "refused": "not applicable", "failed": "failed"}
 """Status of the files → what is shown."""
 FLAGS = {
-    "poor_fit": ("poor fit", "Even the best candidate fits poorly. The sample may hold something else."),
-    "other_elements": ("other elements?", "The nearest neighbours are closer or farther than in the named elements. Check the composition."),
+    "poor_fit": ("poor fit", "Even the best candidate fits poorly, or the data have errors. The sample may hold something else."),
+    "other_elements": (
+        "other elements?",
+        "The nearest neighbours are closer or farther than in the named elements, or the answer lacks one of them. Check the composition.",
+    ),
     "tail": ("structure beyond", "The curve goes on beyond the best candidate: a second phase, or a larger particle."),
     "largest_tried": ("largest tried", "This is about the largest size of its kind that was tried. The particle may be larger."),
     "bulk": ("bulk", "A crystal whose end the curve does not show. There is no number of atoms, and the diameter is the least coherent length."),
     "lower_bound": ("lower bound", "The data end before the particle does. The diameter is at least the value shown."),
     "ligand_term": ("ligand term", "A broad term for the ligands was fitted beside the particle."),
     "support": ("support", "The support was fitted beside the particle."),
-    "amorphous": ("amorphous", "The curve shows short-range order only."),
+    "amorphous": ("amorphous part", "Much of the curve is broader than any crystal makes it: amorphous matter, or a background."),
 }
 """Flag → its words, and one or two plain sentences."""
 

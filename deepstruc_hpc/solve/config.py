@@ -66,6 +66,8 @@ class RefusalSettings(Config):
         description="height over the highest one, from which a peak shorter than any distance of the candidate brings a warning; in oxides that of "
         "metal and oxygen has 0.1 to 1",
     )
+    ripples: float = Field(0.33, gt=0, description="amplitude of G(r) below the shortest bond, over that of its peaks, from which a warning is given")
+    broad_part: float = Field(0.33, gt=0, description="share of the amplitude of G(r) that is taken out below low_q, from which a warning is given")
     bond_mismatch: float = Field(0.06, gt=0, description="share by which the nearest neighbours may differ from the metal's before a warning")
     bond_refuse: float = Field(0.12, gt=0, description="share from which, with a poor fit, other elements are named as the reason")
 
@@ -99,7 +101,12 @@ class SolveSettings(Config):
     instrument: InstrumentValues | None = Field(None, description="values of an instrument file (or its path), from deepstruc-hpc calibrate")
     seed: int = Field(0, ge=0, description="seed of the run; each file draws its own numbers from it")
     latent_search: int = Field(100, ge=0, le=100_000, description="structures decoded in the search for better latent points; 0: none")
-    neighbours: int = Field(400, ge=0, le=100_000, description="changed shapes that the local search fits, over all types together; 0: none")
+    neighbours: int = Field(
+        400,
+        ge=0,
+        le=100_000,
+        description="changed shapes that the local search fits, over all types together; above 1000 atoms one counts by its pairs; 0: none",
+    )
     relax: bool = Field(False, description="also move the atoms of rank 1 under the data, restrained, into relaxed-001.xyz; no rank depends on it")
     keep: int = Field(10, ge=1, le=1000, description="best structures written as XYZ and CIF")
     verify: Literal["srfit"] | None = Field(None, description="refine the best ten again with this program and write both side by side")

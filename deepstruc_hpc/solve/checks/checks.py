@@ -65,7 +65,7 @@ def check(ranking: Ranking, measurement: Measurement, settings: SolveSettings) -
     message = [verdict.message, guessed]
     if verdict.status != "ok":
         return Answer(measurement, ranking, verdict, {}, _sentence([*message, *candidates.notes]), fit, details=details)
-    message += [in_words(ranking, settings.rank), _open_ordering(ranking, measurement)]
+    message += [in_words(ranking, settings.rank, float(measurement.curve.r[-1])), _open_ordering(ranking, measurement)]
     tables: dict[str, pd.DataFrame] = {}
     phases = ""
     if settings.mixtures:
@@ -90,10 +90,8 @@ def _row(ranking: Ranking, measurement: Measurement, verdict: Verdict, phases: s
     first = ranking.first
     low, high = diameter_range(ranking)
     found: float | None = first.diameter * float(ranking.candidates.zoom[0])
-    ends = bool(found and found > float(measurement.curve.r[-1]))
     if first.crystal_fit is not None and first.crystal_fit.bulk:
-        found, low, ends = None, first.crystal_fit.at_least, True
-    flags = (*verdict.flags, *(("lower_bound",) if ends else ()))
+        found, low = None, first.crystal_fit.at_least
     return {
         "structure_type": first.structure.structure_type,
         "n_atoms": first.n_atoms,
@@ -102,10 +100,10 @@ def _row(ranking: Ranking, measurement: Measurement, verdict: Verdict, phases: s
         "phase": _phase(ranking, measurement),
         "diameter": None if found is None else round(found, 2),
         "diameter_low": round(low, 2),
-        "diameter_high": None if ends else round(high, 2),
+        "diameter_high": None if "lower_bound" in verdict.flags else round(high, 2),
         "size_spread": 0.0,
         "phases": phases,
-        "flags": ";".join(flags),
+        "flags": ";".join(verdict.flags),
     }
 
 
@@ -155,7 +153,7 @@ def _phase(ranking: Ranking, measurement: Measurement) -> str:
     first = ranking.first
     if first.lattice:
         return f"{_formula(ranking, measurement)} {first.lattice}, {first.structure.structure_type}"
-    return matter(first) if first.cut is not None or first.crystal_fit is not None else first.structure.structure_type
+    return matter(first, measurement.sample) if first.cut is not None or first.crystal_fit is not None else first.structure.structure_type
 
 
 def _sentence(parts: list[str]) -> str:

@@ -16,6 +16,7 @@ from deepstruc_hpc.core.peaks import first_peak
 from deepstruc_hpc.core.seeds import item_rng
 from deepstruc_hpc.physics.agreement import independent_points
 from deepstruc_hpc.physics.instrument import Instrument
+from deepstruc_hpc.physics.target import low_q_part
 from deepstruc_hpc.solve.config import DEFAULT_LOW_Q, DEFAULT_RMAX, LEAST_MEASURED_Q, USUAL, SolveSettings
 from deepstruc_hpc.solve.measurement.sample import Sample, describe_sample
 from deepstruc_hpc.structures.elements import is_metal, nn_distance
@@ -64,13 +65,22 @@ class Measurement:
 
     @cached_property
     def order_at_end(self) -> float:
-        """RMS of G in the last 15 % of the range (up to 30 Å, before Qdamp has its way) over RMS from 2 to 10 Å; 0 where it ends before 12 Å."""
+        """RMS of G in the last 15 % of the range (up to 30 Å, before Qdamp has its way) over RMS from 2 to 10 Å, or to 60 % of a shorter range."""
         r, g = self.curve.r, self.curve.g
         end = min(float(r[-1]), 30.0)
-        inner, last = g[(r >= 2.0) & (r <= 10.0)], g[(r >= 0.85 * end) & (r <= end)]
-        if end < 12.0 or len(inner) < 10 or not len(last) or not inner.any():
+        inner, last = g[(r >= 2.0) & (r <= min(10.0, 0.6 * end))], g[(r >= 0.85 * end) & (r <= end)]
+        if len(inner) < 10 or not len(last) or not inner.any():
             return 0.0
         return float(np.sqrt(np.mean(last**2) / np.mean(inner**2)))
+
+    @cached_property
+    def broad_part(self) -> float:
+        """RMS of what the data hold below ``low_q`` over RMS of the data, from rmin to rmax; 0 where ``low_q`` is off."""
+        data = self.data
+        if self.low_q == 0.0 or not data.g.any():
+            return 0.0
+        part = low_q_part(data.r, data.g, qmin=self.instrument.qmin, qdamp=self.instrument.qdamp, low_q=self.low_q)
+        return float(np.sqrt(np.mean(part**2) / np.mean(data.g**2)))
 
     def independent_points(self, end: float | None = None) -> float:
         """How many independent numbers the curve holds, up to ``end`` (Å) where that is given."""

@@ -11,7 +11,8 @@ The rules, in their order; the first that applies is the answer. All limits are 
    likely reason where the first peak is no bond of theirs.
 4. Crystals found from elements alone: a poor fit of a tiny one, or one hardly better than that of another net; Rw above ``crystal_refuse``: refused.
 5. Warnings: a poor fit; a scale far from the candidate's own (a geometry alone fits any metal); a high peak shorter than any of its distances;
-   an answer at the edge of what was tried.
+   elements of a compound that the answer lacks; data whose errors show where no atoms are, or that hold much that is broader than any structure;
+   an answer at the edge of what was tried, or of the data.
 """
 
 from __future__ import annotations
@@ -24,18 +25,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepstruc_hpc.core.composition import reduced_formula
-from deepstruc_hpc.core.curve import PdfCurve
-from deepstruc_hpc.core.peaks import peaks
 from deepstruc_hpc.solve.candidates.candidate import Candidate, CandidateSet
 from deepstruc_hpc.solve.config import RefusalSettings
 from deepstruc_hpc.solve.measurement.describe import Measurement
+from deepstruc_hpc.solve.measurement.sample import Sample
+from deepstruc_hpc.solve.ranking.curve_signs import RIPPLES, USUAL_Q, ripples, short_peak, spectrum, tail_ratio
 from deepstruc_hpc.structures.decoration import vegard_distance
 from deepstruc_hpc.structures.elements import is_metal
 from deepstruc_hpc.structures.sites import shortest_distance
 
-TAIL_GAP = 1.15
-USUAL_Q = (2.0, 40.0)
-"""Å⁻¹: below the first or above the second, four fifths of the power of G(r) do not lie for anything measured in Å."""
 WHITE = 0.7
 """Four fifths of the power of white noise lie below this share of the highest Q, and more."""
 LARGEST = 0.97
@@ -44,9 +42,8 @@ METALS = frozenset({"fcc", "bcc", "hcp", "sc"})
 """Types that say no more than a lattice: their formula stands before them only where it is no element."""
 SHORTER = 0.87
 """Of a candidate's shortest distance: a peak below it is none of the candidate's, whatever its width."""
-LEAST_BOND = 1.4
-"""Å. Below it lie ripples of the transform, and no bond between atoms that scatter much."""
-_GRID = 600
+BELOW_BOND = 0.7
+"""Of a candidate's shortest distance: below it its first peak has not begun."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +65,10 @@ class Evidence:
         endless: the curve shows no end of it.
         margin: Rw of the best candidate of another lattice less its own; None where there is no other.
         short_peak: Å, a high peak of the curve that is shorter than any distance of the candidate; None where there is none.
+        missing: elements of the sample that the candidate lacks.
+        ripples: RMS of G less a straight line below the shortest bond, over RMS from 2 to 10 Å; None where nothing was measured there.
+        broad: RMS of what was taken out of the data below ``low_q`` over RMS of the data; 0 where nothing was.
+        data_end: Å, where the curve ends; None where it goes on beyond the candidate.
     """
 
     rw: float
@@ -84,6 +85,10 @@ class Evidence:
     endless: bool = False
     margin: float | None = None
     short_peak: float | None = None
+    missing: tuple[str, ...] = ()
+    ripples: float | None = None
+    broad: float = 0.0
+    data_end: float | None = None
 
 
 @dataclass(frozen=True)
@@ -113,6 +118,7 @@ def applies(candidates: CandidateSet, measurement: Measurement, settings: Refusa
     endless = candidate.crystal_fit is not None and candidate.crystal_fit.bulk
     doubtful = rw > settings.rw_warn
     noise, edge, resolved = spectrum(curve, measurement.instrument.qmin, measurement.instrument.qmax) if doubtful else (0.0, *USUAL_Q)
+    shortest = shortest_distance(candidate.structure.positions)
     same = candidates.lattices == candidate.on_lattice
     others = candidates.rw[~same & np.isfinite(candidates.rw)]
     seen = Evidence(
@@ -124,12 +130,16 @@ def applies(candidates: CandidateSet, measurement: Measurement, settings: Refusa
         edge,
         resolved,
         _scale(candidate, measurement, None if doubtful else zoom),
-        matter(candidate),
+        matter(candidate, measurement.sample),
         _is_largest(candidate, candidates.n_atoms[same]),
         candidate.crystal_fit is not None or candidate.crystal is not None,
         endless,
         float(others.min()) - rw if len(others) else None,
-        short_peak(curve, SHORTER * zoom * shortest_distance(candidate.structure.positions), settings.unexplained_peak),
+        short_peak(curve, SHORTER * zoom * shortest, settings.unexplained_peak),
+        missing(candidate, measurement),
+        ripples(curve, min(RIPPLES[1], BELOW_BOND * zoom * shortest)),
+        measurement.broad_part,
+        float(curve.r[-1]) if not endless and float(curve.r[-1]) < candidate.diameter * zoom else None,
     )
     return verdict(seen, settings)
 
@@ -144,20 +154,21 @@ def verdict(seen: Evidence, settings: RefusalSettings) -> Verdict:
     reason = _refusal(seen, settings)
     if reason:
         return Verdict("refused", reason)
-    words, flags = [], []
-    for flag, word in _warnings(seen, settings):
-        words.append(word)
-        flags.append(flag)
-    return Verdict("ok", "; ".join(words), tuple(flags))
+    warnings = list(_warnings(seen, settings))
+    flags = [flag for flag, _ in warnings if flag] + (["lower_bound"] if seen.endless else [])
+    return Verdict("ok", "; ".join(word for _, word in warnings), tuple(dict.fromkeys(flags)))
 
 
-def matter(candidate: Candidate) -> str:
-    """What a candidate is of, for people: the metal, the elements of an alloy, or formula and type of a crystal."""
+def matter(candidate: Candidate, sample: Sample) -> str:
+    """What a candidate is of, for people: the metal, the elements of an alloy, or formula and type of a crystal.
+
+    Of a sample of one metal the lattice alone is named: ``fcc``; of nickel found in a sample of nickel and oxygen ``Ni fcc``.
+    """
     known = candidate.crystal_fit.candidate if candidate.crystal_fit is not None else candidate.crystal
     if known is not None:
         name = known.group.replace("_", " ")
         own = f" ({Path(known.origin).stem})" if known.origin.endswith(".cif") else ""
-        plain = name if name in METALS and len(known.crystal.composition) == 1 else f"{known.formula} {name}"
+        plain = name if name in METALS and len(known.crystal.composition) == len(sample.elements) == 1 else f"{known.formula} {name}"
         return (plain if known.prototype == known.group else f"{plain}, distorted") + own
     if candidate.cut is not None:
         return f"{reduced_formula(candidate.cut.crystal.composition)} {candidate.structure.structure_type}"
@@ -218,7 +229,7 @@ def _refusal_of_crystal(seen: Evidence, settings: RefusalSettings) -> str:
 
 
 def _warnings(seen: Evidence, settings: RefusalSettings) -> Iterator[tuple[str, str]]:
-    """Each warning with the word that stands for it in the summary."""
+    """Each warning with the word that stands for it in the summary, empty where none does."""
     other = _away(seen) > (settings.crystal_mismatch if seen.crystal else settings.bond_mismatch)
     if seen.rw > settings.rw_warn:
         why = _elements_words(seen) if other else "the sample may hold something else"
@@ -232,65 +243,49 @@ def _warnings(seen: Evidence, settings: RefusalSettings) -> Iterator[tuple[str, 
         )
     elif seen.tail is not None and seen.tail > settings.tail_ratio:
         yield "tail", f"warning: the curve holds structure beyond the best candidate ({seen.size:.0f} Å across)"
+    yield from _warnings_of_data(seen, settings)
     if seen.endless:
         yield "bulk", f"no end of the crystal shows: coherent over more than {seen.size:.0f} Å, bulk or a particle larger than that"
     if seen.largest:
         yield "largest_tried", f"warning: {seen.size:.0f} Å across is about the largest of its kind that was tried; the particle may be larger"
 
 
+def _warnings_of_data(seen: Evidence, settings: RefusalSettings) -> Iterator[tuple[str, str]]:
+    """What the candidate lacks, and errors and limits of the data."""
+    if seen.missing:
+        yield (
+            "other_elements",
+            f"warning: the answer, {seen.matter}, holds no {' and no '.join(seen.missing)}: a reduced or separated sample, other elements, "
+            "or neutrons taken for X-rays?",
+        )
+    if seen.ripples is not None and seen.ripples > settings.ripples:
+        yield (
+            "poor_fit",
+            f"warning: below the shortest bond G(r) has ripples {100 * seen.ripples:.0f} % as strong as its peaks, from errors of the normalisation "
+            "or of a background taken off: small differences of Rw mean nothing",
+        )
+    if seen.broad > settings.broad_part:
+        yield (
+            "amorphous",
+            f"warning: {100 * seen.broad:.0f} % of the amplitude of G(r) is broader than any structure and was taken out (low_q): amorphous matter "
+            "such as an oxide shell, a background, or a curve that was calculated",
+        )
+    if seen.data_end is not None:
+        yield "lower_bound", f"the data end at {seen.data_end:.3g} Å, before the particle does: its size is a lower bound"
+
+
 def _away(seen: Evidence) -> float:
     return abs(seen.scale - 1.0) if seen.scale is not None else 0.0
 
 
-def short_peak(curve: PdfCurve, shortest: float, height: float) -> float | None:
-    """Å, the first peak of a curve below a distance that reaches a share of the curve's highest point up to 10 Å; None where there is none."""
-    if shortest <= LEAST_BOND or not len(curve.r[(curve.r >= LEAST_BOND) & (curve.r <= 10.0)]):
-        return None
-    highest = float(curve.g[(curve.r >= LEAST_BOND) & (curve.r <= 10.0)].max())
-    for position in peaks(curve, LEAST_BOND, shortest, least=0.5):
-        if float(np.interp(position, curve.r, curve.g)) >= height * highest > 0:
-            return float(position)
-    return None
-
-
-def tail_ratio(curve: PdfCurve, size: float) -> float | None:
-    """RMS of G beyond a particle of that diameter (up to twice it) over RMS between 2 Å and the diameter; None where nothing was measured."""
-    inner = curve.g[(curve.r >= 2.0) & (curve.r <= size)]
-    start = TAIL_GAP * size + 1.0
-    outer = curve.g[(curve.r >= start) & (curve.r <= max(2.0 * size, start + 5.0))]
-    if len(inner) < 10 or len(outer) < 10 or curve.r[-1] < start + 3.0 or not inner.any():
-        return None
-    return float(np.sqrt(np.mean(outer**2) / np.mean(inner**2)))
-
-
-def spectrum(curve: PdfCurve, qmin: float, qmax: float) -> tuple[float, float, float]:
-    """How the power of F(Q) = ∫ G sin(Qr) dr is spread.
-
-    Args:
-        curve: the measured PDF; from 1.5 Å on, where it holds distances between atoms.
-        qmin: Å⁻¹.
-        qmax: Å⁻¹.
-
-    Returns:
-        Mean power in the upper third of Qmin … Qmax over that in the lower third; the Q (Å⁻¹) below which four fifths of all power lie; and the
-        highest Q that the steps of r resolve.
-    """
-    inside = curve.r >= 1.5
-    r, g = curve.r[inside], curve.g[inside]
-    if len(r) < 8 or not g.any():
-        return 0.0, USUAL_Q[0], USUAL_Q[1]
-    weights = np.gradient(r) * g
-
-    def power(q: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray((np.sin(np.outer(q, r)) @ weights) ** 2)
-
-    band = power(np.linspace(qmin, qmax, _GRID))
-    third = _GRID // 3
-    resolved = np.pi / float(np.median(np.diff(r)))
-    everything = np.linspace(0.0, resolved, 4 * _GRID)
-    summed = np.cumsum(power(everything))
-    edge = float(everything[np.searchsorted(summed, 0.8 * summed[-1])])
-    return float(band[-third:].mean() / max(float(band[:third].mean()), 1e-300)), edge, resolved
+def missing(candidate: Candidate, measurement: Measurement) -> tuple[str, ...]:
+    """Elements of a compound that a candidate lacks; of other samples none, whose ligands and supports are no part of the particle."""
+    sample = measurement.sample
+    if sample.kind != "compound":
+        return ()
+    known = candidate.crystal_fit.candidate if candidate.crystal_fit is not None else candidate.crystal
+    held = set(known.crystal.composition if known is not None else candidate.structure.symbols)
+    return tuple(symbol for symbol in sample.elements if symbol not in held and symbol not in {"H", "D"})
 
 
 def _scale(candidate: Candidate, measurement: Measurement, zoom: float | None) -> float | None:

@@ -12,8 +12,14 @@ NINETY = 1.645
 """Standard deviations on either side that hold 90 % of a normal distribution."""
 
 
-def in_words(ranking: Ranking, settings: RankSettings) -> str:
-    """Sentences, joined by semicolons; empty where nothing is in doubt."""
+def in_words(ranking: Ranking, settings: RankSettings, data_end: float = np.inf) -> str:
+    """Sentences, joined by semicolons; empty where nothing is in doubt.
+
+    Args:
+        ranking: of all candidates.
+        settings: which probabilities are worth a word.
+        data_end: Å, where the curve ends; particles that are larger have no largest size.
+    """
     types = ranking.types
     first, lattice = str(types["structure_type"].iloc[0]), str(types["lattice"].iloc[0])
     plausible = types["probability"].ge(settings.tell_apart) & (types.index > 0)
@@ -31,14 +37,16 @@ def in_words(ranking: Ranking, settings: RankSettings) -> str:
     if len(rivals):
         others = " or ".join(f"{row.structure_type} (Rw {row.best_rw:.3f})" for row in rivals.itertuples())
         sentences.append(f"the data cannot tell {first} (Rw {types['best_rw'].iloc[0]:.3f}) from {others} apart")
-    return "; ".join([*sentences, *_sizes_in_words(ranking, first)])
+    return "; ".join([*sentences, *_sizes_in_words(ranking, first, data_end)])
 
 
-def _sizes_in_words(ranking: Ranking, name: str) -> list[str]:
+def _sizes_in_words(ranking: Ranking, name: str, data_end: float) -> list[str]:
     """The sizes that fit equally well: of crystals as diameters, of metal shapes as numbers of atoms; nothing for a crystal without an end."""
     first = ranking.first
     if first.crystal_fit is not None and first.crystal_fit.bulk:
         return []
+    if first.diameter * float(ranking.candidates.zoom[0]) > data_end:
+        return [f"within {name}, all diameters from {diameter_range(ranking)[0]:.0f} Å on fit equally well"]
     if first.cut is not None:
         low, high = diameter_range(ranking)
         return [f"within {name}, diameters from {low:.0f} to {high:.0f} Å fit equally well"] if round(low) < round(high) else []

@@ -31,6 +31,8 @@ GAIN = 0.02
 """Nats that a change must gain to be kept."""
 LEAST_SHARE = 20
 MOST_JOINED = 8
+FULL_PRICE = 1000
+"""Atoms up to which a fit counts as one of the budget; larger ones count by their pairs, since these are what a fit costs."""
 STRAIN = 0.02
 """How far the zoom of a changed particle may lie from that of its origin."""
 KEPT = 40
@@ -68,9 +70,10 @@ class LocalSearch:
     Attributes:
         measurement: the data.
         scorer: of the ranking.
-        budget: fits.
+        budget: fits of particles up to :data:`FULL_PRICE` atoms.
         rng: random numbers of this curve.
         fitted: fits so far.
+        spent: of the budget.
         found: changed particles that were kept, with their scores, by lattice.
     """
 
@@ -79,6 +82,7 @@ class LocalSearch:
     budget: int
     rng: np.random.Generator
     fitted: int = 0
+    spent: float = 0.0
     rounds: int = 0
     seen: set[str] = field(default_factory=set)
     found: dict[str, list[tuple[float, CandidateSet]]] = field(default_factory=lambda: defaultdict(list))
@@ -88,12 +92,12 @@ class LocalSearch:
         self.seen |= {state.candidate.fingerprint for state in seeds}
         beams = _best_of_each_lattice(seeds)
         expanded: set[int] = set()
-        while self.rounds < ROUNDS and self.fitted < self.budget:
+        while self.rounds < ROUNDS and self.spent < self.budget:
             fresh = [state for state in beams if id(state.candidate) not in expanded]
             if not fresh:
                 break
             self.rounds += 1
-            share = max((self.budget - self.fitted) // (2 * len(fresh)), LEAST_SHARE)
+            share = max((self.budget - self.spent) // (2 * len(fresh)), LEAST_SHARE)
             made: list[State] = []
             for state in fresh:
                 expanded.add(id(state.candidate))
@@ -105,7 +109,7 @@ class LocalSearch:
                 kept = kept.joined(one)
         return kept
 
-    def _expand(self, origin: State, share: int) -> list[State]:
+    def _expand(self, origin: State, share: float) -> list[State]:
         """Fit the changes of one particle, then the helpful ones together; those that the ranking prefers to it."""
         start = origin.candidate
         if start.occupation is None:
@@ -118,15 +122,17 @@ class LocalSearch:
         small = [mask for mask in masks if np.count_nonzero(mask != held.mask) <= limit]
         return [*first, *self._fit(self._new((_moved(start, one) for one in joined(held, small)), MOST_JOINED), origin)]
 
-    def _new(self, changes: Iterable[Candidate], most: int) -> list[Candidate]:
-        """The next changes that were not tried, at most so many and within the budget."""
+    def _new(self, changes: Iterable[Candidate], most: float) -> list[Candidate]:
+        """The next changes that were not tried, for at most so much of the budget."""
         found: list[Candidate] = []
+        left = min(most, self.budget - self.spent)
         for candidate in changes:
-            if len(found) >= most or self.fitted + len(found) >= self.budget:
+            if left <= 0:
                 break
             if candidate.fingerprint not in self.seen:
                 self.seen.add(candidate.fingerprint)
                 found.append(candidate)
+                left -= _price(candidate)
         return found
 
     def _fit(self, changes: Sequence[Candidate], origin: State) -> list[State]:
@@ -137,6 +143,7 @@ class LocalSearch:
         zoom = max(origin.zoom - STRAIN, bounds[0]), min(origin.zoom + STRAIN, bounds[1])
         fitted = fit(CandidateSet(tuple(replace(candidate, zoom=zoom) for candidate in changes)), self.measurement)
         self.fitted += len(changes)
+        self.spent += sum(_price(candidate) for candidate in changes)
         rw = fitted.rw
         priced = np.array([0.0 if one.occupation is not None else one.complexity for one in fitted])  # of occupations it is counted once it matters
         best = np.where(np.isfinite(rw), self.scorer.score(rw, priced, list(fitted.types)), -np.inf)
@@ -162,7 +169,7 @@ def search_locally(candidates: CandidateSet, measurement: Measurement, scorer: S
         candidates: fitted.
         measurement: the data.
         scorer: of the ranking.
-        budget: fits.
+        budget: fits of particles up to 1000 atoms; larger ones count by their pairs.
         rng: random numbers of this curve.
     """
     if not budget or not np.isfinite(candidates.rw).any():
@@ -237,6 +244,11 @@ def _moved(origin: Candidate, occupation: Occupation) -> Candidate:
         crystal=origin.crystal,
         type_complexity=origin.type_complexity,
     )
+
+
+def _price(candidate: Candidate) -> float:
+    """What a fit counts of the budget."""
+    return max(1.0, (len(candidate.structure) / FULL_PRICE) ** 2)
 
 
 def _best_of_each_lattice(states: Sequence[State]) -> list[State]:

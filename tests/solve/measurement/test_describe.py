@@ -122,3 +122,22 @@ def test_settings_read_commas_and_their_hash_changes_with_each_value():
     marks = {SolveSettings(**change).fingerprint("m") for change in ({}, {"qmax": 20}, {"seed": 1}, {"rank": {"model_error": 0.03}})}
     assert len(marks) == 4
     assert SolveSettings().fingerprint("other model") not in marks
+
+
+@pytest.mark.parametrize("end", [9.0, 14.0, 28.0])
+def test_a_crystal_has_order_to_the_end_of_a_range_of_any_length_and_a_cluster_has_none(end):
+    """A bulk metal measured to 10 Å was once never compared with a crystal."""
+    r = np.arange(0.0, end, 0.01)
+    endless = describe(PdfCurve(r, np.sin(8.0 * r)), SolveSettings(elements="Au"))
+    cluster = describe(PdfCurve(r, np.sin(8.0 * r) * np.maximum(1.0 - r / 7.0, 0.0)), SolveSettings(elements="Au"))
+    assert endless.order_at_end == pytest.approx(1.0, abs=0.1)
+    assert cluster.order_at_end < 0.1
+
+
+def test_what_low_q_takes_out_is_counted():
+    r = np.arange(0.0, 30.0, 0.01)
+    sharp, broad = np.sin(8.0 * r), np.sin(0.6 * r)
+    settings = SolveSettings(elements="Au", low_q=1.2)
+    assert describe(PdfCurve(r, sharp), settings).broad_part < 0.15  # the ends of the range
+    assert describe(PdfCurve(r, sharp + broad), settings).broad_part == pytest.approx(np.sqrt(0.5), abs=0.08)
+    assert describe(PdfCurve(r, sharp + broad, header={"qmin": 0.8}), SolveSettings(elements="Au", low_q=0.0)).broad_part == 0.0

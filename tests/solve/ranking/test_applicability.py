@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.physics.bulk import simulate_bulk
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.physics.simulate import simulate_pdf
 from deepstruc_hpc.solve.config import RefusalSettings
-from deepstruc_hpc.solve.ranking.applicability import Evidence, spectrum, verdict
+from deepstruc_hpc.solve.ranking.applicability import Evidence, verdict
+from deepstruc_hpc.solve.ranking.curve_signs import ripples, spectrum
 from deepstruc_hpc.solve.run.batch import solve
 from deepstruc_hpc.structures.calibrants import calibrant_crystal
 from deepstruc_hpc.structures.crystal_cut import crystal_named, cut_crystal
@@ -131,6 +133,11 @@ GOOD = Evidence(rw=0.15, size=16.0, tail=0.05, end=0.02, noise=0.2, edge=12.0, r
         ({"rw": 0.45, "edge": 90.0}, "refused", "not look like Å"),
         ({"tail": None, "scale": None}, "ok", ""),
         ({"largest": True}, "ok", "the particle may be larger"),
+        ({"missing": ("Ti", "O")}, "ok", "holds no Ti and no O"),
+        ({"ripples": 0.5}, "ok", "ripples 50 %"),
+        ({"ripples": 0.2}, "ok", ""),
+        ({"broad": 0.5}, "ok", "broader than any structure"),
+        ({"data_end": 10.0}, "ok", "the data end at 10 Å, before the particle does"),
     ],
 )
 def test_each_rule_alone(change, status, said):
@@ -140,9 +147,17 @@ def test_each_rule_alone(change, status, said):
     assert bool(found.flags) == (status == "ok" and bool(said))  # each warning has its word in the summary
 
 
-def test_the_spectrum_tells_noise_from_matter(shape_of):
-    from deepstruc_hpc.core.curve import PdfCurve
+def test_ripples_are_what_is_left_of_a_line_where_no_atoms_are(shape_of):
+    """Half as strong as the peaks when made so; the line −4πρ₀r itself is none, whatever its slope."""
+    good = PdfCurve(R, cluster(shape_of("fcc")) - 3.0 * R)
+    low, inner = (R >= 0.3) & (R <= 1.2), (R >= 2.0) & (R <= 10.0)
+    assert ripples(PdfCurve(R, np.where(low, -3.0 * R, good.g)), 1.2) == pytest.approx(0.0, abs=1e-6)
+    wave = np.sqrt(2.0) * 0.5 * np.sqrt(np.mean(good.g[inner] ** 2)) * np.sin(20.0 * R)
+    assert ripples(PdfCurve(R, np.where(low, wave, good.g)), 1.2) == pytest.approx(0.5, abs=0.05)
+    assert ripples(PdfCurve(R[R > 1.1], good.g[R > 1.1]), 1.2) is None
 
+
+def test_the_spectrum_tells_noise_from_matter(shape_of):
     matter, *_ = spectrum(PdfCurve(R, cluster(shape_of("icosahedral"))), 0.8, 22.0)
     flat, *_ = spectrum(PdfCurve(R, noise(0)), 0.8, 22.0)
     assert matter < 0.35
@@ -161,3 +176,12 @@ DIALECTS = Path(__file__).resolve().parents[4] / "shared" / "data" / "experiment
 def test_measured_curves_outside_the_domain_are_refused(shapes_store, tmp_path, name, elements, status):
     frame = solve(DIALECTS / f"{name}.gr", tmp_path, catalog=shapes_store, sources="catalog", elements=elements, workers=0)
     assert frame["status"].tolist() == [status]
+
+
+def test_a_metal_named_for_a_compound_is_said_to_lack_its_other_elements(tmp_path):
+    """Nickel in a sample of nickel and oxygen may be right, a reduced oxide; it is never said without a word."""
+    write_curve(tmp_path / "nickel.gr", R, bulk("Ni"), composition="Ni O")
+    row = solve(tmp_path / "nickel.gr", tmp_path / "out", sources="crystals", workers=0).iloc[0]
+    assert (row["status"], row["phase"], row["formula"]) == ("ok", "Ni fcc", "Ni")
+    assert "holds no O" in row["message"]
+    assert "other_elements" in row["flags"].split(";")
