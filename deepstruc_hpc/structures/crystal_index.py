@@ -154,12 +154,8 @@ class CrystalIndex:
             self._damage()
 
     def _take(self, text: bytes, begin: int) -> None:
-        try:
-            checksum, rest = text.split(b"\t", 1)
-            if int(checksum, 16) != zlib.crc32(rest):
-                raise ValueError
-            entry = _entry(json.loads(rest.split(b"\t", 1)[0]))
-        except (ValueError, TypeError, IndexError):
+        entry = _checked(text)
+        if entry is None:
             self._damage()
             return
         self._found += 1
@@ -202,6 +198,17 @@ class CrystalIndex:
             write_atomically(target, b"".join(text + b"\n" for text in texts))
             for place in rest:
                 self._parts[place][0].unlink(missing_ok=True)
+
+
+def _checked(line: bytes) -> Entry | None:
+    """The entry of a line, or None where it is not as it was written."""
+    checksum, _, rest = line.partition(b"\t")
+    if checksum != b"%08x" % zlib.crc32(rest):
+        return None
+    try:
+        return _entry(json.loads(rest.partition(b"\t")[0]))
+    except (ValueError, TypeError):
+        return None
 
 
 def _entry(head: Any) -> Entry:

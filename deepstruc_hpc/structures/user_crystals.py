@@ -83,7 +83,7 @@ class UserCrystals:
         return f"{self._index.folder}: the index of {self.place} was damaged in {lines} places; the files concerned are read again" if lines else ""
 
     def add(self, path: Path, read: Mapping[str, Any]) -> None:
-        """Remember what :func:`~deepstruc_hpc.structures.cif_reading.read_cif` found in a file, in the state that it had when this object was made."""
+        """Remember what :func:`~deepstruc_hpc.structures.cif_reading.read_cif` found in a file, in its state when this object was made."""
         self._index.add(self._files[path], read["crystals"], failure=read["failure"], notes=read["notes"])
 
     def read_rest(self) -> None:
