@@ -14,6 +14,7 @@ import numpy as np
 
 from deepstruc_hpc.core.errors import StructureError
 from deepstruc_hpc.physics.crystal_fit import CrystalFit, mine_crystals
+from deepstruc_hpc.physics.crystal_shortlist import shortlist
 from deepstruc_hpc.solve.candidates.candidate import Candidate, CandidateSet
 from deepstruc_hpc.solve.candidates.source import Budget, metal_of
 from deepstruc_hpc.solve.measurement.describe import Measurement
@@ -75,13 +76,14 @@ class CrystalSource:
         metal = metal_of(sample) is not None
         if sample.kind == "cluster" or (metal and sample.kind != "support" and measurement.order_at_end <= ORDER_AT_END):
             return CandidateSet(notes=tuple(self.notes))
-        own = self._own(frozenset((*sample.elements, "H", "D")))
+        offered = self._own(frozenset((*sample.elements, "H", "D")))
+        own = shortlist(measurement.curve, measurement.instrument, offered, rmin=measurement.rmin, rmax=float(measurement.curve.r[-1]))
         notes = list(self.notes)
         fits: list[CrystalFit] = []
-        screened = 0
+        screened = len(offered) - len(own)
         if sample.stoichiometric and sample.kind in {"compound", "alloy"}:
             listed = [*own, *_known(sample.elements, {symbol: sample.amounts[symbol] for symbol in sample.elements})]
-            fits, screened = _mined(measurement, listed), len(listed)
+            fits, screened = _mined(measurement, listed), screened + len(listed)
         if not fits or fits[0].rw > POOR:
             if sample.stoichiometric and len(sample.elements) > 1:
                 notes.append(OTHER_FORMULAS.format(sample.formula))
