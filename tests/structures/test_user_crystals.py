@@ -20,9 +20,9 @@ from deepstruc_hpc.structures.user_crystals import UserCrystals
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    """An empty cache folder, with the table of prototypes that is made already."""
-    monkeypatch.setenv("DEEPSTRUC_HPC_CACHE", str(tmp_path / "cache"))
+    """An empty cache folder; the table of prototypes is made already."""
     candidate_crystals(["Na", "Cl"])
+    monkeypatch.setenv("DEEPSTRUC_HPC_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
@@ -102,7 +102,9 @@ def test_crystals_of_other_elements_are_never_unpacked(folder, cache, monkeypatc
     found = UserCrystals(folder)
     unpacked = []
     monkeypatch.setattr(user_crystals, "_candidate", lambda row, path, _notes: unpacked.append(path.name) or row)
-    monkeypatch.setattr(crystal_index.json, "loads", lambda text: unpacked.append(bytes(text)[:20]) or json.JSONDecoder().decode(bytes(text).decode()))
+    monkeypatch.setattr(
+        crystal_index.json, "loads", lambda text: unpacked.append(bytes(text)[:20]) or json.JSONDecoder().decode(bytes(text).decode())
+    )
     assert len(found.candidates(["Mg", "O", "H"])) == 5
     assert len(unpacked) == 2 * 5
     assert found.candidates(["Mg", "Na"]) == []
