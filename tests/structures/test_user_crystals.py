@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -97,18 +98,20 @@ def test_a_file_that_changed_came_or_went_is_noticed_and_no_other_is_read_again(
     assert not any(names[0] in candidate.origin for candidate in after.candidates())
 
 
-def test_crystals_of_other_elements_are_never_unpacked(folder, cache, monkeypatch):
+@pytest.mark.usefixtures("cache")
+def test_crystals_of_other_elements_are_never_unpacked(folder, monkeypatch):
     opened(folder)
     found = UserCrystals(folder)
-    unpacked = []
-    monkeypatch.setattr(user_crystals, "_candidate", lambda row, path, _notes: unpacked.append(path.name) or row)
-    monkeypatch.setattr(
-        crystal_index.json, "loads", lambda text: unpacked.append(bytes(text)[:20]) or json.JSONDecoder().decode(bytes(text).decode())
-    )
-    assert len(found.candidates(["Mg", "O", "H"])) == 5
-    assert len(unpacked) == 2 * 5
+    texts = []
+
+    def unpack(text):
+        texts.append(text)
+        return json.loads(text)
+
+    monkeypatch.setattr(crystal_index, "json", SimpleNamespace(loads=unpack))
+    assert len(found.candidates(["Mg", "O", "H"])) == len(texts) == 5
     assert found.candidates(["Mg", "Na"]) == []
-    assert parts(cache)
+    assert len(texts) == 5
 
 
 BUILD = """
@@ -126,9 +129,7 @@ for number, path in enumerate(found.pending):
 
 def build_in_a_process(folder, cache):
     environment = {**os.environ, "DEEPSTRUC_HPC_CACHE": str(cache), "PYTHONPATH": str(Path(__file__).parents[2])}
-    return subprocess.Popen(  # noqa: S603
-        [sys.executable, "-c", BUILD, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True
-    )
+    return subprocess.Popen([sys.executable, "-c", BUILD, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True)
 
 
 def test_a_build_that_is_killed_goes_on_where_it_was(folder, cache, reader):

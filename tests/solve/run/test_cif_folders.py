@@ -74,7 +74,7 @@ def test_the_folder_is_read_once_before_solving_and_the_bar_leaves_stdout_to_res
 def test_a_damaged_index_is_said_once(folder, tmp_path):
     cif_folders.read_folder(folder, progress=False)
     own = cif_folders.UserCrystals(folder)
-    (part,) = own._index.folder.glob("*.lines")  # noqa: SLF001
+    (part,) = own._index.folder.glob("*.lines")
     part.write_bytes(b"\x00" * 100 + part.read_bytes())
     said = []
     path = _ceria(tmp_path)
