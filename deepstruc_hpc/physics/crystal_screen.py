@@ -22,7 +22,7 @@ from scipy.fft import dst, irfft, next_fast_len, rfft
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import PdfFileError
 from deepstruc_hpc.physics.crystal_histogram import lay_histogram
-from deepstruc_hpc.physics.crystal_model import Axes, kind_weights, sphere_shape
+from deepstruc_hpc.physics.crystal_model import FADE, Axes, kind_weights, sphere_shape
 from deepstruc_hpc.physics.histogram import class_pairs
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.physics.threads import run_blocks, thread_count
@@ -97,10 +97,12 @@ class Screen:
 
     Attributes:
         farthest: Å, what lies beyond is not compared.
+        fade: Å beyond it over which the crystal fades out.
         diameters: Å, tried for each crystal.
     """
 
     farthest = FARTHEST
+    fade = FADE
     diameters: tuple[float, ...] = DIAMETERS
 
     @staticmethod
@@ -113,7 +115,7 @@ class Screen:
         self.points = curve.between(rmin, end)
         self.instrument = instrument
         low, high = float(self.points.r[0]), end
-        self.axes = Axes.of(high / ZOOMS[0] * 1.02, instrument, phase=_PHASE)
+        self.axes = Axes.of(high / ZOOMS[0] * 1.02, instrument, phase=_PHASE, fade=self.fade)
         margin = np.log(ZOOMS[1]) + 2 * LOG_STEP
         count = int(np.ceil((np.log(high / low) + 2 * margin) / LOG_STEP))
         self.r = low * np.exp(-margin + LOG_STEP * np.arange(count))

@@ -1,6 +1,6 @@
 """Which of many crystals are worth a full comparison: a coarse one of all, over short distances and few cells.
 
-A full screening takes some 9 ms a crystal. Up to 12 Å, with three ratios of axes and three diameters it takes a fifth of that. No structure type
+A full screening takes some 7 ms a crystal. Up to 12 Å, with three ratios of axes and three diameters it takes a fifth of that. No structure type
 takes all places: thousands of files may be the same few crystals.
 """
 
@@ -32,6 +32,7 @@ class CoarseScreen(Screen):
     """As :class:`Screen`, over short distances and few cells."""
 
     farthest = 12.0
+    fade = 3.0
     diameters = (10.0, 25.0, np.inf)
 
     @staticmethod
