@@ -31,27 +31,31 @@ def list_crystals(
     *,
     elements: str = typer.Option("", "--elements", help="Symbols joined by commas: Ir,O."),
     composition: str = typer.Option("", "--composition", help="The formula where it is known, e.g. IrO2; only crystals of it are listed."),
-    crystals: Path | None = typer.Option(None, "--crystals", help="A folder of CIF files whose crystals are listed too."),
+    crystals: Path | None = typer.Option(None, "--crystals", help="A folder of CIF files whose crystals are listed too; alone: only these."),
+    workers: int | None = typer.Option(None, "--workers", min=0, help="Processes that read CIF files. [default: one a core; few files: this one]"),
     as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
     export: Path | None = typer.Option(None, "--export", help="Write every crystal as a CIF file into this folder."),
 ) -> None:
     """List the crystals that a measured curve of these elements is compared with: known types with the elements on their sites.
 
-    Lengths come from radii and are a start: a fit scans them by 14 %.
+    Lengths come from radii and are a start: a fit scans them by 14 %. Every CIF file of --crystals that cannot be read is named.
 
     Example: deepstruc-hpc crystals list --elements Ir,O --composition IrO2
     """
+    from deepstruc_hpc.solve.run.cif_folders import read_folder
     from deepstruc_hpc.structures.crystal_listing import amounts_of, crystal_row, export_cifs
     from deepstruc_hpc.structures.prototypes import candidate_crystals
-    from deepstruc_hpc.structures.user_crystals import user_crystals
 
     amounts = amounts_of(composition) if composition else None
     symbols = [symbol.strip() for symbol in elements.split(",") if symbol.strip()] or list(amounts or ())
-    if not symbols:
+    if not symbols and crystals is None:
         raise ConfigError("no element is given. Use --elements Ir,O or --composition IrO2.")
     notes: list[str] = []
-    found = candidate_crystals(symbols, amounts=amounts)
-    found += user_crystals(crystals, notes=notes) if crystals else []
+    found = candidate_crystals(symbols, amounts=amounts) if symbols else []
+    if crystals is not None:
+        own = read_folder(crystals, workers=workers, progress=not as_json)
+        notes = [*([own.damage] if own.damage else []), *own.failures()]
+        found += own.candidates()
     if as_json:
         print_document(json.dumps({"crystals": [crystal_row(candidate) for candidate in found], "notes": notes}, ensure_ascii=False, indent=1))
     else:

@@ -117,7 +117,7 @@ def solve(
         _say_plan(batch, as_json)
         return
     for note in batch.sources.notes:
-        typer.echo(f"note: {note}", err=True)
+        _say(note)
     try:
         frame = batch.run()
     except KeyboardInterrupt:  # how --watch ends as a rule
@@ -128,6 +128,10 @@ def solve(
     _print_summary(batch.out, frame, page, as_json)
     if batch.any_failed(frame):
         raise typer.Exit(1)
+
+
+def _say(note: str) -> None:
+    typer.echo(f"note: {note}", err=True)
 
 
 def _settings(config: Path | None, overrides: list[str], options: dict[str, Any]) -> SolveSettings:
@@ -156,7 +160,7 @@ def _prepare(paths: list[str], out: Path | None, settings: SolveSettings, source
     if "catalog" in settings.sources:
         prepare_catalog(catalog, run["workers"])
     draw = partial(draw_folder, sigma=settings.sigma) if sources["figures"] else None
-    options = BatchOptions(**run, draw=draw, on_result=sources["on_result"])
+    options = BatchOptions(**run, draw=draw, on_result=sources["on_result"], on_note=_say)
     named = NamedArtefacts(model, catalog, tuple(crystals), tuple(structures))
     return Batch(paths, out.expanduser().resolve(), settings, options, named)
 

@@ -21,7 +21,7 @@ from deepstruc_hpc.physics.instrument import Instrument
 if TYPE_CHECKING:
     from deepstruc_hpc.structures.prototypes import CrystalCandidate
 
-__all__ = ["Budget", "CrystalFit", "margin", "mine_crystals"]
+__all__ = ["Budget", "CrystalFit", "manageable", "margin", "mine_crystals"]
 SAME_FIT = 0.998
 """Correlation from which on two fitted curves of one formula are one crystal: rutile refined from zircon has 0.9997, zincblende from PbO 0.9984."""
 MOST_PAIRS = 4_000_000
@@ -88,7 +88,7 @@ def mine_crystals(
         PdfFileError: nothing to fit between rmin and rmax.
     """
     counts = budget or Budget()
-    small = [candidate for candidate in candidates if _pairs(candidate, min(rmax, LONGEST)) <= MOST_PAIRS]
+    small = manageable(candidates, rmax)
     chosen = distinct(screen_crystals(curve, instrument, small, rmin=rmin, rmax=rmax), keep)
     problem = CurveProblem(curve, instrument, rmin=rmin, rmax=rmax, qdamp_known=qdamp_known)
     runs = [Refinement(problem, found) for found in chosen]
@@ -109,6 +109,11 @@ def mine_crystals(
         if run.possible() or not fits:
             fits.append(plain)
     return _each_once(_parent_first(sorted(fits, key=lambda fit: fit.criterion)))
+
+
+def manageable(candidates: Sequence[CrystalCandidate], rmax: float) -> list[CrystalCandidate]:
+    """Those with at most four million pairs up to rmax (Å)."""
+    return [candidate for candidate in candidates if _pairs(candidate, min(rmax, LONGEST)) <= MOST_PAIRS]
 
 
 def _pairs(candidate: CrystalCandidate, rmax: float) -> float:

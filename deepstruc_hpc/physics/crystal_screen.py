@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +21,11 @@ from scipy.fft import dst, irfft, next_fast_len, rfft
 
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import PdfFileError
-from deepstruc_hpc.physics.compiled import compiled
-from deepstruc_hpc.physics.crystal_model import Axes, kind_weights, sphere_shape
+from deepstruc_hpc.physics.crystal_histogram import lay_histogram
+from deepstruc_hpc.physics.crystal_model import FADE, Axes, kind_weights, sphere_shape
 from deepstruc_hpc.physics.histogram import class_pairs
 from deepstruc_hpc.physics.instrument import Instrument
+from deepstruc_hpc.physics.threads import run_blocks, thread_count
 
 if TYPE_CHECKING:
     from deepstruc_hpc.structures.prototypes import CrystalCandidate
@@ -41,6 +43,7 @@ LOG_STEP = 0.0025
 """Step of ln r: 0.05 Å at 20 Å, below half a period of the fastest wave at Qmax 30 Å⁻¹."""
 _AXIS_STEPS = {1: (0.0,), 2: tuple(0.035 * k for k in range(-3, 4)), 3: (-0.05, 0.0, 0.05)}
 _FINER = 3
+_BLOCK = 64
 _PHASE = 1.0
 
 
@@ -80,47 +83,6 @@ def stretches(space_group: int) -> list[tuple[float, float, float]]:
     return [(float(a), float(b), float(c)) for a, b, c in (np.exp(log) for log in logs)]
 
 
-@compiled
-def _lay_histogram(  # noqa: PLR0917 - compiled functions take positional arguments
-    lattice: Any, fractions: Any, first: Any, weight: Any, row: Any, spans: Any, step: float, grid: Any
-) -> None:
-    """Add w/d of all pairs from some sites to the two grid points around d; point n stands for (n + 1)·step."""
-    last = grid.shape[1] - 1
-    reach = last * step
-    for a in range(first.shape[0]):
-        i = first[a]
-        for j in range(fractions.shape[0]):
-            u = fractions[j, 0] - fractions[i, 0]
-            v = fractions[j, 1] - fractions[i, 1]
-            w = fractions[j, 2] - fractions[i, 2]
-            into = row[i, j]
-            amount = weight[i] * weight[j]
-            for n0 in range(-spans[0], spans[0] + 1):
-                for n1 in range(-spans[1], spans[1] + 1):
-                    x1 = (u + n0) * lattice[0, 0] + (v + n1) * lattice[1, 0]
-                    y1 = (u + n0) * lattice[0, 1] + (v + n1) * lattice[1, 1]
-                    z1 = (u + n0) * lattice[0, 2] + (v + n1) * lattice[1, 2]
-                    for n2 in range(-spans[2], spans[2] + 1):
-                        x = x1 + (w + n2) * lattice[2, 0]
-                        y = y1 + (w + n2) * lattice[2, 1]
-                        z = z1 + (w + n2) * lattice[2, 2]
-                        d2 = x * x + y * y + z * z
-                        if 1e-6 < d2 < reach * reach:
-                            d = np.sqrt(d2)
-                            s = d / step - 1.0
-                            k = int(np.floor(s))
-                            if k < 0:
-                                continue
-                            grid[into, k] += amount * a_part(s, k) / d
-                            grid[into, k + 1] += amount * (s - k) / d
-
-
-@compiled
-def a_part(s: float, k: int) -> float:
-    """The share of the nearer grid point."""
-    return 1.0 - (s - k)
-
-
 class Screen:
     """One curve, ready to be compared with many crystals.
 
@@ -132,14 +94,28 @@ class Screen:
 
     Raises:
         PdfFileError: nothing to compare in the range.
+
+    Attributes:
+        farthest: Å, what lies beyond is not compared.
+        fade: Å beyond it over which the crystal fades out.
+        diameters: Å, tried for each crystal.
     """
 
+    farthest = FARTHEST
+    fade = FADE
+    diameters: tuple[float, ...] = DIAMETERS
+
+    @staticmethod
+    def trials(space_group: int) -> list[tuple[float, float, float]]:
+        """Factors of a, b, c to try."""
+        return stretches(space_group)
+
     def __init__(self, curve: PdfCurve, instrument: Instrument, *, rmin: float, rmax: float) -> None:
-        end = min(rmax, FARTHEST, float(curve.r[-1]))
+        end = min(rmax, self.farthest, float(curve.r[-1]))
         self.points = curve.between(rmin, end)
         self.instrument = instrument
         low, high = float(self.points.r[0]), end
-        self.axes = Axes.of(high / ZOOMS[0] * 1.02, instrument, phase=_PHASE)
+        self.axes = Axes.of(high / ZOOMS[0] * 1.02, instrument, phase=_PHASE, fade=self.fade)
         margin = np.log(ZOOMS[1]) + 2 * LOG_STEP
         count = int(np.ceil((np.log(high / low) + 2 * margin) / LOG_STEP))
         self.r = low * np.exp(-margin + LOG_STEP * np.arange(count))
@@ -151,7 +127,7 @@ class Screen:
             raise PdfFileError(f"{curve.source}: G(r) is 0 everywhere between {rmin:g} and {rmax:g} Å; there is nothing to compare crystals with.")
         self.size = next_fast_len(2 * count, real=True)
         damping = np.exp(-0.5 * (instrument.qdamp * self.r) ** 2)
-        envelopes = np.stack([sphere_shape(self.r, 1.0 / diameter) * damping for diameter in DIAMETERS])
+        envelopes = np.stack([sphere_shape(self.r, 1.0 / diameter) * damping for diameter in self.diameters])
         self._data = rfft(envelopes * (width * data), self.size)
         self._squares = rfft(envelopes**2 * width, self.size)
         lags = int(np.floor(np.log(ZOOMS[1]) / LOG_STEP))
@@ -168,7 +144,7 @@ class Screen:
         return count, whole.astype(np.float64), place - whole
 
     def curves(self, candidate: CrystalCandidate) -> tuple[Float, Float]:
-        """G₁ without envelope for each of :func:`stretches`, and how much smaller their cells may get.
+        """G₁ without envelope for each of :meth:`trials`, and how much smaller their cells may get.
 
         Returns:
             (S, N) on the logarithmic grid, and (S,) the least zoom at which no two atoms are nearer than the candidate allows.
@@ -176,20 +152,22 @@ class Screen:
         crystal, axes = candidate.crystal, self.axes
         kinds = candidate.kinds
         pair_weights, line_share = kind_weights(crystal.species, kinds, axes.q, self.instrument)
-        number = {pair: index for index, pair in enumerate(class_pairs(int(kinds.max()) + 1))}
-        row = np.array([[number[min(a, b), max(a, b)] for b in kinds] for a in kinds], dtype=np.intp)
+        pairs = class_pairs(int(kinds.max()) + 1)
+        table = np.zeros((int(kinds.max()) + 1,) * 2, dtype=np.intp)
+        for index, (a, b) in enumerate(pairs):
+            table[a, b] = table[b, a] = index
+        row = table[kinds[:, None], kinds]
         occupancy = np.array([sum(amount for _, amount in site) for site in crystal.species])
         first, counts = np.unique(candidate.orbits, return_counts=True)
         n_atoms = float(occupancy.sum())
-        trials = stretches(candidate.space_group)
-        grid = np.zeros((len(trials), len(number), len(axes.r)))
+        trials = self.trials(candidate.space_group)
+        share = np.zeros(len(kinds))
+        share[first] = counts / n_atoms
+        grid = np.zeros((len(trials), len(pairs), len(axes.r)))
         for index, stretch in enumerate(trials):
             lattice = np.ascontiguousarray(crystal.lattice * np.array(stretch)[:, None])
             spans = np.floor(axes.end * np.linalg.norm(np.linalg.inv(lattice), axis=0)).astype(np.intp) + 1
-            for site, count in zip(first, counts, strict=True):
-                part = np.zeros((len(number), len(axes.r)))
-                _lay_histogram(lattice, crystal.fractions, np.array([site]), occupancy, row, spans, axes.step, part)
-                grid[index] += part * (count / n_atoms)
+            lay_histogram(lattice, crystal.fractions, share, occupancy, row, spans, axes.step, grid[index])
         density = n_atoms / abs(float(np.linalg.det(crystal.lattice)))
         line = -4.0 * np.pi * density * line_share * axes.step * axes.r * axes.fade
         fq = np.einsum("spq,pq->sq", axes.to_q(grid * axes.fade), pair_weights) * self._blur + axes.to_q(line) * axes.weight
@@ -221,13 +199,13 @@ class Screen:
         explained *= np.exp(LOG_STEP * self.lags)[None, None] >= least[:, None, None]
         best, size, lag = np.unravel_index(int(np.argmax(explained)), explained.shape)
         zoom = float(np.exp(LOG_STEP * self.lags[lag]))
-        a, b, c = stretches(candidate.space_group)[int(best)]
+        a, b, c = self.trials(candidate.space_group)[int(best)]
         return Screened(
             candidate,
             float(np.sqrt(max(0.0, 1.0 - explained[best, size, lag]))),
             (a * zoom, b * zoom, c * zoom),
-            float(DIAMETERS[int(size)]),
-            self._shown(curves[int(best)], zoom, float(DIAMETERS[int(size)])),
+            float(self.diameters[int(size)]),
+            self._shown(curves[int(best)], zoom, float(self.diameters[int(size)])),
         )
 
     def _shown(self, curve: Float, zoom: float, diameter: float) -> Float:
@@ -238,8 +216,22 @@ class Screen:
 
 def screen_crystals(curve: PdfCurve, instrument: Instrument, candidates: Sequence[CrystalCandidate], *, rmin: float, rmax: float) -> list[Screened]:
     """All candidates by Rw, the best first; see :class:`Screen`."""
-    screen = Screen(curve, instrument, rmin=rmin, rmax=rmax)
-    return sorted((screen.screen(candidate) for candidate in candidates), key=lambda found: found.rw)
+    return by_rw(Screen(curve, instrument, rmin=rmin, rmax=rmax), candidates)
+
+
+def by_rw(screen: Screen, candidates: Sequence[CrystalCandidate]) -> list[Screened]:
+    """Candidates as a screen finds them, the best first; on as many threads as there are cores for this process."""
+    found: list[Screened] = []
+    step = _BLOCK * thread_count()
+    for begin in range(0, len(candidates), step):  # in parts, so that a time limit ends it soon
+        part = candidates[begin : begin + step]
+        for block in run_blocks(partial(_some, screen, part), len(part), smallest=8):
+            found += block
+    return sorted(found, key=lambda one: one.rw)
+
+
+def _some(screen: Screen, candidates: Sequence[CrystalCandidate], start: int, stop: int) -> list[Screened]:
+    return [screen.screen(candidate) for candidate in candidates[start:stop]]
 
 
 ALIKE = 0.998

@@ -1,36 +1,24 @@
 """A user's CIF files as candidate crystals, read once and remembered.
 
-What valid programs write and readers stumble over is passed on as notes; a file that cannot be read is a note too, never a stop. The index lies in
-the cache folder under a hash of the folder's path; a file counts as known while its size and time stay. It is written as it grows, so that reading
-a large folder can be interrupted and goes on.
+A file counts as known while its size and time stay (:mod:`~deepstruc_hpc.structures.crystal_index`). A large folder is read before workers start, by
+many processes (:mod:`~deepstruc_hpc.solve.run.cif_folders`); what is still unread when crystals are asked for is read then.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
-import warnings
-from hashlib import blake2b
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from deepstruc_hpc.core.cell_symmetry import CellSymmetry, cell_symmetry
-from deepstruc_hpc.core.errors import OutputError, StructureError
-from deepstruc_hpc.core.files import write_atomically
-from deepstruc_hpc.core.resources import cache_dir
+from deepstruc_hpc.core.errors import StructureError
+from deepstruc_hpc.structures.cif_reading import read_cif
+from deepstruc_hpc.structures.crystal_index import CrystalIndex, marks_of
 from deepstruc_hpc.structures.crystals import Crystal
 from deepstruc_hpc.structures.plausibility import CLOSEST, DENSEST
-from deepstruc_hpc.structures.prototype_table import MOST_SITES, net_words, prototype_table
+from deepstruc_hpc.structures.prototype_table import prototype_table
 from deepstruc_hpc.structures.prototypes import ANIONS, CrystalCandidate, formula_of, group_of_nets
-from deepstruc_hpc.structures.topology import coordination_sequences, neighbours
-
-REVISION = 2
-_WRITE_EVERY = 50
-_SYMMETRY = 0.01
-_MOST_NOTE = 200
 
 
 def crystal_files(place: Path) -> list[Path]:
@@ -59,104 +47,78 @@ def user_crystals(folder: str | Path, *, notes: list[str] | None = None) -> list
     Raises:
         StructureError: no such folder, or no CIF file in it.
     """
-    place = Path(folder)
-    files = crystal_files(place)
-    key = blake2b(str(place.resolve()).encode(), digest_size=8).hexdigest()
-    index_file = cache_dir() / f"user-crystals-{REVISION}-{key}.json"
-    index = _read_index(index_file)
-    fresh = 0
-    for path in files:
-        stat = path.stat()
-        mark = [stat.st_size, stat.st_mtime_ns]
-        if index.get(str(path), {}).get("mark") != mark:
-            index[str(path)] = {"mark": mark, **_read_cif(path)}
-            fresh += 1
-            if fresh % _WRITE_EVERY == 0:
-                _write_index(index_file, index)
-    if fresh:
-        _write_index(index_file, index)
-    found: list[CrystalCandidate] = []
-    for path in files:
-        entry = index[str(path)]
-        if notes is not None and entry["failure"]:
-            notes.append(f"{path.name}: {entry['failure']}")
-        found += [_candidate(row, path, tuple(entry["notes"])) for row in entry["crystals"]]
-    return found
+    own = UserCrystals(folder)
+    own.read_rest()
+    if notes is not None:
+        notes += own.failures()
+    return own.candidates()
 
 
-def _read_index(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return document if isinstance(document, dict) else {}
+class UserCrystals:
+    """A folder of CIF files (or one) as it is now, and what its index knows of it.
 
+    Args:
+        folder: where they are.
 
-def _write_index(path: Path, index: dict[str, Any]) -> None:
-    with contextlib.suppress(OSError, OutputError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, json.dumps(index))
+    Attributes:
+        pending: files that the index does not know as they are; they count as empty until they are added.
 
+    Raises:
+        StructureError: no such folder, or no CIF file in it.
+    """
 
-def _read_cif(path: Path) -> dict[str, Any]:
-    """The structures of a file in compact form, with notes, or why there is none."""
-    from pymatgen.io.cif import CifParser
+    def __init__(self, folder: str | Path) -> None:
+        self.place = Path(folder)
+        self._files = dict(marks_of(self.place, crystal_files(self.place)))
+        self._index = CrystalIndex(self.place)
+        self.pending = [path for path, mark in self._files.items() if mark not in self._index]
 
-    rows: list[dict[str, Any]] = []
-    with warnings.catch_warnings(record=True) as heard:
-        warnings.simplefilter("always")
-        try:
-            parser = CifParser(str(path), occupancy_tolerance=1.05)
-            structures = parser.parse_structures(primitive=False, on_error="ignore")
-            rows = [row for row in (_compact(structure) for structure in structures) if row is not None]
-            failure = "" if rows else "no crystal structure in it"
-        except Exception as broken:  # noqa: BLE001 - whatever a broken file makes the parser raise is a note
-            failure = f"not readable as CIF ({type(broken).__name__}: {' '.join(str(broken).split())[:_MOST_NOTE]})"
-    said = [" ".join(str(warning.message).split())[:_MOST_NOTE] for warning in heard if not issubclass(warning.category, DeprecationWarning)]
-    return {"crystals": rows, "notes": list(dict.fromkeys(said)), "failure": failure}
+    def __len__(self) -> int:
+        return len(self._files)
 
+    @property
+    def damage(self) -> str:
+        """A sentence on damage of the index, or empty."""
+        lines = self._index.damaged
+        return f"{self._index.folder}: the index of {self.place} was damaged in {lines} places; the files concerned are read again" if lines else ""
 
-def _compact(structure: Any) -> dict[str, Any] | None:
-    """The conventional cell of a structure; None where a site is no element or the symmetry cannot be found."""
-    species: list[list[tuple[str, float]]] = []
-    for site in structure:
-        shares: dict[str, float] = {}
-        for kind, amount in site.species.items():
-            symbol = getattr(kind, "symbol", None)
-            if symbol is None or not getattr(kind, "Z", 0):
-                return None
-            name = "H" if symbol == "D" else str(symbol)
-            shares[name] = shares.get(name, 0.0) + float(amount)
-        species.append(sorted(shares.items()))
-    words = [json.dumps([(symbol, round(amount, 6)) for symbol, amount in site]) for site in species]
-    names = sorted(set(words))
-    types = np.array([names.index(word) for word in words], dtype=np.intp)
-    found = cell_symmetry(np.array(structure.lattice.matrix), np.array(structure.frac_coords), types, precision=_SYMMETRY)
-    again = found and cell_symmetry(found.lattice, found.fractions, found.types, precision=_SYMMETRY)
-    if found is None or again is None:
-        return None
-    return {
-        "lattice": found.lattice.tolist(),
-        "fractions": found.fractions.tolist(),
-        "types": found.types.tolist(),
-        "species": [json.loads(name) for name in names],
-        "orbits": again.orbits.tolist(),
-        "space_group": found.number,
-        "rotations": np.unique(again.rotations.reshape(-1, 9), axis=0).tolist(),
-        "nets": _nets(found, again.orbits, [{symbol for symbol, _ in json.loads(name)} for name in names]),
-    }
+    def add(self, path: Path, read: Mapping[str, Any]) -> None:
+        """Remember what :func:`~deepstruc_hpc.structures.cif_reading.read_cif` found in a file, in its state when this object was made."""
+        self._index.add(self._files[path], read["crystals"], failure=read["failure"], notes=read["notes"])
 
+    def read_rest(self) -> None:
+        """Read what is pending, in this process."""
+        for path in self.pending:
+            self.add(path, read_cif(path))
+        self.close()
 
-def _nets(cell: CellSymmetry, orbits: NDArray[np.intp], elements: list[set[str]]) -> list[str]:
-    """The nets of the cations and of the anions; an empty list for a crystal without an anion, or one so large that it has no common name."""
-    anion = next((symbol for symbol in ANIONS if symbol in set().union(*elements)), "")
-    is_anion = np.array([int(anion in elements[kind]) for kind in cell.types], dtype=np.intp)
-    if len(is_anion) > MOST_SITES or len(np.unique(is_anion)) < 2:
-        return []
-    reach = 1.9 * float(np.cbrt(abs(np.linalg.det(cell.lattice)) / len(is_anion))) + 1.0
-    first = np.unique(orbits)
-    sequences = coordination_sequences(neighbours(cell.lattice, cell.fractions, reach), is_anion, first)
-    return [net_words(sequences[int(site)] for site in first if is_anion[site] == kind) for kind in (0, 1)]
+    def close(self) -> None:
+        """End adding."""
+        self.pending = [path for path in self.pending if self._files[path] not in self._index]
+        self._index.close(self._files.values())
+
+    def failures(self) -> list[str]:
+        """A sentence for every file that could not be read, in the order of the paths."""
+        known = ((path, self._index[mark]) for path, mark in self._files.items() if mark in self._index)
+        return [f"{path.name}: {entry.failure}" for path, entry in known if entry.failure]
+
+    def candidates(self, elements: Collection[str] | None = None) -> list[CrystalCandidate]:
+        """The crystals, in the order of the paths.
+
+        Args:
+            elements: those that a crystal may hold; None for all crystals.
+        """
+        allowed = None if elements is None else frozenset(elements)
+        found: list[CrystalCandidate] = []
+        for path, mark in self._files.items():
+            if mark not in self._index:
+                continue
+            entry = self._index[mark]
+            wanted = [allowed is None or symbols <= allowed for symbols in entry.elements]
+            if any(wanted):
+                rows = self._index.crystals(mark) or read_cif(path)["crystals"]
+                found += [_candidate(row, path, entry.notes) for row, one in zip(rows, wanted, strict=False) if one]
+        return found
 
 
 def _candidate(row: dict[str, Any], path: Path, notes: tuple[str, ...]) -> CrystalCandidate:

@@ -229,7 +229,7 @@ def test_a_users_folder_is_read_once_and_a_broken_file_is_a_note(tmp_path, monke
     def fail(path: Path):
         raise AssertionError(f"{path} is read a second time")
 
-    monkeypatch.setattr("deepstruc_hpc.structures.user_crystals._read_cif", fail)
+    monkeypatch.setattr("deepstruc_hpc.structures.user_crystals.read_cif", fail)
     assert len(user_crystals(folder, notes=notes)) == 1
     (folder / "iridia.cif").write_text(QUIRKY + "\n# changed\n")
     with pytest.raises(AssertionError, match="second time"):

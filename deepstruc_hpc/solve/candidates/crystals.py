@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
 from deepstruc_hpc.core.errors import StructureError
 from deepstruc_hpc.physics.crystal_fit import CrystalFit, mine_crystals
+from deepstruc_hpc.physics.crystal_shortlist import shortlist
 from deepstruc_hpc.solve.candidates.candidate import Candidate, CandidateSet
 from deepstruc_hpc.solve.candidates.source import Budget, metal_of
 from deepstruc_hpc.solve.measurement.describe import Measurement
 from deepstruc_hpc.structures.particle_cut import ParticleCut
 from deepstruc_hpc.structures.prototypes import CrystalCandidate, candidate_crystals
-from deepstruc_hpc.structures.user_crystals import user_crystals
+from deepstruc_hpc.structures.user_crystals import UserCrystals
 
 CUT_ZOOM = (0.97, 1.03)
 """The cell of a cut is refined already, with a spherical envelope in place of its surface: room for what that changes."""
@@ -43,6 +43,8 @@ ORDER_AT_END = 0.1
 OTHER_FORMULAS = "no known crystal of the formula {} explains the curve well: crystals of other formulas of these elements were tried"
 POOR = 0.4
 """Rw of the best crystal of a formula, above which other formulas are tried: where an answer gets the word ``poor_fit``, too."""
+MOST_UNREADABLE = 5
+"""CIF files without a crystal that a result names; of more it says the number."""
 MOST_METAL_ATOMS = 1500
 """Metals are cut only where they are larger than lists and models reach, and then a sphere shows as much as atoms do."""
 
@@ -58,9 +60,11 @@ class CrystalSource:
 
     def __init__(self, folders: Sequence[str] = ()) -> None:
         self.notes: list[str] = []
-        self.own: list[CrystalCandidate] = []
-        for folder in folders:
-            self.own += user_crystals(Path(folder), notes=self.notes)
+        self._folders = [UserCrystals(folder) for folder in folders]
+        self._latest: tuple[frozenset[str], list[CrystalCandidate]] = (frozenset(), [])
+        for folder in self._folders:
+            folder.read_rest()
+            self.notes += _unreadable(folder)
 
     def candidates(self, measurement: Measurement, budget: Budget) -> CandidateSet:
         """The crystals that fit best, and particles cut from them.
@@ -72,13 +76,14 @@ class CrystalSource:
         metal = metal_of(sample) is not None
         if sample.kind == "cluster" or (metal and sample.kind != "support" and measurement.order_at_end <= ORDER_AT_END):
             return CandidateSet(notes=tuple(self.notes))
-        own = [one for one in self.own if set(one.crystal.composition) <= {*sample.elements, "H", "D"}]
+        offered = self._own(frozenset((*sample.elements, "H", "D")))
+        own = shortlist(measurement.curve, measurement.instrument, offered, rmin=measurement.rmin, rmax=float(measurement.curve.r[-1]))
         notes = list(self.notes)
         fits: list[CrystalFit] = []
-        screened = 0
+        screened = len(offered) - len(own)
         if sample.stoichiometric and sample.kind in {"compound", "alloy"}:
             listed = [*own, *_known(sample.elements, {symbol: sample.amounts[symbol] for symbol in sample.elements})]
-            fits, screened = _mined(measurement, listed), len(listed)
+            fits, screened = _mined(measurement, listed), screened + len(listed)
         if not fits or fits[0].rw > POOR:
             if sample.stoichiometric and len(sample.elements) > 1:
                 notes.append(OTHER_FORMULAS.format(sample.formula))
@@ -92,6 +97,21 @@ class CrystalSource:
         near = [fit for fit in fits if fit.rw <= CUT_WITHIN * fits[0].rw][:MOST_CUT]
         found += [particle for fit in near for particle in _particles(fit, fewest, most)]
         return CandidateSet(tuple(found), counts={"crystals_screened": screened}, notes=(*notes, *fits[0].candidate.notes))
+
+    def _own(self, elements: frozenset[str]) -> list[CrystalCandidate]:
+        """The user's crystals of these elements; kept for the next curve, which has the same ones as a rule."""
+        if self._latest[0] != elements:
+            self._latest = elements, [candidate for folder in self._folders for candidate in folder.candidates(elements)]
+        return self._latest[1]
+
+
+def _unreadable(folder: UserCrystals) -> list[str]:
+    """The first files without a crystal, and how many more there are."""
+    said = folder.failures()
+    if len(said) <= MOST_UNREADABLE + 1:
+        return said
+    more = f"{len(said) - MOST_UNREADABLE} more of {len(folder)} CIF files cannot be used: crystals list --crystals {folder.place} names them"
+    return [*said[:MOST_UNREADABLE], more]
 
 
 def _mined(measurement: Measurement, listed: Sequence[CrystalCandidate]) -> list[CrystalFit]:

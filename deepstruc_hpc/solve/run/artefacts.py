@@ -119,7 +119,7 @@ def resolve_sources(named: NamedArtefacts, wanted: tuple[str, ...]) -> Artefacts
     structures = tuple(str(Path(folder).expanduser().resolve()) for folder in named.structures)
     for kind, found in (("crystals", [path for folder in crystals for path in crystal_files(Path(folder))]), ("structures", _structures(structures))):
         if found:
-            ids[kind] = blake2b(b"".join(_bytes(path) for path in found), digest_size=8).hexdigest()
+            ids[kind] = _content_hash(found)
     if model_name is None and store is None and "crystals" not in wanted and not structures and not unknown:
         missing_ones = {"cvae": "no model comes with this installation: give --model CHECKPOINT", "structures": "give --structures FOLDER"}
         missing_ones["alloys"] = "orderings are put on the shapes of other sources"
@@ -136,6 +136,14 @@ def folders(given: Folders) -> tuple[str, ...]:
 
 def _structures(named: Sequence[str]) -> list[Path]:
     return [path for folder in named for path in structure_files(folder)]
+
+
+def _content_hash(files: Sequence[Path]) -> str:
+    """Of one file after the other: ten thousand are never held at once."""
+    mark = blake2b(digest_size=8)
+    for path in files:
+        mark.update(_bytes(path))
+    return mark.hexdigest()
 
 
 def _bytes(path: Path) -> bytes:

@@ -20,6 +20,7 @@ from deepstruc_hpc.data.pdf_files import file_hash
 from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.measurement.describe import check_sample_options
 from deepstruc_hpc.solve.run.artefacts import Folders, NamedArtefacts, folders, resolve_sources
+from deepstruc_hpc.solve.run.cif_folders import read_folder
 from deepstruc_hpc.solve.run.inputs import PdfItem, find_pdfs, is_whole, make_items, read_values
 from deepstruc_hpc.solve.run.output import Draw, ItemRecord
 from deepstruc_hpc.solve.run.summary import Summary
@@ -46,7 +47,8 @@ class BatchOptions:
         time_limit_s: seconds an item may take; None for no limit.
         draw: adds figures to an item's folder; must be picklable.
         on_result: called with each record as it comes.
-        progress: show a bar on stderr.
+        on_note: called with a sentence on what a person should know, while the run goes on.
+        progress: show bars on stderr.
     """
 
     workers: int | None = None
@@ -59,6 +61,7 @@ class BatchOptions:
     time_limit_s: float | None = 600.0
     draw: Draw | None = None
     on_result: OnResult | None = None
+    on_note: Callable[[str], None] | None = None
     progress: bool = False
 
 
@@ -138,6 +141,8 @@ class Batch:
         """Solve what is pending, keep the summary current, and return it."""
         summary = Summary(self.out, self.head())
         pending = self.pending(summary, self.found)
+        if pending or self.options.watch:
+            summary.run["notes"] = [*summary.run["notes"], *self._read_crystals()]
         try:
             for item, result in self._results(self._stream(summary, pending), pending):
                 if item is not None:
@@ -145,6 +150,16 @@ class Batch:
         finally:
             summary.save()
         return summary.frame()
+
+    def _read_crystals(self) -> list[str]:
+        """Read the user's CIF files once, before workers ask for them; what there is to say of it."""
+        if "crystals" not in self.plan.settings.sources and not self.values:
+            return []
+        found = [read_folder(folder, workers=self.options.workers, progress=self.options.progress) for folder in self.plan.crystals]
+        notes = [folder.damage for folder in found if folder.damage]
+        for note in notes if self.options.on_note is not None else []:
+            self.options.on_note(note)  # type: ignore[misc]
+        return notes
 
     def any_failed(self, frame: pd.DataFrame) -> bool:
         """Whether a file of this call (not of an earlier one into the same directory) failed."""
