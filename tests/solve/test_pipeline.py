@@ -29,7 +29,13 @@ def test_the_same_bytes_under_three_names_give_the_same_answer(measured, shapes_
     assert list(frame["status"]) == ["ok"] * 3
     answers = [_answer(folder) for folder in (tmp_path / "out" / name for name in frame["folder"])]
     assert answers[0] == answers[1] == answers[2]
-    counts = json.loads((tmp_path / "out" / "a" / "result.json").read_text())["details"]["counts"]
+    details = json.loads((tmp_path / "out" / "a" / "result.json").read_text())["details"]
+    counts, given = details["counts"], details["sources"]
+    assert given["cvae"]["candidates"] > 0
+    assert min(one["best_rw"] for one in given.values() if one["candidates"]) == pytest.approx(
+        pd.read_csv(tmp_path / "out" / "a" / "candidates.csv")["rw"].min(), abs=1e-4
+    )
+    assert {"cvae", "neighbour"} <= {name for name, one in given.items() if one["seconds"] > 0}
     assert counts["samples"] == 12
     assert counts["latent_search"] > 0
     assert counts["neighbours"] > 0

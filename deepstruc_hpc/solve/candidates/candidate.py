@@ -144,6 +144,7 @@ class CandidateSet:
         fits: C rows, or None before the fit.
         belief: of a generator, or None.
         counts: how many were listed, sampled, dropped and why.
+        seconds: what each source took to propose them.
         notes: what a person should know, one sentence each.
     """
 
@@ -151,6 +152,7 @@ class CandidateSet:
     fits: FitTable | None = None
     belief: Belief | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -176,6 +178,7 @@ class CandidateSet:
             fits=FitTable.concatenated(tables) if tables else None,
             belief=self.belief or other.belief,
             counts={**self.counts, **{name: self.counts.get(name, 0) + value for name, value in other.counts.items()}},
+            seconds={**self.seconds, **other.seconds},
             notes=tuple(dict.fromkeys([*self.notes, *other.notes])),
         )
 

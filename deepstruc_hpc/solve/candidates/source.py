@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from typing import Protocol, runtime_checkable
 
@@ -56,8 +57,10 @@ def propose(measurement: Measurement, sources: Sequence[Source], budget: Budget)
     """The candidates of all sources, each different structure once."""
     found = CandidateSet()
     for source in sources:
+        begin = time.perf_counter()
         offered = source.candidates(measurement, budget)
-        found = found.joined(offered.counted(**{source.name: len(offered)}))
+        took = {source.name: time.perf_counter() - begin}
+        found = found.joined(replace(offered.counted(**{source.name: len(offered)}), seconds=took))
     distinct = found.distinct()
     return distinct.counted(distinct=len(distinct))
 

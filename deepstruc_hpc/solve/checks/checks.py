@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from deepstruc_hpc.core.structure import Structure
+from deepstruc_hpc.solve.candidates.candidate import CandidateSet
 from deepstruc_hpc.solve.candidates.fitting import fit_curve_table
 from deepstruc_hpc.solve.checks.phases import find_mixture
 from deepstruc_hpc.solve.checks.positions import refine_positions
@@ -60,7 +61,7 @@ def check(ranking: Ranking, measurement: Measurement, settings: SolveSettings) -
     verdict = applies(candidates, measurement, settings.refusal, place=0)
     fit = fit_curve_table(ranking.first, candidates.row(0), measurement)
     notes = [*measurement.curve.notes, *measurement.notes, *candidates.notes]
-    details: dict[str, Any] = {"counts": dict(candidates.counts), "notes": notes}
+    details: dict[str, Any] = {"counts": dict(candidates.counts), "sources": _by_source(candidates), "notes": notes}
     guessed = measurement.sample.sentence if measurement.sample.origin == "unknown" else ""
     message = [verdict.message, guessed]
     if verdict.status != "ok":
@@ -83,6 +84,22 @@ def check(ranking: Ranking, measurement: Measurement, settings: SolveSettings) -
         relaxed, details["relaxed"] = refine_positions(ranking.first, candidates.row(0), measurement)
     row = _row(ranking, measurement, verdict, phases)
     return Answer(measurement, ranking, verdict, row, _sentence([*message, *candidates.notes]), fit, tables, details, relaxed)
+
+
+def _by_source(candidates: CandidateSet) -> dict[str, dict[str, float]]:
+    """What each source gave: fitted candidates and the lowest Rw of them, and the seconds that proposing (or searching) them took."""
+    places: dict[str, list[int]] = {}
+    for place, candidate in enumerate(candidates):
+        places.setdefault(candidate.source, []).append(place)
+    found: dict[str, dict[str, float]] = {}
+    for name in dict.fromkeys((*candidates.seconds, *places)):
+        rows = places.get(name, [])
+        found[name] = {"candidates": len(rows)}
+        if rows:
+            found[name]["best_rw"] = round(float(candidates.rw[rows].min()), 4)
+        if name in candidates.seconds:
+            found[name]["seconds"] = round(candidates.seconds[name], 3)
+    return found
 
 
 def _row(ranking: Ranking, measurement: Measurement, verdict: Verdict, phases: str) -> dict[str, Any]:

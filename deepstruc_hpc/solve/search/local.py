@@ -8,6 +8,7 @@ fault or a hole in the outline must earn its price. Types are searched apart, ea
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -174,8 +175,10 @@ def search_locally(candidates: CandidateSet, measurement: Measurement, scorer: S
     """
     if not budget or not np.isfinite(candidates.rw).any():
         return candidates
+    begin = time.perf_counter()
     search = LocalSearch(measurement, scorer, budget, rng)
     found = search.run(list(_seeds(candidates, scorer)))
+    found = replace(found, seconds={"neighbour": time.perf_counter() - begin})
     return candidates.joined(found).counted(neighbours=search.fitted, neighbours_kept=len(found), neighbour_rounds=search.rounds)
 
 
