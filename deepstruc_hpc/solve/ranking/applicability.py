@@ -264,6 +264,11 @@ def _warnings_of_data(seen: Evidence, settings: RefusalSettings) -> Iterator[tup
             f"warning: below the shortest bond G(r) has ripples {100 * seen.ripples:.0f} % as strong as its peaks, from errors of the normalisation "
             "or of a background taken off: small differences of Rw mean nothing",
         )
+    if seen.crystal and seen.size < settings.least_crystal:
+        yield (
+            "amorphous",
+            f"warning: order over {seen.size:.0f} Å only: a cluster or molecule (give it with --structures) or an amorphous sample may fit as well",
+        )
     if seen.broad > settings.broad_part:
         yield (
             "amorphous",
