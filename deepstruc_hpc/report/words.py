@@ -25,7 +25,10 @@ FLAGS = {
     "lower_bound": ("lower bound", "The data end before the particle does. The diameter is at least the value shown."),
     "ligand_term": ("ligand term", "A broad term for the ligands was fitted beside the particle."),
     "support": ("support", "The support was fitted beside the particle."),
-    "amorphous": ("amorphous?", "Order over a few distances only, or much of the curve is broader than any crystal makes it: amorphous matter, or a background."),
+    "amorphous": (
+        "amorphous?",
+        "Order over a few distances only, or a curve with a part that is broader than any crystal's. Amorphous matter or a background.",
+    ),
 }
 """Flag → its words, and one or two plain sentences."""
 

@@ -52,7 +52,9 @@ class RefusalSettings(Config):
         0.7, gt=0, description="power of F(Q) in the upper third of Q over that in the lower third, from which a curve is noise"
     )
     crystal_refuse: float = Field(0.7, gt=0, description="Rw above which a crystal found from elements alone is no answer")
-    least_crystal: float = Field(12.0, ge=0, description="Å across, below which a crystal with a poor fit is refused, and any other may be a cluster or amorphous")
+    least_crystal: float = Field(
+        12.0, ge=0, description="Å across, below which a crystal may be a cluster or amorphous; with a poor fit it is refused"
+    )
     least_margin: float = Field(0.04, ge=0, description="by how much Rw the next net must be worse where the fit is poor")
     crystal_mismatch: float = Field(
         0.085,
