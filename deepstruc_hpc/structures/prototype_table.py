@@ -33,7 +33,7 @@ from deepstruc_hpc.structures.prototype_names import OWN_GROUP, common_name, wel
 from deepstruc_hpc.structures.topology import coordination_sequences, neighbours, shell_table
 
 Float = NDArray[np.float64]
-REVISION = 11
+REVISION = 14
 """Of what the table holds; a cached one of another revision is made anew."""
 MOST_SITES = 120
 """Sites of a primitive cell; larger prototypes (boron, Hittorf's phosphorus, tridymite) are left out: with so many free lengths they fit anything."""
@@ -174,7 +174,7 @@ def _element_facts() -> dict[str, tuple[list[int], dict[int, float], float, floa
         if element.Z > 96 or element.symbol in {"D", "T"}:
             continue
         states = {int(q) for q in (*element.common_oxidation_states, *element.icsd_oxidation_states) if q > 0}
-        ionic = {int(q): float(radius) for q, radius in element.ionic_radii.items()}
+        ionic = _shannon(element) | {int(q): float(radius) for q, radius in element.ionic_radii.items()}
         states |= set() if states else {int(q) for q in element.oxidation_states if q > 0}
         states -= set() if element.symbol in _MONOVALENT or states == {1} else {1}
         covalent = getattr(periodictable.elements.symbol(element.symbol), "covalent_radius", None)
@@ -182,6 +182,17 @@ def _element_facts() -> dict[str, tuple[list[int], dict[int, float], float, floa
         cubic = float(str(volume).split()[0]) / 0.602214 if volume and str(volume)[0].isdigit() else 0.0
         facts[element.symbol] = (sorted(states), ionic, float(covalent or 1.4), cubic)
     return facts
+
+
+def _shannon(element: Any) -> dict[int, float]:
+    """Charge → crystal radius at six neighbours, the high spin one where there are two; pymatgen's other list lacks Ni2+, Cr3+ and Mn4+."""
+    radii: dict[int, float] = {}
+    for charge, by_number in (element.data.get("Shannon radii") or {}).items():
+        spins = by_number.get("VI", {})
+        found = next((spins[spin] for spin in ("", "High Spin", "Low Spin") if spin in spins), None)
+        if found:
+            radii[int(charge)] = float(found["crystal_radius"])
+    return radii
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,7 +253,7 @@ def _patterns() -> Iterator[dict[str, Any]]:
         present = set(source.symbols)
         order = sorted(present, key=lambda symbol: (_ANIONS.index(symbol) if symbol in _ANIONS else -1, symbol))
         strongest = min((symbol for symbol in order if symbol in _ANIONS), key=_ANIONS.index, default="") if len(order) > 1 else ""
-        for number, sorting in enumerate(_sortings(len(order))):
+        for number, sorting in enumerate(_sortings(order, strongest) if source.label == "own" else _all_sortings(len(order))):
             kinds = np.array([sorting[order.index(symbol)] for symbol in source.symbols])
             anion = sorting[order.index(strongest)] if strongest else -1
             row = _described(source.lattice, source.fractions, kinds, source.occupancy)
@@ -251,10 +262,17 @@ def _patterns() -> Iterator[dict[str, Any]]:
                 yield {**about, **row}
 
 
-def _sortings(n: int) -> list[tuple[int, ...]]:
+def _all_sortings(n: int) -> list[tuple[int, ...]]:
     """All kinds apart, then every way to make two kinds of more than two."""
     apart = tuple(range(n))
     return [apart] + [split for split in product((0, 1), repeat=n) if n > 2 and split[0] == 0 and len(set(split)) == 2]
+
+
+def _sortings(order: list[str], anion: str) -> list[tuple[int, ...]]:
+    """All kinds apart; metals as one kind where there are several and no other non-metal."""
+    apart = tuple(range(len(order)))
+    metals = [symbol for symbol in order if symbol not in _ANIONS[:13]]
+    return [apart, tuple(int(symbol == anion) for symbol in order)] if len(metals) + 1 == len(order) > 2 else [apart]
 
 
 def _described(lattice: Float, fractions: Float, kinds: NDArray[np.intp], occupancy: Float) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from deepstruc_hpc.core.errors import StructureError
 from deepstruc_hpc.structures.crystals import Crystal, Species
-from deepstruc_hpc.structures.plausibility import Anion, Mixture, Scaled, compound_scale, facts, metal_scale
+from deepstruc_hpc.structures.plausibility import Anion, Mixture, Scaled, compound_scale, facts, ionic_radius, metal_scale
 from deepstruc_hpc.structures.prototype_names import HEXAGONAL, OWN_GROUP, well_known
 from deepstruc_hpc.structures.prototype_table import Pattern, prototype_table
 
@@ -27,6 +27,8 @@ SAME_FORMULA = 0.02
 """Relative difference of two shares of an element that counts as none."""
 OPEN = frozenset(("B", "C", "Si", "Ge", "Sn", "N", "P", "As", "Sb", "Bi", "O", "S", "Se", "Te", "F", "Cl", "Br", "I", "Ga", "H"))
 """Elements that have crystals with fewer than six neighbours."""
+FAMILIES = (frozenset(("S", "Se", "Te")), frozenset(("Cl", "Br", "I")), frozenset(("N", "O")))
+"""Anions that share sites (CdSSe, CsPb(Br,I)3)."""
 SUPERLATTICES = frozenset(("l1_0", "l1_2", "cscl"))
 UNLIKE = 0.15
 """Metals whose radii differ by more rarely mix on one lattice (Hume-Rothery): their compounds are tried too."""
@@ -122,11 +124,13 @@ def _subsets(names: tuple[str, ...], *, whole: bool) -> Iterator[tuple[str, ...]
         return
     anions = [symbol for symbol in ANIONS if symbol in names]
     cations = tuple(symbol for symbol in names if symbol not in anions)
+    if cations and 1 < len(anions) <= _MOST_ORDERED:
+        yield (*cations, *anions[::-1])
     sizes = range(len(cations), 0, -1) if len(cations) <= _MOST_ORDERED else (len(cations), 1)
     for size in sizes:
         for chosen in combinations(cations, size):
             if size == len(cations) or len(cations) <= _MOST_ORDERED:
-                yield from ((*chosen, anion) for anion in anions)
+                yield from ((*chosen, anion) for anion in anions if size == len(cations) or anion == anions[0])
             yield chosen
     if not cations:
         yield from ((symbol,) for symbol in anions)
@@ -156,23 +160,49 @@ def _orders_in(pattern: Pattern, metals: tuple[str, ...], amounts: Mapping[str, 
 
 
 def _compounds(cations: tuple[str, ...], anion: str, amounts: Mapping[str, float]) -> Iterator[CrystalCandidate]:
-    mixture, own = _mixture(cations, amounts), {anion: 1.0}
+    """All crystals of these cations and an anion; other non-metals have sites of their own, or share the anion's where they are of its family."""
+    metals = tuple(symbol for symbol in cations if symbol not in ANIONS)
+    others = tuple(symbol for symbol in cations if symbol in ANIONS)
+    alike = not others or any({anion, *others} <= family for family in FAMILIES)
+    own = _mixture((anion, *others) if alike else (anion,), amounts)
+    parts = metals if alike else cations
+    mixture = _mixture(metals or cations, amounts)
+    grouped = list(permutations([*_groups(parts, amounts), own])) if len(parts) > 2 else []
+    orders = list(permutations([*({symbol: 1.0} for symbol in parts), own])) if len(parts) <= _MOST_ORDERED else []
+    merged = "prototype, cations merged" if len(metals) > 1 else "prototype"
     for pattern in prototype_table().patterns:
-        if pattern.n_kinds == 2:
-            for kinds in ([mixture, own], [own, mixture]):
-                if kinds[0] is own and _symmetric(pattern):
-                    continue
-                where = Anion(anion, 1 if kinds[1] is own else 0)
-                scale = compound_scale(pattern, kinds, where)
-                if scale and _fits(pattern, kinds, amounts):
-                    yield _made(pattern, scale, kinds, "prototype, cations merged" if len(cations) > 1 else "prototype", anion=where.kind)
-        elif pattern.n_kinds == len(cations) + 1 <= _MOST_ORDERED + 1:
-            for order in _orders(pattern, (*cations, anion)):
-                kinds = [{symbol: 1.0} for symbol in order]
-                where = Anion(anion, order.index(anion))
-                scale = compound_scale(pattern, kinds, where)
-                if scale and _fits(pattern, kinds, amounts):
-                    yield _made(pattern, scale, kinds, "prototype, ordered", anion=where.kind)
+        assigned: list[tuple[Sequence[Mixture], str]] = []
+        if pattern.n_kinds == 2 and alike:
+            assigned += [([mixture, own], merged), *([] if _symmetric(pattern) else [([own, mixture], merged)])]
+        if pattern.n_kinds == len(parts) + 1 > 2:
+            assigned += [(order, "prototype, ordered") for order in orders]
+        if grouped and 2 < pattern.n_kinds == len(grouped[0]) <= len(parts):
+            assigned += [(order, merged) for order in grouped]
+        for kinds, origin in assigned:
+            where = Anion(anion, next(number for number, kind in enumerate(kinds) if anion in kind))
+            scale = compound_scale(pattern, kinds, where)
+            if scale and _fits(pattern, kinds, amounts):
+                yield _made(pattern, scale, kinds, origin, anion=where.kind)
+
+
+def _groups(cations: tuple[str, ...], amounts: Mapping[str, float]) -> list[Mixture]:
+    """Cations that share a site where there are more of them than sites: non-metals each apart, metals in one or two groups.
+
+    Metals are parted at the widest step of charge over radius (Li from Ni, Mn and Co; La and Sr from Mn).
+    """
+    metals = [symbol for symbol in cations if symbol not in ANIONS]
+    alone: list[Mixture] = [{symbol: 1.0} for symbol in cations if symbol in ANIONS]
+    if alone or len(metals) < 3:
+        return [_mixture(tuple(metals), amounts), *alone] if metals else alone
+    strength = {symbol: _field_strength(symbol) for symbol in metals}
+    metals.sort(key=lambda symbol: strength[symbol])
+    cut = max(range(1, len(metals)), key=lambda place: strength[metals[place]] / strength[metals[place - 1]])
+    return [_mixture(tuple(metals[:cut]), amounts), _mixture(tuple(metals[cut:]), amounts)]
+
+
+def _field_strength(symbol: str) -> float:
+    charges = facts(symbol).charges or (1,)
+    return float(np.mean([charge / ionic_radius(symbol, charge) for charge in charges]))
 
 
 def _mixture(symbols: tuple[str, ...], amounts: Mapping[str, float]) -> Mixture:
