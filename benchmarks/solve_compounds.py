@@ -8,8 +8,7 @@ file that is read back; a spheroid of explicit atoms (15 to 45 Å across, aspect
 off by up to 1 %) is cut from it. G(r) is the Debye sum with U of cations 0.005 and of anions 0.009 Å², any delta2, Qmax 18 to 26, Qdamp 0.03 to 0.04
 (not told), r to 30 or 40 Å, any scale, and noise that is white in Q, 5 % of the RMS of G. The header says Qmin and Qmax, no composition.
 
-An answer is the right phase where its ratio of cations to anions is that of the truth and one of these holds, all cations being taken for one:
-pymatgen's StructureMatcher brings both crystals into agreement; their sites have the same coordination sequences; both are stacks of tetrahedra, whose
+An answer is the right phase where its ratio of cations to anions is that of the truth and one of these holds, all cations taken for one: pymatgen's StructureMatcher brings both crystals into agreement; their sites have the same coordination sequences; both are stacks of tetrahedra, whose
 polytypes are one family (marked ``family``). No name decides. ``new`` marks crystals that the package did not try when the list was
 made, because it lacked the type or ruled it out.
 ``--quick`` asks the search for crystals alone, without particles: phases and fitted diameters in a third of the time.
@@ -126,14 +125,18 @@ def particle(crystal: Crystal, rng: np.random.Generator) -> tuple[tuple[str, ...
         symbols.append(crystal.species[int(site)][number][0] if number < len(edges) else "")
     there = np.array(symbols) != ""
     positions, names = positions[inside][there], np.array(symbols)[there]
-    pairs = cKDTree(positions).query_pairs(1.3 * crystal.bond_length, output_type="ndarray")
-    bonded = np.unique(pairs[names[pairs[:, 0]] != names[pairs[:, 1]]])
-    far = cKDTree(positions).query_pairs(1.6 * crystal.bond_length, output_type="ndarray")
-    bonded = np.union1d(bonded, np.unique(far[names[far[:, 0]] != names[far[:, 1]]]))
+    sites = origin[inside][there]
+    around = neighbours(crystal.lattice, crystal.fractions, 4.5)
+    unlike = np.array([crystal.main_element[i] != crystal.main_element[j] for i, j in zip(around.first, around.second, strict=True)])
+    reach = np.array([1.2 * around.distance[unlike & (around.first == site)].min(initial=4.5) for site in range(len(crystal.fractions))])
+    pairs = cKDTree(positions).query_pairs(float(reach.max()), output_type="ndarray")
+    pairs = np.concatenate([pairs, pairs[:, ::-1]])
+    near = np.linalg.norm(positions[pairs[:, 0]] - positions[pairs[:, 1]], axis=1) <= reach[sites[pairs[:, 0]]]
+    bonded = np.unique(pairs[near & (names[pairs[:, 0]] != names[pairs[:, 1]]), 0])
     return tuple(names[bonded].tolist()), positions[bonded]
 
 
-def write(name: str, crystal: Crystal, path: Path, rng: np.random.Generator) -> tuple[float, int]:
+def write(crystal: Crystal, path: Path, rng: np.random.Generator) -> tuple[float, int]:
     """A G(r) file of one particle; returns its diameter, that of the sphere with its volume, and the number of its atoms."""
     symbols, positions = particle(crystal, rng)
     zoom = float(rng.uniform(0.99, 1.01))
@@ -301,7 +304,7 @@ def main() -> None:
             if options.only and name not in options.only:
                 continue
             crystal = read_back(name, entry, folder)
-            diameter, n_atoms = write(name, crystal, folder / f"{len(truths):03d}.gr", np.random.default_rng([options.seed, number]))
+            diameter, n_atoms = write(crystal, folder / f"{len(truths):03d}.gr", np.random.default_rng([options.seed, number]))
             elements = tuple(entry["elements"].split(",")) if "elements" in entry else tuple(crystal.composition)
             truths.append(Truth(name, crystal, elements, diameter, n_atoms, bool(entry.get("absent"))))
         candidate_crystals(["Ti", "O"])  # the table of prototypes is made before the clock runs

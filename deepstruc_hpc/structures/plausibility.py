@@ -37,7 +37,12 @@ SOFTER = 0.96
 SECOND = {**CHARGES, "N": 3.0, "P": 3.0, "As": 3.0, "C": 4.0, "H": 1.0}
 """Charges of an anion beside a more electronegative one (Cl in BiOCl, S in Gd2O2S)."""
 DENSEST = 0.80
-"""Least volume of a metal or of a compound without charges in units of the predicted one; alloys shrink by less than 15 % on forming."""
+"""Least volume of a metal in units of the predicted one; alloys shrink by less than 15 % on forming."""
+DENSEST_COMPOUND = 0.70
+"""The same of a compound without charges, whose bonds are predicted within 10 %."""
+INTERSTITIAL = 0.94
+"""Bonds of N and C to transition metals over the sum of covalent radii: 0.88 in Ta3N5, 0.91 in TiN and Mo2C, 0.94 in Fe4N and Cu3N, 0.97 in LaN."""
+TRANSITION = frozenset("Sc Ti V Cr Mn Fe Co Ni Cu Y Zr Nb Mo Tc Ru Rh Pd Ag La Ce Pr Nd Sm Gd Hf Ta W Re Os Ir Pt Th U".split())
 _ROUNDED = 1e-3
 _BORN = 0.12
 """Bond lengths grow as the coordination number to this power (Pauling, The Nature of the Chemical Bond, 3rd ed., ch. 13, Born exponent 9)."""
@@ -117,7 +122,8 @@ def compound_scale(pattern: Pattern, kinds: Sequence[Mixture], anion: Anion) -> 
         if not np.isfinite(length):
             return None
         neighbours = float(pattern.neighbours[kind, nearest])
-        target += pattern.counts[kind] * (radii[kind] + radii[nearest]) * (neighbours / 6.0) ** (_BORN if anion.symbol in CHARGES else 0.0)
+        shorter = INTERSTITIAL if anion.symbol in {"C", "N"} and TRANSITION.issuperset(kinds[kind]) else 1.0
+        target += shorter * pattern.counts[kind] * (radii[kind] + radii[nearest]) * (neighbours / 6.0) ** (_BORN if anion.symbol in CHARGES else 0.0)
         found += pattern.counts[kind] * length
     scale = float(target / found)
     covalent = np.array([sum(share * facts(symbol).covalent for symbol, share in kind.items()) for kind in kinds])
@@ -128,7 +134,7 @@ def compound_scale(pattern: Pattern, kinds: Sequence[Mixture], anion: Anion) -> 
         sums[anion.kind, anion.kind] = 2.0 * covalent[anion.kind]
     filled = float(pattern.counts @ (4.0 / 3.0 * np.pi * radii**3)) / (pattern.volume * scale**3)
     most = SOFT_FILLED if anion.symbol in SOFT else FILLED[1]
-    least = filled / most if anion.symbol in CHARGES else DENSEST
+    least = filled / most if anion.symbol in CHARGES else DENSEST_COMPOUND
     return _unless_touching(pattern, scale, sums, least) if FILLED[0] <= filled <= most or anion.symbol not in CHARGES else None
 
 

@@ -8,7 +8,7 @@ cations. Parts of the elements count too (nickel of "Ni O"): samples are reduced
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import combinations, permutations
 
@@ -53,6 +53,7 @@ class CrystalCandidate:
         least_volume: Å³, the cell is never smaller.
         anion: its element, empty where there is none.
         notes: what a reader of the file should know.
+        lacking: how many elements of the sample it does not hold.
     """
 
     crystal: Crystal
@@ -67,6 +68,7 @@ class CrystalCandidate:
     least_volume: float = 0.0
     anion: str = ""
     notes: tuple[str, ...] = ()
+    lacking: int = 0
 
     @property
     def words(self) -> str:
@@ -104,7 +106,7 @@ def candidate_crystals(elements: Sequence[str], *, amounts: Mapping[str, float] 
         anion = next((symbol for symbol in ANIONS if symbol in subset), "") if len(subset) > 1 else ""
         cations = tuple(symbol for symbol in subset if symbol != anion)
         found += _compounds(cations, anion, known) if anion else _metals(cations, known, ordered=not any(symbol in ANIONS for symbol in names))
-    return _rank(found)
+    return [replace(one, lacking=len(set(names) - set(one.crystal.composition))) for one in _rank(found)]
 
 
 def _sample(elements: Sequence[str]) -> tuple[str, ...]:
