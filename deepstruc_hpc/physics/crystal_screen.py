@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from deepstruc_hpc.physics.compiled import compiled
 from deepstruc_hpc.physics.crystal_model import Axes, kind_weights, sphere_shape
 from deepstruc_hpc.physics.histogram import class_pairs
 from deepstruc_hpc.physics.instrument import Instrument
+from deepstruc_hpc.physics.threads import run_blocks, thread_count
 
 if TYPE_CHECKING:
     from deepstruc_hpc.structures.prototypes import CrystalCandidate
@@ -82,9 +84,9 @@ def stretches(space_group: int) -> list[tuple[float, float, float]]:
 
 @compiled
 def _lay_histogram(  # noqa: PLR0917 - compiled functions take positional arguments
-    lattice: Any, fractions: Any, first: Any, weight: Any, row: Any, spans: Any, step: float, grid: Any
+    lattice: Any, fractions: Any, first: Any, share: Any, weight: Any, row: Any, spans: Any, step: float, grid: Any
 ) -> None:
-    """Add w/d of all pairs from some sites to the two grid points around d; point n stands for (n + 1)·step."""
+    """Add share·w/d of all pairs from some sites to the two grid points around d; point n stands for (n + 1)·step."""
     last = grid.shape[1] - 1
     reach = last * step
     for a in range(first.shape[0]):
@@ -94,7 +96,7 @@ def _lay_histogram(  # noqa: PLR0917 - compiled functions take positional argume
             v = fractions[j, 1] - fractions[i, 1]
             w = fractions[j, 2] - fractions[i, 2]
             into = row[i, j]
-            amount = weight[i] * weight[j]
+            amount = share[a] * weight[i] * weight[j]
             for n0 in range(-spans[0], spans[0] + 1):
                 for n1 in range(-spans[1], spans[1] + 1):
                     x1 = (u + n0) * lattice[0, 0] + (v + n1) * lattice[1, 0]
@@ -176,20 +178,20 @@ class Screen:
         crystal, axes = candidate.crystal, self.axes
         kinds = candidate.kinds
         pair_weights, line_share = kind_weights(crystal.species, kinds, axes.q, self.instrument)
-        number = {pair: index for index, pair in enumerate(class_pairs(int(kinds.max()) + 1))}
-        row = np.array([[number[min(a, b), max(a, b)] for b in kinds] for a in kinds], dtype=np.intp)
+        pairs = class_pairs(int(kinds.max()) + 1)
+        numbers = np.zeros((int(kinds.max()) + 1, int(kinds.max()) + 1), dtype=np.intp)
+        for index, (a, b) in enumerate(pairs):
+            numbers[a, b] = numbers[b, a] = index
+        row = numbers[kinds[:, None], kinds[None, :]]
         occupancy = np.array([sum(amount for _, amount in site) for site in crystal.species])
         first, counts = np.unique(candidate.orbits, return_counts=True)
         n_atoms = float(occupancy.sum())
         trials = stretches(candidate.space_group)
-        grid = np.zeros((len(trials), len(number), len(axes.r)))
+        grid = np.zeros((len(trials), len(pairs), len(axes.r)))
         for index, stretch in enumerate(trials):
             lattice = np.ascontiguousarray(crystal.lattice * np.array(stretch)[:, None])
             spans = np.floor(axes.end * np.linalg.norm(np.linalg.inv(lattice), axis=0)).astype(np.intp) + 1
-            for site, count in zip(first, counts, strict=True):
-                part = np.zeros((len(number), len(axes.r)))
-                _lay_histogram(lattice, crystal.fractions, np.array([site]), occupancy, row, spans, axes.step, part)
-                grid[index] += part * (count / n_atoms)
+            _lay_histogram(lattice, crystal.fractions, first, counts / n_atoms, occupancy, row, spans, axes.step, grid[index])
         density = n_atoms / abs(float(np.linalg.det(crystal.lattice)))
         line = -4.0 * np.pi * density * line_share * axes.step * axes.r * axes.fade
         fq = np.einsum("spq,pq->sq", axes.to_q(grid * axes.fade), pair_weights) * self._blur + axes.to_q(line) * axes.weight
@@ -239,7 +241,10 @@ class Screen:
 def screen_crystals(curve: PdfCurve, instrument: Instrument, candidates: Sequence[CrystalCandidate], *, rmin: float, rmax: float) -> list[Screened]:
     """All candidates by Rw, the best first; see :class:`Screen`."""
     screen = Screen(curve, instrument, rmin=rmin, rmax=rmax)
-    return sorted((screen.screen(candidate) for candidate in candidates), key=lambda found: found.rw)
+    threads = max(1, min(thread_count(), len(candidates)))
+    parts = run_blocks(lambda start, _: [screen.screen(candidate) for candidate in candidates[start::threads]], threads, threads=threads)
+    found = [one for row in zip_longest(*parts) for one in row if one is not None]
+    return sorted(found, key=lambda one: one.rw)
 
 
 ALIKE = 0.998
@@ -254,17 +259,24 @@ MOST_PARENTS = 2
 
 
 def distinct(screened: Sequence[Screened], keep: int) -> list[Screened]:
-    """The best crystals, the same one once (the simplest of its descriptions), few of a topology, and the type of highest symmetry of each."""
+    """The best crystals, the same one once (the simplest of its descriptions), few of a topology, and the type of highest symmetry of each.
+
+    Half of the places are for crystals with all elements of the sample, for their screened curves suffer more from sites that will move.
+    """
     kept: list[Screened] = []
     for found in screened:
-        if len(kept) >= 4 * keep:
-            break
+        enough = len(kept) >= 4 * keep
+        if enough and (found.candidate.lacking or len(kept) >= 5 * keep):
+            continue
         twin = next((n for n, other in enumerate(kept) if float(other.curve @ found.curve) > ALIKE), None)
         if twin is None:
             kept.append(found)
         elif _better_description(found, kept[twin]):
             kept[twin] = found
-    few = list(_few_of_each(kept))[:keep]
+    few = list(_few_of_each(kept))
+    whole = [found for found in few if not found.candidate.lacking][: keep // 2]
+    others = [found for found in few if found not in whole][: keep - len(whole)]
+    few = [found for found in few if found in whole or found in others]
     groups = dict.fromkeys(found.candidate.group for found in few if found.candidate.prototype != found.candidate.group)
     parents = {group: parent for group in groups if (parent := _parent(screened, group)) is not None}
     there = {(found.candidate.group, found.candidate.prototype) for found in few}

@@ -42,7 +42,37 @@ DENSEST_COMPOUND = 0.70
 """The same of a compound without charges, whose bonds are predicted within 10 %."""
 INTERSTITIAL = 0.94
 """Bonds of N and C to transition metals over the sum of covalent radii: 0.88 in Ta3N5, 0.91 in TiN and Mo2C, 0.94 in Fe4N and Cu3N, 0.97 in LaN."""
-TRANSITION = frozenset("Sc Ti V Cr Mn Fe Co Ni Cu Y Zr Nb Mo Tc Ru Rh Pd Ag La Ce Pr Nd Sm Gd Hf Ta W Re Os Ir Pt Th U".split())
+TRANSITION = frozenset(
+    (
+        *(
+            "Sc",
+            "Ti",
+            "V",
+            "Cr",
+            "Mn",
+            "Fe",
+            "Co",
+            "Ni",
+            "Cu",
+            "Y",
+            "Zr",
+            "Nb",
+            "Mo",
+            "Ru",
+            "Rh",
+            "Pd",
+            "Ag",
+            "Hf",
+            "Ta",
+            "W",
+            "Re",
+            "Os",
+            "Ir",
+            "Pt",
+        ),
+        *("La", "Ce", "Pr", "Nd", "Sm", "Eu", "Gd", "Tb", "Dy", "Ho", "Er", "Tm", "Yb", "Lu", "Th", "U"),
+    )
+)
 _ROUNDED = 1e-3
 _BORN = 0.12
 """Bond lengths grow as the coordination number to this power (Pauling, The Nature of the Chemical Bond, 3rd ed., ch. 13, Born exponent 9)."""

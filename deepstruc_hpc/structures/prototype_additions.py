@@ -51,6 +51,7 @@ BIRNESSITE = Prototype(
     (_site("Mn", 0, 0, 0), _site("O", 0.376, 0, 0.133), _site(_HALF, 0.595, 0, 0.5)),
 )
 
+
 def _listed() -> Iterator[Addition]:
     """The types of the text file beside this module."""
     for line in Path(__file__).with_suffix(".txt").read_text(encoding="utf-8").splitlines():

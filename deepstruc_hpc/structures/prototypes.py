@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from deepstruc_hpc.core.errors import StructureError
 from deepstruc_hpc.structures.crystals import Crystal, Species
-from deepstruc_hpc.structures.plausibility import Anion, Mixture, Scaled, compound_scale, facts, ionic_radius, metal_scale
+from deepstruc_hpc.structures.plausibility import CHARGES, Anion, Mixture, Scaled, compound_scale, facts, ionic_radius, metal_scale
 from deepstruc_hpc.structures.prototype_names import HEXAGONAL, OWN_GROUP, well_known
 from deepstruc_hpc.structures.prototype_table import Pattern, prototype_table
 
@@ -181,10 +181,19 @@ def _compounds(cations: tuple[str, ...], anion: str, amounts: Mapping[str, float
         if grouped and 2 < pattern.n_kinds == len(grouped[0]) <= len(parts):
             assigned += [(order, merged) for order in grouped]
         for kinds, origin in assigned:
-            where = Anion(anion, next(number for number, kind in enumerate(kinds) if anion in kind))
+            where = _main_anion(pattern, kinds, anion)
             scale = compound_scale(pattern, kinds, where)
             if scale and _fits(pattern, kinds, amounts):
                 yield _made(pattern, scale, kinds, origin, anion=where.kind)
+
+
+def _main_anion(pattern: Pattern, kinds: Sequence[Mixture], anion: str) -> Anion:
+    """The kind that cations are bonded to: of the non-metals the one with most atoms (O in fluorapatite), the most electronegative where equal."""
+    kind = next(number for number, one in enumerate(kinds) if anion in one)
+    for number, one in enumerate(kinds):
+        if pattern.counts[number] > pattern.counts[kind] * (1 + SAME_FORMULA) and set(one) <= CHARGES.keys():
+            kind = number
+    return Anion(next(iter(kinds[kind])), kind)
 
 
 def _groups(cations: tuple[str, ...], amounts: Mapping[str, float]) -> list[Mixture]:
@@ -241,9 +250,10 @@ def _composition(pattern: Pattern, kinds: Sequence[Mixture]) -> dict[str, float]
 
 
 def formula_of(composition: Mapping[str, float]) -> str:
-    """A formula in smallest whole numbers, or with decimals where there are none: ``IrO2``, ``Cr0.6Fe2.4O4``; the anion last."""
+    """A formula in smallest whole numbers, or with decimals where there are none: ``IrO2``, ``Cr0.6Fe2.4O4``; metals first, the anion last."""
     anion = next((symbol for symbol in ANIONS if symbol in composition), "") if len(composition) > 1 else ""
-    order = [*sorted(symbol for symbol in composition if symbol != anion), *([anion] if anion else [])]
+    metals = sorted(symbol for symbol in composition if symbol not in ANIONS)
+    order = [*metals, *(symbol for symbol in reversed(ANIONS) if symbol in composition)]
     amounts = np.array([composition[symbol] for symbol in order])
     whole = (amounts / amounts.min() * factor for factor in range(1, 13))
     small = (trial for trial in whole if trial[:-1].max(initial=0) <= 12 and trial.sum() <= 24)
