@@ -8,10 +8,10 @@ file that is read back; a spheroid of explicit atoms (15 to 45 Å across, aspect
 off by up to 1 %) is cut from it. G(r) is the Debye sum with U of cations 0.005 and of anions 0.009 Å², any delta2, Qmax 18 to 26, Qdamp 0.03 to 0.04
 (not told), r to 30 or 40 Å, any scale, and noise that is white in Q, 5 % of the RMS of G. The header says Qmin and Qmax, no composition.
 
-An answer is the right phase where its ratio of cations to anions is that of the truth and one of these holds, all cations taken for one: pymatgen's
-StructureMatcher brings both crystals into agreement; their sites have the same coordination sequences, and like atoms are as near to one another; both
-are stacks of tetrahedra, whose polytypes are one family (marked ``family``). No name decides. ``new`` marks crystals that the package did not try when
-the list was made, because it lacked the type or ruled it out.
+An answer is the right phase where its ratio of cations to anions is that of the truth and one of these holds, all cations taken for one: the
+StructureMatcher of pymatgen brings both crystals into agreement; their sites have the same coordination sequences, and like atoms are as near to one
+another; both are stacks of tetrahedra, whose polytypes are one family (marked ``family``). No name decides. ``new`` marks crystals that the package did
+not try when the list was made, because it lacked the type or ruled it out.
 ``--quick`` asks the search for crystals alone, without particles: phases and fitted diameters in a third of the time.
 """
 

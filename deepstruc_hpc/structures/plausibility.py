@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from deepstruc_hpc.structures.prototype_table import ElementFacts, Pattern, prototype_table
+from deepstruc_hpc.structures.element_facts import ElementFacts
+from deepstruc_hpc.structures.prototype_table import Pattern, prototype_table
 
 Float = NDArray[np.float64]
 Mixture = Mapping[str, float]
@@ -198,7 +199,7 @@ def _charges(pattern: Pattern, kinds: Sequence[Mixture], anion: Anion) -> list[f
     if not all(charge > 0 for k, charge in zip(others, high, strict=True) if k not in second):
         return None
     amounts = counts[others]
-    least = METALLIC if anion.symbol in SOFT and not second else 1.0
+    least = METALLIC if anion.symbol in SOFT and not second and not paired else 1.0
     for each in (full / 2.0, full) if paired else (full,):
         needed = (each - pattern.protons) * counts[anion.kind]
         if least * (amounts @ low) * (1 - _ROUNDED) <= needed <= (amounts @ high) * (1 + _ROUNDED):

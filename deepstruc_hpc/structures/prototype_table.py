@@ -28,6 +28,7 @@ from deepstruc_hpc.core.cell_symmetry import cell_symmetry
 from deepstruc_hpc.core.errors import OutputError
 from deepstruc_hpc.core.files import write_atomically
 from deepstruc_hpc.core.resources import cache_dir
+from deepstruc_hpc.structures.element_facts import ElementFacts, element_facts
 from deepstruc_hpc.structures.prototype_additions import ADDITIONS
 from deepstruc_hpc.structures.prototype_names import OWN_GROUP, common_name, well_known
 from deepstruc_hpc.structures.topology import coordination_sequences, neighbours, shell_table
@@ -38,8 +39,6 @@ REVISION = 15
 MOST_SITES = 120
 """Sites of a primitive cell; larger prototypes (boron, Hittorf's phosphorus, tridymite) are left out: with so many free lengths they fit anything."""
 _SYMMETRY = 1e-3
-_MONOVALENT = frozenset(("H", "Li", "Na", "K", "Rb", "Cs", "Cu", "Ag", "Au", "Hg", "Ga", "In", "Tl"))
-"""Elements with stable crystals of charge +1; databases list it for others in a few organometallic ones."""
 _ANIONS = ("F", "O", "Cl", "N", "Br", "I", "S", "Se", "C", "As", "Te", "P", "H", "Sb", "B", "Si", "Ge")
 
 
@@ -103,23 +102,6 @@ class Pattern:
         return abs(float(np.linalg.det(self.lattice)))
 
 
-@dataclass(frozen=True)
-class ElementFacts:
-    """What is known of an element.
-
-    Attributes:
-        charges: positive oxidation states in known crystals; empty where there is none.
-        ionic: charge → ionic (crystal) radius, Å.
-        covalent: Å (Cordero et al., Dalton Trans. (2008) 2832).
-        volume: Å³ an atom in the element; 0 where unknown.
-    """
-
-    charges: tuple[int, ...]
-    ionic: dict[int, float]
-    covalent: float
-    volume: float
-
-
 @dataclass(frozen=True, eq=False)
 class PrototypeTable:
     """All patterns, the simplest first, and facts on the elements."""
@@ -138,7 +120,7 @@ def prototype_table() -> PrototypeTable:
             return _from_document(document)
     except (OSError, ValueError, KeyError, TypeError):
         pass
-    document = {"revision": REVISION, "patterns": _grouped(list(_patterns())), "elements": _element_facts()}
+    document = {"revision": REVISION, "patterns": _grouped(list(_patterns())), "elements": element_facts()}
     _write(place, document)
     return _from_document(document)
 
@@ -163,36 +145,6 @@ def _from_document(document: dict[str, Any]) -> PrototypeTable:
         for symbol, (charges, ionic, covalent, volume) in document["elements"].items()
     }
     return PrototypeTable(tuple(patterns), elements)
-
-
-def _element_facts() -> dict[str, tuple[list[int], dict[int, float], float, float]]:
-    import periodictable
-    from pymatgen.core.periodic_table import Element
-
-    facts = {}
-    for element in Element:
-        if element.Z > 96 or element.symbol in {"D", "T"}:
-            continue
-        states = {int(q) for q in (*element.common_oxidation_states, *element.icsd_oxidation_states) if q > 0}
-        ionic = _shannon(element) | {int(q): float(radius) for q, radius in element.ionic_radii.items()}
-        states |= set() if states else {int(q) for q in element.oxidation_states if q > 0}
-        states -= set() if element.symbol in _MONOVALENT or states == {1} else {1}
-        covalent = getattr(periodictable.elements.symbol(element.symbol), "covalent_radius", None)
-        volume = element.data.get("Molar volume")
-        cubic = float(str(volume).split()[0]) / 0.602214 if volume and str(volume)[0].isdigit() else 0.0
-        facts[element.symbol] = (sorted(states), ionic, float(covalent or 1.4), cubic)
-    return facts
-
-
-def _shannon(element: Any) -> dict[int, float]:
-    """Charge → crystal radius at six neighbours, the high spin one where there are two; pymatgen's other list lacks Ni2+, Cr3+ and Mn4+."""
-    radii: dict[int, float] = {}
-    for charge, by_number in (element.data.get("Shannon radii") or {}).items():
-        spins = by_number.get("VI", {})
-        found = next((spins[spin] for spin in ("", "High Spin", "Low Spin") if spin in spins), None)
-        if found:
-            radii[int(charge)] = float(found["crystal_radius"])
-    return radii
 
 
 @dataclass(frozen=True, eq=False)
