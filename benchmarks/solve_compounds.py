@@ -10,8 +10,8 @@ off by up to 1 %) is cut from it. G(r) is the Debye sum with U of cations 0.005 
 
 An answer is the right phase where its ratio of cations to anions is that of the truth and one of these holds, all cations taken for one: the
 StructureMatcher of pymatgen brings both crystals into agreement; their sites have the same coordination sequences, and like atoms are as near to one
-another; both are stacks of tetrahedra, whose polytypes are one family (marked ``family``). No name decides. ``new`` marks crystals that the package did
-not try when the list was made, because it lacked the type or ruled it out.
+another; both are stacks of tetrahedra, whose polytypes are one family (marked ``family``). No name decides. ``new`` marks crystals that the package
+did not try when the list was made, because it lacked the type or ruled it out.
 ``--quick`` asks the search for crystals alone, without particles: phases and fitted diameters in a third of the time.
 """
 
@@ -246,7 +246,7 @@ def asked(truths: Sequence[Truth], folder: Path) -> list[Answer]:
         listed = folder / "out" / str(row.folder) / "candidates.csv"
         if listed.is_file():
             first = pd.read_csv(listed).drop_duplicates("structure_type").head(3)
-            phases = [" ".join(str(label).split()[:2]) for label in first["label"]]
+            phases = [" ".join(str(label).removeprefix("neighbour on ").removeprefix("crystal ").split()[:2]) for label in first["label"]]
         words = f"{row.phase or row.status} {str(row.message)[:60] if row.status != 'ok' else row.flags}"
         answers.append(Answer(tuple(phases), float(row.rw or np.nan), float(row.diameter or row.diameter_low or 0.0), float(row.seconds), words))
     return answers
