@@ -38,6 +38,8 @@ PULL = 0.1
 """A shift of 1 Å raises Rw² by this much squared: 0.2 Å takes an Rw of 0.100 to 0.102."""
 ORDER = 3
 """An ordered alloy counts as so many parameters more than a mixed one: its formula, and which sites and which element go together, were chosen."""
+LACKING = 4
+"""The same for each element of the sample that a crystal lacks: which it is was chosen. An oxide that was reduced differs by far more."""
 SHARPEST = 0.9
 """delta2 stays below this part of the square of the shortest distance."""
 NEARLY = 0.97
@@ -103,8 +105,13 @@ class CrystalFit:
     def criterion(self) -> float:
         """N ln Rw² + k ln N with N independent points and k parameters (Bayesian information criterion); lower is better."""
         n = max(self.n_independent, self.n_parameters + 1.0)
+        return float(n * np.log(max(self.rw, 1e-6) ** 2) + (self.n_parameters + self.choices) * np.log(n))
+
+    @property
+    def choices(self) -> int:
+        """What the choice of its elements and of their order counts, in parameters."""
         ordered = ORDER if self.candidate.origin == "prototype, ordered" and not self.candidate.anion else 0
-        return float(n * np.log(max(self.rw, 1e-6) ** 2) + (self.n_parameters + ordered) * np.log(n))
+        return ordered + LACKING * self.candidate.lacking
 
 
 class CurveProblem:

@@ -246,17 +246,24 @@ MOST_PARENTS = 2
 
 
 def distinct(screened: Sequence[Screened], keep: int) -> list[Screened]:
-    """The best crystals, the same one once (the simplest of its descriptions), few of a topology, and the type of highest symmetry of each."""
+    """The best crystals, the same one once (the simplest of its descriptions), few of a topology, and the type of highest symmetry of each.
+
+    Half of the places are for crystals with all elements of the sample, for their screened curves suffer more from sites that will move.
+    """
     kept: list[Screened] = []
     for found in screened:
-        if len(kept) >= 4 * keep:
-            break
+        enough = len(kept) >= 4 * keep
+        if enough and (found.candidate.lacking or len(kept) >= 5 * keep):
+            continue
         twin = next((n for n, other in enumerate(kept) if float(other.curve @ found.curve) > ALIKE), None)
         if twin is None:
             kept.append(found)
         elif _better_description(found, kept[twin]):
             kept[twin] = found
-    few = list(_few_of_each(kept))[:keep]
+    few = list(_few_of_each(kept))
+    whole = [found for found in few if not found.candidate.lacking][: keep // 2]
+    others = [found for found in few if found not in whole][: keep - len(whole)]
+    few = [found for found in few if found in whole or found in others]
     groups = dict.fromkeys(found.candidate.group for found in few if found.candidate.prototype != found.candidate.group)
     parents = {group: parent for group in groups if (parent := _parent(screened, group)) is not None}
     there = {(found.candidate.group, found.candidate.prototype) for found in few}

@@ -10,12 +10,15 @@ Res. Bull. 17 (1982) 769; pyrochlore Subramanian et al., Prog. Solid State Chem.
 719; layered rock salt Orman & Wiseman, Acta Cryst. C40 (1984) 12; ferrihydrite Michel et al., Science 316 (2007) 1726; tenorite Åsbrink & Norrby,
 Acta Cryst. B26 (1970) 8; cooperite Grønvold et al., Acta Chem. Scand. 14 (1960) 1879; bixbyite (In2O3) Marezio, Acta Cryst. 20 (1966) 723; gamma
 alumina as a spinel with one ninth of the cation sites empty; the others as in :mod:`deepstruc_hpc.structures.crystals`. Hydrogen is left out: X-rays
-hardly see it.
+hardly see it. More types are in the text file of the same name, each with its source.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
 
 from deepstruc_hpc.structures.crystals import PROTOTYPES, Prototype, _site
 
@@ -48,7 +51,28 @@ BIRNESSITE = Prototype(
     (_site("Mn", 0, 0, 0), _site("O", 0.376, 0, 0.133), _site(_HALF, 0.595, 0, 0.5)),
 )
 
-ADDITIONS: tuple[Addition, ...] = (
+
+def _listed() -> Iterator[Addition]:
+    """The types of the text file beside this module."""
+    for line in Path(__file__).with_suffix(".txt").read_text(encoding="utf-8").splitlines():
+        if line.startswith("#"):
+            continue
+        name, group, cell, sites, protons, _ = (part.strip() for part in line.split("|"))
+        lengths = tuple(float(length) for length in cell.split())
+        a, b, c = {1: lengths[:1] * 3, 2: (lengths[0], *lengths)}.get(len(lengths), lengths[:3])
+        hexagonal = len(lengths) == 2 and group[1:].lstrip("-")[0] in "36"
+        angles = (90.0, lengths[3] if len(lengths) == 4 else 90.0, 120.0 if hexagonal else 90.0)
+        yield Addition(name, Prototype(group, (a, b, c, *angles), tuple(_site_of(site) for site in sites.split(";"))), float(protons))
+
+
+def _site_of(words: str) -> tuple[Mapping[str, float], tuple[float, float, float]]:
+    kind, *place = words.split()
+    symbol, *share = kind.split(":")
+    x, y, z = (float(Fraction(value)) for value in place)
+    return _site({symbol: float(share[0])} if share else symbol, x, y, z)
+
+
+_BY_HAND: tuple[Addition, ...] = (
     _of(
         "bronze_titania",
         "C2/m",
@@ -144,5 +168,6 @@ ADDITIONS: tuple[Addition, ...] = (
         ),
     ),
 )
+ADDITIONS: tuple[Addition, ...] = (*_BY_HAND, *_listed())
 """What is tried beside the AFLOW prototypes, or in their place: pymatgen's copies of anatase, brookite, bixbyite, tenorite and cooperite have
 wrong lengths."""

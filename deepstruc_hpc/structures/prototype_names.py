@@ -118,6 +118,9 @@ BY_LABEL = {
 OWN_GROUP = {
     "orthorhombic_perovskite": "perovskite",
     "tetragonal_perovskite": "perovskite",
+    "rhombohedral_perovskite": "perovskite",
+    "polar_perovskite": "perovskite",
+    "pb_a3bc_mc10_8_ab_a_a": "perovskite",
     "cubic_hydrogen_sulfide": "cubic_hydrogen_sulfide",
     "cuprite": "cuprite",
     "indium": "fcc",

@@ -28,18 +28,17 @@ from deepstruc_hpc.core.cell_symmetry import cell_symmetry
 from deepstruc_hpc.core.errors import OutputError
 from deepstruc_hpc.core.files import write_atomically
 from deepstruc_hpc.core.resources import cache_dir
+from deepstruc_hpc.structures.element_facts import ElementFacts, element_facts
 from deepstruc_hpc.structures.prototype_additions import ADDITIONS
 from deepstruc_hpc.structures.prototype_names import OWN_GROUP, common_name, well_known
 from deepstruc_hpc.structures.topology import coordination_sequences, neighbours, shell_table
 
 Float = NDArray[np.float64]
-REVISION = 11
+REVISION = 15
 """Of what the table holds; a cached one of another revision is made anew."""
 MOST_SITES = 120
 """Sites of a primitive cell; larger prototypes (boron, Hittorf's phosphorus, tridymite) are left out: with so many free lengths they fit anything."""
 _SYMMETRY = 1e-3
-_MONOVALENT = frozenset(("H", "Li", "Na", "K", "Rb", "Cs", "Cu", "Ag", "Au", "Hg", "Ga", "In", "Tl"))
-"""Elements with stable crystals of charge +1; databases list it for others in a few organometallic ones."""
 _ANIONS = ("F", "O", "Cl", "N", "Br", "I", "S", "Se", "C", "As", "Te", "P", "H", "Sb", "B", "Si", "Ge")
 
 
@@ -103,23 +102,6 @@ class Pattern:
         return abs(float(np.linalg.det(self.lattice)))
 
 
-@dataclass(frozen=True)
-class ElementFacts:
-    """What is known of an element.
-
-    Attributes:
-        charges: positive oxidation states in known crystals; empty where there is none.
-        ionic: charge → ionic (crystal) radius, Å.
-        covalent: Å (Cordero et al., Dalton Trans. (2008) 2832).
-        volume: Å³ an atom in the element; 0 where unknown.
-    """
-
-    charges: tuple[int, ...]
-    ionic: dict[int, float]
-    covalent: float
-    volume: float
-
-
 @dataclass(frozen=True, eq=False)
 class PrototypeTable:
     """All patterns, the simplest first, and facts on the elements."""
@@ -138,7 +120,7 @@ def prototype_table() -> PrototypeTable:
             return _from_document(document)
     except (OSError, ValueError, KeyError, TypeError):
         pass
-    document = {"revision": REVISION, "patterns": _grouped(list(_patterns())), "elements": _element_facts()}
+    document = {"revision": REVISION, "patterns": _grouped(list(_patterns())), "elements": element_facts()}
     _write(place, document)
     return _from_document(document)
 
@@ -163,25 +145,6 @@ def _from_document(document: dict[str, Any]) -> PrototypeTable:
         for symbol, (charges, ionic, covalent, volume) in document["elements"].items()
     }
     return PrototypeTable(tuple(patterns), elements)
-
-
-def _element_facts() -> dict[str, tuple[list[int], dict[int, float], float, float]]:
-    import periodictable
-    from pymatgen.core.periodic_table import Element
-
-    facts = {}
-    for element in Element:
-        if element.Z > 96 or element.symbol in {"D", "T"}:
-            continue
-        states = {int(q) for q in (*element.common_oxidation_states, *element.icsd_oxidation_states) if q > 0}
-        ionic = {int(q): float(radius) for q, radius in element.ionic_radii.items()}
-        states |= set() if states else {int(q) for q in element.oxidation_states if q > 0}
-        states -= set() if element.symbol in _MONOVALENT or states == {1} else {1}
-        covalent = getattr(periodictable.elements.symbol(element.symbol), "covalent_radius", None)
-        volume = element.data.get("Molar volume")
-        cubic = float(str(volume).split()[0]) / 0.602214 if volume and str(volume)[0].isdigit() else 0.0
-        facts[element.symbol] = (sorted(states), ionic, float(covalent or 1.4), cubic)
-    return facts
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,7 +205,7 @@ def _patterns() -> Iterator[dict[str, Any]]:
         present = set(source.symbols)
         order = sorted(present, key=lambda symbol: (_ANIONS.index(symbol) if symbol in _ANIONS else -1, symbol))
         strongest = min((symbol for symbol in order if symbol in _ANIONS), key=_ANIONS.index, default="") if len(order) > 1 else ""
-        for number, sorting in enumerate(_sortings(len(order))):
+        for number, sorting in enumerate(_sortings(order, strongest) if source.label == "own" else _all_sortings(len(order))):
             kinds = np.array([sorting[order.index(symbol)] for symbol in source.symbols])
             anion = sorting[order.index(strongest)] if strongest else -1
             row = _described(source.lattice, source.fractions, kinds, source.occupancy)
@@ -251,10 +214,17 @@ def _patterns() -> Iterator[dict[str, Any]]:
                 yield {**about, **row}
 
 
-def _sortings(n: int) -> list[tuple[int, ...]]:
+def _all_sortings(n: int) -> list[tuple[int, ...]]:
     """All kinds apart, then every way to make two kinds of more than two."""
     apart = tuple(range(n))
     return [apart] + [split for split in product((0, 1), repeat=n) if n > 2 and split[0] == 0 and len(set(split)) == 2]
+
+
+def _sortings(order: list[str], anion: str) -> list[tuple[int, ...]]:
+    """All kinds apart; metals as one kind where there are several and no other non-metal."""
+    apart = tuple(range(len(order)))
+    metals = [symbol for symbol in order if symbol not in _ANIONS[:13]]
+    return [apart, tuple(int(symbol == anion) for symbol in order)] if len(metals) + 1 == len(order) > 2 else [apart]
 
 
 def _described(lattice: Float, fractions: Float, kinds: NDArray[np.intp], occupancy: Float) -> dict[str, Any] | None:

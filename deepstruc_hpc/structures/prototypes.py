@@ -8,7 +8,7 @@ cations. Parts of the elements count too (nickel of "Ni O"): samples are reduced
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import combinations, permutations
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from deepstruc_hpc.core.errors import StructureError
 from deepstruc_hpc.structures.crystals import Crystal, Species
-from deepstruc_hpc.structures.plausibility import Anion, Mixture, Scaled, compound_scale, facts, metal_scale
+from deepstruc_hpc.structures.plausibility import CHARGES, Anion, Mixture, Scaled, compound_scale, facts, ionic_radius, metal_scale
 from deepstruc_hpc.structures.prototype_names import HEXAGONAL, OWN_GROUP, well_known
 from deepstruc_hpc.structures.prototype_table import Pattern, prototype_table
 
@@ -27,6 +27,8 @@ SAME_FORMULA = 0.02
 """Relative difference of two shares of an element that counts as none."""
 OPEN = frozenset(("B", "C", "Si", "Ge", "Sn", "N", "P", "As", "Sb", "Bi", "O", "S", "Se", "Te", "F", "Cl", "Br", "I", "Ga", "H"))
 """Elements that have crystals with fewer than six neighbours."""
+FAMILIES = (frozenset(("S", "Se", "Te")), frozenset(("Cl", "Br", "I")), frozenset(("N", "O")))
+"""Anions that share sites (CdSSe, CsPb(Br,I)3)."""
 SUPERLATTICES = frozenset(("l1_0", "l1_2", "cscl"))
 UNLIKE = 0.15
 """Metals whose radii differ by more rarely mix on one lattice (Hume-Rothery): their compounds are tried too."""
@@ -51,6 +53,7 @@ class CrystalCandidate:
         least_volume: Å³, the cell is never smaller.
         anion: its element, empty where there is none.
         notes: what a reader of the file should know.
+        lacking: how many elements of the sample it does not hold.
     """
 
     crystal: Crystal
@@ -65,6 +68,7 @@ class CrystalCandidate:
     least_volume: float = 0.0
     anion: str = ""
     notes: tuple[str, ...] = ()
+    lacking: int = 0
 
     @property
     def words(self) -> str:
@@ -102,7 +106,7 @@ def candidate_crystals(elements: Sequence[str], *, amounts: Mapping[str, float] 
         anion = next((symbol for symbol in ANIONS if symbol in subset), "") if len(subset) > 1 else ""
         cations = tuple(symbol for symbol in subset if symbol != anion)
         found += _compounds(cations, anion, known) if anion else _metals(cations, known, ordered=not any(symbol in ANIONS for symbol in names))
-    return _rank(found)
+    return [replace(one, lacking=len(set(names) - set(one.crystal.composition))) for one in _rank(found)]
 
 
 def _sample(elements: Sequence[str]) -> tuple[str, ...]:
@@ -122,11 +126,13 @@ def _subsets(names: tuple[str, ...], *, whole: bool) -> Iterator[tuple[str, ...]
         return
     anions = [symbol for symbol in ANIONS if symbol in names]
     cations = tuple(symbol for symbol in names if symbol not in anions)
+    if cations and 1 < len(anions) <= _MOST_ORDERED:
+        yield (*cations, *anions[::-1])
     sizes = range(len(cations), 0, -1) if len(cations) <= _MOST_ORDERED else (len(cations), 1)
     for size in sizes:
         for chosen in combinations(cations, size):
             if size == len(cations) or len(cations) <= _MOST_ORDERED:
-                yield from ((*chosen, anion) for anion in anions)
+                yield from ((*chosen, anion) for anion in anions if size == len(cations) or anion == anions[0])
             yield chosen
     if not cations:
         yield from ((symbol,) for symbol in anions)
@@ -156,23 +162,58 @@ def _orders_in(pattern: Pattern, metals: tuple[str, ...], amounts: Mapping[str, 
 
 
 def _compounds(cations: tuple[str, ...], anion: str, amounts: Mapping[str, float]) -> Iterator[CrystalCandidate]:
-    mixture, own = _mixture(cations, amounts), {anion: 1.0}
+    """All crystals of these cations and an anion; other non-metals have sites of their own, or share the anion's where they are of its family."""
+    metals = tuple(symbol for symbol in cations if symbol not in ANIONS)
+    others = tuple(symbol for symbol in cations if symbol in ANIONS)
+    alike = not others or any({anion, *others} <= family for family in FAMILIES)
+    own = _mixture((anion, *others) if alike else (anion,), amounts)
+    parts = metals if alike else cations
+    mixture = _mixture(metals or cations, amounts)
+    grouped = list(permutations([*_groups(parts, amounts), own])) if len(parts) > 2 else []
+    orders = list(permutations([*({symbol: 1.0} for symbol in parts), own])) if len(parts) <= _MOST_ORDERED else []
+    merged = "prototype, cations merged" if len(metals) > 1 else "prototype"
     for pattern in prototype_table().patterns:
-        if pattern.n_kinds == 2:
-            for kinds in ([mixture, own], [own, mixture]):
-                if kinds[0] is own and _symmetric(pattern):
-                    continue
-                where = Anion(anion, 1 if kinds[1] is own else 0)
-                scale = compound_scale(pattern, kinds, where)
-                if scale and _fits(pattern, kinds, amounts):
-                    yield _made(pattern, scale, kinds, "prototype, cations merged" if len(cations) > 1 else "prototype", anion=where.kind)
-        elif pattern.n_kinds == len(cations) + 1 <= _MOST_ORDERED + 1:
-            for order in _orders(pattern, (*cations, anion)):
-                kinds = [{symbol: 1.0} for symbol in order]
-                where = Anion(anion, order.index(anion))
-                scale = compound_scale(pattern, kinds, where)
-                if scale and _fits(pattern, kinds, amounts):
-                    yield _made(pattern, scale, kinds, "prototype, ordered", anion=where.kind)
+        assigned: list[tuple[Sequence[Mixture], str]] = []
+        if pattern.n_kinds == 2 and alike:
+            assigned += [([mixture, own], merged), *([] if _symmetric(pattern) else [([own, mixture], merged)])]
+        if pattern.n_kinds == len(parts) + 1 > 2:
+            assigned += [(order, "prototype, ordered") for order in orders]
+        if grouped and 2 < pattern.n_kinds == len(grouped[0]) <= len(parts):
+            assigned += [(order, merged) for order in grouped]
+        for kinds, origin in assigned:
+            where = _main_anion(pattern, kinds, anion)
+            scale = compound_scale(pattern, kinds, where)
+            if scale and _fits(pattern, kinds, amounts):
+                yield _made(pattern, scale, kinds, origin, anion=where.kind)
+
+
+def _main_anion(pattern: Pattern, kinds: Sequence[Mixture], anion: str) -> Anion:
+    """The kind that cations are bonded to: of the non-metals the one with most atoms (O in fluorapatite), the most electronegative where equal."""
+    kind = next(number for number, one in enumerate(kinds) if anion in one)
+    for number, one in enumerate(kinds):
+        if pattern.counts[number] > pattern.counts[kind] * (1 + SAME_FORMULA) and set(one) <= CHARGES.keys():
+            kind = number
+    return Anion(next(iter(kinds[kind])), kind)
+
+
+def _groups(cations: tuple[str, ...], amounts: Mapping[str, float]) -> list[Mixture]:
+    """Cations that share a site where there are more of them than sites: non-metals each apart, metals in one or two groups.
+
+    Metals are parted at the widest step of charge over radius (Li from Ni, Mn and Co; La and Sr from Mn).
+    """
+    metals = [symbol for symbol in cations if symbol not in ANIONS]
+    alone: list[Mixture] = [{symbol: 1.0} for symbol in cations if symbol in ANIONS]
+    if alone or len(metals) < 3:
+        return [_mixture(tuple(metals), amounts), *alone] if metals else alone
+    strength = {symbol: _field_strength(symbol) for symbol in metals}
+    metals.sort(key=lambda symbol: strength[symbol])
+    cut = max(range(1, len(metals)), key=lambda place: strength[metals[place]] / strength[metals[place - 1]])
+    return [_mixture(tuple(metals[:cut]), amounts), _mixture(tuple(metals[cut:]), amounts)]
+
+
+def _field_strength(symbol: str) -> float:
+    charges = facts(symbol).charges or (1,)
+    return float(np.mean([charge / ionic_radius(symbol, charge) for charge in charges]))
 
 
 def _mixture(symbols: tuple[str, ...], amounts: Mapping[str, float]) -> Mixture:
@@ -209,9 +250,10 @@ def _composition(pattern: Pattern, kinds: Sequence[Mixture]) -> dict[str, float]
 
 
 def formula_of(composition: Mapping[str, float]) -> str:
-    """A formula in smallest whole numbers, or with decimals where there are none: ``IrO2``, ``Cr0.6Fe2.4O4``; the anion last."""
+    """A formula in smallest whole numbers, or with decimals where there are none: ``IrO2``, ``Cr0.6Fe2.4O4``; metals first, the anion last."""
     anion = next((symbol for symbol in ANIONS if symbol in composition), "") if len(composition) > 1 else ""
-    order = [*sorted(symbol for symbol in composition if symbol != anion), *([anion] if anion else [])]
+    metals = sorted(symbol for symbol in composition if symbol not in ANIONS)
+    order = [*metals, *(symbol for symbol in reversed(ANIONS) if symbol in composition)]
     amounts = np.array([composition[symbol] for symbol in order])
     whole = (amounts / amounts.min() * factor for factor in range(1, 13))
     small = (trial for trial in whole if trial[:-1].max(initial=0) <= 12 and trial.sum() <= 24)

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 Float = NDArray[np.float64]
 BOND = 1.25
 """Longest bond in units of a site's shortest one: 1.155 joins the 8 + 6 neighbours of bcc, 1.41 would join the second shell of fcc."""
+UNBOUND = 1.4
+"""A site whose nearest one of a kind is farther than this many shortest contacts has no bonds to it: the iron at the corners of Fe4N."""
 GENERATIONS = 6
 """Most numbers of a coordination sequence; quartz and cristobalite differ in the fifth, anatase and rutile in the third."""
 ENOUGH = 250
@@ -126,6 +128,7 @@ def shell_table(found: Neighbours, kinds: NDArray[np.intp], sites: NDArray[np.in
                 around = found.distance[between & (found.first == site)]
                 if len(around):
                     lengths.append(around[around <= BOND * around[0]])
+            lengths = [length for length in lengths if length[0] <= UNBOUND * contact[a, b]]
             if lengths:
                 bond[a, b] = float(np.mean([length.mean() for length in lengths]))
                 number[a, b] = float(np.mean([len(length) for length in lengths]))

@@ -13,7 +13,7 @@ from deepstruc_hpc.structures.crystal_listing import amounts_of, crystal_cif, cr
 from deepstruc_hpc.structures.plausibility import CHARGES, CLOSEST, facts
 from deepstruc_hpc.structures.prototype_additions import ADDITIONS
 from deepstruc_hpc.structures.prototype_table import prototype_table
-from deepstruc_hpc.structures.prototypes import candidate_crystals, formula_of
+from deepstruc_hpc.structures.prototypes import ANIONS, candidate_crystals, formula_of
 from deepstruc_hpc.structures.topology import neighbours
 from deepstruc_hpc.structures.user_crystals import user_crystals
 
@@ -126,11 +126,70 @@ def test_nets_tell_polymorphs_apart():
 def test_printed_positions_give_bonds_of_the_radii(addition):
     """Fails when a coordinate is mistyped: some bond is then far too short or a cation has no anion near."""
     pattern = next(p for p in prototype_table().patterns if p.name == addition.name and not p.merged)
-    cations = [kind for kind in range(pattern.n_kinds) if kind != pattern.anion]
-    for kind in cations:
-        assert 1.55 < pattern.contact[kind, pattern.anion] < 2.45
-        assert 2.0 <= pattern.neighbours[kind, pattern.anion] <= 8.0
-    assert pattern.contact[pattern.anion, pattern.anion] > (0.9 if addition.name == "birnessite" else 2.3)
+    elements = {max(site[0], key=site[0].get) for site in addition.prototype.sites}
+    anion = next(symbol for symbol in ANIONS if symbol in elements)
+    cations = [symbol for symbol in sorted(elements) if symbol != anion]
+    metals = [symbol for symbol in cations if symbol not in ANIONS or (symbol in "PSC" and anion == "O" and addition.name != "oxysulfide")]
+    radius = {symbol: facts(symbol).covalent for symbol in elements}
+    nearest = pattern.contact.min(axis=1)
+    for symbol in metals:
+        kind = next(k for k in range(pattern.n_kinds) if k != pattern.anion and kind_symbols(pattern, elements)[k] == symbol)
+        assert 0.70 < pattern.contact[kind, pattern.anion] / (radius[symbol] + radius[anion]) < 1.25 or len(cations) > 2
+        assert 1.0 <= pattern.neighbours[kind, pattern.anion] <= 18.0 or addition.name == "fluorapatite"
+    assert nearest.min() > 1.2 or addition.name == "birnessite"
+
+
+def kind_symbols(pattern, elements):
+    """The element of each kind, in the order in which the table sorts them."""
+    order = table_module._ANIONS
+    return dict(enumerate(sorted(elements, key=lambda symbol: (order.index(symbol) if symbol in order else -1, symbol))))
+
+
+@pytest.mark.parametrize(
+    ("elements", "prototype", "formula"),
+    [
+        (("La", "P", "O"), "monazite", "LaPO4"),
+        (("Ca", "C", "O"), "calcite", "CaCO3"),
+        (("Ba", "S", "O"), "barite", "BaSO4"),
+        (("Bi", "O", "Cl"), "bismuth_oxyhalide", "BiClO"),
+        (("Gd", "O", "S"), "oxysulfide", "Gd2SO2"),
+        (("Ca", "P", "O", "F"), "fluorapatite", "Ca5P3O12F"),
+        (("Cd", "Se", "S"), "wurtzite", "Cd2SeS"),
+        (("Cs", "Pb", "Br", "I"), "orthorhombic_perovskite", "Cs2Pb2I3Br3"),
+    ],
+)
+def test_other_nonmetals_are_cations_second_anions_or_share_a_site(elements, prototype, formula):
+    """Fails when a sample of two non-metals gets compounds of one of them only."""
+    found = [one for one in candidate_crystals(elements) if one.prototype == prototype and set(one.crystal.composition) == set(elements)]
+    assert found, formula
+    assert formula in {one.formula for one in found}
+    assert all(one.lacking == 0 for one in found)
+
+
+@pytest.mark.parametrize(
+    ("elements", "prototype", "a"),
+    [
+        (("Fe", "S"), "marcasite", 4.4446),
+        (("Co", "Se"), "pyrite", 5.8593),
+        (("Ni", "Se"), "nickel_arsenide", 3.6613),
+        (("Mo", "Te"), "molybdenite", 3.519),
+        (("Ta", "N"), "pseudobrookite", 3.8862),
+        (("Ni", "S"), "hazelwoodite", 5.7454),
+        (("Fe", "N"), "iron_nitride", 3.795),
+        (("Mg", "O", "H"), "brucite", 3.142),
+    ],
+)
+def test_soft_anions_and_nitrides_are_there_within_reach_of_the_scan(elements, prototype, a):
+    """Fails when low spin, overlap, bonds between metals or protons rule a compound out, or its length starts beyond what is scanned."""
+    found = [one for one in candidate_crystals(elements) if one.prototype == prototype]
+    assert min(abs(one.cell[0] / a - 1.0) for one in found) < 0.12
+
+
+def test_metals_share_sites_in_two_groups():
+    """Fails when a lithium nickel manganese cobalt oxide is rock salt alone: lithium has a site of its own."""
+    found = [one for one in candidate_crystals(["Li", "Ni", "Mn", "Co", "O"]) if one.prototype == "layered_rock_salt" and one.lacking == 0]
+    kinds = [{frozenset(symbol for symbol, _ in site) for site in one.crystal.species} for one in found]
+    assert {frozenset({"Li"}), frozenset({"Ni", "Mn", "Co"}), frozenset({"O"})} in kinds
 
 
 def test_the_table_is_read_from_the_cache_and_a_damaged_one_is_made_again(monkeypatch):

@@ -14,6 +14,7 @@ import numpy as np
 
 from deepstruc_hpc.core.errors import StructureError
 from deepstruc_hpc.physics.crystal_fit import CrystalFit, mine_crystals
+from deepstruc_hpc.physics.crystal_refine import LACKING
 from deepstruc_hpc.physics.crystal_shortlist import shortlist
 from deepstruc_hpc.solve.candidates.candidate import Candidate, CandidateSet
 from deepstruc_hpc.solve.candidates.source import Budget, metal_of
@@ -91,7 +92,7 @@ class CrystalSource:
             fits, screened = sorted([*fits, *_mined(measurement, listed)], key=lambda fit: fit.criterion), screened + len(listed)
         if not fits:
             return CandidateSet(notes=tuple(notes))
-        fewest = min(fit.n_parameters for fit in fits)
+        fewest = min(fit.n_parameters + LACKING * fit.candidate.lacking for fit in fits)
         found = [extended for fit in fits if (extended := _extended(fit, fewest)) is not None]
         most = min(budget.most_atoms, MOST_METAL_ATOMS) if metal else budget.most_atoms
         near = [fit for fit in fits if fit.rw <= CUT_WITHIN * fits[0].rw][:MOST_CUT]
@@ -145,8 +146,8 @@ def _extended(fit: CrystalFit, fewest: int) -> Candidate | None:
 
 
 def _complexity(fit: CrystalFit, fewest: int) -> float:
-    """Of a crystal with more free lengths and positions than another: each is worth half a fault of a metal."""
-    return A_PARAMETER * (fit.n_parameters - fewest)
+    """Of a crystal with more free lengths and positions than another, or fewer of the sample's elements: each is worth half a fault of a metal."""
+    return A_PARAMETER * (fit.n_parameters + LACKING * fit.candidate.lacking - fewest)
 
 
 def _particles(fit: CrystalFit, fewest: int, most_atoms: int) -> Iterator[Candidate]:
