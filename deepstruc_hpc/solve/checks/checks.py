@@ -71,7 +71,7 @@ def check(ranking: Ranking, measurement: Measurement, settings: SolveSettings) -
     if verdict.status != "ok":
         return Answer(measurement, ranking, verdict, {}, _sentence([*message, *candidates.notes]), fit, details=details)
     left = orderings(ranking, settings.rank)
-    composition = alloy_composition(ranking, measurement, told(left))
+    composition = alloy_composition(ranking, measurement, left[0] if len(left) == 1 else None)
     message += [in_words(ranking, settings.rank), _open_ordering(ranking, measurement)]
     if composition is not None:
         details["composition"] = composition.details()

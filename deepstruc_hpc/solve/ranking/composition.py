@@ -1,8 +1,8 @@
 """How much of each element an alloy holds, and whether the data say it.
 
 A curve's scale is free, so a composition shows in two ways only: in the nearest-neighbour distance by Vegard's law, as far as the metals differ in
-size, and in an ordering, as far as they differ in scattering (how thick a shell is; which superlattice). p(composition) is the sum over the orderings
-that the data tell from others of their probabilities times Vegard's weight times what their fits say; where none is told, it is Vegard's weight.
+size, and in an ordering, as far as they differ in scattering (how thick a shell is; which superlattice). p(composition) is Vegard's weight, times what
+the fits of an ordering say where the data tell it from all others.
 """
 
 from __future__ import annotations
@@ -68,13 +68,13 @@ class AlloyComposition:
         return {**rounded, "given": self.given, "open": self.open}
 
 
-def alloy_composition(ranking: Ranking, measurement: Measurement, told: Sequence[str] = ()) -> AlloyComposition | None:
+def alloy_composition(ranking: Ranking, measurement: Measurement, told: str | None = None) -> AlloyComposition | None:
     """Of rank 1; None for a sample that is no alloy, or whose elements have no radii.
 
     Args:
         ranking: of all candidates.
         measurement: whose sample names the elements.
-        told: orderings that the data tell from all others; the fits of other candidates say nothing of the composition.
+        told: the one ordering that the data tell from all others; beside others, fits say nothing of the composition.
     """
     sample, first = measurement.sample, ranking.first
     if sample.kind != "alloy" or len(sample.elements) < 2 or not first.length:
@@ -107,18 +107,16 @@ def _given(amounts: Mapping[str, float], distance: float, lattice: str) -> Alloy
     return AlloyComposition(shares, {}, given=True, open=False, words=words, doubtful=doubtful)
 
 
-def _found(ranking: Ranking, elements: tuple[str, ...], distance: float, told: Sequence[str]) -> AlloyComposition:
+def _found(ranking: Ranking, elements: tuple[str, ...], distance: float, told: str | None) -> AlloyComposition:
     """What distance and orderings say together."""
     grid = simplex(len(elements), _STEPS.get(len(elements), 10))
     lattice = ranking.first.on_lattice
     vegard = vegard_log_weight(grid, elements, distance, lattice)
-    kinds = [f"{name} alloy on {lattice}" for name in told if name not in NO_ORDER]
-    total = np.exp(vegard) / np.exp(vegard).sum() if not kinds else np.zeros(len(grid))
-    for kind in kinds:
-        places = np.flatnonzero(ranking.candidates.types == kind)
-        fits = _profile([ranking.candidates.candidates[place] for place in places], ranking.alike[places], elements, grid)
-        weight = np.exp(vegard + fits - (vegard + fits).max())
-        total += float(ranking.probability[places].sum()) * weight / weight.sum()
+    ordered = told is not None and told not in NO_ORDER
+    if ordered:
+        places = np.flatnonzero(ranking.candidates.types == f"{told} alloy on {lattice}")
+        vegard = vegard + _profile([ranking.candidates.candidates[place] for place in places], ranking.alike[places], elements, grid)
+    total = np.exp(vegard - vegard.max())
     total /= total.sum()
     mean = total @ grid
     errors = np.sqrt(total @ (grid - mean) ** 2)
@@ -132,7 +130,7 @@ def _found(ranking: Ranking, elements: tuple[str, ...], distance: float, told: S
             "give --composition"
         )
     else:
-        source = "nearest-neighbour distance and ordering" if kinds else "nearest-neighbour distance"
+        source = "nearest-neighbour distance and ordering" if ordered else "nearest-neighbour distance"
         about = "".join(f"{symbol}{share:.2g}" for symbol, share in shares.items())
         words = f"composition about {about} (±{max(errors.max(), 0.01):.2f}), from the {source} ({distance:.2f} Å; {lengths}; Vegard's law)"
     return AlloyComposition(shares, dict(zip(elements, errors.tolist(), strict=True)), given=False, open=opened, words=words)

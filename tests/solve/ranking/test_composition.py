@@ -74,7 +74,7 @@ def test_an_order_that_shows_says_the_composition_that_the_distance_leaves_open(
     measurement = _measured(2.88, elements=("Ag", "Au"))
     ranking = _ranked(measurement, 2.88, rules, mean_rw=0.4)
     assert alloy_composition(ranking, measurement).open
-    found = alloy_composition(ranking, measurement, ["core-shell"])
+    found = alloy_composition(ranking, measurement, "core-shell")
     assert not found.open
     assert found.shares["Au"] == pytest.approx(0.3, abs=0.03)
     assert "ordering" in found.words
@@ -83,7 +83,7 @@ def test_an_order_that_shows_says_the_composition_that_the_distance_leaves_open(
 def test_a_random_draw_says_nothing_of_the_composition():
     rules = [(Rule("random", ("Ag", "Au"), (1 - share, share)), 0.04 + share) for share in (0.1, 0.3, 0.5)]
     measurement = _measured(2.88, elements=("Ag", "Au"))
-    assert alloy_composition(_ranked(measurement, 2.88, rules, mean_rw=0.4), measurement, ["random"]).open
+    assert alloy_composition(_ranked(measurement, 2.88, rules, mean_rw=0.4), measurement, "random").open
 
 
 def test_a_composition_that_was_given_is_kept_and_doubted_where_the_distance_is_anothers():
