@@ -11,9 +11,15 @@ CUBIC = {"Cu3Au": (3.749,), "Pt3Co": (3.831,), "Ni3Al": (3.572,), "FePt3": (3.86
 TETRAGONAL = {"CuAu": (3.966, 3.673), "NiPt": (3.823, 3.589), "FePt": (3.852, 3.713), "CoPt": (3.803, 3.701), "FePd": (3.852, 3.723)}
 """a and c of L1_2 and of L1_0 in the axes of fcc, Å."""
 AMOUNTS = {
-    **{"Cu3Au": {"Cu": 3, "Au": 1}, "Pt3Co": {"Pt": 3, "Co": 1}, "Ni3Al": {"Ni": 3, "Al": 1}, "FePt3": {"Fe": 1, "Pt": 3}},
-    **{name: dict.fromkeys(pair, 1) for name, pair in (("CuAu", ("Cu", "Au")), ("NiPt", ("Ni", "Pt")), ("FePt", ("Fe", "Pt")))},
-    **{name: dict.fromkeys(pair, 1) for name, pair in (("CoPt", ("Co", "Pt")), ("FePd", ("Fe", "Pd")))},
+    "Cu3Au": {"Cu": 3, "Au": 1},
+    "Pt3Co": {"Pt": 3, "Co": 1},
+    "Ni3Al": {"Ni": 3, "Al": 1},
+    "FePt3": {"Fe": 1, "Pt": 3},
+    "CuAu": {"Cu": 1, "Au": 1},
+    "NiPt": {"Ni": 1, "Pt": 1},
+    "FePt": {"Fe": 1, "Pt": 1},
+    "CoPt": {"Co": 1, "Pt": 1},
+    "FePd": {"Fe": 1, "Pd": 1},
 }
 
 

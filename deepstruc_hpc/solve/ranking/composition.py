@@ -1,8 +1,8 @@
 """How much of each element an alloy holds, and whether the data say it.
 
 A curve's scale is free, so a composition shows in two ways only: in the nearest-neighbour distance by Vegard's law, as far as the metals differ in
-size, and in an ordering, as far as they differ in scattering (how thick a shell is; which superlattice). p(composition) is Vegard's weight, times what
-the fits of an ordering say where the data tell it from all others.
+size, and in an ordering, as far as they differ in scattering (how thick a shell is; which superlattice). p(composition) is Vegard's weight, times
+what the fits of an ordering say where the data tell it from all others.
 """
 
 from __future__ import annotations
