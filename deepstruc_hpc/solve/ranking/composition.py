@@ -99,7 +99,7 @@ def _given(amounts: Mapping[str, float], distance: float, lattice: str) -> Alloy
     if doubtful:
         grid = np.concatenate([simplex(len(amounts), _STEPS.get(len(amounts), 10)), np.eye(len(amounts))])
         likely = grid[int(np.argmax(vegard_log_weight(grid, tuple(amounts), distance, lattice)))]
-        suits = "".join(f"{symbol}{share:.2g}" for symbol, share in zip(amounts, likely, strict=True) if share > 0)
+        suits = "".join(symbol if share == 1.0 else f"{symbol}{share:.2g}" for symbol, share in zip(amounts, likely, strict=True) if share > 0)
         words = (
             f"warning: nearest neighbours are {100 * abs(away):.0f} % {'farther' if away > 0 else 'nearer'} than Vegard's law says of the "
             f"composition given; {suits} would be nearest: is the composition right?"
