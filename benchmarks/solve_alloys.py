@@ -5,7 +5,7 @@
 The systems of the recipe ``alloys`` and five that no recipe lists: Pt–Cu, Fe–Rh (strong contrast; fcc, bcc), Rh–Pd (none), Ru–Co (hcp), Au–Ag–Cu.
 Superellipsoids and rough polyhedra of 15 to 30 Å about any point, turned in any way (``solve_unseen``), so in no list; elements at random, ordered
 (L1_0, L1_2, B2), core and shell, one side each (along any direction), segregated to the sites with the fewest neighbours; a lattice within 1 %
-of Vegard's; one U; 5 % of noise. All sources, no catalog of alloys. (a) the header holds the composition; (b) it does not, and the elements are given.
+of Vegard's; one U; 5 % of noise. All sources, no catalog of alloys. (a) the header holds the composition; (b) it does not, elements are given.
 
 Judged are the lattice; the share of each element, right within 0.15 (and within 15 % of itself) or said to be open; the ordering, right, or said to
 be open (the phase says so, or names the true one beside another), or wrong with confidence.
@@ -265,7 +265,8 @@ def report(mode: str, truths: list[Truth], frame: pd.DataFrame, out: Path) -> No
         order = found.ordering + (f" ({'|'.join(found.rivals)})" if found.rivals else "") if found.ordering else "open"
         wrong = [name for name in ("lattice", "composition right or open", "ordering right or open") if not right[name]]
         print(
-            f"{true:24}{truth.lattice:15}{truth.ordering:11}D {truth.diameter:4.1f} N {len(truth.structure):4} | {row.status:8}{row.phase!s:36.36} {said:24}"
+            f"{true:24}{truth.lattice:15}{truth.ordering:11}D {truth.diameter:4.1f} N {len(truth.structure):4} | "
+            f"{row.status:8}{row.phase!s:36.36} {said:24}"
             f"{order:40.40} D {row.diameter or 0:4.1f} Rw {row.rw or 0:.3f} p {row.probability or 0:.2f} "
             f"{row.seconds:5.1f} s"
             f"{' WRONG: ' + ', '.join(name.split()[0] for name in wrong) if wrong else ''}"
