@@ -7,6 +7,7 @@ composition, unless it is given.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -63,20 +64,34 @@ def second_element(
         raise StructureError(f"alloy {ordering!r} with a fraction of {fraction}: needs one of {', '.join(ORDERINGS)}, and a fraction from 0 to 1.")
     if ordering in ORDERED:
         return ordered_sites(positions, structure_type, ordering, variant)
-    count = round(fraction * len(positions))
+    chosen = np.zeros(len(positions), dtype=bool)
+    chosen[site_order(positions, ordering, rng, axis=axis)[: round(fraction * len(positions))]] = True
+    return chosen
+
+
+def site_order(
+    positions: NDArray[np.float64], ordering: str, rng: np.random.Generator, *, axis: Sequence[float] = (0.0, 0.0, 1.0)
+) -> NDArray[np.intp]:
+    """Sites in the order in which an element fills them: at random, from the surface inwards, along an axis, or by the number of neighbours.
+
+    Args:
+        positions: (N, 3), any unit.
+        ordering: ``random``, ``core_shell``, ``janus`` or ``segregated``.
+        rng: for random places and for ties.
+        axis: of ``janus``.
+
+    Returns:
+        (N,) places, those that are filled first at the front.
+    """
     centred = positions - positions.mean(axis=0)
     ties = rng.permutation(len(positions))
     if ordering == "random":
-        order = ties
-    elif ordering == "core_shell":
-        order = np.lexsort((ties, -np.round(np.linalg.norm(centred, axis=1), 6)))
-    elif ordering == "janus":
-        order = np.lexsort((ties, -np.round(centred @ (np.asarray(axis) / np.linalg.norm(axis)), 6)))
-    else:
-        order = np.lexsort((ties, -np.round(np.linalg.norm(centred, axis=1), 6), coordination_numbers(positions)))
-    chosen = np.zeros(len(positions), dtype=bool)
-    chosen[order[:count]] = True
-    return chosen
+        return np.asarray(ties, dtype=np.intp)
+    if ordering == "core_shell":
+        return np.lexsort((ties, -np.round(np.linalg.norm(centred, axis=1), 6)))
+    if ordering == "janus":
+        return np.lexsort((ties, -np.round(centred @ (np.asarray(axis) / np.linalg.norm(axis)), 6)))
+    return np.lexsort((ties, -np.round(np.linalg.norm(centred, axis=1), 6), coordination_numbers(positions)))
 
 
 def decorate(
@@ -115,8 +130,58 @@ def decorate(
     length = distance if distance is not None else vegard_distance(counts, radius_kind)
     symbols = tuple(elements[int(is_second)] for is_second in second)
     scale = length / shortest_distance(structure.positions)
-    names = {"core_shell": "core-shell"}
-    return Structure(symbols, structure.positions * scale, f"{names.get(ordering, ordering)} alloy", structure.label)
+    return Structure(symbols, structure.positions * scale, f"{_NAMES.get(ordering, ordering)} alloy", structure.label)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How the sites of any shape get their elements, so that an ordering can be put on other shapes and sizes.
+
+    Attributes:
+        ordering: one of :data:`ORDERINGS`.
+        elements: two or more, the innermost first; of ordered alloys the last one has the sublattice.
+        shares: of the elements.
+        apart: the last element is set apart and the others are mixed at random; else each has its place in turn (shells, slabs).
+        variant, axis, seed: see :func:`decorate`.
+    """
+
+    ordering: str
+    elements: tuple[str, ...]
+    shares: tuple[float, ...]
+    apart: bool = False
+    variant: int = 0
+    axis: tuple[float, float, float] = (0.0, 0.0, 1.0)
+    seed: int = 0
+
+    def on(self, shape: Structure) -> Structure:
+        """A shape with the elements on its sites, at Vegard's distance (radii for twelve neighbours).
+
+        Raises:
+            StructureError: an ordered alloy on sites that are not of its lattice, fewer than two elements left, or no radius of one.
+        """
+        x, last = shape.positions, self.elements[-1]
+        rng = item_rng(self.seed, f"{self.ordering} {self.shares} {len(shape)} {self.variant}")
+        symbols = np.full(len(x), last, dtype=object)
+        if self.ordering in ORDERED:
+            inner = np.flatnonzero(~ordered_sites(x, shape.structure_type, self.ordering, self.variant))
+        else:
+            order = site_order(x, self.ordering, rng, axis=self.axis)
+            inner = order[round(self.shares[-1] * len(x)) :]
+        if self.apart or self.ordering in ORDERED:
+            inner = rng.permutation(inner)
+        within = np.cumsum(self.shares[-2::-1]) / sum(self.shares[:-1])
+        ends = np.floor(within * len(inner) + 0.5).astype(int)
+        for symbol, part in zip(self.elements[-2::-1], np.split(inner, ends[:-1]), strict=True):
+            symbols[part] = symbol
+        counts = {symbol: int((symbols == symbol).sum()) for symbol in self.elements}
+        if sum(count > 0 for count in counts.values()) < 2:
+            raise StructureError(f"{self.ordering} with shares {self.shares} on {len(x)} sites: one element is left.")
+        scale = vegard_distance(counts, "twelve") / shortest_distance(x)
+        name = _NAMES.get(self.ordering, self.ordering)
+        return Structure(tuple(symbols.tolist()), x * scale, f"{name} alloy", shape.label)
+
+
+_NAMES = {"core_shell": "core-shell"}
 
 
 def compositions_of(ordering: str, compositions: Iterable[float]) -> list[float]:

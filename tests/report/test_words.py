@@ -52,7 +52,8 @@ def test_a_phase_names_the_matter_and_its_structure(row, said):
 
 
 @pytest.mark.parametrize(
-    "flag", ["largest_tried", "poor_fit", "other_elements", "tail", "ligand_term", "support", "bulk", "amorphous", "lower_bound"]
+    "flag",
+    ["largest_tried", "poor_fit", "other_elements", "tail", "ligand_term", "support", "bulk", "amorphous", "lower_bound"],
 )
 def test_every_flag_has_words_and_an_explanation_in_sentences(flag):
     [(said, meaning)] = words.flag_words({"flags": flag})

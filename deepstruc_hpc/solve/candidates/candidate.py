@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from deepstruc_hpc.physics.crystal_fit import CrystalFit
+    from deepstruc_hpc.structures.decoration import Rule
     from deepstruc_hpc.structures.occupation import Occupation
     from deepstruc_hpc.structures.particle_cut import ParticleCut
     from deepstruc_hpc.structures.prototypes import CrystalCandidate
@@ -48,6 +49,7 @@ class Candidate:
         crystal: the crystal type that it was cut from, where that was found from elements alone.
         crystal_fit: for a crystal × sphere, whose structure is but a piece of it: the fit that it came with.
         cut: how it was cut from a crystal, where it was; where its sites were changed afterwards, ``occupation`` holds them.
+        decoration: of an alloy that was made here: the shape of one element, and the rule that put the elements on its sites.
     """
 
     structure: Structure
@@ -66,6 +68,7 @@ class Candidate:
     cut: ParticleCut | None = None
     crystal: CrystalCandidate | None = None
     crystal_fit: CrystalFit | None = None
+    decoration: tuple[Structure, Rule] | None = None
 
     @cached_property
     def invariants(self) -> tuple[object, ...]:

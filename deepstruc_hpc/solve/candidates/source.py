@@ -8,11 +8,14 @@ from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+
 from deepstruc_hpc.core.errors import ConfigError, TimeLimitError
 from deepstruc_hpc.solve.candidates.candidate import CandidateSet
 from deepstruc_hpc.solve.measurement.describe import Measurement
 from deepstruc_hpc.solve.measurement.sample import Sample
-from deepstruc_hpc.structures.elements import is_metal, nn_distance
+from deepstruc_hpc.structures.decoration import vegard_distance
+from deepstruc_hpc.structures.elements import METALLIC_RADII_PM, is_metal, nn_distance
 
 ENTRY_POINT_GROUP = "deepstruc_hpc.sources"
 BUILT_IN = ("cvae", "catalog", "crystals", "alloys", "structures")
@@ -80,12 +83,18 @@ def metal_zoom(measurement: Measurement, symbol: str) -> tuple[float, float]:
 
 
 def start_scale(measurement: Measurement, symbol: str) -> float:
-    """The first peak over the metal's bulk distance where the two are within 12 %, else 1."""
+    """The first peak over the metal's bulk distance where it is a bond: within 12 % of a distance of the sample's metals, else their own.
+
+    Bonds of an alloy lie between those of its metals, of which the strongest scatterer has but one. Where the first peak is none, Vegard's distance
+    counts; of a metal that is its own, and the scale is 1.
+    """
+    own, sample = nn_distance(symbol, "twelve"), measurement.sample
+    metals = {one: sample.amounts[one] for one in sample.elements if one in METALLIC_RADII_PM} if sample.kind == "alloy" else {}
+    lengths = [own, *(nn_distance(one, "twelve") for one in metals)]
     peak = measurement.first_peak
-    if peak is None:
-        return 1.0
-    scale = peak / nn_distance(symbol, "twelve")
-    return scale if abs(scale - 1.0) < PEAK_WITHIN else 1.0
+    if peak is not None and abs(peak / float(np.clip(peak, min(lengths), max(lengths))) - 1.0) < PEAK_WITHIN:
+        return peak / own
+    return vegard_distance(metals, "twelve") / own if metals else 1.0
 
 
 def added_sources() -> dict[str, Source]:

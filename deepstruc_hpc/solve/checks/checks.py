@@ -10,16 +10,21 @@ import numpy as np
 import pandas as pd
 
 from deepstruc_hpc.core.structure import Structure
-from deepstruc_hpc.solve.candidates.candidate import CandidateSet
+from deepstruc_hpc.solve.candidates.candidate import Candidate, CandidateSet
 from deepstruc_hpc.solve.candidates.fitting import fit_curve_table
 from deepstruc_hpc.solve.checks.phases import find_mixture
 from deepstruc_hpc.solve.checks.positions import refine_positions
 from deepstruc_hpc.solve.checks.srfit import verify_in_words, verify_with_srfit
 from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.measurement.describe import Measurement
+from deepstruc_hpc.solve.measurement.sample import Sample
 from deepstruc_hpc.solve.ranking.applicability import Verdict, applies, matter
+from deepstruc_hpc.solve.ranking.composition import AlloyComposition, alloy_composition
 from deepstruc_hpc.solve.ranking.ranking import Ranking
-from deepstruc_hpc.solve.ranking.wording import diameter_range, in_words
+from deepstruc_hpc.solve.ranking.wording import diameter_range, in_words, orderings, told
+
+EXACT = 0.03
+"""Standard deviation of a share, up to which the formula of an alloy is that of rank 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +71,12 @@ def check(ranking: Ranking, measurement: Measurement, settings: SolveSettings) -
     message = [verdict.message, guessed]
     if verdict.status != "ok":
         return Answer(measurement, ranking, verdict, {}, _sentence([*message, *candidates.notes]), fit, details=details)
+    left = orderings(ranking, settings.rank)
+    composition = alloy_composition(ranking, measurement, left[0] if len(left) == 1 else None)
     message += [in_words(ranking, settings.rank, float(measurement.curve.r[-1])), _open_ordering(ranking, measurement)]
+    if composition is not None:
+        details["composition"] = composition.details()
+        message.append(composition.words)
     tables: dict[str, pd.DataFrame] = {}
     phases = ""
     if settings.mixtures:
@@ -82,7 +92,7 @@ def check(ranking: Ranking, measurement: Measurement, settings: SolveSettings) -
     relaxed = None
     if settings.relax:
         relaxed, details["relaxed"] = refine_positions(ranking.first, candidates.row(0), measurement)
-    row = _row(ranking, measurement, verdict, phases)
+    row = _row(ranking, measurement, verdict, left=left, composition=composition, phases=phases)
     return Answer(measurement, ranking, verdict, row, _sentence([*message, *candidates.notes]), fit, tables, details, relaxed)
 
 
@@ -102,25 +112,35 @@ def _by_source(candidates: CandidateSet) -> dict[str, dict[str, float]]:
     return found
 
 
-def _row(ranking: Ranking, measurement: Measurement, verdict: Verdict, phases: str) -> dict[str, Any]:
-    """The columns of the summary that an answer has."""
+def _row(
+    ranking: Ranking,
+    measurement: Measurement,
+    verdict: Verdict,
+    *,
+    left: list[str],
+    composition: AlloyComposition | None,
+    phases: str,
+) -> dict[str, Any]:
+    """The columns of the summary that an answer has; ``left`` are the orderings of an alloy that the data leave."""
     first = ranking.first
     low, high = diameter_range(ranking)
     found: float | None = first.diameter * float(ranking.candidates.zoom[0])
     if first.crystal_fit is not None and first.crystal_fit.bulk:
         found, low = None, first.crystal_fit.at_least
+    formula = _formula(ranking, measurement, composition)
+    flags = [*verdict.flags, *(["other_elements"] if composition is not None and composition.doubtful else [])]
     return {
         "structure_type": first.structure.structure_type,
         "n_atoms": first.n_atoms,
         "probability": ranking.lattice_probability,
-        "formula": _formula(ranking, measurement),
-        "phase": _phase(ranking, measurement),
+        "formula": formula,
+        "phase": _phase(first, formula, left, measurement.sample, alloy=composition is not None),
         "diameter": None if found is None else round(found, 2),
         "diameter_low": round(low, 2),
         "diameter_high": None if "lower_bound" in verdict.flags else round(high, 2),
         "size_spread": 0.0,
         "phases": phases,
-        "flags": ";".join(verdict.flags),
+        "flags": ";".join(dict.fromkeys(flags)),
     }
 
 
@@ -139,8 +159,8 @@ def _open_ordering(ranking: Ranking, measurement: Measurement) -> str:
     return f"{said} (of those tried, {kind} fits best, Rw {ranking.candidates.rw[best]:.3f} beside {ranking.candidates.rw[0]:.3f})"
 
 
-def _formula(ranking: Ranking, measurement: Measurement) -> str:
-    """Of rank 1, reduced; of a metal shape that stands for an alloy, the sample's own."""
+def _formula(ranking: Ranking, measurement: Measurement, composition: AlloyComposition | None) -> str:
+    """Of rank 1, reduced; of a metal shape that stands for an alloy, the sample's own; of an alloy that nobody says, what the data say of it."""
     from deepstruc_hpc.core.composition import reduced_formula
 
     first, sample = ranking.first, measurement.sample
@@ -150,6 +170,10 @@ def _formula(ranking: Ranking, measurement: Measurement) -> str:
     if first.cut is not None:
         return reduced_formula(first.cut.crystal.composition)
     elements = first.structure.elements
+    if composition is not None and not composition.given and (composition.open or max(composition.errors.values()) > EXACT):
+        return composition.formula
+    if composition is not None and composition.given and first.decoration is not None:
+        return sample.formula
     if len(elements) > 1:
         counts = {symbol: first.structure.symbols.count(symbol) for symbol in sorted(elements)}
         return _simple_ratio(counts)
@@ -166,11 +190,15 @@ def _simple_ratio(counts: Mapping[str, int], most: int = 6) -> str:
     return "".join(f"{symbol}{np.round(count / total, 2):g}" for symbol, count in counts.items())
 
 
-def _phase(ranking: Ranking, measurement: Measurement) -> str:
-    first = ranking.first
-    if first.lattice:
-        return f"{_formula(ranking, measurement)} {first.lattice}, {first.structure.structure_type}"
-    return matter(first, measurement.sample) if first.cut is not None or first.crystal_fit is not None else first.structure.structure_type
+def _phase(first: Candidate, formula: str, left: list[str], sample: Sample, *, alloy: bool) -> str:
+    """Formula, lattice and ordering of an alloy, as far as the data tell orderings apart; else formula and type."""
+    if first.cut is not None or first.crystal_fit is not None:
+        return matter(first, sample)
+    if not first.lattice and not alloy:
+        return first.structure.structure_type
+    known = told(left)
+    named = " or ".join(known) + " alloy" if known else "ordering open" if alloy else first.structure.structure_type
+    return f"{formula} {first.on_lattice}, {named}"
 
 
 def _sentence(parts: list[str]) -> str:

@@ -69,7 +69,8 @@ class Posterior:
     def of(cls, candidates: CandidateSet, measurement: Measurement, settings: RankSettings) -> Posterior:
         """For fitted candidates: the curve counts up to where the best of them ends, and their types share the prior."""
         types = sorted(set(candidates.types))
-        prior = mixed_prior(types, candidates.belief.types if candidates.belief else None, settings.prior_weight)
+        lattices = dict(zip(candidates.types.tolist(), candidates.lattices.tolist(), strict=True))
+        prior = mixed_prior(types, candidates.belief.types if candidates.belief else None, settings.prior_weight, lattices)
         return cls(measurement.points_of_particle(candidates.extent), {kind: float(np.log(p)) for kind, p in prior.items()}, settings)
 
     @property
@@ -91,7 +92,7 @@ class Posterior:
         return np.asarray(self.fit_score(rw, complexity) + np.array([self.log_prior.get(kind, least) for kind in types]))
 
     def size_terms(self, n_atoms: Floats, rw: Floats, score: Floats, lattices: NDArray[np.str_]) -> Floats:
-        """(C,) nats that a candidate loses for lying away from the size that the candidates of its lattice agree on."""
+        """(C,) nats that a candidate loses for lying away from the size that the candidates of its lattice (an alloy's of its ordering) agree on."""
         return _size_terms(n_atoms, rw, score, lattices, self.settings)
 
 
@@ -111,10 +112,16 @@ def _size_terms(n_atoms: np.ndarray, rw: np.ndarray, score: np.ndarray, lattices
     return terms
 
 
-def mixed_prior(types: list[str], model: Mapping[str, float] | None, weight: float) -> dict[str, float]:
-    """Uniform over the types, mixed with the model's probabilities; types of one lattice (fcc, octahedral) share what the model says of either."""
+def mixed_prior(
+    types: list[str], model: Mapping[str, float] | None, weight: float, lattice_by_type: Mapping[str, str] | None = None
+) -> dict[str, float]:
+    """Uniform over the types, mixed with the model's probabilities; types of one lattice share what the model says of it.
+
+    They are outlines (fcc, octahedral) and the orderings of an alloy, whose lattice ``lattice_by_type`` names: a model of metals says nothing of
+    orderings.
+    """
     uniform = 1.0 / len(types)
-    lattices = [lattice_of(kind) for kind in types]
+    lattices = [(lattice_by_type or {}).get(kind) or lattice_of(kind) for kind in types]
     stated = dict.fromkeys(lattices, 0.0)
     for kind, probability in (model or {}).items():
         if lattice_of(kind) in stated:

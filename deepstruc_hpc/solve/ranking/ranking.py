@@ -68,7 +68,9 @@ def rank(candidates: CandidateSet, posterior: Posterior) -> Ranking:
     score = posterior.score(rw, fitted.complexity, list(kinds))
     score = score - score.max(initial=-np.inf)
     share = type_probabilities(kinds, fitted.listed, score)
-    sized = score + posterior.size_terms(fitted.n_atoms.astype(float), rw, score, lattices)
+    # mean atoms are too small for a heavy core and too large for a heavy shell: each ordering has sizes of its own
+    groups = np.array([one.kind if one.lattice else one.on_lattice for one in fitted], dtype=str)
+    sized = score + posterior.size_terms(fitted.n_atoms.astype(float), rw, score, groups)
     total, probability, alike = np.zeros(len(fitted)), np.zeros(len(fitted)), np.zeros(len(fitted))
     for lattice in dict.fromkeys(lattices):
         ours = lattices == lattice

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from deepstruc_hpc.solve.config import RankSettings
 from deepstruc_hpc.solve.ranking.ranking import Ranking
 from deepstruc_hpc.structures.lattices import OUTLINES
 
+MOST_NAMED = 2
+"""Orderings that an alloy's phase names; where the data leave more, it says that the ordering is open."""
+SAME = 0.1
+"""Of the best fit's likelihood: a candidate that reaches it is not told from the best."""
+_PLACES = {"core_shell": "{inner} inside, {outer} outside", "segregated": "{outer} where neighbours are fewest"}
 NINETY = 1.645
 """Standard deviations on either side that hold 90 % of a normal distribution."""
 
@@ -25,19 +32,55 @@ def in_words(ranking: Ranking, settings: RankSettings, data_end: float = np.inf)
     plausible = types["probability"].ge(settings.tell_apart) & (types.index > 0)
     same = types["lattice"].eq(lattice)
     sentences = []
+    alloy = bool(ranking.first.lattice)
     if first in OUTLINES:
         sentences.append("a truncated octahedron is an fcc crystal: the lattice is fcc, the outline octahedral")
-    elif types["structure_type"][plausible & same].isin(OUTLINES).any():
+    elif not alloy and types["structure_type"][plausible & same].isin(OUTLINES).any():
         sentences.append("the lattice is fcc; an octahedral outline (also an fcc crystal) fits about as well")
     orderings = types[plausible & same & ~types["structure_type"].isin({lattice, *OUTLINES})]
     rivals = types[plausible & ~same]
-    if ranking.first.lattice and len(orderings):
-        others = " or ".join(f"{row.structure_type} (Rw {row.best_rw:.3f})" for row in orderings.itertuples())
+    means = types[plausible & same & types["structure_type"].isin({lattice, *OUTLINES})] if alloy else types.iloc[:0]
+    if alloy and len(orderings) + len(means):
+        named = [f"{row.structure_type} (Rw {row.best_rw:.3f})" for row in orderings.itertuples()]
+        others = " or ".join([*named, *(["mean atoms (Rw {:.3f})".format(means["best_rw"].min())] if len(means) else [])])
         sentences.append(f"the lattice is {lattice}; the data cannot tell {first} (Rw {types['best_rw'].iloc[0]:.3f}) from {others} apart")
+    sentences += _places_in_words(ranking)
     if len(rivals):
         others = " or ".join(f"{row.structure_type} (Rw {row.best_rw:.3f})" for row in rivals.itertuples())
         sentences.append(f"the data cannot tell {first} (Rw {types['best_rw'].iloc[0]:.3f}) from {others} apart")
     return "; ".join([*sentences, *_sizes_in_words(ranking, first, data_end)])
+
+
+def orderings(ranking: Ranking, settings: RankSettings) -> list[str]:
+    """Orderings of an alloy that the data leave, the likeliest first (``random``, ``L1_2`` …).
+
+    None where mean atoms explain the data as well, and none of what is no alloy.
+    """
+    types = ranking.types
+    left = types[types["lattice"].eq(types["lattice"].iloc[0]) & (types["probability"].ge(settings.tell_apart) | (types.index == 0))]
+    names = [str(kind).partition(" alloy on ")[0] if " alloy on " in str(kind) else "" for kind in left["structure_type"]]
+    return names if all(names) else []
+
+
+def told(left: Sequence[str]) -> tuple[str, ...]:
+    """The orderings that an answer may name: one, or two of which none is random.
+
+    Who tries many random draws and shares finds one that fits about as well as any order that hardly shows, so random beside others is no finding.
+    """
+    return tuple(left) if len(left) == 1 or (len(left) == MOST_NAMED and "random" not in left) else ()
+
+
+def _places_in_words(ranking: Ranking) -> list[str]:
+    """Which element of an alloy lies outside, on the other side, or on the sublattice; whether that shows."""
+    first = ranking.first
+    rule = first.decoration[1] if first.decoration is not None else None
+    if rule is None or rule.ordering not in _PLACES or (rule.apart and len(rule.elements) > 2):
+        return []
+    ours = np.flatnonzero(ranking.candidates.types == first.kind)
+    rules = {place: found[1] for place in ours if (found := ranking.candidates.candidates[place].decoration) is not None}
+    if any(other.elements != rule.elements and ranking.alike[place] >= SAME for place, other in rules.items()):
+        return [f"which of {', '.join(sorted(rule.elements))} lies outside does not show"]
+    return [f"{first.structure.structure_type}: {_PLACES[rule.ordering].format(inner=', then '.join(rule.elements[:-1]), outer=rule.elements[-1])}"]
 
 
 def _sizes_in_words(ranking: Ranking, name: str, data_end: float) -> list[str]:

@@ -15,6 +15,7 @@ from deepstruc_hpc.solve.search.decorations import decorations
 from deepstruc_hpc.solve.search.latent_space import search_latent
 from deepstruc_hpc.solve.search.local import Scorer, assess, search_locally
 from deepstruc_hpc.solve.search.occupation import other_sizes, refine_occupations
+from deepstruc_hpc.solve.search.rearranged import rearrange
 
 
 def improve(
@@ -43,6 +44,7 @@ def improve(
     candidates = search_locally(assess(candidates), measurement, score, budget=settings.neighbours, rng=measurement.rng("neighbours"))
     if "alloys" in settings.sources:
         candidates = _with(candidates, decorations(candidates, measurement, score), measurement, "alloys")
+        candidates = rearrange(candidates, measurement, score, budget=settings.neighbours, rng=measurement.rng("alloys"))
     return candidates
 
 

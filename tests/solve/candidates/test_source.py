@@ -12,6 +12,7 @@ from deepstruc_hpc.solve.candidates.source import BUILT_IN, ENTRY_POINT_GROUP, B
 from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.measurement.describe import describe
 from deepstruc_hpc.solve.run.batch import solve
+from deepstruc_hpc.structures.elements import nn_distance
 
 BUDGET = Budget(samples=5, sigma=(3.0,), most_atoms=500)
 
@@ -51,6 +52,22 @@ def installed(monkeypatch):
         monkeypatch.setattr(sources_module, "entry_points", lambda *, group: points if group == ENTRY_POINT_GROUP else ())
 
     return offer
+
+
+@pytest.mark.parametrize(
+    ("composition", "peak", "distance"),
+    [
+        ("Al4Ni", 2.80, 2.80),  # farther from twice the radius of nickel, the strongest scatterer, than a metal's bonds may lie
+        ("PtNi", 2.63, 2.63),
+        ("AuCu", 2.0, 2.72),  # no bond of either: Vegard's distance
+        ("Au", 2.85, 2.85),
+        ("Au", 2.0, 2.88),
+    ],
+)
+def test_shapes_start_at_a_bond_of_the_sample_or_else_at_its_own_distance(composition, peak, distance):
+    measurement = _measurement(composition, peak)
+    symbol = metal_of(measurement.sample)
+    assert np.mean(metal_zoom(measurement, symbol)) * nn_distance(symbol, "twelve") == pytest.approx(distance, abs=0.01)
 
 
 def _line(count, distance=2.8):

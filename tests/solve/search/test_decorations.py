@@ -46,6 +46,39 @@ def test_a_decorated_shape_may_be_as_large_as_the_shape_was_fitted():
         assert low * candidate.length < shape.length < high * candidate.length
 
 
+def _alone(*elements, peak):
+    """Decorations of a sphere that was fitted at the peak (Å), of elements whose amounts nobody says."""
+    r = np.arange(0.0, 20.0, 0.01)
+    curve = PdfCurve(r, np.exp(-0.5 * ((r - peak) / 0.1) ** 2), source="x.gr")
+    measurement = describe(curve, SolveSettings(elements=elements))
+    shape = Candidate(ball("fcc atom", 2.1), "catalog", length=peak, atomic_volume=peak**3 / np.sqrt(2))
+    candidates = CandidateSet((shape,), fits=fitted_set((shape.kind, len(shape.structure), 0.2, 0)).fits)
+    return decorations(candidates, measurement, Posterior.of(candidates, measurement, RankSettings()))
+
+
+def test_with_elements_alone_the_compositions_tried_are_those_that_the_distance_allows():
+    shares = {one.decoration[1].shares[one.decoration[1].elements.index("Au")] for one in _alone("Cu", "Au", peak=2.80) if "random" in one.kind}
+    assert min(shares) >= 0.5  # Vegard's law says 0.75
+    assert (
+        len({round(one.structure.symbols.count("Au") / len(one.structure), 1) for one in _alone("Ag", "Au", peak=2.88) if "random" in one.kind}) == 5
+    )
+
+
+def test_the_order_in_which_elements_are_named_changes_no_decoration():
+    first, second = (_alone(*names, peak=2.63) for names in (("Pt", "Ni"), ("Ni", "Pt")))
+    assert [one.fingerprint for one in first] == [one.fingerprint for one in second]
+    assert {one.decoration[1].elements for one in first if "core" in one.kind} == {("Ni", "Pt"), ("Pt", "Ni")}  # either outside
+
+
+def test_three_elements_lie_in_shells_and_slabs_or_one_apart_from_the_others():
+    found = _alone("Au", "Ag", "Cu", peak=2.8)
+    shells = {one.decoration[1].elements for one in found if "core" in one.kind and not one.decoration[1].apart}
+    assert len(shells) == 6
+    assert {one.decoration[1].elements[-1] for one in found if "janus" in one.kind and one.decoration[1].apart} == {"Au", "Ag", "Cu"}
+    for one in found:
+        assert len(one.structure.elements) == 3
+
+
 def test_neither_a_metal_nor_a_compound_is_decorated():
     assert len(_decorated("Au")[0]) == 0
     assert len(_decorated("CeO2")[0]) == 0
