@@ -30,7 +30,7 @@ REFINED = 8
 CUT_WITHIN = 1.25
 """Particles are cut from crystals whose Rw is within this factor of the best one's."""
 MOST_CUT = 3
-"""Crystals that particles are cut from."""
+"""Crystals that particles are cut from, each of another net of bonds: a net is judged by the mean over its list, so rivals need lists alike."""
 AROUND, STEP = 2.0, 0.5
 """Å. Radii of the particles, about that of the fitted sphere; the local search makes them finer."""
 SMALLEST_RADIUS = 2.5
@@ -95,8 +95,7 @@ class CrystalSource:
         fewest = min(fit.n_parameters + LACKING * fit.candidate.lacking for fit in fits)
         found = [extended for fit in fits if (extended := _extended(fit, fewest)) is not None]
         most = min(budget.most_atoms, MOST_METAL_ATOMS) if metal else budget.most_atoms
-        near = [fit for fit in fits if fit.rw <= CUT_WITHIN * fits[0].rw][:MOST_CUT]
-        found += [particle for fit in near for particle in _particles(fit, fewest, most)]
+        found += [particle for fit in _to_cut(fits) for particle in _particles(fit, fewest, most)]
         return CandidateSet(tuple(found), counts={"crystals_screened": screened}, notes=(*notes, *fits[0].candidate.notes))
 
     def _own(self, elements: frozenset[str]) -> list[CrystalCandidate]:
@@ -136,6 +135,15 @@ def _known(elements: Sequence[str], amounts: Mapping[str, float] | None) -> list
         return candidate_crystals(elements, amounts=amounts)
     except StructureError:
         return []
+
+
+def _to_cut(fits: Sequence[CrystalFit]) -> list[CrystalFit]:
+    """The best crystal of each net that fits about as well as the best of all."""
+    best: dict[str, CrystalFit] = {}
+    for fit in fits:
+        if fit.rw <= CUT_WITHIN * fits[0].rw:
+            best.setdefault(fit.candidate.group, fit)
+    return list(best.values())[:MOST_CUT]
 
 
 def _extended(fit: CrystalFit, fewest: int) -> Candidate | None:

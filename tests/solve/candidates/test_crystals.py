@@ -1,5 +1,7 @@
 """Particles of crystals and structures of files as candidates: only what the sample holds, at their own scale, within the budget."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from deepstruc_hpc.data.structure_files import write_xyz
 from deepstruc_hpc.physics.crystal_model import crystal_sphere_curve
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.physics.simulate import simulate_pdf
-from deepstruc_hpc.solve.candidates.crystals import CrystalSource
+from deepstruc_hpc.solve.candidates.crystals import CrystalSource, _to_cut
 from deepstruc_hpc.solve.candidates.fitting import fit, fit_curve_table
 from deepstruc_hpc.solve.candidates.source import Budget
 from deepstruc_hpc.solve.candidates.structures import STRUCTURE_ZOOM, StructureSource
@@ -102,3 +104,10 @@ def test_a_family_of_sizes_holds_inner_parts_of_the_structure_the_whole_first():
         inside = np.array([tuple(position) in kept for position in whole.positions])
         assert inside.sum() == len(part.structure)
         assert radius[inside].max() <= radius[~inside].min()
+
+
+def test_particles_are_cut_from_the_best_crystal_of_each_net_not_from_three_of_one():
+    """A net is judged by the mean over its list: one with three lists of sizes beside one without any lost against a worse fit."""
+    fits = [SimpleNamespace(rw=rw, candidate=SimpleNamespace(group=group)) for rw, group in ((0.30, "rutile"), (0.31, "rutile"), (0.33, "zircon"))]
+    fits += [SimpleNamespace(rw=0.5, candidate=SimpleNamespace(group="goethite"))]
+    assert [(fit.rw, fit.candidate.group) for fit in _to_cut(fits)] == [(0.30, "rutile"), (0.33, "zircon")]
