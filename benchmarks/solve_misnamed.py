@@ -3,7 +3,8 @@
     python benchmarks/solve_misnamed.py [WORD …]
 
 Simulated: Qmin 0.8, Qmax 22, Qdamp 0.03 Å⁻¹, r to 30 Å, noise of 3 % of the RMS. Prints a table: the curve, the elements named, the verdict and its
-words. No answer may come without a word on what is wrong; the last line counts those that do.
+words. No answer should come without a word on what is wrong; the last line
+counts those that do.
 """
 
 from __future__ import annotations

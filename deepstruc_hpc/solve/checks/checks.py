@@ -21,7 +21,7 @@ from deepstruc_hpc.solve.measurement.sample import Sample
 from deepstruc_hpc.solve.ranking.applicability import Verdict, applies, matter
 from deepstruc_hpc.solve.ranking.composition import AlloyComposition, alloy_composition
 from deepstruc_hpc.solve.ranking.ranking import Ranking
-from deepstruc_hpc.solve.ranking.wording import diameter_range, in_words, orderings, told
+from deepstruc_hpc.solve.ranking.wording import diameter_range, in_words, named_orderings, orderings
 
 EXACT = 0.03
 """Standard deviation of a share, up to which the formula of an alloy is that of rank 1."""
@@ -196,7 +196,7 @@ def _phase(first: Candidate, formula: str, left: list[str], sample: Sample, *, a
         return matter(first, sample)
     if not first.lattice and not alloy:
         return first.structure.structure_type
-    known = told(left)
+    known = named_orderings(left)
     named = " or ".join(known) + " alloy" if known else "ordering open" if alloy else first.structure.structure_type
     return f"{formula} {first.on_lattice}, {named}"
 

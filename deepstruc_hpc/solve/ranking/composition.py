@@ -68,13 +68,13 @@ class AlloyComposition:
         return {**rounded, "given": self.given, "open": self.open}
 
 
-def alloy_composition(ranking: Ranking, measurement: Measurement, told: str | None = None) -> AlloyComposition | None:
+def alloy_composition(ranking: Ranking, measurement: Measurement, ordering: str | None = None) -> AlloyComposition | None:
     """Of rank 1; None for a sample that is no alloy, or whose elements have no radii.
 
     Args:
         ranking: of all candidates.
         measurement: whose sample names the elements.
-        told: the one ordering that the data tell from all others; beside others, fits say nothing of the composition.
+        ordering: the one ordering that the data tell from all others; beside others, fits say nothing of the composition.
     """
     sample, first = measurement.sample, ranking.first
     if sample.kind != "alloy" or len(sample.elements) < 2 or not first.length:
@@ -84,7 +84,7 @@ def alloy_composition(ranking: Ranking, measurement: Measurement, told: str | No
     try:
         if sample.stoichiometric:
             return _given({symbol: sample.amounts[symbol] for symbol in elements}, distance, first.on_lattice)
-        return _found(ranking, elements, distance, told)
+        return _found(ranking, elements, distance, ordering)
     except StructureError:
         return None
 
@@ -107,14 +107,14 @@ def _given(amounts: Mapping[str, float], distance: float, lattice: str) -> Alloy
     return AlloyComposition(shares, {}, given=True, open=False, words=words, doubtful=doubtful)
 
 
-def _found(ranking: Ranking, elements: tuple[str, ...], distance: float, told: str | None) -> AlloyComposition:
+def _found(ranking: Ranking, elements: tuple[str, ...], distance: float, ordering: str | None) -> AlloyComposition:
     """What distance and orderings say together."""
     grid = simplex(len(elements), _STEPS.get(len(elements), 10))
     lattice = ranking.first.on_lattice
     vegard = vegard_log_weight(grid, elements, distance, lattice)
-    ordered = told is not None and told not in NO_ORDER
+    ordered = ordering is not None and ordering not in NO_ORDER
     if ordered:
-        places = np.flatnonzero(ranking.candidates.types == f"{told} alloy on {lattice}")
+        places = np.flatnonzero(ranking.candidates.types == f"{ordering} alloy on {lattice}")
         vegard = vegard + _profile([ranking.candidates.candidates[place] for place in places], ranking.alike[places], elements, grid)
     total = np.exp(vegard - vegard.max())
     total /= total.sum()

@@ -13,7 +13,7 @@ from deepstruc_hpc.structures.lattices import OUTLINES
 MOST_NAMED = 2
 """Orderings that an alloy's phase names; where the data leave more, it says that the ordering is open."""
 SAME = 0.1
-"""Of the best fit's likelihood: a candidate that reaches it is not told from the best."""
+"""Of the best fit's likelihood: a candidate that reaches it cannot be distinguished from the best."""
 _PLACES = {"core_shell": "{inner} inside, {outer} outside", "segregated": "{outer} where neighbours are fewest"}
 NINETY = 1.645
 """Standard deviations on either side that hold 90 % of a normal distribution."""
@@ -62,7 +62,7 @@ def orderings(ranking: Ranking, settings: RankSettings) -> list[str]:
     return names if all(names) else []
 
 
-def told(left: Sequence[str]) -> tuple[str, ...]:
+def named_orderings(left: Sequence[str]) -> tuple[str, ...]:
     """The orderings that an answer may name: one, or two of which none is random.
 
     Who tries many random draws and shares finds one that fits about as well as any order that hardly shows, so random beside others is no finding.

@@ -47,7 +47,7 @@ class State:
 
     @property
     def shape(self) -> Occupation | None:
-        """The sites that it fills, with room to grow; None where its lattice ends."""
+        """The sites that it occupies, with room to grow; None where its lattice ends."""
         held = self.candidate.decoration
         return None if held is None else assign_lattice(held[0])
 

@@ -12,7 +12,7 @@ from deepstruc_hpc.solve.measurement.describe import describe
 from deepstruc_hpc.solve.ranking.composition import alloy_composition
 from deepstruc_hpc.solve.ranking.posterior import Posterior
 from deepstruc_hpc.solve.ranking.ranking import rank
-from deepstruc_hpc.solve.ranking.wording import told
+from deepstruc_hpc.solve.ranking.wording import named_orderings
 from deepstruc_hpc.solve.search.decorations import decorated
 from deepstruc_hpc.structures.decoration import Rule
 from tests.structures.particles import ball
@@ -115,7 +115,7 @@ def test_metals_and_compounds_have_none():
     ],
 )
 def test_an_ordering_is_named_where_at_most_two_are_left_and_random_only_alone(left, named):
-    assert told(left) == named
+    assert named_orderings(left) == named
 
 
 @pytest.mark.parametrize(

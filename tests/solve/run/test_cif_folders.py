@@ -91,8 +91,12 @@ def test_nothing_is_read_where_nothing_is_pending(folder, tmp_path, monkeypatch)
     path = _ceria(tmp_path)
     common = {"sources": "crystals", "crystals": folder, "workers": 0}
     solve(path, tmp_path / "out", **common)
-    monkeypatch.setattr(batch, "read_folder", lambda *_, **__: pytest.fail("the folder is looked through again"))
+    read, reader = [], batch.read_folder
+    monkeypatch.setattr(batch, "read_folder", lambda *given, **options: read.append(given) or reader(*given, **options))
     solve(path, tmp_path / "out", **common)
+    assert read == []
+    solve(path, tmp_path / "out", force=True, **common)
+    assert len(read) == 1  # so the replacement is what a run calls
 
 
 def test_all_unreadable_files_are_listed(folder, capsys):
