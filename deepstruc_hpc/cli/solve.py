@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from deepstruc_hpc.cli.document import print_document
+from deepstruc_hpc.core.files import shown_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from deepstruc_hpc.solve.config import SolveSettings
     from deepstruc_hpc.solve.run.output import ItemRecord
 
-PATHS = typer.Argument(None, metavar="PATH…", help="G(r) files, directories of them, globs, or lists (@NAME: one path a line).")
+PATHS = typer.Argument(
+    None, metavar="PATH…", help="G(r) files (text, HDF5/NeXus), directories, globs, a place in a file (a.h5::/entry/pdf), lists (@NAME)."
+)
 OUT = typer.Option(None, "--out", "-o", help="Output directory. What is solved there with the same settings is not solved again.")
 MODEL = typer.Option(None, "--model", help="Checkpoint or run directory; default: the model that comes with the program, if any.")
 CATALOG = typer.Option(
@@ -207,7 +210,7 @@ class LivePage:
 
     def __call__(self, record: ItemRecord) -> None:
         """Take one result."""
-        typer.echo(f"{record.status:8} {Path(record.file).name}  {record.structure_type} {record.n_atoms or ''}  {record.message}", err=True)
+        typer.echo(f"{record.status:8} {shown_name(record.file)}  {record.structure_type} {record.n_atoms or ''}  {record.message}", err=True)
         self._behind = True
         if time.monotonic() >= self._next:
             self.finish()
@@ -246,7 +249,7 @@ def _print_summary(out: Path, frame: pd.DataFrame, page: Path | None, as_json: b
         typer.echo(_table([_summary_cells(row) for row in rows]))
     for row in rows:
         if message := words.message_words(row):
-            typer.echo(f"{Path(str(row['file'])).name}: {message}")
+            typer.echo(f"{shown_name(str(row['file']))}: {message}")
     counts = words.count_words(frame["status"])
     typer.echo(f"{counts or 'nothing solved'}. Results: {out}" + (f"  Report: {page}" if page else ""))
 
@@ -258,7 +261,7 @@ def _summary_cells(row: dict[str, Any]) -> dict[str, str]:
 
     rw, probability = plain(row["rw"]), plain(row["probability"])
     return {
-        "file": Path(str(row["file"])).name,
+        "file": shown_name(str(row["file"])),
         "phase": words.phase_words(row),
         "atoms": words.atoms_words(row),
         "diameter (Å)": words.diameter_words(row),
