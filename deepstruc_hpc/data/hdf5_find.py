@@ -199,7 +199,7 @@ def _of_names(tree: Tree) -> Iterator[Found]:
         below = {child.name: child for child in tree.children(node.parent) if child.shape is not None}
         found = Found(node.path, "", shape, errors=_errors(below, node), unit=density_unit(node.text("units", "unit")), along=len(shape) - 1)
         found = _near_axis(tree, node, found, function)
-        if found.axis or found.grid is not None or found.column is not None or function == "I(Q)":
+        if found.axis or found.grid is not None or found.column is not None or function in {"G(r)", "I(Q)"}:
             yield _named(found, _names_of(node))
 
 
@@ -209,7 +209,7 @@ def _names_of(node: Node) -> list[str]:
 
 
 def _near_axis(tree: Tree, node: Node, found: Found, function: str) -> Found:
-    """The axis (r or Q): from a dataset of that name and length beside the signal, else in the groups above; from attributes; from the first column."""
+    """The axis (r or Q): a dataset of that name and length beside the signal, else in the groups above; from attributes; the first column."""
     wanted = "q" if function in {"F(Q)", "S(Q)", "I(Q)"} else "r"
     shape, place = node.shape or (), node.parent
     while True:

@@ -76,7 +76,7 @@ def length_unit(units: str) -> tuple[str, str]:
     text = _UNIT_WORDS.sub("angstrom", units.strip().strip("$").strip("()[]")).replace("−", "-")
     text = re.sub(r"(?i)nanomet(?:er|re)s?", "nm", text)
     text = re.sub(r"(?i)picomet(?:er|re)s?", "pm", text)
-    text = re.sub(r"(?i)\bA(?=$|\s|\^|-|⁻)", "angstrom", text).replace("1/A", "1/angstrom").lower().replace(" ", "")
+    text = re.sub(r"(?i)(?<![a-z])A(?=$|\s|\^|-|⁻)", "angstrom", text).replace("1/A", "1/angstrom").lower().replace(" ", "")
     inverse = _INVERSE.match(text)
     word = next((part for part in inverse.groups() if part), "") if inverse else text
     unit = "angstrom" if word == "angstrom" else _LENGTHS.get(word, "")
