@@ -69,9 +69,7 @@ def solve(
     rmin: float | None = typer.Option(None, "--rmin", help="Å. [default: 2]"),
     rmax: float | None = typer.Option(None, "--rmax", help="Å; default: the end of the data, at most 30."),
     qmin: float | None = typer.Option(None, "--qmin", help="Å⁻¹; default: from the header, else --instrument, else 0.7."),
-    low_q: float | None = typer.Option(
-        None, "--low-q", min=0, help="Å⁻¹: Q below is taken out of data and model. [default: 1.2 for a Qmin below 0.5]"
-    ),
+    low_q: float | None = typer.Option(None, "--low-q", min=0, help="Å⁻¹: Q below is taken out of data and model; 0: nothing. [default: 1.2]"),
     qmax: float | None = typer.Option(None, "--qmax", help="Å⁻¹; default: from the header, else --instrument, else 25."),
     qdamp: float | None = typer.Option(None, "--qdamp", help="Å⁻¹, of a calibrant; default: from --instrument, else the header, else 0.03."),
     qbroad: float | None = typer.Option(None, "--qbroad", help="Å⁻¹, of a calibrant; default: from --instrument, else the header, else 0."),
