@@ -1,9 +1,6 @@
 """Curves in HDF5 files, in the layouts that programs and people write: the same curve as from text, or a refusal that says what the file is."""
 
-import json
 import os
-import subprocess
-import sys
 import tracemalloc
 
 import h5py
@@ -17,112 +14,24 @@ from deepstruc_hpc.data.hdf5_tree import read_tree
 from deepstruc_hpc.data.hdf5_words import axis_of, function_of, length_unit
 from deepstruc_hpc.data.pdf_files import file_hash
 from deepstruc_hpc.physics.debye import simulate_fq
-from tests.data import gr_dialects as dialects
-
-R, G, DG = dialects.gold(0.02)
-STACK = np.outer([1.0, 2.0, 3.0], G)
-
-
-def group(parent, path, kind="", **attributes):
-    made = parent.require_group(path)
-    made.attrs.update({"NX_class": kind, **attributes} if kind else attributes)
-    return made
-
-
-def put(parent, path, values, **attributes):
-    parent[path] = values
-    parent[path].attrs.update(attributes)
-
-
-# --- the layouts ---------------------------------------------------------------------------------------------------------------------------------
-
-
-def nexus(file):
-    """Default attributes from the root; units; a sample, a source, a process; the raw images and the pattern beside it."""
-    group(file, "/", "NXroot", default="entry")
-    group(file, "entry", "NXentry", default="pdf")
-    data = group(file, "entry/pdf", "NXdata", signal="gr", axes="r")
-    put(data, "r", R, units="angstrom", long_name="r (Å)")
-    put(data, "gr", G, units="1/angstrom^2", long_name="G(r) (1/Å^2)", interpretation="spectrum")
-    put(data, "gr_errors", DG)
-    group(file, "entry/sample", "NXsample")
-    put(file, "entry/sample/chemical_formula", "Ce O2")
-    group(file, "entry/instrument/source", "NXsource")
-    put(file, "entry/instrument/source/probe", "x-ray")
-    put(file, "entry/instrument/detector/data", np.zeros((2, 80, 90), dtype="u2"))
-    group(file, "entry/process", "NXprocess", program="pdf")
-    put(file, "entry/process/parameters/qmin", 8.0, units="1/nm")
-    put(file, "entry/process/parameters/qmax", 24.0)
-    put(file, "entry/process/parameters/qdamp", 0.03)
-    iq = group(file, "entry/integrated", "NXdata", signal="intensity", axes="q")
-    put(iq, "q", np.linspace(0.1, 24, 500), units="1/angstrom")
-    put(iq, "intensity", np.linspace(5, 1, 500))
-
-
-def old_nexus(file):
-    """Signal and axes marked on the datasets, as before 2014; nm."""
-    data = group(file, "entry1/data", "NXdata")
-    put(data, "distance", R / 10, units="nm", axis=1)
-    put(data, "data", G * 100, units="nm^-2", signal=1, long_name="G(r)")
-
-
-def processed_like_pyfai(file):
-    """An ewoks-like tree: a process with its settings as JSON, its results, and the raw frames by a link."""
-    group(file, "entry_0000", "NXentry", default="pdf/results")
-    group(file, "entry_0000/pdf", "NXprocess")
-    put(file, "entry_0000/pdf/configuration/data", json.dumps({"qmin": 0.8, "qmax": 24.0, "composition": "Au", "mode": "xray"}))
-    data = group(file, "entry_0000/pdf/results", "NXdata", signal="G", axes=[".", "r"])
-    put(data, "r", R, units="Å")
-    put(data, "G", G[None, :])
-    file["entry_0000/raw"] = h5py.ExternalLink("gone.h5", "/entry/data")
-    file["entry_0000/plotselect"] = h5py.SoftLink("/entry_0000/pdf/results")
-
-
-def plain(file):
-    file["r"], file["gr"], file["dgr"] = R, G, DG
-    file.attrs["composition"] = "Au"
-    file.attrs["qmax"] = 24.0
-
-
-def plain_in_groups(file):
-    file["results/R"], file["results/G(r)"] = R, G
-    file["results/F(Q)"], file["results/Q"] = np.sin(np.arange(1, 25, 0.01)), np.arange(1, 25, 0.01)
-    file["settings"] = "[DEFAULT]\nmode = neutron\ncomposition = Au\nqmax = 24\n"
-
-
-def grid_in_attributes(file):
-    put(file, "pdf", G, rmin=0.0, rstep=0.02)
-
-
-def columns(file):
-    file["gr"] = np.column_stack([R, G, DG])
-
-
-def rows_of_two(file):
-    file["sample/pdf"] = np.stack([R, G])
-
-
-def table(file):
-    made = np.zeros(len(R), dtype=[("r", "f8"), ("G", "f4"), ("sigma", "f8")])
-    made["r"], made["G"], made["sigma"] = R, G, DG
-    file["measurement/table"] = made
-
-
-def no_names(file):
-    file["a"], file["b"] = R, G
-
-
-def big_endian_and_edges(file):
-    file["r"], file["gofr"] = np.append(R, R[-1] + 0.02).astype(">f8") - 0.01, G.astype(">f4")
-
-
-def metres(file):
-    put(file, "r", R * 1e-10, units="m")
-    file["pdf"] = G
-
-
-WHOLE = (nexus, old_nexus, processed_like_pyfai, plain, plain_in_groups, grid_in_attributes, columns, rows_of_two, table, no_names)
-WHOLE += (big_endian_and_edges, metres)
+from tests.data.hdf5_layouts import (
+    STACK,
+    WHOLE,
+    G,
+    R,
+    big_endian_and_edges,
+    columns,
+    group,
+    metres,
+    nexus,
+    no_names,
+    plain,
+    plain_in_groups,
+    processed_like_pyfai,
+    put,
+    stack,
+    table,
+)
 
 
 @pytest.fixture
@@ -165,14 +74,6 @@ def test_guesses_are_told(made):
 
 
 # --- several curves --------------------------------------------------------------------------------------------------------------------------------
-
-
-def stack(file):
-    data = group(file, "entry/pdf", "NXdata", signal="gr", axes=["frame", "r"], r_indices=1)
-    put(data, "r", R, units="angstrom")
-    put(data, "frame", np.arange(3))
-    put(data, "gr", STACK)
-    put(data, "gr_errors", DG)
 
 
 def stack_the_other_way(file):
@@ -305,153 +206,6 @@ def test_functions_of_q_are_transformed(made, name, make, unit):
     assert any("transformed to G(r) from Q 0.8 to 2" in note for note in curve.notes)
     peak = curve.r[(curve.r > 2) & (curve.r < 3.5)][np.argmax(curve.g[(curve.r > 2) & (curve.r < 3.5)])]
     assert peak == pytest.approx(2.04 * 2**0.5, abs=0.05)
-
-
-# --- what is refused -------------------------------------------------------------------------------------------------------------------------------
-
-
-def intensity(file):
-    data = group(file, "entry/integrated", "NXdata", signal="intensity", axes="q")
-    put(data, "q", np.linspace(1, 240, 500), units="nm^-1")
-    put(data, "intensity", np.linspace(9, 1, 500))
-
-
-def pattern(file):
-    data = group(file, "entry/integrated", "NXdata", signal="I", axes="2th")
-    put(data, "2th", np.linspace(1, 40, 500), units="deg")
-    data["I"] = np.linspace(9, 1, 500)
-
-
-def images(file):
-    put(group(file, "entry/data", "NXdata", signal="data"), "data", np.zeros((3, 200, 210), dtype="u2"))
-
-
-def unknown_intensity(file):
-    data = group(file, "entry/data", "NXdata", signal="data", axes="q")
-    data["q"], data["data"] = np.linspace(0.1, 24, 900), np.linspace(9, 1, 900)
-
-
-def positive_without_names(file):
-    file["x"], file["y"] = R, np.abs(G) + 1
-
-
-def other_things(file):
-    file["temperature"], file["note"] = np.full(30, 300.0), "x"
-
-
-def nothing(file):
-    file["note"] = "x"
-
-
-def no_distances(file):
-    file["entry/gr"] = G
-
-
-REFUSED = [
-    (intensity, "", r"holds I\(Q\), an intensity \(/entry/integrated/intensity, 500\), not G\(r\)"),
-    (pattern, "", "powder pattern over an angle"),
-    (images, "", r"holds images \(/entry/data/data, 3 × 200 × 210\), not G\(r\)"),
-    (unknown_intensity, "", r"holds I\(Q\), an intensity"),
-    (positive_without_names, "", r"holds no G\(r\).*/x \(1001\), /y"),
-    (other_things, "", r"arrays of numbers: /temperature \(30\)"),
-    (nothing, "", "no arrays of numbers"),
-    (no_distances, "", "/entry/gr has no r"),
-    (plain, "/entry/gr", r"no dataset or group /entry/gr\. Its arrays of numbers: /dgr \(1001\), /gr"),
-    (plain, "/gr[3]", r"no curve \[3\] in /gr"),
-    (stack, "/entry/pdf/gr[3]", r"no curve \[3\] in /entry/pdf/gr, which holds 3"),
-    (processed_like_pyfai, "/entry_0000/raw", "no dataset or group /entry_0000/raw.*Links that lead nowhere: /entry_0000/raw"),
-    (nexus, "/entry/integrated", r"holds I\(Q\)"),
-    (nexus, "/entry/sample/chemical_formula", "is not an array of numbers"),
-]
-
-
-@pytest.mark.parametrize(("write", "place", "words"), REFUSED, ids=[f"{write.__name__}{place}" for write, place, _ in REFUSED])
-def test_what_is_no_curve_is_refused_by_its_kind(made, write, place, words):
-    path = made(write)
-    with pytest.raises(PdfFileError, match=words) as refused:
-        read_pdf(f"{path}::{place}" if place else path)
-    assert str(path) in str(refused.value)
-
-
-def test_damage_of_one_curve_of_a_stack_is_named_and_harms_no_other(made):
-    def write(file):
-        stack(file)
-        file["entry/pdf/gr"][1, 400:] = np.nan
-        file["entry/pdf/gr"][2] = 0.0
-
-    curves = Hdf5Curves(made(write))
-    assert curves[0].g == pytest.approx(G)
-    assert curves[1].r[-1] == pytest.approx(R[399])
-    assert "missing in the last" in " ".join(curves[1].notes)
-    with pytest.raises(PdfFileError, match=r"a\.h5#/entry/pdf/gr\[2\]: G\(r\) is 0 in all"):
-        curves[2]
-
-
-@pytest.mark.parametrize("name", ["a.h5", "a.nxs", "a.gr"])
-def test_a_file_that_is_cut_off_is_refused(made, name):
-    path = made(nexus, name)
-    whole = path.read_bytes()
-    for part in (0.05, 0.3, 0.7, 0.95):
-        path.write_bytes(whole[: int(part * len(whole))])
-        with pytest.raises(PdfFileError, match=r"cut off|damaged") as refused:
-            read_pdf(path)
-        assert "HDF5" in str(refused.value)
-
-
-@pytest.mark.parametrize(("content", "words"), [(b"", "empty"), (b"r g\n0 1\n", "no HDF5 file"), (b"\x0e\x03\x13\x01 and more", "HDF4")])
-def test_what_is_no_hdf5_is_said(tmp_path, content, words):
-    (tmp_path / "a.nxs").write_bytes(content)
-    with pytest.raises(PdfFileError, match=words):
-        read_pdf(tmp_path / "a.nxs")
-    with pytest.raises(PdfFileError, match="no such file"):
-        read_pdf(tmp_path / "b.h5")
-    (tmp_path / "c.h5").mkdir()
-    with pytest.raises(PdfFileError, match="is a directory"):
-        read_pdf(tmp_path / "c.h5")
-
-
-def test_damaged_bytes_give_a_curve_or_an_error_and_never_another_exception(made):
-    path = made(nexus)
-    whole = bytearray(path.read_bytes())
-    rng = np.random.default_rng(5)
-    for _ in range(150):
-        damaged = bytearray(whole)
-        for at in rng.integers(0, len(whole), 6):
-            damaged[at] = rng.integers(256)
-        path.write_bytes(damaged)
-        try:
-            assert np.isfinite(read_pdf(path).g).all()
-        except PdfFileError as refused:
-            assert str(path) in str(refused)  # noqa: PT017
-
-
-WRITER = """
-import sys, h5py, numpy as np
-file = h5py.File(sys.argv[1], "w", libver="latest")
-file["r"] = np.load(sys.argv[2])[0]
-gr = file.create_dataset("gr", data=np.load(sys.argv[2])[1:2], maxshape=(None, None), chunks=(1, 1001))
-if sys.argv[3] == "swmr":
-    file.swmr_mode = True
-file.flush()
-print("ready", flush=True)
-sys.stdin.read()
-"""
-
-
-@pytest.mark.parametrize("mode", ["plain", "swmr"])
-def test_a_file_that_another_program_writes_is_read_or_named_and_never_waited_for(tmp_path, mode):
-    np.save(tmp_path / "a.npy", np.stack([R, G]))
-    path = tmp_path / "a.h5"
-    words = [sys.executable, "-c", WRITER, str(path), str(tmp_path / "a.npy"), mode]
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
-        assert writer.stdout.readline() == "ready\n"
-        if mode == "swmr":
-            assert read_pdf(path).g == pytest.approx(G)
-        else:
-            with pytest.raises(PdfFileError, match="another program is writing"):
-                read_pdf(path)
-        writer.stdin.close()
-    assert read_pdf(path).g == pytest.approx(G)
 
 
 # --- words -----------------------------------------------------------------------------------------------------------------------------------------
