@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from deepstruc_hpc.cli.document import print_document
+from deepstruc_hpc.core.files import shown_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from deepstruc_hpc.solve.config import SolveSettings
     from deepstruc_hpc.solve.run.output import ItemRecord
 
-PATHS = typer.Argument(None, metavar="PATH…", help="G(r) files, directories of them, globs, or lists (@NAME: one path a line).")
+PATHS = typer.Argument(
+    None, metavar="PATH…", help="G(r) files (text, HDF5/NeXus), directories, globs, a place in a file (a.h5::/entry/pdf), lists (@NAME)."
+)
 OUT = typer.Option(None, "--out", "-o", help="Output directory. What is solved there with the same settings is not solved again.")
 MODEL = typer.Option(None, "--model", help="Checkpoint or run directory; default: the model that comes with the program, if any.")
 CATALOG = typer.Option(
@@ -66,9 +69,7 @@ def solve(
     rmin: float | None = typer.Option(None, "--rmin", help="Å. [default: 2]"),
     rmax: float | None = typer.Option(None, "--rmax", help="Å; default: the end of the data, at most 30."),
     qmin: float | None = typer.Option(None, "--qmin", help="Å⁻¹; default: from the header, else --instrument, else 0.7."),
-    low_q: float | None = typer.Option(
-        None, "--low-q", min=0, help="Å⁻¹: Q below is taken out of data and model. [default: 1.2 for a Qmin below 0.5]"
-    ),
+    low_q: float | None = typer.Option(None, "--low-q", min=0, help="Å⁻¹: Q below is taken out of data and model; 0: nothing. [default: 1.2]"),
     qmax: float | None = typer.Option(None, "--qmax", help="Å⁻¹; default: from the header, else --instrument, else 25."),
     qdamp: float | None = typer.Option(None, "--qdamp", help="Å⁻¹, of a calibrant; default: from --instrument, else the header, else 0.03."),
     qbroad: float | None = typer.Option(None, "--qbroad", help="Å⁻¹, of a calibrant; default: from --instrument, else the header, else 0."),
@@ -207,7 +208,7 @@ class LivePage:
 
     def __call__(self, record: ItemRecord) -> None:
         """Take one result."""
-        typer.echo(f"{record.status:8} {Path(record.file).name}  {record.structure_type} {record.n_atoms or ''}  {record.message}", err=True)
+        typer.echo(f"{record.status:8} {shown_name(record.file)}  {record.structure_type} {record.n_atoms or ''}  {record.message}", err=True)
         self._behind = True
         if time.monotonic() >= self._next:
             self.finish()
@@ -246,7 +247,7 @@ def _print_summary(out: Path, frame: pd.DataFrame, page: Path | None, as_json: b
         typer.echo(_table([_summary_cells(row) for row in rows]))
     for row in rows:
         if message := words.message_words(row):
-            typer.echo(f"{Path(str(row['file'])).name}: {message}")
+            typer.echo(f"{shown_name(str(row['file']))}: {message}")
     counts = words.count_words(frame["status"])
     typer.echo(f"{counts or 'nothing solved'}. Results: {out}" + (f"  Report: {page}" if page else ""))
 
@@ -258,7 +259,7 @@ def _summary_cells(row: dict[str, Any]) -> dict[str, str]:
 
     rw, probability = plain(row["rw"]), plain(row["probability"])
     return {
-        "file": Path(str(row["file"])).name,
+        "file": shown_name(str(row["file"])),
         "phase": words.phase_words(row),
         "atoms": words.atoms_words(row),
         "diameter (Å)": words.diameter_words(row),

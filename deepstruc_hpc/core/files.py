@@ -1,8 +1,9 @@
-"""Files that are whole or not there."""
+"""Files that are whole or not there, and names of curves inside files."""
 
 from __future__ import annotations
 
 import os
+import re
 import uuid
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +11,23 @@ from pathlib import Path
 from deepstruc_hpc.core.errors import OutputError
 
 REMEDY = "Free space or check the permissions."
+_INSIDE = re.compile(r"^(.+?\.\w+)(?:#|::)(/.*)$", re.DOTALL)
+
+
+def split_inside(name: str | os.PathLike[str]) -> tuple[Path, str]:
+    """The file and the place inside it of a curve's name; the place is '' where a file alone is named.
+
+    ``a.h5#/entry/pdf[12]`` (as results name it) and ``a.h5::/entry/pdf[12]`` (as users type it) both give ``a.h5`` and ``/entry/pdf[12]``. A name
+    that is itself a file's is never split.
+    """
+    match = _INSIDE.match(os.fspath(name))
+    return (Path(match[1]), match[2]) if match and not Path(name).exists() else (Path(name), "")
+
+
+def shown_name(name: str | os.PathLike[str]) -> str:
+    """A file's name without its folders; of a curve inside a file with its place there: ``a.h5#/entry/pdf[12]``."""
+    match = _INSIDE.match(os.fspath(name))
+    return f"{Path(match[1]).name}#{match[2]}" if match else Path(name).name
 
 
 def write_atomically(path: str | os.PathLike[str], content: str | bytes, *, remedy: str = REMEDY) -> Path:

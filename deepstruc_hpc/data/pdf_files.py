@@ -1,14 +1,15 @@
 """Every dialect of G(r) files → :class:`~deepstruc_hpc.core.curve.PdfCurve`.
 
 PDFgetX2, PDFgetX3, xPDFsuite, PDFgetXgui, PDFgetN, GSAS-II, Mantid, PDFgui and pdffit2 exports, RMCProfile, Gudrun, and tables without a header;
-files of F(Q) and S(Q) are transformed. Units other than Å and functions other than G(r) are recognised and converted; every guess is a note of the
-curve, every fault an error with the file, the line, what was found and what to do.
+files of F(Q) and S(Q) are transformed; HDF5 files go to :mod:`~deepstruc_hpc.data.hdf5_curves`. Units other than Å and functions other than G(r) are
+recognised and converted; every guess is a note of the curve, every fault an error with the file, the line, what was found and what to do.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
-from hashlib import blake2b
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import PdfFileError
+from deepstruc_hpc.core.files import split_inside
+from deepstruc_hpc.data.hdf5_tree import is_hdf5
 from deepstruc_hpc.data.pdf_blocks import split_curves
 from deepstruc_hpc.data.pdf_checks import LARGEST_G, MIN_POINTS, check_grid, check_numbers, check_range, note_early_end, note_oddities, rows_to_keep
 from deepstruc_hpc.data.pdf_functions import WEIGHTED, function_by_shape, is_upside_down, named_function, to_reduced, weight_of
@@ -35,8 +38,14 @@ DG_MISSING_BELOW = 0.5
 
 
 def file_hash(path: Path) -> str:
-    """A hash of a file's bytes, 24 hexadecimal digits."""
-    return blake2b(path.read_bytes(), digest_size=12).hexdigest()
+    """A hash of a file's bytes, 24 hexadecimal digits; for a curve inside an HDF5 file (``a.h5#/entry/pdf[12]``) a hash of that curve."""
+    container, inside = split_inside(path)
+    if inside and is_hdf5(container):
+        from deepstruc_hpc.data.hdf5_curves import Hdf5Curves
+
+        return Hdf5Curves(path).digest(0)
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, partial(hashlib.blake2b, digest_size=12)).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,8 @@ def read_pdf(path: str | Path, *, density: float | None = None, lorch: bool = Fa
     """Read one G(r) file.
 
     Args:
-        path: a text file with at least the columns r and G(r), or g(r), D(r), T(r), a radial distribution function, F(Q) or S(Q).
+        path: a text file with at least the columns r and G(r), or g(r), D(r), T(r), a radial distribution function, F(Q) or S(Q); or an HDF5 file of
+            these (NeXus and others), with a place inside where it holds several: ``a.h5::/entry/pdf/gr``, ``a.h5::/entry/pdf/gr[12]``.
         density: number density, atoms Å⁻³, for the scale of functions that need it; the header's where None.
         lorch: end F(Q) or S(Q) with Lorch's window.
 
@@ -73,6 +83,10 @@ def read_pdf(path: str | Path, *, density: float | None = None, lorch: bool = Fa
             usable G(r).
     """
     where = Path(path)
+    if is_hdf5(split_inside(where)[0]):
+        from deepstruc_hpc.data.hdf5_curves import read_hdf5
+
+        return read_hdf5(where, density=density, lorch=lorch)
     text = read_text(where)
     tables = split_curves(text)
     if len(tables) > 1 and tables[0][0].startswith("S "):
@@ -80,22 +94,27 @@ def read_pdf(path: str | Path, *, density: float | None = None, lorch: bool = Fa
     block, columns = _block_of(where, text)
     if columns.others:
         raise _several(where, [columns.g_label, *(label for _, label in columns.others)])
-    return _curve(where, text, block, columns, density=density, lorch=lorch)
+    return curve_of_table(where, text, block, columns, density=density, lorch=lorch)
 
 
 def read_pdfs(path: str | Path, *, density: float | None = None, lorch: bool = False) -> list[PdfCurve]:
     """Read all curves of a file: of each table in it, each column that is G(r). The name of a curve stands in its header as ``name``.
 
-    Args and errors are those of :func:`read_pdf`; a file with one curve gives a list of one.
+    Args and errors are those of :func:`read_pdf`; a file with one curve gives a list of one. Of large HDF5 files
+    :class:`~deepstruc_hpc.data.hdf5_curves.Hdf5Curves` reads one curve at a time.
     """
     where = Path(path)
+    if is_hdf5(split_inside(where)[0]):
+        from deepstruc_hpc.data.hdf5_curves import Hdf5Curves
+
+        return list(Hdf5Curves(where, density=density, lorch=lorch))
     curves = []
     for name, text in split_curves(read_text(where)):
         block, columns = _block_of(where, text)
         for index, label in ((columns.g, columns.g_label if columns.others else ""), *columns.others):
             own = Columns(columns.r, index, columns.dg, columns.r_unit, columns.g_unit, columns.first_name, columns.notes, columns.diff, (), label)
             called = " ".join(part for part in (name, label) if part)
-            curves.append(_curve(where, text, block, own, density=density, lorch=lorch, name=called))
+            curves.append(curve_of_table(where, text, block, own, density=density, lorch=lorch, name=called))
     return curves
 
 
@@ -132,8 +151,12 @@ def _curve_like(values: Array) -> list[int]:
     return chosen
 
 
-def _curve(path: Path, text: TextFile, block: DataBlock, columns: Columns, *, density: float | None, lorch: bool, name: str = "") -> PdfCurve:
-    """One curve from one table."""
+def curve_of_table(path: Path, text: TextFile, block: DataBlock, columns: Columns, *, density: float | None, lorch: bool, name: str = "") -> PdfCurve:
+    """One curve from one table of numbers and what is known of its columns: checked, in Å, with notes.
+
+    Raises:
+        PdfFileError: the table is not a usable curve; rows are named by ``block.line_numbers``.
+    """
     header, header_notes = parse_header(block.header)
     notes = [*text.notes, *block.notes, *columns.notes, *header_notes]
     if name:

@@ -30,7 +30,6 @@ _WHOLE_AND_COMMAS = re.compile(r"\s*[+-]?\d+(?:,[+-]?\d+){2,}\s*\Z", re.ASCII)
 """Decimal commas or separators: nobody can tell."""
 _OTHER_FILES = (
     (b"PK\x03\x04", "a zip archive (a PDFgui project or an office document); unpack it and give the .gr file inside"),
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file; export its G(r) as text"),
     (b"\x1f\x8b", "a gzip archive; unpack it"),
     (b"\x89PNG", "an image"),
     (b"\xff\xd8\xff", "an image"),

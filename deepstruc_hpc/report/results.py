@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from deepstruc_hpc.core.errors import ConfigError
+from deepstruc_hpc.core.files import shown_name
 
 BEST = 10
 NEEDED = {
@@ -60,7 +61,7 @@ class PdfResult:
     @property
     def name(self) -> str:
         """The file's name without its directory."""
-        return Path(str(self.row.get("file") or self.folder)).name
+        return shown_name(str(self.row.get("file") or self.folder))
 
     def best(self) -> Mapping[str, Any]:
         """The candidate of rank 1 as a mapping, empty where there is none."""

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from deepstruc_hpc.core.errors import ConfigError, OutputError
-from deepstruc_hpc.core.files import write_atomically
+from deepstruc_hpc.core.files import shown_name, write_atomically
 from deepstruc_hpc.core.version import __version__
 from deepstruc_hpc.report.figures import STYLE, save_figure
 from deepstruc_hpc.report.page import asset
@@ -55,7 +55,7 @@ def write_sweep_report(directory: str | Path) -> Path:
         (base / PICTURES).mkdir(exist_ok=True)
         for number, (file, group) in enumerate(rows.groupby("file", sort=True)):
             picture = base / PICTURES / f"{number + 1:03d}-{Path(str(file)).stem}.png"
-            save_figure(answer_figure(group, settings, title=Path(str(file)).name), picture)
+            save_figure(answer_figure(group, settings, title=shown_name(str(file))), picture)
             parts.append(_section(str(file), picture, by_setting[by_setting["file"] == file]))
         text = Template(asset("sweep.html")).substitute(
             title=html.escape(f"{base.resolve().name}: stability"), css=asset("page.css"), words=html.escape(_words(rows)), body="\n".join(parts),
@@ -166,7 +166,7 @@ def _table(title: str, table: pd.DataFrame, columns: Sequence[Column]) -> str:
 
 def _section(file: str, picture: Path, by_setting: pd.DataFrame) -> str:
     image = base64.b64encode(picture.read_bytes()).decode("ascii")
-    name = html.escape(Path(file).name)
+    name = html.escape(shown_name(file))
     return (
         f'<section class="scan"><h2>{name}</h2><img alt="The answer for {name} against each setting" src="data:image/png;base64,{image}">'
         f"{_table('', by_setting, _SETTING_COLUMNS)}</section>"

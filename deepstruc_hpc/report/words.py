@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
+from deepstruc_hpc.core.files import shown_name
 from deepstruc_hpc.report.results import plain
 
 Row = Mapping[str, Any]
@@ -98,7 +98,7 @@ def message_words(row: Row) -> str:
     message, file = _text(row, "message"), _text(row, "file")
     if not file:
         return message
-    name = Path(file).name
+    name = shown_name(file)
     start = re.match(rf"(?:{re.escape(file)}|{re.escape(name)})(?::(\d+))?: ", message)
     if start:
         message = (f"line {start[1]}: " if start[1] else "") + message[start.end() :]

@@ -22,7 +22,11 @@ DEFAULT_RMAX = 30.0
 DEFAULT_LOW_Q = 1.2
 """Å⁻¹. Below it a curve holds small-angle scattering, cut off somewhere, and rest of the background (Farrow & Billinge, Acta Cryst. A65 (2009) 232).
 The first Bragg peak of every metal and oxide with a cell of up to about 5 Å lies above (2π/d, d ≤ 5.2 Å), so what is lost is information on the
-particle's shape alone. A crystal of layers that are farther apart loses the peak of that distance."""
+particle's shape alone. A crystal of layers that are farther apart loses the peak of that distance.
+
+It counts whatever Qmin a header names. A curve that begins at 0.8 Å⁻¹ fits at Rw 0.019 then, with a header of 0, 0.1, 0.5, 0.8, 1.2 or none; where
+a Qmin of 0.5 or more was believed, at 0.035 with 0.5 and at 0.053 with 1.2. Where the header is right nothing is lost: 28 simulated measurements
+(benchmarks/solve_unseen.py) give the same types right, the same share of sizes right and the same median Rw."""
 
 
 LEAST_MEASURED_Q = 0.5
@@ -94,8 +98,7 @@ class SolveSettings(Config):
     low_q: float | None = Field(
         None,
         ge=0,
-        description=f"Å⁻¹ below which nothing of a measurement is trusted: taken out of data and model; 0: off. Default: {DEFAULT_LOW_Q:g} where "
-        f"Qmin is unknown or below {LEAST_MEASURED_Q:g}, which no detector of total scattering sees; else off",
+        description=f"Å⁻¹ below which nothing of a measurement is trusted: taken out of data and model; 0: off. Default: {DEFAULT_LOW_Q:g}",
     )
     qmax: float | None = Field(None, gt=0, description=f"Å⁻¹; default {USUAL.qmax:g}")
     qdamp: float | None = Field(None, ge=0, description=f"Å⁻¹; default {USUAL.qdamp:g}")

@@ -130,8 +130,7 @@ def describe(curve: PdfCurve, settings: SolveSettings, *, fallback_elements: tup
     qmin, qmax = pick("qmin", USUAL.qmin), pick("qmax", USUAL.qmax)
     if qmax <= qmin:
         raise PdfFileError(f"{curve.source}: Qmin {qmin:g} ({origin['qmin']}) is not below Qmax {qmax:g} Å⁻¹ ({origin['qmax']}). Give both.")
-    doubtful = origin["qmin"] == "default" or qmin < LEAST_MEASURED_Q
-    low_q = settings.low_q if settings.low_q is not None else DEFAULT_LOW_Q if doubtful else 0.0
+    low_q = settings.low_q if settings.low_q is not None else DEFAULT_LOW_Q
     if qmax <= low_q:
         raise PdfFileError(
             f"{curve.source}: Qmax {qmax:g} Å⁻¹ ({origin['qmax']}) is not above low_q {low_q:g} Å⁻¹, below which nothing is trusted. "
@@ -210,7 +209,7 @@ def _radiation(curve: PdfCurve, settings: SolveSettings, origin: dict[str, str])
 
 
 def _low_q_notes(qmin: float, low_q: float, origin: Mapping[str, str]) -> list[str]:
-    if not low_q:
+    if not low_q or (origin["qmin"] != "default" and qmin >= LEAST_MEASURED_Q):
         return []
     said = "nobody says where the data begin in Q" if origin["qmin"] == "default" else f"Qmin {qmin:g} Å⁻¹ ({origin['qmin']})"
     return [f"what lies below Q = {low_q:g} Å⁻¹ is taken out of data and model: {said}"]

@@ -16,6 +16,7 @@ import pandas as pd
 
 from deepstruc_hpc.core.config import validate_config
 from deepstruc_hpc.core.errors import DeepstrucError, OutputError
+from deepstruc_hpc.core.files import split_inside
 from deepstruc_hpc.data.pdf_files import file_hash
 from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.measurement.describe import check_sample_options
@@ -192,7 +193,7 @@ class Batch:
 
     def _finished(self, summary: Summary, item: PdfItem) -> bool:
         try:
-            return summary.finished(str(item.path), item.folder, self.plan.settings_id(item), file_hash(item.path))
+            return summary.finished(str(item.path), item.folder, self.plan.settings_id(item), partial(file_hash, item.path))
         except (OSError, DeepstrucError):
             return False
 
@@ -217,10 +218,13 @@ class Batch:
         waiting = {item.path: item for item in pending}
         last = time.monotonic()
         while self.options.watch_idle_s is None or time.monotonic() - last < self.options.watch_idle_s:
-            for path in self._look(allow_empty=True):
-                if path not in waiting and (path not in handed or _changed(path, handed[path])):
-                    waiting.update({item.path: item for item in self.pending(summary, [path])})
-                    handed.pop(path, None)
+            here = self._look(allow_empty=True)
+            for path in {*waiting}.difference(here):  # an HDF5 file that could not be read when it was first seen: now it has curves
+                waiting.pop(path)
+            fresh = [path for path in here if path not in waiting and (path not in handed or _changed(path, handed[path]))]
+            if fresh:
+                waiting.update({item.path: item for item in self.pending(summary, fresh)})
+                handed.update({path: _state(path) for path in fresh if path not in waiting})  # finished already
             for path in [path for path in waiting if is_whole(path, sizes)]:
                 handed[path] = _state(path)
                 last = time.monotonic()
@@ -259,7 +263,7 @@ class Batch:
 
 
 def _state(path: Path) -> str:
-    state = path.stat()
+    state = split_inside(path)[0].stat()
     return f"{state.st_size}:{state.st_mtime_ns}"
 
 

@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from deepstruc_hpc.core.errors import ConfigError, PdfFileError
+from deepstruc_hpc.core.files import shown_name, split_inside
+from deepstruc_hpc.data.hdf5_tree import SUFFIXES as HDF5_SUFFIXES
+from deepstruc_hpc.data.hdf5_tree import is_hdf5
 
-PDF_SUFFIXES = (".gr", ".cgr", ".fgr")
+PDF_SUFFIXES = (".gr", ".cgr", ".fgr", *HDF5_SUFFIXES)
 LIST_SUFFIXES = (".lst", ".list")
 WHOLE_AFTER_S = 1.0
 
@@ -25,7 +28,7 @@ class PdfItem:
     """One PDF to solve.
 
     Attributes:
-        path: absolute.
+        path: absolute; of a curve inside an HDF5 file with its place there, ``/data/a.h5#/entry/pdf[12]``.
         folder: name of its folder in the output directory, unique there.
         values: settings for this file alone (from a table of values).
     """
@@ -38,8 +41,9 @@ class PdfItem:
 def find_pdfs(paths: Iterable[str | Path], *, recursive: bool = False, allow_empty: bool = False) -> list[Path]:
     """The PDF files that the paths name, absolute, each once, in order of the paths and then by name.
 
-    A directory gives its ``.gr``, ``.cgr`` and ``.fgr`` files (with ``recursive`` those below it too), a glob what it matches, a file itself, and
-    a list (``@NAME``, or a ``.lst``/``.list`` file) one path a line, relative to the list's own folder.
+    A directory gives its files with a known ending (with ``recursive`` those below it too), a glob what it matches, a file itself, and
+    a list (``@NAME``, or a ``.lst``/``.list`` file) one path a line, relative to the list's own folder. An HDF5 file gives all its curves, or those
+    at a place inside it (``a.h5::/entry/pdf``); one that cannot be read gives itself.
 
     Raises:
         PdfFileError: naming a path that is not there, or saying where nothing was found.
@@ -50,12 +54,27 @@ def find_pdfs(paths: Iterable[str | Path], *, recursive: bool = False, allow_emp
         raise PdfFileError("no input: name at least one .gr file, directory, glob or list.")
     for name in names:
         for path in _expand(name, recursive=recursive, allow_empty=allow_empty):
-            found.setdefault(path.resolve())
+            for curve in _curves_of(path):
+                found.setdefault(curve)
     return list(found)
+
+
+def _curves_of(path: Path) -> list[Path]:
+    """The file, absolute; of an HDF5 file with several curves one path for each."""
+    file, inside = split_inside(path)
+    whole, ending = file.resolve(), file.suffix.lower()
+    if not inside and ending not in HDF5_SUFFIXES and (ending in PDF_SUFFIXES or not is_hdf5(whole)):
+        return [whole]
+    from deepstruc_hpc.data.hdf5_curves import curve_paths
+
+    return curve_paths(Path(f"{whole}::{inside}") if inside else whole)
 
 
 def _expand(name: str, *, recursive: bool, allow_empty: bool) -> list[Path]:
     path = Path(name).expanduser()
+    file, place = split_inside(path)
+    if place:
+        return [Path(f"{one}::{place}") for one in _expand(str(file), recursive=recursive, allow_empty=allow_empty)]
     if name.startswith("@") or (path.is_file() and path.suffix.lower() in LIST_SUFFIXES):
         return _read_list(Path(name.removeprefix("@")).expanduser(), recursive=recursive)
     if path.is_dir():
@@ -117,16 +136,18 @@ def make_items(paths: Sequence[Path], taken: Mapping[str, str] | None = None, va
     """
     taken, values = dict(taken or {}), values or {}
     used = set(taken.values())
-    shared = Counter(_safe(path.stem).lower() for path in paths if str(path) not in taken)
+    stems = {path: _stem(path) for path in paths}
+    shared = Counter(stems[path].lower() for path in paths if str(path) not in taken)
     items = []
     for path in paths:
         folder = taken.get(str(path))
         if folder is None:
-            folder = _safe(path.stem)
+            folder = stems[path]
             if shared[folder.lower()] > 1 or folder in used:
                 folder = f"{folder}-{blake2b(str(path).encode(), digest_size=3).hexdigest()}"
         used.add(folder)
-        own = next((values[key] for key in (str(path), path.name, path.stem) if key in values), {})
+        file, _ = split_inside(path) if values else (path, "")
+        own = next((values[key] for key in (str(path), shown_name(path), str(file), file.name, file.stem) if key in values), {})
         items.append(PdfItem(path, folder, dict(own)))
     return items
 
@@ -140,12 +161,18 @@ def is_whole(path: Path, sizes: dict[Path, int], *, now: float | None = None) ->
         now: seconds since the epoch; the clock where None.
     """
     try:
-        state = path.stat()
+        state = split_inside(path)[0].stat()
     except OSError:
         return False
     same = sizes.get(path) == state.st_size
     sizes[path] = state.st_size
     return same and state.st_size > 0 and (time.time() if now is None else now) - state.st_mtime > WHOLE_AFTER_S
+
+
+def _stem(path: Path) -> str:
+    """A folder's name for a file or a curve inside one: ``a.gr`` → a, ``a.h5#/entry/pdf[12]`` → a_entry_pdf_12."""
+    file, inside = split_inside(path)
+    return _safe(f"{file.stem}{inside}").rstrip("_") if inside else _safe(path.stem)
 
 
 def _safe(stem: str) -> str:

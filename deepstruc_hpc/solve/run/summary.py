@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -48,12 +48,12 @@ class Summary:
         """File → folder, of this call and of earlier ones."""
         return {row.file: row.folder for row in self.rows.values()}
 
-    def finished(self, file: str, folder: str, settings_id: str, file_hash: str) -> bool:
+    def finished(self, file: str, folder: str, settings_id: str, file_hash: Callable[[], str]) -> bool:
         """Whether the file was solved (or refused) with these settings and these bytes, and its folder is still there."""
         record = read_record(self.out / folder)
         if record is None or record.status == "failed" or record.file != file:
             return False
-        if (record.settings_id, record.file_hash) != (settings_id, file_hash):
+        if record.settings_id != settings_id or record.file_hash != file_hash():
             return False
         self.rows[file] = record
         return True

@@ -5,6 +5,7 @@ import pytest
 
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.physics.simulate import simulate_pdf
+from deepstruc_hpc.physics.target import low_q_part
 from deepstruc_hpc.solve.candidates.candidate import Candidate, CandidateSet
 from deepstruc_hpc.solve.candidates.fitting import fit, fit_curve_table
 from deepstruc_hpc.solve.config import SolveSettings
@@ -58,5 +59,7 @@ def test_the_curve_of_a_fit_has_its_rw_and_lies_on_the_measured_points(measureme
     fitted = fit(_candidates(), measurement)
     table = fit_curve_table(fitted.candidates[0], fitted.row(0), measurement)
     assert table["r"].tolist() == measurement.data.r.tolist()
-    rw = np.sqrt((table["difference"] ** 2).sum() / (table["g_obs"] ** 2).sum())
+    data, low_q = measurement.data, {"qmin": measurement.instrument.qmin, "qdamp": measurement.instrument.qdamp, "low_q": measurement.low_q}
+    kept = data.g - low_q_part(data.r, data.g, **low_q)
+    rw = np.sqrt((table["difference"] ** 2).sum() / (kept**2).sum())
     assert rw == pytest.approx(fitted.rw[0], abs=1e-6)

@@ -27,13 +27,15 @@ def fitted(measurement):
     return fit(CandidateSet((Candidate(gold(150), "catalog"),)), measurement)
 
 
-def test_a_qmin_that_no_detector_sees_is_not_trusted_and_another_is():
+def test_nothing_below_low_q_is_trusted_and_a_qmin_that_no_detector_sees_is_told():
     found = question()
     assert (found.low_q, found.record()["low_q"], found.instrument.qmin) == (1.2, 1.2, 0.1)
     assert found.independent_points() == pytest.approx(independent_points(found.rmin, found.rmax, 1.2, 25.0))
     assert question(low_q=0.0).independent_points() == pytest.approx(independent_points(found.rmin, found.rmax, 0.1, 25.0))
     assert "taken out" in found.notes[-1]
-    assert question(qmin=0.8).low_q == 0.0
+    assert question(qmin=0.8).low_q == 1.2
+    assert not any("taken out" in note for note in question(qmin=0.8).notes)
+    assert question(qmin=0.8, low_q=0.0).low_q == 0.0
     assert question(qmin=1.5).independent_points() == pytest.approx(independent_points(found.rmin, found.rmax, 1.5, 25.0))
 
 
