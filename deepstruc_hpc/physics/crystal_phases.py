@@ -229,7 +229,8 @@ class JointRefinement:
         left = problem.g - columns @ scales
         freedom = max(problem.n_independent - self.n_parameters, 1.0)
         jacobian = np.column_stack([columns, slopes])
-        size = np.maximum(np.linalg.norm(jacobian, axis=0), 1e-300)
+        size = np.linalg.norm(jacobian, axis=0)
+        size = np.maximum(size, 1e-9 * float(size.max()) or 1.0)  # of a phase without a share nothing is known but that
         inverse = np.linalg.pinv((jacobian / size).T @ (jacobian / size), rcond=1e-8, hermitian=True)
         covariance = inverse / np.outer(size, size) * float(left @ left) / freedom
         count = len(scales)

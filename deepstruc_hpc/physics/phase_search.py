@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepstruc_hpc.core.curve import PdfCurve
-from deepstruc_hpc.physics.crystal_fit import manageable
+from deepstruc_hpc.physics.crystal_fit import STRONG, manageable
 from deepstruc_hpc.physics.crystal_phases import JointRefinement, PhasesFit, Start
 from deepstruc_hpc.physics.crystal_refine import CrystalFit, CurveProblem
 from deepstruc_hpc.physics.crystal_screen import distinct, screen_crystals
@@ -99,7 +99,7 @@ def find_phases(
         if not more:
             break
         believed = more
-    return believed
+    return _each_once([search.simpler(believed[0]), *believed[1:]])
 
 
 def _different(fits: Sequence[CrystalFit]) -> list[CrystalFit]:
@@ -126,11 +126,13 @@ class _Search:
 
     def screened(self, calculated: NDArray[np.float64], beside: Sequence[Start], keep: int) -> list[Start]:
         """The best crystals on what a calculated curve leaves, none that is there already, and none above the bar."""
+        taken = {start.name for start in beside}
+        return self._scan(calculated, [one for one in self.pool if (one.formula, one.group) not in taken], keep)
+
+    def _scan(self, calculated: NDArray[np.float64], candidates: Sequence[CrystalCandidate], keep: int) -> list[Start]:
         points = self.problem.points
         left = PdfCurve(points.r, points.g - calculated, header=points.header, source=points.source)
-        taken = {start.name for start in beside}
-        others = [candidate for candidate in self.pool if (candidate.formula, candidate.group) not in taken]
-        found = screen_crystals(left, self.problem.instrument, others, rmin=self.problem.rmin, rmax=self.problem.rmax)
+        found = screen_crystals(left, self.problem.instrument, candidates, rmin=self.problem.rmin, rmax=self.problem.rmax)
         return [Start.of_screened(one) for one in distinct(found, keep) if one.rw <= self.limits.bar]
 
     def extended(self, starts: Sequence[tuple[list[Start], NDArray[np.float64]]], than: float) -> list[PhasesFit]:
@@ -173,4 +175,30 @@ class _Search:
             better = self._finished(trials[:1], fit.criterion + self.choice)
             if better:
                 return better[0]
+        return fit
+
+    def simpler(self, fit: PhasesFit) -> PhasesFit:
+        """Each phase without the elements that another one holds, where the data do not say strongly that it needs them.
+
+        A mean scatterer of nickel and aluminium on an fcc lattice scatters as nickel does; beside alumina it is nickel.
+        """
+        for place, own in enumerate(fit.parts):
+            others = [part for number, part in enumerate(fit.parts) if number != place]
+            beside = [Start.of_fit(part) for part in others]
+            shared = {symbol for part in others for symbol in part.candidate.crystal.composition}
+            elements = set(own.candidate.crystal.composition)
+            fewer = [
+                one
+                for one in self.pool
+                if one.group == own.candidate.group
+                and set(one.crystal.composition) < elements
+                and elements - set(one.crystal.composition) <= shared
+                and all((one.formula, one.group) != start.name for start in beside)
+            ]
+            for one in self._scan(fit.calculated - own.calculated, fewer, 1):
+                trial = JointRefinement(self.problem, [*beside, one], self.reference)
+                trial.refine(FINE)
+                found = trial.result()
+                if trial.possible() and self._believed(found) and found.criterion < fit.criterion + STRONG:
+                    return self.simpler(found)
         return fit

@@ -19,7 +19,7 @@ from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.measurement.describe import Measurement
 from deepstruc_hpc.solve.ranking.applicability import Verdict, applies, matter
 from deepstruc_hpc.solve.ranking.ranking import Ranking
-from deepstruc_hpc.solve.ranking.wording import diameter_range, in_words
+from deepstruc_hpc.solve.ranking.wording import diameter_range, in_words, phases_in_words
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class Answer:
         row: columns of the summary for it: empty where there is none.
         message: warnings and doubts.
         fit: r, g_obs, g_calc, difference of rank 1.
-        tables: further ones by the name of their file (``verify``, ``mixture``).
+        tables: further ones by the name of their file (``verify``, ``mixture``, ``phases``).
         details: for result.json.
         relaxed: rank 1 with its atoms moved under the data, or None.
     """
@@ -69,6 +69,10 @@ def check(ranking: Ranking, measurement: Measurement, settings: SolveSettings) -
     message += [in_words(ranking, settings.rank, float(measurement.curve.r[-1])), _open_ordering(ranking, measurement)]
     tables: dict[str, pd.DataFrame] = {}
     phases = ""
+    found = ranking.first.phases
+    if found is not None:
+        tables["phases"], details["phases"], phases = found.table(), found.details(), found.shares()
+        message.append(phases_in_words(ranking))
     if settings.mixtures:
         mixture = find_mixture(ranking, measurement)
         details["mixture"] = mixture.details() if mixture else {"kept": False}
@@ -120,7 +124,7 @@ def _row(ranking: Ranking, measurement: Measurement, verdict: Verdict, phases: s
         "diameter_high": None if "lower_bound" in verdict.flags else round(high, 2),
         "size_spread": 0.0,
         "phases": phases,
-        "flags": ";".join(verdict.flags),
+        "flags": ";".join((*verdict.flags, *(("support",) if first.phases is not None and any(first.phases.supports) else ()))),
     }
 
 
