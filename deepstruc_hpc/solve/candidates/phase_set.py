@@ -38,7 +38,7 @@ class PhaseSet:
     def of(cls, fit: PhasesFit, sample: Sample) -> PhaseSet:
         """With what the sample says of a support."""
         held = [set(part.candidate.crystal.composition) for part in fit.parts]
-        supports = tuple(_carries(own, [other for number, other in enumerate(held) if number != place], sample) for place, own in enumerate(held))
+        supports = tuple(carries(own, [other for number, other in enumerate(held) if number != place], sample) for place, own in enumerate(held))
         return cls(fit, supports)
 
     @property
@@ -138,8 +138,14 @@ def _plain(value: Any) -> Any:
     return round(value, 5) if isinstance(value, float) else value
 
 
-def _carries(own: set[str], others: list[set[str]], sample: Sample) -> bool:
-    """Whether a phase is a support: named as one, or matter that usually is; some other phase must hold none of its cations."""
+def carries(own: set[str], others: list[set[str]], sample: Sample) -> bool:
+    """Whether a phase is a support: named as one, or matter that usually is; some other phase must hold none of its cations.
+
+    Args:
+        own: elements of the phase.
+        others: elements of each other phase.
+        sample: what the curve is taken for.
+    """
     cations = {symbol for symbol in own if is_metal(symbol) or symbol in {"Si", "C"}}
     foreign = [other for other in others if not cations & other]
     if not foreign:
