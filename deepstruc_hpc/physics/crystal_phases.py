@@ -72,6 +72,11 @@ class PhasesFit:
         """Formula and net of each phase."""
         return frozenset((fit.candidate.formula, fit.candidate.group) for fit in self.parts)
 
+    @property
+    def nets(self) -> tuple[str, ...]:
+        """The nets alone, sorted."""
+        return tuple(sorted(fit.candidate.group for fit in self.parts))
+
 
 @dataclass(frozen=True, eq=False)
 class Start:

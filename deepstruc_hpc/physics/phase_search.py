@@ -78,7 +78,7 @@ def find_phases(
         limits: the usual ones where None.
 
     Returns:
-        The best first; those after it are other phases in the same number that are believed, too. Empty where no second phase is.
+        The best first; those after it are other phases in the same number, of other nets, that are believed, too. Empty where no second phase is.
 
     Raises:
         PdfFileError: nothing to fit between rmin and rmax.
@@ -99,7 +99,8 @@ def find_phases(
         if not more:
             break
         believed = more
-    return _each_once([search.simpler(believed[0]), *believed[1:]])
+    best = search.simpler(believed[0])
+    return [best, *(fit for fit in believed if fit.criterion > best.criterion and fit.nets != best.nets)]
 
 
 def _different(fits: Sequence[CrystalFit]) -> list[CrystalFit]:

@@ -20,6 +20,8 @@ from deepstruc_hpc.solve.measurement.describe import Measurement
 
 SOURCE = "phases"
 """What a candidate of several phases names as its source."""
+A_CRITERION = 1.0 / 32.0
+"""Complexity of one unit of the criterion: half a nat, of which every eighth counts as in the posterior, at two nats a unit of complexity."""
 
 
 def with_phases(candidates: CandidateSet, measurement: Measurement, sources: Sequence[Source]) -> CandidateSet:
@@ -45,13 +47,14 @@ def with_phases(candidates: CandidateSet, measurement: Measurement, sources: Seq
         reference=sample.amounts if sample.stoichiometric else None,
         qdamp_known=measurement.origin["qdamp"] != "default",
     )
-    fewest = min((one.n_parameters for one in found), default=0)
-    made = tuple(one for phases in found if (one := _candidate(PhaseSet.of(phases, sample), fewest)) is not None)
+    best = found[0].criterion if found else 0.0
+    made = tuple(one for phases in found if (one := _candidate(PhaseSet.of(phases, sample), phases.criterion - best)) is not None)
     sets = CandidateSet(made, seconds={SOURCE: time.perf_counter() - started})
     return candidates.joined(fit(sets, measurement) if made else sets)
 
 
-def _candidate(phases: PhaseSet, fewest: int) -> Candidate | None:
-    """A set of phases; what its parameters cost beside a single crystal was asked already, so only those beyond the simplest set count."""
-    made = extended(phases.crystal_fit, fewest)
-    return None if made is None else replace(made, source=SOURCE, phases=phases)
+def _candidate(phases: PhaseSet, behind: float) -> Candidate | None:
+    """A set of phases. What it costs beside a single crystal was asked already; what counts is how far its criterion is behind the best set's."""
+    made = extended(phases.crystal_fit, phases.crystal_fit.n_parameters)
+    price = behind * A_CRITERION
+    return None if made is None else replace(made, source=SOURCE, phases=phases, complexity=price, type_complexity=price)
