@@ -153,7 +153,8 @@ def crystalline(many: int, seed: int) -> None:
         for missing in ("", GROUPS[name]):
             with without(missing):
                 answer, _ = said((name,), (1.0,))
-            rows.append(f"{'FALSE ALARM ' + told(answer) if answer.ranking.first.phases else 'one'} ({answer.verdict.status})")
+            found, rw = answer.ranking.first.phases, answer.ranking.candidates.rw.min()
+            rows.append(f"{'FALSE ALARM ' + told(answer) if found else 'one'} ({answer.verdict.status}, Rw {rw:.2f})")
         print(f"{name:28} alone: {rows[0]}; its type taken out: {rows[1]}")
 
 
