@@ -12,6 +12,7 @@ from deepstruc_hpc.core.errors import DeepstrucError, NotApplicableError
 from deepstruc_hpc.solve.candidates.candidate import CandidateSet
 from deepstruc_hpc.solve.candidates.fitting import fit
 from deepstruc_hpc.solve.candidates.generator import Generator
+from deepstruc_hpc.solve.candidates.phases import with_phases
 from deepstruc_hpc.solve.candidates.source import Budget, Source, propose
 from deepstruc_hpc.solve.checks.checks import Answer, check
 from deepstruc_hpc.solve.config import SolveSettings
@@ -59,6 +60,8 @@ def solve_curve(curve: PdfCurve, settings: SolveSettings, sources: Sources) -> A
 
     if applies(candidates, measurement, settings.refusal).status == "ok":  # searching would only fit what is out of domain a little better
         candidates = improve(candidates, measurement, settings, generator=sources.generator, scorer=scorer)
+    if candidates.rw.min() > settings.refusal.rw_warn:  # one phase does not explain the curve
+        candidates = with_phases(candidates, measurement, sources.sources)
     ranking = rank(candidates, scorer(candidates.fitted()))
     return check(ranking, measurement, settings)
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from deepstruc_hpc.physics.crystal_fit import CrystalFit
+    from deepstruc_hpc.solve.candidates.phase_set import PhaseSet
     from deepstruc_hpc.structures.decoration import Rule
     from deepstruc_hpc.structures.occupation import Occupation
     from deepstruc_hpc.structures.particle_cut import ParticleCut
@@ -48,6 +49,7 @@ class Candidate:
         occupation: which sites of a template lattice it holds, where that is known.
         crystal: the crystal type that it was cut from, where that was found from elements alone.
         crystal_fit: for a crystal × sphere, whose structure is but a piece of it: the fit that it came with.
+        phases: several crystals × spheres together, of which this is the main one; ``crystal_fit`` then holds the curve of all.
         cut: how it was cut from a crystal, where it was; where its sites were changed afterwards, ``occupation`` holds them.
         decoration: of an alloy that was made here: the shape of one element, and the rule that put the elements on its sites.
     """
@@ -69,6 +71,7 @@ class Candidate:
     crystal: CrystalCandidate | None = None
     crystal_fit: CrystalFit | None = None
     decoration: tuple[Structure, Rule] | None = None
+    phases: PhaseSet | None = None
 
     @cached_property
     def invariants(self) -> tuple[object, ...]:

@@ -93,10 +93,18 @@ class CrystalSource:
         if not fits:
             return CandidateSet(notes=tuple(notes))
         fewest = min(fit.n_parameters + LACKING * fit.candidate.lacking for fit in fits)
-        found = [extended for fit in fits if (extended := _extended(fit, fewest)) is not None]
+        found = [made for fit in fits if (made := extended(fit, fewest)) is not None]
         most = min(budget.most_atoms, MOST_METAL_ATOMS) if metal else budget.most_atoms
         found += [particle for fit in _to_cut(fits) for particle in _particles(fit, fewest, most)]
         return CandidateSet(tuple(found), counts={"crystals_screened": screened}, notes=(*notes, *fits[0].candidate.notes))
+
+    def pool(self, measurement: Measurement) -> list[CrystalCandidate]:
+        """All crystals of the sample's elements and of parts of them, known types and the user's: what a further phase may be."""
+        elements = measurement.sample.elements
+        offered = self._own(frozenset((*elements, "H", "D")))
+        end = float(measurement.curve.r[-1])
+        own = shortlist(measurement.curve, measurement.instrument, offered, rmin=measurement.rmin, rmax=end)
+        return [*own, *_known(elements, None)]
 
     def _own(self, elements: frozenset[str]) -> list[CrystalCandidate]:
         """The user's crystals of these elements; kept for the next curve, which has the same ones as a rule."""
@@ -146,7 +154,7 @@ def _to_cut(fits: Sequence[CrystalFit]) -> list[CrystalFit]:
     return list(best.values())[:MOST_CUT]
 
 
-def _extended(fit: CrystalFit, fewest: int) -> Candidate | None:
+def extended(fit: CrystalFit, fewest: int) -> Candidate | None:
     """A crystal × sphere as a candidate; its structure is a piece of it."""
     cut = ParticleCut(fit.crystal, min((fit.diameter or np.inf) / 2.0, BLOCK_RADIUS), structure_type=fit.candidate.group)
     made, price = cut_candidate(cut, "crystals", listed=True), _complexity(fit, fewest)

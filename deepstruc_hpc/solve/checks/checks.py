@@ -21,7 +21,7 @@ from deepstruc_hpc.solve.measurement.sample import Sample
 from deepstruc_hpc.solve.ranking.applicability import Verdict, applies, matter
 from deepstruc_hpc.solve.ranking.composition import AlloyComposition, alloy_composition
 from deepstruc_hpc.solve.ranking.ranking import Ranking
-from deepstruc_hpc.solve.ranking.wording import diameter_range, in_words, named_orderings, orderings
+from deepstruc_hpc.solve.ranking.wording import diameter_range, in_words, named_orderings, orderings, phases_in_words
 
 EXACT = 0.03
 """Standard deviation of a share, up to which the formula of an alloy is that of rank 1."""
@@ -38,7 +38,7 @@ class Answer:
         row: columns of the summary for it: empty where there is none.
         message: warnings and doubts.
         fit: r, g_obs, g_calc, difference of rank 1.
-        tables: further ones by the name of their file (``verify``, ``mixture``).
+        tables: further ones by the name of their file (``verify``, ``mixture``, ``phases``).
         details: for result.json.
         relaxed: rank 1 with its atoms moved under the data, or None.
     """
@@ -79,6 +79,10 @@ def check(ranking: Ranking, measurement: Measurement, settings: SolveSettings) -
         message.append(composition.words)
     tables: dict[str, pd.DataFrame] = {}
     phases = ""
+    found = ranking.first.phases
+    if found is not None:
+        tables["phases"], details["phases"], phases = found.table(), found.details(), found.shares()
+        message.append(phases_in_words(ranking))
     if settings.mixtures:
         mixture = find_mixture(ranking, measurement)
         details["mixture"] = mixture.details() if mixture else {"kept": False}
@@ -129,6 +133,8 @@ def _row(
         found, low = None, first.crystal_fit.at_least
     formula = _formula(ranking, measurement, composition)
     flags = [*verdict.flags, *(["other_elements"] if composition is not None and composition.doubtful else [])]
+    if first.phases is not None and any(first.phases.supports):
+        flags.append("support")
     return {
         "structure_type": first.structure.structure_type,
         "n_atoms": first.n_atoms,

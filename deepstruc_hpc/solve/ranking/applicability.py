@@ -118,13 +118,14 @@ def applies(candidates: CandidateSet, measurement: Measurement, settings: Refusa
     endless = candidate.crystal_fit is not None and candidate.crystal_fit.bulk
     doubtful = rw > settings.rw_warn
     noise, edge, resolved = spectrum(curve, measurement.instrument.qmin, measurement.instrument.qmax) if doubtful else (0.0, *USUAL_Q)
-    shortest = shortest_distance(candidate.structure.positions)
+    phases = candidate.phases
+    shortest = shortest_distance(candidate.structure.positions) if phases is None else phases.shortest
     same = candidates.lattices == candidate.on_lattice
     others = candidates.rw[~same & np.isfinite(candidates.rw)]
     seen = Evidence(
         rw,
         size,
-        None if endless else tail_ratio(curve, size),
+        None if endless else tail_ratio(curve, size if phases is None else max(size, phases.reach)),
         measurement.order_at_end,
         noise,
         edge,
@@ -290,6 +291,8 @@ def missing(candidate: Candidate, measurement: Measurement) -> tuple[str, ...]:
         return ()
     known = candidate.crystal_fit.candidate if candidate.crystal_fit is not None else candidate.crystal
     held = set(known.crystal.composition if known is not None else candidate.structure.symbols)
+    if candidate.phases is not None:
+        held = candidate.phases.elements
     return tuple(symbol for symbol in sample.elements if symbol not in held and symbol not in {"H", "D"})
 
 

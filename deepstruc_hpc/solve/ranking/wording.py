@@ -18,6 +18,9 @@ _PLACES = {"core_shell": "{inner} inside, {outer} outside", "segregated": "{oute
 NINETY = 1.645
 """Standard deviations on either side that hold 90 % of a normal distribution."""
 
+NEARLY = 1.1
+"""Other phases with an Rw within this factor are named beside those of rank 1."""
+
 
 def in_words(ranking: Ranking, settings: RankSettings, data_end: float = np.inf) -> str:
     """Sentences, joined by semicolons; empty where nothing is in doubt.
@@ -95,6 +98,19 @@ def _sizes_in_words(ranking: Ranking, name: str, data_end: float) -> list[str]:
         return [f"within {name}, diameters from {low:.0f} to {high:.0f} Å fit equally well"] if round(low) < round(high) else []
     smallest, largest = size_range(ranking)
     return [f"within {name}, sizes from {smallest} to {largest} atoms fit equally well"] if smallest < largest else []
+
+
+def phases_in_words(ranking: Ranking) -> str:
+    """The phases of rank 1, what the best single one would reach, and other phases that fit about as well; empty where it is one phase."""
+    first = ranking.first.phases
+    if first is None:
+        return ""
+    candidates = ranking.candidates
+    alone = [float(candidates.rw[place]) for place, one in enumerate(candidates) if one.phases is None]
+    words = first.words(min(alone, default=np.inf))
+    near = [(one.phases, float(candidates.rw[place])) for place, one in enumerate(candidates) if one.phases is not None and one.phases is not first]
+    close = [f"{other.names()} (Rw {rw:.3f})" for other, rw in near if rw < NEARLY * first.fit.rw]
+    return f"{words}; {' or '.join(close)} would fit about as well" if close else words
 
 
 def size_range(ranking: Ranking, share: float = 0.9) -> tuple[int, int]:
