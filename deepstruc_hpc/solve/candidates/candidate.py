@@ -52,6 +52,7 @@ class Candidate:
         phases: several crystals × spheres together, of which this is the main one; ``crystal_fit`` then holds the curve of all.
         cut: how it was cut from a crystal, where it was; where its sites were changed afterwards, ``occupation`` holds them.
         decoration: of an alloy that was made here: the shape of one element, and the rule that put the elements on its sites.
+        size_spread: relative standard deviation of the diameters that it stands for; 0 for one size.
     """
 
     structure: Structure
@@ -71,6 +72,7 @@ class Candidate:
     crystal: CrystalCandidate | None = None
     crystal_fit: CrystalFit | None = None
     decoration: tuple[Structure, Rule] | None = None
+    size_spread: float = 0.0
     phases: PhaseSet | None = None
 
     @cached_property

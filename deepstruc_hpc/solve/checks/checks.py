@@ -144,7 +144,7 @@ def _row(
         "diameter": None if found is None else round(found, 2),
         "diameter_low": round(low, 2),
         "diameter_high": None if "lower_bound" in verdict.flags else round(high, 2),
-        "size_spread": 0.0,
+        "size_spread": round(first.size_spread, 3),
         "phases": phases,
         "flags": ";".join(dict.fromkeys(flags)),
     }
