@@ -137,8 +137,8 @@ def particle(crystal: Crystal, rng: np.random.Generator) -> tuple[tuple[str, ...
     return tuple(names[bonded].tolist()), positions[bonded]
 
 
-def write(crystal: Crystal, path: Path, rng: np.random.Generator) -> tuple[float, int]:
-    """A G(r) file of one particle; returns its diameter, that of the sphere with its volume, and the number of its atoms."""
+def write(crystal: Crystal, path: Path, rng: np.random.Generator) -> tuple[float, int, float]:
+    """A G(r) file of one particle; returns its diameter, that of the sphere with its volume, its number of atoms, and the factor of its lengths."""
     symbols, positions = particle(crystal, rng)
     zoom = float(rng.uniform(0.99, 1.01))
     r = np.arange(0.0, float(rng.choice([30.0, 40.0])) + 1e-9, 0.01)
@@ -159,7 +159,7 @@ def write(crystal: Crystal, path: Path, rng: np.random.Generator) -> tuple[float
     ]
     path.write_text("\n".join([*head, *(f"{a:.3f} {b:.6f}" for a, b in zip(r, g, strict=True))]) + "\n")
     volume = abs(float(np.linalg.det(crystal.lattice))) / sum(crystal.composition.values())
-    return zoom * float(np.cbrt(6.0 / np.pi * len(symbols) * volume)), len(symbols)
+    return zoom * float(np.cbrt(6.0 / np.pi * len(symbols) * volume)), len(symbols), zoom
 
 
 def anion_of(crystal: Crystal) -> str:
@@ -234,6 +234,15 @@ def judge(truth: Truth, answer: Answer) -> tuple[int, str]:
     return 0, ""
 
 
+def first_phases(folder: Path) -> tuple[str, ...]:
+    """Formula and type of the first three phases of an answer's folder; none where there is no list of candidates."""
+    listed = folder / "candidates.csv"
+    if not listed.is_file():
+        return ()
+    first = pd.read_csv(listed).drop_duplicates("structure_type").head(3)
+    return tuple(" ".join(str(label).removeprefix("neighbour on ").removeprefix("crystal ").split()[:2]) for label in first["label"])
+
+
 def asked(truths: Sequence[Truth], folder: Path) -> list[Answer]:
     """The answers of ``solve``, all files in this process, a table naming the elements of each."""
     table = folder / "elements.csv"
@@ -242,13 +251,9 @@ def asked(truths: Sequence[Truth], folder: Path) -> list[Answer]:
     frame = solve([folder / f"{n:03d}.gr" for n in range(len(truths))], folder / "out", workers=0, values=table)
     answers = []
     for row in frame.itertuples():
-        phases: list[str] = []
-        listed = folder / "out" / str(row.folder) / "candidates.csv"
-        if listed.is_file():
-            first = pd.read_csv(listed).drop_duplicates("structure_type").head(3)
-            phases = [" ".join(str(label).removeprefix("neighbour on ").removeprefix("crystal ").split()[:2]) for label in first["label"]]
+        phases = first_phases(folder / "out" / str(row.folder))
         words = f"{row.phase or row.status} {str(row.message)[:60] if row.status != 'ok' else row.flags}"
-        answers.append(Answer(tuple(phases), float(row.rw or np.nan), float(row.diameter or row.diameter_low or 0.0), float(row.seconds), words))
+        answers.append(Answer(phases, float(row.rw or np.nan), float(row.diameter or row.diameter_low or 0.0), float(row.seconds), words))
     return answers
 
 
@@ -305,7 +310,7 @@ def main() -> None:
             if options.only and name not in options.only:
                 continue
             crystal = read_back(name, entry, folder)
-            diameter, n_atoms = write(crystal, folder / f"{len(truths):03d}.gr", np.random.default_rng([options.seed, number]))
+            diameter, n_atoms, _ = write(crystal, folder / f"{len(truths):03d}.gr", np.random.default_rng([options.seed, number]))
             elements = tuple(entry["elements"].split(",")) if "elements" in entry else tuple(crystal.composition)
             truths.append(Truth(name, crystal, elements, diameter, n_atoms, bool(entry.get("absent"))))
         candidate_crystals(["Ti", "O"])  # the table of prototypes is made before the clock runs

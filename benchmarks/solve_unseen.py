@@ -133,14 +133,16 @@ def _in_cell(point: Array) -> Array:
     return np.asarray(along - np.round(along))
 
 
-def measured(structure: Structure, rng: np.random.Generator) -> tuple[Array, Array, dict[str, float], float]:
-    """r, G, what the header says, and the Qdamp that a calibration found."""
+def measured(structure: Structure, rng: np.random.Generator, *, noise: bool = True) -> tuple[Array, Array, dict[str, float], float]:
+    """r, G, what the header says, and the Qdamp that a calibration found (without noise the true one)."""
     radius = np.linalg.norm(structure.positions, axis=1)
     drawn_in = structure.positions * (1 - rng.uniform(0, 0.015) * (radius / radius.max()) ** 4)[:, None]
     positions = drawn_in + rng.normal(0, rng.uniform(0, 0.03), drawn_in.shape)
     qmin, qmax, qdamp = rng.uniform(0.5, 1.4), rng.uniform(18, 28), rng.uniform(0.015, 0.05)
     r = np.arange(0.0, rng.uniform(20, 30), 0.01)
     ideal = simulate_pdf(structure.symbols, positions, r, qmin=qmin, qmax=qmax, qdamp=qdamp, uiso=rng.uniform(0.004, 0.015), delta2=rng.uniform(0, 4))
+    if not noise:
+        return r, ideal, {"qmin": round(qmin, 3), "qmax": round(qmax, 3)}, qdamp
     strength = ideal[r > 2].std()
     q = np.arange(qmin, qmax, 0.02)
     counting = np.sin(np.outer(r, q)) @ (q * rng.normal(size=len(q)))

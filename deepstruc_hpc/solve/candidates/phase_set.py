@@ -67,7 +67,7 @@ class PhaseSet:
         return max(part.diameter or math.inf for part in self.fit.parts)
 
     @cached_property
-    def _labels(self) -> list[str]:
+    def labels(self) -> list[str]:
         """Formula of each, with the type where another phase has the same formula."""
         formulas = [part.candidate.formula for part in self.fit.parts]
         types = [part.candidate.group.replace("_", " ") for part in self.fit.parts]
@@ -75,7 +75,7 @@ class PhaseSet:
 
     def shares(self) -> str:
         """Weight shares for the summary: ``NiO 0.62; Ni 0.38``."""
-        return "; ".join(f"{name} {share:.2f}" for name, share in zip(self._labels, self.fit.weights, strict=True))
+        return "; ".join(f"{name} {share:.2f}" for name, share in zip(self.labels, self.fit.weights, strict=True))
 
     def names(self) -> str:
         """The phases in words: ``NiO rock salt and Ni fcc``."""

@@ -20,8 +20,9 @@ from deepstruc_hpc.solve.measurement.describe import Measurement
 from deepstruc_hpc.solve.measurement.sample import Sample
 from deepstruc_hpc.solve.ranking.applicability import Verdict, applies, matter
 from deepstruc_hpc.solve.ranking.composition import AlloyComposition, alloy_composition
+from deepstruc_hpc.solve.ranking.intervals import Interval, intervals
 from deepstruc_hpc.solve.ranking.ranking import Ranking
-from deepstruc_hpc.solve.ranking.wording import diameter_range, in_words, named_orderings, orderings, phases_in_words
+from deepstruc_hpc.solve.ranking.wording import in_words, named_orderings, orderings, phases_in_words
 
 EXACT = 0.03
 """Standard deviation of a share, up to which the formula of an alloy is that of rank 1."""
@@ -96,7 +97,9 @@ def check(ranking: Ranking, measurement: Measurement, settings: SolveSettings) -
     relaxed = None
     if settings.relax:
         relaxed, details["relaxed"] = refine_positions(ranking.first, candidates.row(0), measurement)
-    row = _row(ranking, measurement, verdict, left=left, composition=composition, phases=phases)
+    doubt = intervals(ranking, open_above="lower_bound" in verdict.flags)
+    details["intervals"] = {name: one.record() for name, one in doubt.items()}
+    row = _row(ranking, measurement, verdict, left=left, composition=composition, phases=phases, diameter=doubt.get("diameter"))
     return Answer(measurement, ranking, verdict, row, _sentence([*message, *candidates.notes]), fit, tables, details, relaxed)
 
 
@@ -124,13 +127,11 @@ def _row(
     left: list[str],
     composition: AlloyComposition | None,
     phases: str,
+    diameter: Interval | None,
 ) -> dict[str, Any]:
     """The columns of the summary that an answer has; ``left`` are the orderings of an alloy that the data leave."""
     first = ranking.first
-    low, high = diameter_range(ranking)
-    found: float | None = first.diameter * float(ranking.candidates.zoom[0])
-    if first.crystal_fit is not None and first.crystal_fit.bulk:
-        found, low = None, first.crystal_fit.at_least
+    low, high = diameter.at(0.9) if diameter is not None else (first.crystal_fit.at_least if first.crystal_fit is not None else None, None)
     formula = _formula(ranking, measurement, composition)
     flags = [*verdict.flags, *(["other_elements"] if composition is not None and composition.doubtful else [])]
     if first.phases is not None and any(first.phases.supports):
@@ -141,9 +142,9 @@ def _row(
         "probability": ranking.lattice_probability,
         "formula": formula,
         "phase": _phase(first, formula, left, measurement.sample, alloy=composition is not None),
-        "diameter": None if found is None else round(found, 2),
-        "diameter_low": round(low, 2),
-        "diameter_high": None if "lower_bound" in verdict.flags else round(high, 2),
+        "diameter": None if diameter is None else round(diameter.value, 2),
+        "diameter_low": None if low is None else round(low, 2),
+        "diameter_high": None if high is None else round(high, 2),
         "size_spread": round(first.size_spread, 3),
         "phases": phases,
         "flags": ";".join(dict.fromkeys(flags)),

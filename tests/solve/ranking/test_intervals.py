@@ -1,0 +1,51 @@
+"""Intervals of what was found: their laws. All fits are invented; benchmarks/solve_intervals.py says how often they hold the truth."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import norm
+
+from deepstruc_hpc.solve.config import RankSettings
+from deepstruc_hpc.solve.ranking.intervals import LEAST_SIZE, Interval, diameter, intervals
+from deepstruc_hpc.solve.ranking.posterior import Posterior
+from deepstruc_hpc.solve.ranking.ranking import rank
+from tests.solve.conftest import fitted_set
+
+
+def _ranking(*rows):
+    return rank(fitted_set(*rows), Posterior(150.0, {}, RankSettings()))
+
+
+@given(value=st.floats(1.0, 500.0), error=st.floats(1e-5, 0.5), level=st.floats(0.05, 0.99))
+def test_an_interval_holds_the_part_of_the_probability_that_it_names(value, error, level):
+    low, high = Interval(value, error).at(level)
+    assert norm.cdf(math.log(high / value) / error) - norm.cdf(math.log(low / value) / error) == pytest.approx(level)
+    assert low * high == pytest.approx(value**2)
+
+
+def test_an_interval_that_is_open_above_has_a_lower_end_alone():
+    record = Interval(50.0, 0.1, open_above=True).record()
+    assert record["95"][1] is None
+    assert record["95"][0] < record["90"][0] < record["68"][0] < record["value"]
+
+
+def test_sizes_that_fit_alike_make_a_diameter_doubtful_and_one_that_stands_out_makes_it_sure():
+    alike = diameter(_ranking(*[("fcc", n, 0.2, 0) for n in range(80, 121, 5)]))
+    alone = diameter(_ranking(("fcc", 100, 0.05, 0), *[("fcc", n, 0.6, 0) for n in range(80, 121, 5) if n != 100]))
+    assert alike.error > 5 * alone.error
+    assert alone.error >= LEAST_SIZE
+
+
+def test_another_type_says_nothing_of_the_size():
+    rows = [("fcc", n, 0.2, 0) for n in (95, 100, 105)]
+    assert diameter(_ranking(*rows)).error == pytest.approx(diameter(_ranking(*rows, ("hcp", 20, 0.21, 0))).error)
+
+
+def test_a_metal_shape_has_a_diameter_and_a_nearest_neighbour_distance():
+    found = intervals(_ranking(*[("fcc", n, 0.2, 0) for n in (95, 100, 105)]))
+    assert set(found) <= {"diameter", "nearest_neighbours"}
+    assert found["diameter"].value > 0
+    assert all(np.isfinite(one.error) for one in found.values())
