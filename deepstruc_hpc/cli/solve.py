@@ -117,7 +117,7 @@ def solve(
     if dry_run:
         _say_plan(batch, as_json)
         return
-    for note in batch.sources.notes:
+    for note in batch.notes:
         _say(note)
     try:
         frame = batch.run()
