@@ -35,7 +35,12 @@ SAMPLE = typer.Option(
 )
 SOURCES = typer.Option(None, "--sources", help="Where candidates come from, joined by commas. [default: cvae, catalog, crystals, alloys, structures]")
 INSTRUMENT = typer.Option(None, "--instrument", help="Instrument profile: the file that deepstruc-hpc calibrate writes; options win over it.")
-VERIFY = typer.Option(None, "--verify", help="srfit: refine the best ten again with diffpy.srfit and write both side by side.")
+VERIFY = typer.Option(
+    None,
+    "--verify",
+    help="The best ten by another program, beside ours in verify.csv. srfit: refined again with diffpy.srfit; srreal: calculated again with "
+    "diffpy.srreal (conda-forge), e.g. --verify srreal.",
+)
 MIXTURES = typer.Option(None, "--mixtures/--no-mixtures", help="Also try two phases, and several sizes of one type. [default: no]")
 WORKERS = typer.Option(
     None, "--workers", min=0, help="Files at a time (Ray actors). [default: one a core; up to 4 files: in this process, as with 0]"
@@ -148,6 +153,7 @@ def _prepare(paths: list[str], out: Path | None, settings: SolveSettings, source
 
     from deepstruc_hpc.core.errors import ConfigError, PdfFileError
     from deepstruc_hpc.report.figures import draw_folder
+    from deepstruc_hpc.solve.checks.srreal import check_srreal
     from deepstruc_hpc.solve.run.artefacts import NamedArtefacts
     from deepstruc_hpc.solve.run.batch import Batch, BatchOptions
     from deepstruc_hpc.solve.run.inputs import find_pdfs
@@ -156,6 +162,8 @@ def _prepare(paths: list[str], out: Path | None, settings: SolveSettings, source
         raise PdfFileError("no input: name at least one .gr file, directory, glob or list. See deepstruc-hpc solve --help.")
     if out is None:
         raise ConfigError("--out is missing: name a directory for the results, for example --out solved.")
+    if settings.verify == "srreal":
+        check_srreal()
     find_pdfs(paths, recursive=run["recursive"], allow_empty=run["watch"])
     model, catalog, crystals, structures = sources["named"]
     if "catalog" in settings.sources:

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from diffpy.srfit.fitbase import ProfileGenerator
-from diffpy.srfit.pdf.characteristicfunctions import sphericalCF
 from numpy.typing import NDArray
 
 from deepstruc_hpc.core.curve import PdfCurve
@@ -46,6 +45,7 @@ def crystal_recipe(
     free: Sequence[str] | None = None,
     engine: Engine = "native",
     uiso: UisoChoice = "element",
+    low_q: float = 0.0,
 ) -> Any:
     """A diffpy.srfit FitRecipe of a crystal, cut by a sphere or without end.
 
@@ -62,7 +62,8 @@ def crystal_recipe(
             delta2, diameter.
         engine: ``native`` takes our G(r) of a crystal (scattering factors that depend on Q); ``diffpy`` takes srreal's PDFGenerator (scattering
             factors at Q = 0), with the cell tied by crystal system and every Uiso to its variable.
-        uiso: one U an element (``element``, variables ``uiso_<symbol>``) or one for all atoms (``shared``).
+        uiso: one U an element (``element``, variables ``uiso_<symbol>``), one for all atoms (``shared``) or one a group of elements (a mapping).
+        low_q: Å⁻¹, below which nothing of data and model counts; 0: all counts.
 
     Returns:
         The recipe; its contribution is called ``pdf``.
@@ -75,14 +76,11 @@ def crystal_recipe(
     cell = free_cell(crystal)
     native = engine == "native"
     generator = CrystalGenerator(crystal, cell, instrument, uiso=uiso) if native else _srreal_crystal(crystal, cell, instrument, uiso)
-    contribution = contribution_of(generator, curve, rmin, rmax)
+    contribution = contribution_of(generator, curve, instrument, rmin=rmin, rmax=rmax, low_q=low_q, diameter=diameter)
     names = ("scale", *cell.groups, *uiso_names(_symbols(crystal), uiso), "delta2")
     parameters = {name: getattr(generator, name) for name in names}
     if diameter is not None:
-        contribution.registerFunction(sphericalCF, name="sphere", argnames=["r", "diameter"])
-        contribution.setEquation("crystal * sphere")
         parameters["diameter"] = contribution.diameter
-        contribution.diameter.setValue(float(diameter))
     return recipe_of(contribution, parameters, start=start, free=tuple(parameters) if free is None else free)
 
 

@@ -114,7 +114,9 @@ class SolveSettings(Config):
     )
     relax: bool = Field(False, description="also move the atoms of rank 1 under the data, restrained, into relaxed-001.xyz; no rank depends on it")
     keep: int = Field(10, ge=1, le=1000, description="best structures written as XYZ and CIF")
-    verify: Literal["srfit"] | None = Field(None, description="refine the best ten again with this program and write both side by side")
+    verify: Literal["srfit", "srreal"] | None = Field(
+        None, description="srfit: refine the best ten again with it; srreal: calculate them again with it; both are written side by side"
+    )
     mixtures: bool = Field(False, description="try a second phase and a distribution of sizes; kept only where it explains more than it costs")
     rank: RankSettings = RankSettings()
     refusal: RefusalSettings = RefusalSettings()

@@ -15,6 +15,8 @@ from deepstruc_hpc.solve.candidates.fitting import fit_curve_table
 from deepstruc_hpc.solve.checks.phases import find_mixture
 from deepstruc_hpc.solve.checks.positions import refine_positions
 from deepstruc_hpc.solve.checks.srfit import verify_in_words, verify_with_srfit
+from deepstruc_hpc.solve.checks.srreal import verify_with_srreal
+from deepstruc_hpc.solve.checks.uncertainties import chi_square_in_words, reduced_chi_square
 from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.measurement.describe import Measurement
 from deepstruc_hpc.solve.measurement.sample import Sample
@@ -23,6 +25,8 @@ from deepstruc_hpc.solve.ranking.composition import AlloyComposition, alloy_comp
 from deepstruc_hpc.solve.ranking.ranking import Ranking
 from deepstruc_hpc.solve.ranking.wording import diameter_range, in_words, named_orderings, orderings, phases_in_words
 
+GUESSED_UNIT = "taken from its range"
+"""In the note of a reader that guessed the unit of r: a refusal may come from that guess."""
 EXACT = 0.03
 """Standard deviation of a share, up to which the formula of an alloy is that of rank 1."""
 
@@ -69,7 +73,12 @@ def check(ranking: Ranking, measurement: Measurement, settings: SolveSettings) -
     details: dict[str, Any] = {"counts": dict(candidates.counts), "sources": _by_source(candidates), "notes": notes}
     guessed = measurement.sample.sentence if measurement.sample.origin == "unknown" else ""
     message = [verdict.message, guessed]
+    chi_square = reduced_chi_square(fit, measurement)
+    if chi_square is not None:
+        details["chi_square"] = round(chi_square, 3)
+        notes.append(chi_square_in_words(chi_square))
     if verdict.status != "ok":
+        message += [note for note in measurement.curve.notes if GUESSED_UNIT in note]
         return Answer(measurement, ranking, verdict, {}, _sentence([*message, *candidates.notes]), fit, details=details)
     left = orderings(ranking, settings.rank)
     composition = alloy_composition(ranking, measurement, left[0] if len(left) == 1 else None)
@@ -90,9 +99,9 @@ def check(ranking: Ranking, measurement: Measurement, settings: SolveSettings) -
             tables["mixture"] = mixture.table()
             message.append(mixture.words())
             phases = mixture.shares()
-    if settings.verify == "srfit":
-        tables["verify"] = verify_with_srfit(ranking, measurement)
-        details["verify"] = verify_in_words(tables["verify"])
+    if settings.verify is not None:
+        tables["verify"] = (verify_with_srfit if settings.verify == "srfit" else verify_with_srreal)(ranking, measurement)
+        details["verify"] = verify_in_words(tables["verify"], settings.verify)
     relaxed = None
     if settings.relax:
         relaxed, details["relaxed"] = refine_positions(ranking.first, candidates.row(0), measurement)

@@ -18,6 +18,7 @@ from deepstruc_hpc.core.config import validate_config
 from deepstruc_hpc.core.errors import DeepstrucError, OutputError
 from deepstruc_hpc.core.files import split_inside
 from deepstruc_hpc.data.pdf_files import file_hash
+from deepstruc_hpc.solve.checks.srreal import check_srreal
 from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.measurement.describe import check_sample_options
 from deepstruc_hpc.solve.run.artefacts import Folders, NamedArtefacts, folders, resolve_sources
@@ -118,6 +119,8 @@ class Batch:
         named: NamedArtefacts = NamedArtefacts(),  # noqa: B008 - frozen
     ) -> None:
         check_sample_options(settings)
+        if settings.verify == "srreal":
+            check_srreal()
         self.names: list[str | Path] = [paths] if isinstance(paths, str | Path) else list(paths)
         self.options, self.out = options, out
         self.values = read_values(Path(options.values)) if options.values else {}
