@@ -24,6 +24,8 @@ from deepstruc_hpc.structures.suggestions import suggest_elements
 
 MIN_INDEPENDENT_POINTS = 12
 """A curve with fewer decides nothing: a fit alone has four parameters."""
+LEVELLED_TO = 60.0
+"""Å: twice the range of a usual fit; farther out a curve holds little but noise."""
 _WORDS = {"header": "header", "instrument": "instrument profile"}
 
 
@@ -64,9 +66,18 @@ class Measurement:
         return first_peak(self.curve)
 
     @cached_property
+    def levelled(self) -> PdfCurve:
+        """The curve without the straight line that fits it best from 2 Å to its end or 60 Å: a slope or an offset of the data is no structure."""
+        r, g = self.curve.r, self.curve.g
+        inside = (r >= 2.0) & (r <= LEVELLED_TO)
+        if inside.sum() < 10:
+            return self.curve
+        return replace(self.curve, g=g - np.polyval(np.polyfit(r[inside], g[inside], 1), r))
+
+    @cached_property
     def order_at_end(self) -> float:
         """RMS of G in the last 15 % of the range (up to 30 Å, before Qdamp has its way) over RMS from 2 to 10 Å, or to 60 % of a shorter range."""
-        r, g = self.curve.r, self.curve.g
+        r, g = self.levelled.r, self.levelled.g
         end = min(float(r[-1]), 30.0)
         inner, last = g[(r >= 2.0) & (r <= min(10.0, 0.6 * end))], g[(r >= 0.85 * end) & (r <= end)]
         if len(inner) < 10 or not len(last) or not inner.any():

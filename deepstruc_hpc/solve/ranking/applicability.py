@@ -125,7 +125,7 @@ def applies(candidates: CandidateSet, measurement: Measurement, settings: Refusa
     seen = Evidence(
         rw,
         size,
-        None if endless else tail_ratio(curve, size if phases is None else max(size, phases.reach)),
+        None if endless else tail_ratio(measurement.levelled, size if phases is None else max(size, phases.reach)),
         measurement.order_at_end,
         noise,
         edge,

@@ -9,6 +9,7 @@ from deepstruc_hpc.solve.candidates.candidate import Candidate, CandidateSet
 from deepstruc_hpc.solve.candidates.fitting import fit
 from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.measurement.describe import describe
+from deepstruc_hpc.solve.ranking.curve_signs import tail_ratio
 from tests.data.test_pdf_kinds import CURVES, EDGES, LONGEST, QMAX, R, curve, head, particle, rows, spike, widening
 
 ELEMENTS = {"gold": ("Au",), "iron": ("Fe",), "ceria": ("Ce", "O")}
@@ -88,6 +89,17 @@ def test_a_header_that_names_ligands_or_the_support_still_names_the_particle(tmp
     measurement = describe(read_pdf(tmp_path / "a.gr"), SolveSettings(qdamp=0.03, rmax=20.0))
     assert set(measurement.sample.elements) == set(elements)
     assert fit(candidates(name), measurement).rw == pytest.approx(whole[name].rw, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", CURVES)
+@pytest.mark.parametrize(("slope", "offset"), [(-0.05, 0.0), (0.0, 0.6), (0.1, -0.5)])
+def test_a_line_in_the_data_is_no_structure_beyond_the_particle(tmp_path, name, slope, offset):
+    """Fails where a slope counts as order at the end of the curve, or as structure beyond a particle of 14 Å."""
+    plain, _ = fitted(tmp_path, name, head() + rows(R, curve(name)[0]))
+    tilted, _ = fitted(tmp_path, name, head() + rows(R, curve(name)[0] + offset + slope * R))
+    assert tilted.order_at_end == pytest.approx(plain.order_at_end, abs=1e-3)
+    assert tail_ratio(tilted.levelled, 13.0) == pytest.approx(tail_ratio(plain.levelled, 13.0), abs=1e-3)
+    assert tail_ratio(tilted.levelled, 13.0) < 0.2 < tail_ratio(tilted.curve, 13.0)
 
 
 @pytest.mark.parametrize("name", CURVES)
