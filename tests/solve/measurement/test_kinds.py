@@ -10,6 +10,7 @@ from deepstruc_hpc.solve.candidates.fitting import fit
 from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.measurement.describe import describe
 from deepstruc_hpc.solve.ranking.curve_signs import tail_ratio
+from deepstruc_hpc.solve.run.batch import solve
 from tests.data.test_pdf_kinds import CURVES, EDGES, LONGEST, QMAX, R, curve, head, particle, rows, spike, widening
 
 ELEMENTS = {"gold": ("Au",), "iron": ("Fe",), "ceria": ("Ce", "O")}
@@ -135,3 +136,13 @@ def test_edges_that_widen_are_read_at_their_centres(tmp_path):
     text = "".join(f"{x:.9g} {y:.9g}\n" for x, y in zip(EDGES[:-1], np.interp(middle, R, curve("gold")[0]), strict=True))
     (tmp_path / "a.gr").write_text(f"{head()}{text}{EDGES[-1]:.9g}\n")
     assert read_pdf(tmp_path / "a.gr").r == pytest.approx(middle)
+
+
+def test_a_refusal_says_that_the_unit_of_r_was_guessed(measured, shapes_store, tmp_path):
+    """r over 2π without a header looks like nm; the bonds are then 59 % too long, and the reader of the message learns why."""
+    lines = (measured / "fcc.gr").read_text().splitlines()
+    table = np.array([[float(word) for word in line.split()[:2]] for line in lines if line[:1].isdigit()])
+    (tmp_path / "a.gr").write_text("".join(f"{r / 2 / np.pi:.8g} {g:.8g}\n" for r, g in table))
+    frame = solve(tmp_path / "a.gr", tmp_path / "out", catalog=shapes_store, sources="catalog", elements="Pt", workers=0)
+    assert frame["status"].tolist() == ["refused"]
+    assert "r is in nanometres" in frame["message"][0] or "r is in nm" in frame["message"][0]
