@@ -15,11 +15,12 @@ from deepstruc_hpc.solve.candidates.generator import Generator
 from deepstruc_hpc.solve.candidates.phases import with_phases
 from deepstruc_hpc.solve.candidates.source import Budget, Source, propose
 from deepstruc_hpc.solve.checks.checks import Answer, check
+from deepstruc_hpc.solve.checks.extra_terms import with_terms
 from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.measurement.describe import Measurement, describe
 from deepstruc_hpc.solve.ranking.applicability import applies
 from deepstruc_hpc.solve.ranking.posterior import Posterior
-from deepstruc_hpc.solve.ranking.ranking import rank
+from deepstruc_hpc.solve.ranking.ranking import Ranking, rank
 from deepstruc_hpc.solve.search.improve import improve
 
 
@@ -62,8 +63,14 @@ def solve_curve(curve: PdfCurve, settings: SolveSettings, sources: Sources) -> A
         candidates = improve(candidates, measurement, settings, generator=sources.generator, scorer=scorer)
     if candidates.rw.min() > settings.refusal.rw_warn:  # one phase does not explain the curve
         candidates = with_phases(candidates, measurement, sources.sources)
-    ranking = rank(candidates, scorer(candidates.fitted()))
-    return check(ranking, measurement, settings)
+
+    def ranked(found: CandidateSet) -> Ranking:
+        return rank(found, scorer(found.fitted()))
+
+    ranking, terms = ranked(candidates), None
+    if settings.terms:
+        ranking, measurement, terms = with_terms(ranking, measurement, ranked)
+    return check(ranking, measurement, settings, terms=terms)
 
 
 def _usable(candidates: CandidateSet, measurement: Measurement) -> CandidateSet:

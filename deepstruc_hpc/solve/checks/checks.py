@@ -12,6 +12,7 @@ import pandas as pd
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.solve.candidates.candidate import Candidate, CandidateSet
 from deepstruc_hpc.solve.candidates.fitting import fit_curve_table
+from deepstruc_hpc.solve.checks.extra_terms import KeptTerms
 from deepstruc_hpc.solve.checks.phases import find_mixture
 from deepstruc_hpc.solve.checks.positions import refine_positions
 from deepstruc_hpc.solve.checks.srfit import verify_in_words, verify_with_srfit
@@ -54,13 +55,14 @@ class Answer:
     relaxed: Structure | None = None
 
 
-def check(ranking: Ranking, measurement: Measurement, settings: SolveSettings) -> Answer:
+def check(ranking: Ranking, measurement: Measurement, settings: SolveSettings, *, terms: KeptTerms | None = None) -> Answer:
     """Whether rank 1 is an answer, and what the settings ask for beside it (``verify``, ``mixtures``, ``relax``).
 
     Args:
         ranking: of all candidates.
         measurement: the data.
         settings: of this curve.
+        terms: beside the particle, where such were kept.
     """
     candidates = ranking.candidates
     verdict = applies(candidates, measurement, settings.refusal, place=0)
@@ -69,11 +71,15 @@ def check(ranking: Ranking, measurement: Measurement, settings: SolveSettings) -
     details: dict[str, Any] = {"counts": dict(candidates.counts), "sources": _by_source(candidates), "notes": notes}
     guessed = measurement.sample.sentence if measurement.sample.origin == "unknown" else ""
     message = [verdict.message, guessed]
+    if terms is not None:
+        details["terms"] = terms.details()
     if verdict.status != "ok":
         return Answer(measurement, ranking, verdict, {}, _sentence([*message, *candidates.notes]), fit, details=details)
     left = orderings(ranking, settings.rank)
     composition = alloy_composition(ranking, measurement, left[0] if len(left) == 1 else None)
     message += [in_words(ranking, settings.rank, float(measurement.curve.r[-1])), _open_ordering(ranking, measurement)]
+    if terms is not None:
+        message.append(terms.words())
     if composition is not None:
         details["composition"] = composition.details()
         message.append(composition.words)
@@ -135,6 +141,8 @@ def _row(
     flags = [*verdict.flags, *(["other_elements"] if composition is not None and composition.doubtful else [])]
     if first.phases is not None and any(first.phases.supports):
         flags.append("support")
+    if measurement.terms:
+        flags.append("ligand_term")
     return {
         "structure_type": first.structure.structure_type,
         "n_atoms": first.n_atoms,

@@ -15,6 +15,7 @@ from deepstruc_hpc.core.errors import PdfFileError
 from deepstruc_hpc.core.peaks import first_peak
 from deepstruc_hpc.core.seeds import item_rng
 from deepstruc_hpc.physics.agreement import independent_points
+from deepstruc_hpc.physics.extra_terms import Term
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.physics.target import low_q_part
 from deepstruc_hpc.solve.config import DEFAULT_LOW_Q, DEFAULT_RMAX, LEAST_MEASURED_Q, USUAL, SolveSettings
@@ -41,6 +42,7 @@ class Measurement:
         seed: of the run.
         low_q: Å⁻¹, below which nothing of the curve is trusted: taken out of data and model in every fit; 0: all is trusted.
         notes: what a person should know about the choice, one sentence each.
+        terms: of ligands, solvent or support, whose amplitudes are eliminated in every fit.
     """
 
     curve: PdfCurve
@@ -52,6 +54,7 @@ class Measurement:
     seed: int = 0
     low_q: float = 0.0
     notes: tuple[str, ...] = ()
+    terms: tuple[Term, ...] = ()
 
     @cached_property
     def data(self) -> PdfCurve:
