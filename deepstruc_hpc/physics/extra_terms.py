@@ -136,9 +136,8 @@ def fit_terms(terms: Sequence[Term], r: Float, observed: Float, model: Float, in
         return curve - low_q_part(r, curve, qmin=instrument.qmin, qdamp=instrument.qdamp, low_q=low_q)
 
     left, data, own = trusted(observed - model), trusted(observed), trusted(model)
-    amplitudes = np.linalg.lstsq(columns, left, rcond=None)[0]
+    amplitudes = np.asarray(np.linalg.lstsq(columns, left, rcond=None)[0])
     basis = np.linalg.qr(columns)[0]
     curve = columns @ amplitudes
     inside = basis.T @ own
     return TermFit(amplitudes, curve, float(curve @ curve) / float(data @ data), float(inside @ inside) / max(float(own @ own), 1e-300))
-

@@ -11,7 +11,7 @@ from deepstruc_hpc.physics.extra_terms import Term
 LIGANDS = ("S", "P", "O", "N", "Se", "Cl", "Br", "I", "F")
 """Elements that bind to metal surfaces. Carbon is not among them: its distances to a metal are as short as oxygen's and weigh less."""
 BELOW_SUM, STEP = 0.16, 0.04
-"""Å: bonds of noble metals to S and P are up to 0.16 shorter than the sum of covalent radii (Au–S 2.30, Pt–P 2.27; sums 2.41 and 2.43), none longer."""
+"""Å: bonds of noble metals to S and P are up to 0.16 shorter than the sum of covalent radii (Pt–P 2.27 for 2.43)."""
 LONGEST_BOND = 0.85
 """Of the metal's own nearest-neighbour distance: what is longer is where short bonds of a contracted surface are."""
 BOND_WIDTHS = (0.1, 0.15)

@@ -28,8 +28,9 @@ Float = NDArray[np.float64]
 MOST_SHARE = 0.1
 """Of the model's power in the space of the terms: at 0.4 a subspace takes the first peaks of the structure, and the wrong lattice wins."""
 POINTS_PER_DATUM = 1.0
-"""Independent points that count as one. Between right and wrong terms of simulated curves lies a wide gap at 1: of 29 curves without terms, half of them
-of particles that no rigid candidate explains, one gains 3 nats and none more; 9 of 10 with carbon or solvent gain 6 to 220."""
+"""Independent points that count as one. At 1 there is a gap between right and wrong terms: of 29 simulated curves with nothing beside the
+particle, half of them of rough particles that no rigid candidate explains, one gains 3 nats and the others none; those with carbon gain 40 to
+220, those with solvent up to 71 (the cases of benchmarks/solve_terms.py)."""
 MOST_TERMS = 3
 MOST_PAIRS = 2.0
 """Pairs of a metal and a ligand atom for each metal atom, at most: three bonds of each of two ligands to three atoms."""
@@ -62,11 +63,13 @@ class TermChoice:
         terms: none, or up to ``MOST_TERMS``.
         gain: nats above the price of all of them, to first order.
         cost: Σ of squares that is left, to first order.
+        norm: Σ of squares of the data.
     """
 
     terms: tuple[Term, ...]
     gain: float
     cost: float
+    norm: float
 
 
 def price(terms: Sequence[Term], points: float) -> float:
@@ -103,12 +106,12 @@ def choose_terms(library: Sequence[Term], tangent: Tangent, radiation: Radiation
         cost = float(left @ left) + tangent.target.outside
         terms = tuple(every[row] for row in rows)
         ours = [row for row in rows if row < len(library)]
-        if not amounts_possible(terms, amplitudes / tangent.scale) or (ours and _share(curves[ours], tangent.model) > MOST_SHARE):
+        if not amounts_possible(terms, np.asarray(amplitudes / tangent.scale)) or (ours and _share(curves[ours], tangent.model) > MOST_SHARE):
             return None
-        return TermChoice(terms, evidence(start, cost, tangent.points) - price(terms, tangent.points), cost)
+        return TermChoice(terms, evidence(start, cost, tangent.points) - price(terms, tangent.points), cost, tangent.target.norm)
 
     chosen: list[int] = []
-    best = TermChoice((), 0.0, start)
+    best = TermChoice((), 0.0, start, tangent.target.norm)
     while len(chosen) < MOST_TERMS + 1:
         names = Counter(every[one].name for one in chosen)
         open_rows = [row for row, term in enumerate(every) if names[term.name] < term.most and row not in chosen]
@@ -123,7 +126,7 @@ def choose_terms(library: Sequence[Term], tangent: Tangent, radiation: Radiation
         if alone is not None and alone.gain > 0:
             return alone
         ours = ours[:-1]
-    return TermChoice((), 0.0, start)
+    return TermChoice((), 0.0, start, tangent.target.norm)
 
 
 def _without(basis: Float, curves: Float) -> Float:

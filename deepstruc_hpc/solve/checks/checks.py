@@ -38,7 +38,7 @@ class Answer:
         verdict: whether there is an answer.
         row: columns of the summary for it: empty where there is none.
         message: warnings and doubts.
-        fit: r, g_obs, g_calc, difference of rank 1.
+        fit: r, g_obs, g_calc, difference of rank 1; g_term where a term lies beside the particle.
         tables: further ones by the name of their file (``verify``, ``mixture``, ``phases``).
         details: for result.json.
         relaxed: rank 1 with its atoms moved under the data, or None.

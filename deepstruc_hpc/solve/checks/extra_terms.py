@@ -29,8 +29,12 @@ LEADING, WITHIN = 3, 1.35
 """So many lattices are asked, and those whose best Rw is within this factor of the lowest."""
 UNNAMED = 5.0
 """Nats that terms must gain beyond their price where the sample names nothing beside the metal. Particles with rough surfaces gain up to 3."""
+NEAR = 0.02
+"""Share by which lengths may change in the fits with terms: most zooms change by less than 0.005."""
 LEAST_RW = 0.03
 """Below it nothing is missing: terms are not asked for."""
+BETTER = 0.95
+"""Of Rw²: terms that are chosen again after the first fit with terms replace them where they promise to leave less than this."""
 SAMPLES = frozenset({"metal", "alloy", "ligands", "support", "unknown"})
 
 
@@ -58,7 +62,7 @@ class KeptTerms:
 
     def words(self) -> str:
         """For the message."""
-        named = ", ".join(_name(term, amount) for term, amount in zip(self.terms, self.fit.amplitudes, strict=True))
+        named = ", ".join(_name(term) for term in self.terms)
         said = (
             f"beside the particle: {named}; {100 * self.fit.share_of_data:.1f} % of the data's power; "
             f"Rw {self.rw:.3f} with, {self.rw_without:.3f} without"
@@ -70,8 +74,14 @@ class KeptTerms:
     def details(self) -> dict[str, Any]:
         """For result.json."""
         terms = [
-            {"name": term.name, "place": round(term.place, 3), "unit": "Å" if term.is_distance else "1/Å", "width": term.width, "amplitude": round(a, 5)}
-            for term, a in zip(self.terms, self.fit.amplitudes.tolist(), strict=True)
+            {
+                "name": term.name,
+                "place": round(term.place, 3),
+                "width": round(term.width, 3),
+                "unit": "Å" if term.is_distance else "1/Å",
+                "amplitude": round(amplitude, 5),
+            }
+            for term, amplitude in zip(self.terms, self.fit.amplitudes.tolist(), strict=True)
         ]
         numbers = {
             "share_of_data": self.fit.share_of_data,
@@ -98,13 +108,17 @@ def with_terms(
     nothing = ranking, measurement, None
     if measurement.sample.kind not in SAMPLES or float(ranking.candidates.rw.min()) < LEAST_RW:
         return nothing
-    choices = [found for place in _leading(ranking) if (found := _choice(ranking, place, measurement)).terms]
     margin = 0.0 if any(not is_metal(symbol) for symbol in measurement.sample.amounts) else UNNAMED
-    choice = min(choices, key=lambda one: one.cost, default=None)
+    choices = [_choice(ranking, place, measurement) for place in _leading(ranking)]
+    choice = min((found for found in choices if found.terms), key=lambda one: one.cost, default=None)
     if choice is None or choice.gain <= margin:
         return nothing
     seen = replace(measurement, terms=choice.terms)
-    again = ranked(fit(replace(ranking.candidates, fits=None), seen))
+    again = ranked(_refitted(ranking.candidates, seen))
+    better = _choice(again, 0, measurement) if _is_metal(again.first) else choice  # at the parameters that the terms leave
+    if better.terms and better.cost < BETTER * float(again.candidates.rw[0]) ** 2 * better.norm:
+        choice, seen = better, replace(measurement, terms=better.terms)
+        again = ranked(_refitted(again.candidates, seen))
     before, after, points = float(ranking.candidates.rw[0]), float(again.candidates.rw[0]), measurement.independent_points()
     gain = evidence(before**2, after**2, points) - price(choice.terms, points)
     found = fitted_terms(again.first, again.candidates.row(0), seen)
@@ -114,6 +128,16 @@ def with_terms(
     lattices = again.first.on_lattice, ranking.first.on_lattice
     kept = KeptTerms(choice.terms, found, after, before, gain, *lattices, ranking.lattice_probability)
     return (again if lattices[0] == lattices[1] else _averaged(again, ranking)), seen, kept
+
+
+def _refitted(candidates: CandidateSet, measurement: Measurement) -> CandidateSet:
+    """All candidates fitted again with the measurement's terms, near the zooms that they have."""
+    near = [
+        replace(one, zoom=(max(one.zoom[0], (1 - NEAR) * zoom), min(one.zoom[1], (1 + NEAR) * zoom))) if np.isfinite(zoom) else one
+        for one, zoom in zip(candidates, candidates.zoom.tolist(), strict=True)
+    ]
+    fits = fit(replace(candidates, candidates=tuple(near), fits=None), measurement).fits
+    return candidates if fits is None else candidates.with_fits(fits)
 
 
 def _leading(ranking: Ranking) -> list[int]:
@@ -157,7 +181,7 @@ def _averaged(with_term: Ranking, without: Ranking) -> Ranking:
     return with_term.reordered(order, score - score.max(initial=-np.inf), probability)
 
 
-def _name(term: Term, amplitude: float) -> str:
+def _name(term: Term) -> str:
     """One term for people."""
     if not term.is_distance:
         kind = "solvent or chains of ligands" if term.place < 1.7 else "disordered matter"
