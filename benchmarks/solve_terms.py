@@ -164,7 +164,7 @@ def solved(out: Path, folder: str, truth: pd.DataFrame, words: list[str]) -> pd.
     table = truth.merge(summary, on="file", suffixes=("", "_found"))
     table["right"] = [lattice_of(str(found)) == kind for kind, found in zip(table["structure_type"], table["structure_type_found"], strict=True)]
     table["size_right"] = (table["n_atoms_found"] - table["n_atoms"]).abs() <= 0.05 * table["n_atoms"]
-    table["kept"] = table["flags"].fillna("").str.contains("ligand_term")
+    table["kept"] = table["flags"].astype(str).str.contains("ligand_term")
     return table
 
 

@@ -125,7 +125,7 @@ def test_carbon_is_found_by_a_flake(particle):
     """The net stands for flakes that are not it."""
     angle = np.pi / 3
     cells = np.array([i * np.array([1.0, 0.0]) + j * np.array([np.cos(angle), np.sin(angle)]) for i in range(-3, 4) for j in range(-3, 4)]) * 2.46
-    sites = np.concatenate([cells, cells + [0.0, 1.42]])
+    sites = np.concatenate([cells, cells + np.array([0.0, 1.42])])
     sites = sites[np.linalg.norm(sites, axis=1) < 5.5]
     r = np.arange(0.0, 21.0, 0.02)
     flake = simulate_pdf(["C"] * len(sites), np.column_stack([sites, np.zeros(len(sites))]), r, **INSTRUMENT, uiso=0.02)
