@@ -3,18 +3,17 @@
 With x the positions about the centroid, ρ = |x|, R the largest ρ and d the nearest-neighbour distance:
 
 - surface contraction c: atoms with fewer neighbours than those inside move by −c·d·x/ρ; c = 0.02 is 2 % of a bond;
-- radial strain e: all atoms move by e·x·(ρ/R)²; multiply twinned particles are closed by strain that grows outwards (Ino, J. Phys. Soc. Jpn. 27 (1969)
-  941; Howie & Marks, Phil. Mag. A 49 (1984) 95).
+- radial strain e: all atoms move by e·x·(ρ/R)²; multiply twinned particles are closed by strain that grows outwards
+  (Howie & Marks, Phil. Mag. A 49 (1984) 95).
 
-Both change distances by little, so that a few Gauss–Newton steps with all parameters free reach the minimum. A field is kept where the Bayesian
-information criterion pays for it and the result is ``LEAST_ERRORS`` of its standard uncertainties away from 0.
+Both change distances by little, so that a few Gauss–Newton steps with all parameters free reach the minimum. A field is kept where it gains
+``LEAST_GAIN`` more than its price by the Bayesian information criterion and lies ``LEAST_ERRORS`` of its standard uncertainties away from 0.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +30,8 @@ STEP = 0.002
 """Of each field, for its derivative by a difference."""
 LARGEST = 0.1
 """Of each field: beyond it atoms would touch."""
-LEAST_ERRORS = 3.0
+LEAST_ERRORS, LEAST_GAIN = 3.0, 5.0
+"""Standard uncertainties, and nats beyond the price, for each field. Uncertainties know of the noise alone, and every candidate is a little wrong."""
 LEAST_INSIDE = 4
 """Atoms inside: with fewer the surface is the whole particle, and its contraction a zoom."""
 MOST_STEPS = 8
@@ -66,7 +66,7 @@ def displacement_fields(structure: Structure) -> dict[str, Float]:
     x = structure.positions - structure.positions.mean(axis=0)
     radius = np.linalg.norm(x, axis=1)
     tree = cKDTree(x)
-    nearest = float(np.median(tree.query(x, k=2)[0][:, 1]))
+    nearest = float(np.median(np.asarray(tree.query(x, k=2)[0])[:, 1]))
     neighbours = np.array([len(found) - 1 for found in tree.query_ball_point(x, NEIGHBOUR * nearest)])
     outside = neighbours < neighbours.max()
     fields = {"radial_strain": x * (radius[:, None] / radius.max()) ** 2}
@@ -90,18 +90,23 @@ def refine_strain(structure: Structure, row: Mapping[str, float], problem: FitPr
     here = problem.tangent(structure, start)
     rigid, points = _cost(here), here.points
     slopes = {name: _slope(structure, field, start, problem, here) for name, field in fields.items()}
+    price = 0.5 * np.log(max(points, 1.0))
+    worth = [name for name, slope in slopes.items() if evidence(rigid, _promised(here, slope), points) > price]
     best: Strain | None = None
-    for count in range(1, len(fields) + 1):
-        for chosen in combinations(fields, count):
-            price = 0.5 * count * np.log(max(points, 1.0))
-            promised = _promised(here, [slopes[name] for name in chosen])
-            if evidence(rigid, promised, points) <= max(price, 0.0 if best is None else best.gain):
-                continue
-            found = _refined(structure, {name: fields[name] for name in chosen}, start, problem, rigid, price)
-            clear = all(abs(found.values[name]) > LEAST_ERRORS * found.errors[name] for name in chosen)
-            if clear and found.gain > (0.0 if best is None else best.gain):
-                best = found
+    for chosen in _sets(list(fields), worth):
+        found = _refined(structure, {name: fields[name] for name in chosen}, start, problem, rigid)
+        clear = all(abs(found.values[name]) > LEAST_ERRORS * found.errors[name] for name in chosen)
+        inside = all(abs(found.values[name]) < LARGEST for name in chosen)
+        others = 0.0 if best is None else best.gain
+        if clear and inside and found.gain > others + (LEAST_GAIN if best is None or len(chosen) > len(best.values) else 0.0):
+            best = found
     return best
+
+
+def _sets(names: Sequence[str], worth: Sequence[str]) -> list[tuple[str, ...]]:
+    """Each field that promises to pay alone, then all together."""
+    together = [tuple(names)] if worth and len(names) > 1 else []
+    return [*((name,) for name in worth), *together]
 
 
 def _cost(tangent: Tangent) -> float:
@@ -126,16 +131,14 @@ def _jacobian(here: Tangent, slopes: Sequence[Float]) -> Float:
     return np.column_stack([own, *slopes])
 
 
-def _promised(here: Tangent, slopes: Sequence[Float]) -> float:
+def _promised(here: Tangent, slope: Float) -> float:
     """The sum of squares after one step, to first order."""
-    jacobian, residual = _jacobian(here, slopes), here.target.data - here.model
+    jacobian, residual = _jacobian(here, [slope]), here.target.data - here.model
     left = residual - jacobian @ np.linalg.lstsq(jacobian, residual, rcond=None)[0]
     return float(left @ left) + here.target.outside
 
 
-def _refined(
-    structure: Structure, fields: Mapping[str, Float], start: Mapping[str, float], problem: FitProblem, rigid: float, price: float
-) -> Strain:
+def _refined(structure: Structure, fields: Mapping[str, Float], start: Mapping[str, float], problem: FitProblem, rigid: float) -> Strain:
     """Gauss–Newton with halved steps where the sum of squares would grow."""
     names = ("scale", *PARAMETERS)
     vector = np.array([*[start[name] for name in names], *[0.0] * len(fields)])
@@ -167,7 +170,7 @@ def _refined(
         dict(zip(fields, errors.tolist(), strict=True)),
         float(np.sqrt(rigid / norm)),
         float(np.sqrt(cost / norm)),
-        evidence(rigid, cost, points) - price,
+        float(evidence(rigid, cost, points) - 0.5 * len(fields) * np.log(max(points, 1.0))),
         final,
         dict(zip(names, vector.tolist(), strict=False)),
     )
@@ -175,7 +178,7 @@ def _refined(
 
 def _within(vector: Float, structure: Structure) -> Float:
     """Inside the bounds of the fit; the zoom moves by little."""
-    nearest = float(cKDTree(structure.positions).query(structure.positions, k=2)[0][:, 1].min())
+    nearest = float(np.asarray(cKDTree(structure.positions).query(structure.positions, k=2)[0])[:, 1].min())
     kept = vector.copy()
     kept[2] = max(kept[2], LEAST_UISO)
     kept[3] = np.clip(kept[3], 0.0, SHARPEST * (nearest * kept[1]) ** 2)

@@ -113,6 +113,7 @@ class SolveSettings(Config):
         description="changed shapes that the local search fits, over all types together; above 1000 atoms one counts by its pairs; 0: none",
     )
     terms: bool = Field(True, description="try terms of ligands, solvent or amorphous carbon beside a metal; kept only where the evidence pays")
+    strain: bool = Field(True, description="refine surface contraction and radial strain of rank 1, a metal; kept only where the evidence pays")
     relax: bool = Field(False, description="also move the atoms of rank 1 under the data, restrained, into relaxed-001.xyz; no rank depends on it")
     keep: int = Field(10, ge=1, le=1000, description="best structures written as XYZ and CIF")
     verify: Literal["srfit"] | None = Field(None, description="refine the best ten again with this program and write both side by side")

@@ -16,6 +16,7 @@ from deepstruc_hpc.solve.checks.extra_terms import KeptTerms
 from deepstruc_hpc.solve.checks.phases import find_mixture
 from deepstruc_hpc.solve.checks.positions import refine_positions
 from deepstruc_hpc.solve.checks.srfit import verify_in_words, verify_with_srfit
+from deepstruc_hpc.solve.checks.strain import strain_details, strain_of, strain_words
 from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.measurement.describe import Measurement
 from deepstruc_hpc.solve.measurement.sample import Sample
@@ -71,15 +72,16 @@ def check(ranking: Ranking, measurement: Measurement, settings: SolveSettings, *
     details: dict[str, Any] = {"counts": dict(candidates.counts), "sources": _by_source(candidates), "notes": notes}
     guessed = measurement.sample.sentence if measurement.sample.origin == "unknown" else ""
     message = [verdict.message, guessed]
-    if terms is not None:
-        details["terms"] = terms.details()
+    details |= {} if terms is None else {"terms": terms.details()}
     if verdict.status != "ok":
         return Answer(measurement, ranking, verdict, {}, _sentence([*message, *candidates.notes]), fit, details=details)
     left = orderings(ranking, settings.rank)
     composition = alloy_composition(ranking, measurement, left[0] if len(left) == 1 else None)
-    message += [in_words(ranking, settings.rank, float(measurement.curve.r[-1])), _open_ordering(ranking, measurement)]
-    if terms is not None:
-        message.append(terms.words())
+    message += [
+        in_words(ranking, settings.rank, float(measurement.curve.r[-1])),
+        _open_ordering(ranking, measurement),
+        terms.words() if terms else "",
+    ]
     if composition is not None:
         details["composition"] = composition.details()
         message.append(composition.words)
@@ -99,11 +101,21 @@ def check(ranking: Ranking, measurement: Measurement, settings: SolveSettings, *
     if settings.verify == "srfit":
         tables["verify"] = verify_with_srfit(ranking, measurement)
         details["verify"] = verify_in_words(tables["verify"])
+    message += _strain(ranking, measurement, settings, details)
     relaxed = None
     if settings.relax:
         relaxed, details["relaxed"] = refine_positions(ranking.first, candidates.row(0), measurement)
     row = _row(ranking, measurement, verdict, left=left, composition=composition, phases=phases)
     return Answer(measurement, ranking, verdict, row, _sentence([*message, *candidates.notes]), fit, tables, details, relaxed)
+
+
+def _strain(ranking: Ranking, measurement: Measurement, settings: SolveSettings, details: dict[str, Any]) -> list[str]:
+    """A sentence on surface contraction and radial strain where they pay, with their numbers in the details."""
+    found = strain_of(ranking.first, ranking.candidates.row(0), measurement) if settings.strain else None
+    if found is None:
+        return []
+    details["strain"] = strain_details(found)
+    return [strain_words(found)]
 
 
 def _by_source(candidates: CandidateSet) -> dict[str, dict[str, float]]:
