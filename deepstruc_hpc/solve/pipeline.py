@@ -67,9 +67,7 @@ def solve_curve(curve: PdfCurve, settings: SolveSettings, sources: Sources) -> A
     def ranked(found: CandidateSet) -> Ranking:
         return rank(found, scorer(found.fitted()))
 
-    ranking, terms = ranked(candidates), None
-    if settings.terms:
-        ranking, measurement, terms = with_terms(ranking, measurement, ranked)
+    ranking, measurement, terms = with_terms(ranked(candidates), measurement, ranked, tried=settings.terms)
     return check(ranking, measurement, settings, terms=terms)
 
 

@@ -96,7 +96,7 @@ class KeptTerms:
 
 
 def with_terms(
-    ranking: Ranking, measurement: Measurement, ranked: Callable[[CandidateSet], Ranking]
+    ranking: Ranking, measurement: Measurement, ranked: Callable[[CandidateSet], Ranking], *, tried: bool = True
 ) -> tuple[Ranking, Measurement, KeptTerms | None]:
     """The ranking and the measurement with terms where such are kept; else as they came.
 
@@ -104,9 +104,10 @@ def with_terms(
         ranking: without terms.
         measurement: the data.
         ranked: ranks a set of fitted candidates.
+        tried: False leaves all as it came.
     """
     nothing = ranking, measurement, None
-    if measurement.sample.kind not in SAMPLES or float(ranking.candidates.rw.min()) < LEAST_RW:
+    if not tried or measurement.sample.kind not in SAMPLES or float(ranking.candidates.rw.min()) < LEAST_RW:
         return nothing
     margin = 0.0 if any(not is_metal(symbol) for symbol in measurement.sample.amounts) else UNNAMED
     choices = [_choice(ranking, place, measurement) for place in _leading(ranking)]
