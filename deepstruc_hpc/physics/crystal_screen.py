@@ -22,9 +22,10 @@ from scipy.fft import dst, irfft, next_fast_len, rfft
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import PdfFileError
 from deepstruc_hpc.physics.crystal_histogram import lay_histogram
-from deepstruc_hpc.physics.crystal_model import FADE, Axes, kind_weights, sphere_shape
+from deepstruc_hpc.physics.crystal_model import FADE, Axes, kind_weights
 from deepstruc_hpc.physics.histogram import class_pairs
 from deepstruc_hpc.physics.instrument import Instrument
+from deepstruc_hpc.physics.shape_functions import sphere_shape
 from deepstruc_hpc.physics.threads import run_blocks, thread_count
 
 if TYPE_CHECKING:
