@@ -88,7 +88,7 @@ def find_phases(
     problem = CurveProblem(curve, instrument, rmin=rmin, rmax=rmax, qdamp_known=qdamp_known)
     search = _Search(problem, manageable(pool, rmax), reference, limits or PhaseLimits())
     ordered = sorted(singles, key=lambda fit: fit.criterion)
-    believed = search.extended([([Start.of_fit(fit)], fit.calculated) for fit in _different(ordered)], ordered[0].criterion)
+    believed = search.extended([([Start.of_fit(fit)], fit.calculated[: len(problem.points)]) for fit in _different(ordered)], ordered[0].criterion)
     if not believed:
         return []
     best = search.exchanged(believed[0])

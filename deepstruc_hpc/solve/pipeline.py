@@ -10,6 +10,7 @@ import numpy as np
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import DeepstrucError, NotApplicableError
 from deepstruc_hpc.solve.candidates.candidate import CandidateSet
+from deepstruc_hpc.solve.candidates.crystals import settled
 from deepstruc_hpc.solve.candidates.fitting import fit
 from deepstruc_hpc.solve.candidates.generator import Generator
 from deepstruc_hpc.solve.candidates.phases import with_phases
@@ -58,7 +59,8 @@ def solve_curve(curve: PdfCurve, settings: SolveSettings, sources: Sources) -> A
     def scorer(found: CandidateSet) -> Posterior:
         return Posterior.of(found, measurement, settings.rank)
 
-    if applies(candidates, measurement, settings.refusal).status == "ok":  # searching would only fit what is out of domain a little better
+    searched = applies(candidates, measurement, settings.refusal).status == "ok"  # searching would only fit what is out of domain a little better
+    if searched and not settled(candidates):
         candidates = improve(candidates, measurement, settings, generator=sources.generator, scorer=scorer)
     if candidates.rw.min() > settings.refusal.rw_warn:  # one phase does not explain the curve
         candidates = with_phases(candidates, measurement, sources.sources)

@@ -1,6 +1,6 @@
 """Crystals found from the sample's elements alone, and particles cut from those that fit.
 
-Every plausible crystal of the elements, and every one of the user's CIF files, is fitted as bulk × sphere
+Every plausible crystal of the elements, and every one of the user's CIF files, is fitted as bulk × shape function
 (:func:`~deepstruc_hpc.physics.crystal_fit.mine_crystals`). The best are candidates themselves, for crystals of any size; where they are small enough,
 particles about as large as the sphere are cut from them, as explicit atoms that the local search can change.
 """
@@ -27,6 +27,10 @@ CUT_ZOOM = (0.97, 1.03)
 """The cell of a cut is refined already, with a spherical envelope in place of its surface: room for what that changes."""
 REFINED = 8
 """Crystals that are refined, of all that are screened."""
+WELL, FAR_BEHIND = 0.2, 2.0
+"""Rw below which a crystal × shape explains a curve, and factor by which the best explicit particle must be worse for a search to be in vain. In
+simulated metals a search took the best explicit Rw from 0.50 to 0.47 (30,883 atoms; the crystal 0.011), from 0.39 to 0.37 (4058 atoms; 0.017), from
+0.16 to 0.14 (970 atoms on average, width 20 %; 0.013)."""
 CUT_WITHIN = 1.25
 """Particles are cut from crystals whose Rw is within this factor of the best one's."""
 MOST_CUT = 3
@@ -39,8 +43,11 @@ BLOCK_RADIUS = 12.0
 A_PARAMETER = 0.5
 """Complexity of one more refined length or position. At two nats a unit that is one nat, ½ ln n for the some ten data that count: the Bayesian
 information criterion."""
-ORDER_AT_END = 0.1
-"""RMS of G at the end of the data over RMS from 2 to 10 Å, from which a metal may be larger than the particles that are listed."""
+ORDER_AT_END, ORDER_BEYOND = 0.1, 0.05
+"""RMS of G at the end of the data, and from 22 to 26 Å, over RMS from 2 to 10 Å, from which a metal may be larger than the particles that are listed.
+A sphere of nickel of 1000 atoms (28 Å) has 0.04 there, of 1500 atoms (31 Å) 0.07; noise has 0.02 to 0.05."""
+LEAST_METAL = 25.0
+"""Å: metals whose sphere is smaller (750 atoms of nickel) are answered by what is listed, where every outline has a place."""
 OTHER_FORMULAS = "no known crystal of the formula {} explains the curve well: crystals of other formulas of these elements were tried"
 POOR = 0.4
 """Rw of the best crystal of a formula, above which other formulas are tried: where an answer gets the word ``poor_fit``, too."""
@@ -75,7 +82,7 @@ class CrystalSource:
         """
         sample = measurement.sample
         metal = metal_of(sample) is not None
-        if sample.kind == "cluster" or (metal and sample.kind != "support" and measurement.order_at_end <= ORDER_AT_END):
+        if sample.kind == "cluster" or (metal and sample.kind != "support" and not _may_be_large(measurement)):
             return CandidateSet(notes=tuple(self.notes))
         offered = self._own(frozenset((*sample.elements, "H", "D")))
         own = shortlist(measurement.curve, measurement.instrument, offered, rmin=measurement.rmin, rmax=float(measurement.curve.r[-1]))
@@ -90,7 +97,7 @@ class CrystalSource:
                 notes.append(OTHER_FORMULAS.format(sample.formula))
             listed = [*(() if fits else own), *_known(sample.elements, None)]
             fits, screened = sorted([*fits, *_mined(measurement, listed)], key=lambda fit: fit.criterion), screened + len(listed)
-        if not fits:
+        if not fits or (metal and sample.kind != "support" and (fits[0].diameter or np.inf) < LEAST_METAL):
             return CandidateSet(notes=tuple(notes))
         fewest = min(fit.n_parameters + LACKING * fit.candidate.lacking for fit in fits)
         found = [made for fit in fits if (made := extended(fit, fewest)) is not None]
@@ -111,6 +118,14 @@ class CrystalSource:
         if self._latest[0] != elements:
             self._latest = elements, [candidate for folder in self._folders for candidate in folder.candidates(elements)]
         return self._latest[1]
+
+
+def _may_be_large(measurement: Measurement) -> bool:
+    """Whether a metal shows order where listed particles have ended."""
+    r, g = measurement.curve.r, measurement.curve.g
+    inner, beyond = g[(r >= 2.0) & (r <= 10.0)], g[(r >= 22.0) & (r <= 26.0)]
+    far = len(beyond) > 0 and len(inner) > 0 and float(np.mean(beyond**2)) > ORDER_BEYOND**2 * float(np.mean(inner**2))
+    return far or measurement.order_at_end > ORDER_AT_END
 
 
 def _unreadable(folder: UserCrystals) -> list[str]:
@@ -134,6 +149,7 @@ def _mined(measurement: Measurement, listed: Sequence[CrystalCandidate]) -> list
         rmax=float(measurement.curve.r[-1]),
         keep=REFINED,
         qdamp_known=measurement.origin["qdamp"] != "default",
+        qbroad_known=measurement.origin["qbroad"] != "default",
     )
 
 
@@ -154,11 +170,20 @@ def _to_cut(fits: Sequence[CrystalFit]) -> list[CrystalFit]:
     return list(best.values())[:MOST_CUT]
 
 
+def settled(candidates: CandidateSet) -> bool:
+    """Whether a crystal × shape fits so much better than all explicit atoms that no search near those can reach it: larger ones, or many sizes."""
+    extended_ones = np.array([candidate.crystal_fit is not None for candidate in candidates], dtype=bool)
+    if not extended_ones.any():
+        return False
+    crystal = float(candidates.rw[extended_ones].min())
+    return crystal < WELL and float(candidates.rw[~extended_ones].min(initial=np.inf)) > FAR_BEHIND * crystal
+
+
 def extended(fit: CrystalFit, fewest: int) -> Candidate | None:
     """A crystal × sphere as a candidate; its structure is a piece of it."""
     cut = ParticleCut(fit.crystal, min((fit.diameter or np.inf) / 2.0, BLOCK_RADIUS), structure_type=fit.candidate.group)
     made, price = cut_candidate(cut, "crystals", listed=True), _complexity(fit, fewest)
-    return None if made is None else replace(made, crystal_fit=fit, complexity=price, type_complexity=price)
+    return None if made is None else replace(made, crystal_fit=fit, complexity=price, type_complexity=price, size_spread=fit.size_spread)
 
 
 def _complexity(fit: CrystalFit, fewest: int) -> float:
@@ -167,8 +192,8 @@ def _complexity(fit: CrystalFit, fewest: int) -> float:
 
 
 def _particles(fit: CrystalFit, fewest: int, most_atoms: int) -> Iterator[Candidate]:
-    """Spheres about as large as the fitted one, if they are small enough for explicit atoms."""
-    if fit.diameter is None:
+    """Spheres about as large as the fitted one, if they are small enough for explicit atoms and the data do not ask for many sizes."""
+    if fit.diameter is None or fit.size_spread:
         return
     cut = ParticleCut(fit.crystal, fit.diameter / 2.0, structure_type=fit.candidate.group)
     if np.pi / 6.0 * fit.diameter**3 > most_atoms * cut.atomic_volume:

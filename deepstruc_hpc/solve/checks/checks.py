@@ -20,6 +20,7 @@ from deepstruc_hpc.solve.measurement.describe import Measurement
 from deepstruc_hpc.solve.measurement.sample import Sample
 from deepstruc_hpc.solve.ranking.applicability import Verdict, applies, matter
 from deepstruc_hpc.solve.ranking.composition import AlloyComposition, alloy_composition
+from deepstruc_hpc.solve.ranking.crystal_words import crystal_details, crystal_words
 from deepstruc_hpc.solve.ranking.ranking import Ranking
 from deepstruc_hpc.solve.ranking.wording import diameter_range, in_words, named_orderings, orderings, phases_in_words
 
@@ -38,7 +39,7 @@ class Answer:
         row: columns of the summary for it: empty where there is none.
         message: warnings and doubts.
         fit: r, g_obs, g_calc, difference of rank 1.
-        tables: further ones by the name of their file (``verify``, ``mixture``, ``phases``).
+        tables: further ones by the name of their file (``verify``, ``mixture``, ``phases``, ``sizes``).
         details: for result.json.
         relaxed: rank 1 with its atoms moved under the data, or None.
     """
@@ -79,6 +80,11 @@ def check(ranking: Ranking, measurement: Measurement, settings: SolveSettings) -
         message.append(composition.words)
     tables: dict[str, pd.DataFrame] = {}
     phases = ""
+    crystal = ranking.first.crystal_fit
+    if crystal is not None:
+        details["crystal"] = crystal_details(crystal)
+        message += crystal_words(crystal) if ranking.first.phases is None else []
+        tables |= {"sizes": crystal.sizes.table()} if crystal.sizes is not None else {}
     found = ranking.first.phases
     if found is not None:
         tables["phases"], details["phases"], phases = found.table(), found.details(), found.shares()
