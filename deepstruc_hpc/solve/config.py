@@ -13,7 +13,7 @@ from deepstruc_hpc.core.config import Config
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.solve.instrument_file import InstrumentValues, read_instrument
 
-SOURCES = ("cvae", "catalog", "crystals", "alloys", "structures")
+SOURCES = ("cvae", "catalog", "large", "crystals", "alloys", "structures")
 """Asked by default, each where it has something for the sample."""
 
 USUAL = Instrument()
