@@ -13,16 +13,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.physics.fit import fit_candidates
 from deepstruc_hpc.physics.fit_table import FitTable
 from deepstruc_hpc.solve.candidates.candidate import Candidate, CandidateSet
 from deepstruc_hpc.solve.candidates.large_screen import LargeScreen, Widths
 from deepstruc_hpc.solve.candidates.large_shapes import LARGEST, LargeShapes, large_shapes
 from deepstruc_hpc.solve.candidates.source import Budget, metal_of, metal_zoom
-from deepstruc_hpc.solve.measurement.decay import Decay, decay_of
+from deepstruc_hpc.solve.measurement.decay import Decay, decay_of, has_more_atoms
 from deepstruc_hpc.solve.measurement.describe import Measurement
 from deepstruc_hpc.structures.elements import nn_distance
-from deepstruc_hpc.structures.large_bodies import LargeBody, atoms_in_sphere, large_structure, sphere_diameter
+from deepstruc_hpc.structures.large_bodies import LargeBody, atoms_in_sphere, large_structure
 from deepstruc_hpc.structures.lattices import metal_atomic_volume
 
 LISTED = 400
@@ -36,8 +37,12 @@ ANCHOR = 11.0
 """Nearest-neighbour distances: the diameter of the particles that tell a lattice's bond length and widths, some 1,000 atoms."""
 CONTENDER = 1.25
 """A type whose lowest Rw is within this factor of the best one's is listed with several bodies and sizes."""
+AS_LARGE = 2.2
+"""Atoms of a particle of another type that is built, over those of the best: what fits as well at a third more in diameter is no rival of its size."""
 BODIES = 3
 """Bodies of a contender that are built; of the other types the best one."""
+BESIDE = 0.06
+"""Of ln N, from the size of lowest Rw to those built beside it: 2 % of the diameter."""
 MOST_PAIRS = 2.5e8
 """Of all particles together, about: what their fits cost. Some 20 of 5,000 atoms. Each type's best is built whatever it costs."""
 ROOM = 0.01
@@ -69,9 +74,10 @@ class LargeSource:
         symbol = metal_of(measurement.sample)
         if symbol is None:
             return CandidateSet()
-        bond, decay = nn_distance(symbol, "twelve"), decay_of(measurement)
-        if decay is None or decay.best < bond * sphere_diameter("fcc", LISTED):
+        decay = decay_of(measurement)
+        if decay is None or not has_more_atoms(measurement, symbol, LISTED):
             return CandidateSet()
+        bond = nn_distance(symbol, "twelve")
         shapes = large_shapes()
         sizes = sizes_of(decay, bond)
         rows = np.array([sizes[0] <= count <= sizes[1] for count in shapes.n_atoms], dtype=bool)
@@ -109,7 +115,7 @@ def _anchors(measurement: Measurement, symbol: str, decay: Decay) -> dict[str, W
     }
 
 
-def _fitted(structures: list, measurement: Measurement, zoom: tuple[float, float]) -> FitTable:
+def _fitted(structures: list[Structure], measurement: Measurement, zoom: tuple[float, float]) -> FitTable:
     return fit_candidates(
         structures,
         measurement.curve,
@@ -124,6 +130,7 @@ def _fitted(structures: list, measurement: Measurement, zoom: tuple[float, float
 def _wanted(shapes: LargeShapes, rw: NDArray[np.float64]) -> Iterator[_Wanted]:
     """Of each type the best bodies, each at the size where its Rw is lowest and at sizes beside it."""
     kinds = np.array([body.structure_type for body in shapes.bodies])
+    rw = np.where(shapes.n_atoms <= AS_LARGE * shapes.n_atoms[np.argmin(rw)], rw, np.inf)
     lowest = np.array([rw[shapes.body == number].min(initial=np.inf) for number in range(len(shapes.bodies))])
     for kind in dict.fromkeys(kinds.tolist()):
         members = np.flatnonzero((kinds == kind) & np.isfinite(lowest))
@@ -144,12 +151,8 @@ def _sizes(n_atoms: NDArray[np.int64], rw: NDArray[np.float64], *, beside: bool)
         middle += float(np.clip(-curve[1] / (2.0 * curve[0]), x[0] - middle, x[2] - middle)) if curve[0] > 0 else 0.0
     wanted = [round(float(np.exp(middle)))]
     if beside:
-        wanted += [round(float(np.exp(middle + step))) for step in (-STEP_BESIDE, STEP_BESIDE)]
+        wanted += [round(float(np.exp(middle + step))) for step in (-BESIDE, BESIDE)]
     return wanted
-
-
-STEP_BESIDE = 0.06
-"""Of ln N: 2 % of the diameter."""
 
 
 def _affordable(wanted: list[_Wanted]) -> Iterator[_Wanted]:

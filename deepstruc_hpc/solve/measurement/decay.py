@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deepstruc_hpc.physics.target import low_q_part
 from deepstruc_hpc.solve.measurement.describe import Measurement
+from deepstruc_hpc.structures.elements import nn_distance
+from deepstruc_hpc.structures.large_bodies import sphere_diameter
 
 WINDOW = 3.0
 """Å. About a nearest-neighbour distance of metals: the power of G(r) is averaged over so much."""
@@ -37,6 +40,21 @@ class Decay:
     high: float
 
 
+def has_more_atoms(measurement: Measurement, symbol: str, n_atoms: int, *, surely: bool = False) -> bool:
+    """Whether the decay of a curve tells a particle of a metal of more than so many atoms.
+
+    Args:
+        measurement: the curve.
+        symbol: of the metal.
+        n_atoms: of the close-packed sphere to compare with.
+        surely: the smallest plausible diameter counts, not the best.
+    """
+    decay = decay_of(measurement)
+    told = 0.0 if decay is None else decay.low if surely else decay.best
+    return told > nn_distance(symbol, "twelve") * sphere_diameter("fcc", n_atoms)
+
+
+@lru_cache(maxsize=4)
 def decay_of(measurement: Measurement) -> Decay | None:
     """The diameter that the fall of a curve's power with r tells; None where the curve is too short to tell.
 
