@@ -4,11 +4,11 @@
 
 A generator of its own: outlines with facets at distances of their own (3 % apart), superellipsoids, centres beside any site, decahedra with their
 axis off the middle, icosahedra with an unfinished outer shell, one twin plane anywhere in the middle half or two at any distance, hcp with the c/a of
-cobalt or ruthenium. Surface atoms are drawn in (a (100) face of fcc by 1 %), atoms displaced by 0.02 Å. Noise is that of counting, 1 to 4 % of G. Qmin 0.6–1.1, Qmax 18–26,
-U 0.004–0.01 Å², delta2 0–4 Å², Qdamp 0.01–0.03 Å⁻¹ and told, r to 30–60 Å.
+cobalt or ruthenium. Surface atoms are drawn in (a (100) face of fcc by 1 %), atoms displaced by 0.02 Å. Noise is that of counting, 1 to 4 % of G.
+Qmin 0.6–1.1, Qmax 18–26, U 0.004–0.01 Å², delta2 0–4 Å², Qdamp 0.01–0.03 Å⁻¹ and told, r to 30–60 Å.
 
-The command solves the files with its defaults; a second call goes on. A type is right where the lattice of rank 1 is the true one. Where fcc is called for
-a twinned crystal or the other way round, and the message names the true type as one that the data cannot tell apart, the curve is counted apart. The
+The command solves the files with its defaults; a second call goes on. A type is right where the lattice of rank 1 is the true one. Where fcc is
+called for a twinned crystal or the other way round, and the message says that the data cannot tell the two apart, the curve is counted apart. The
 diameter is that of the sphere with the particle's volume.
 """
 
@@ -161,7 +161,17 @@ def make(out: Path, count: int, seed: int, most: int, only: str | None) -> pd.Da
         np.savetxt(out / "measured" / f"{name}.gr", np.column_stack([r, g]), fmt="%.6g", header="\n".join(lines), comments="")
         write_xyz(structure, out / "truth" / f"{name}.xyz")
         diameter = float(np.cbrt(6.0 / np.pi * volume))
-        rows.append({"file": f"{name}.gr", "kind": kind, "true_type": lattice, "true_atoms": len(structure), "symbol": symbol, "true_diameter": diameter, "rmax": r[-1]})
+        rows.append(
+            {
+                "file": f"{name}.gr",
+                "kind": kind,
+                "true_type": lattice,
+                "true_atoms": len(structure),
+                "symbol": symbol,
+                "true_diameter": diameter,
+                "rmax": r[-1],
+            }
+        )
     table = pd.DataFrame(rows)
     table.to_csv(out / "truth.csv", index=False)
     return table
@@ -203,7 +213,9 @@ def main() -> None:
     table.to_csv(options.out / "scores.csv", index=False)
     shown = ["file", "kind", "symbol", "true_atoms", "rmax", "structure_type", "rw", "probability", "diameter_off", "open", "flags", "seconds"]
     print(table[shown].round(3).to_string(index=False))
-    kinds = table.groupby("kind").agg(curves=("right", "size"), right=("right", "sum"), open=("open", "sum"), size=("size_right", "sum"), seconds=("seconds", "mean"))
+    kinds = table.groupby("kind").agg(
+        curves=("right", "size"), right=("right", "sum"), open=("open", "sum"), size=("size_right", "sum"), seconds=("seconds", "mean")
+    )
     print("\n| true kind | curves | type right | fcc or twin, said open | diameter within 5 % | seconds |\n|---|---|---|---|---|---|")
     for kind, row in kinds.iterrows():
         print(f"| {kind} | {row['curves']:.0f} | {row['right']:.0f} | {row['open']:.0f} | {row['size']:.0f} | {row['seconds']:.1f} |")

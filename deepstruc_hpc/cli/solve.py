@@ -33,7 +33,9 @@ COMPOSITION = typer.Option(None, "--composition", help="Formula of the sample, e
 SAMPLE = typer.Option(
     None, "--sample", help="Kind of the sample: metal, alloy, compound, cluster, ligands or support; default: from its elements and amounts."
 )
-SOURCES = typer.Option(None, "--sources", help="Where candidates come from, joined by commas. [default: cvae, catalog, large, crystals, alloys, structures]")
+SOURCES = typer.Option(
+    None, "--sources", help="Where candidates come from, joined by commas. [default: cvae, catalog, large, crystals, alloys, structures]"
+)
 INSTRUMENT = typer.Option(None, "--instrument", help="Instrument profile: the file that deepstruc-hpc calibrate writes; options win over it.")
 VERIFY = typer.Option(None, "--verify", help="srfit: refine the best ten again with diffpy.srfit and write both side by side.")
 MIXTURES = typer.Option(None, "--mixtures/--no-mixtures", help="Also try two phases, and several sizes of one type. [default: no]")

@@ -1,7 +1,8 @@
 """Metal particles of some 300 to 15,000 atoms: crystals, multiply twinned, twinned and faulted ones, at any number of atoms.
 
 A body is an outline on an endless set of sites. A particle of about N atoms is the N sites that the growing outline takes up first, with all that tie
-with the last. So every body has particles of all sizes, and neighbours in size differ by one layer or less. Lengths are in nearest-neighbour distances.
+with the last. So every body has particles of all sizes, and neighbours in size differ by one layer or less. Lengths are in nearest-neighbour
+distances.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,8 +36,8 @@ _TIE = 1e-6
 _DEEP = 0.6
 """Of a sphere's radius: a plane so far from the middle cuts off 10 % of the volume."""
 _ROOM = 1.7
-"""Radius within which sites are laid out, over that of the sphere of as many atoms. A pentagonal bipyramid of regular tetrahedra reaches out 1.66 times
-as far as a sphere of its volume, a regular octahedron 1.47 times, the other bodies less."""
+"""Radius within which sites are laid out, over that of the sphere of as many atoms. A pentagonal bipyramid of regular tetrahedra reaches out 1.66
+times as far as a sphere of its volume, a regular octahedron 1.47 times, the other bodies less."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class LargeBody:
 
     @property
     def fewest_atoms(self) -> int:
-        """Of particles whose outermost plane lies well inside: with a cap of less than a tenth of the atoms beyond it they hardly differ from crystals."""
+        """Of particles with a tenth of the atoms beyond the outermost plane: with fewer they hardly differ from crystals."""
         away = max(map(abs, self.planes), default=0) * LAYER_SPACING
         return atoms_in_sphere(self.structure_type, 2.0 * away / _DEEP)
 
@@ -166,7 +168,7 @@ def _laid_out(family: str, radius: float) -> Sites:
 
 
 def _stack(word: str, height: float, reach: float) -> Sites:
-    """Layers of a word within a distance of a point on the axis, ``height`` layers below the middle of the stack on the column of the middle layer."""
+    """Layers of a word within a distance of a point ``height`` layers below the middle of the stack, on the column of the middle layer."""
     sequence = sequence_of(word)
     sites = stacked_sites(sequence, reach, sequence[len(sequence) // 2])
     sites[:, 2] += height * LAYER_SPACING
@@ -211,7 +213,9 @@ def _icosahedral_level(sites: Sites, facets: tuple[float, ...]) -> Floats:
     golden = (1.0 + np.sqrt(5.0)) / 2.0
     corners = np.array([np.roll([0.0, s, t * golden], turn) for turn in range(3) for s in (1, -1) for t in (1, -1)]) / np.sqrt(1.0 + golden**2)
     near = np.abs(corners @ corners.T - 1.0 / np.sqrt(5.0)) < 1e-6
-    faces = np.array([corners[i] + corners[j] + corners[k] for i in range(12) for j in range(i) for k in range(j) if near[i, j] and near[j, k] and near[i, k]])
+    faces = np.array(
+        [corners[i] + corners[j] + corners[k] for i in range(12) for j in range(i) for k in range(j) if near[i, j] and near[j, k] and near[i, k]]
+    )
     faces /= np.linalg.norm(faces, axis=1)[:, None]
     return np.asarray(np.maximum((sites @ faces.T).max(axis=1), (sites @ corners.T).max(axis=1) / facets[0]))
 
@@ -226,7 +230,7 @@ def _prism_level(sites: Sites, facets: tuple[float, ...]) -> Floats:
 def _twin_level(sites: Sites, facets: tuple[float, ...]) -> Floats:
     """A truncated octahedron and its mirror image: {111} at 1, {100} at the distance given, of the upper crystal; the lower one is its image."""
     upper = sites * np.array([1.0, 1.0, 0.0]) + np.abs(sites) * np.array([0.0, 0.0, 1.0])
-    odd, even = np.pi / 6 + 2 * np.pi / 3 * np.arange(3), np.pi / 2 + 2 * np.pi / 3 * np.arange(3)
+    even, odd = np.pi / 6 + 2 * np.pi / 3 * np.arange(3), np.pi / 2 + 2 * np.pi / 3 * np.arange(3)
     steep, flat = np.arctan(1 / np.sqrt(8.0)), np.arctan(1 / np.sqrt(2.0))
     close = _raised(odd, steep, 1.0), _raised(even, steep, -1.0), np.array([[0.0, 0.0, 1.0]])
     square = _raised(even, flat, 1.0), _raised(odd, flat, -1.0)
@@ -234,7 +238,7 @@ def _twin_level(sites: Sites, facets: tuple[float, ...]) -> Floats:
     return np.asarray(np.maximum((upper @ at_one.T).max(axis=1), (upper @ cut.T).max(axis=1) / facets[0]))
 
 
-def _raised(azimuths: Floats, tilt: float, side: float) -> Floats:
+def _raised(azimuths: NDArray[np.floating[Any]], tilt: float, side: float) -> Floats:
     return np.column_stack([np.cos(azimuths) * np.cos(tilt), np.sin(azimuths) * np.cos(tilt), np.full(len(azimuths), side * np.sin(tilt))])
 
 
@@ -253,8 +257,8 @@ def large_bodies() -> tuple[LargeBody, ...]:
     """All bodies that are tried: spheres, and facetted bodies over the range of shapes that metals grow in.
 
     fcc: cuboctahedron (0.87, distance of {100} over {111}), truncated octahedra, octahedron (1.73); cubes are rare. Decahedra: {100} at 0.75 to 1.3
-    of the distance of {111} are rods to flat ones (Ino), 0 the pentagonal bipyramid; the re-entrance (Marks) cuts the corners, which lie at 1.236 times
-    the distance of {100}. Icosahedra: corners lie at 1.258 times the faces.
+    of the distance of {111} are rods to flat ones (Ino), 0 the pentagonal bipyramid; the re-entrance (Marks) cuts the corners, which lie at 1.236
+    times the distance of {100}. Icosahedra: corners lie at 1.258 times the faces.
 
     Source of the shapes: L. D. Marks, Rep. Prog. Phys. 57 (1994) 603.
     """

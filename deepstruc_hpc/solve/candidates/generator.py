@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from deepstruc_hpc.structures.parents import Parent
 
 BEYOND_MODEL, FEWER = 800, 10
-"""Models that come with the package are trained on up to 400 atoms. Where a curve tells a metal particle of surely more than 800, a tenth of the samples
-is drawn, and no search follows them: they can only miss."""
+"""Models that come with the package are trained on up to 400 atoms. Where a curve tells a metal particle of surely more than 800, a tenth of the
+samples is drawn, and no search follows them: they can only miss."""
 CLOSEST_CONTACT = 0.6
 """Decoded structures with two atoms nearer than this share of the nearest-neighbour distance are no structures."""
 

@@ -1,8 +1,8 @@
 """Metal particles beyond the shipped lists, as explicit atoms: decahedra, icosahedra, twinned and faulted ones, and crystals to compete with them.
 
-Asked only where the curve's own decay (:mod:`~deepstruc_hpc.solve.measurement.decay`) says that the particle has more atoms than the lists. The sizes
-that are tried follow from the same decay. All bodies at all these sizes are compared with the curve at the bond length and widths that one particle of
-their lattice was fitted with, which costs a matrix product; the best few of each type are built at the sizes where their Rw is lowest.
+Asked only where the curve's own decay (:mod:`~deepstruc_hpc.solve.measurement.decay`) says that the particle has more atoms than the lists. The
+sizes that are tried follow from the same decay. All bodies at all these sizes are compared with the curve at the bond length and widths that one
+particle of their lattice was fitted with, which costs a matrix product; the best few of each type are built at the sizes where their Rw is lowest.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.physics.fit import fit_candidates
-from deepstruc_hpc.physics.fit_table import FitTable
 from deepstruc_hpc.solve.candidates.candidate import Candidate, CandidateSet
 from deepstruc_hpc.solve.candidates.large_screen import LargeScreen, Widths
-from deepstruc_hpc.solve.candidates.large_shapes import LARGEST, LargeShapes, large_shapes
+from deepstruc_hpc.solve.candidates.large_shapes import LARGEST, large_shapes, pairs_of
 from deepstruc_hpc.solve.candidates.source import Budget, metal_of, metal_zoom
 from deepstruc_hpc.solve.measurement.decay import Decay, decay_of, has_more_atoms
 from deepstruc_hpc.solve.measurement.describe import Measurement
@@ -38,11 +37,13 @@ ANCHOR = 11.0
 CONTENDER = 1.25
 """A type whose lowest Rw is within this factor of the best one's is listed with several bodies and sizes."""
 AS_LARGE = 2.2
-"""Atoms of a particle of another type that is built, over those of the best: what fits as well at a third more in diameter is no rival of its size."""
+"""Atoms of a particle of another type that is built, over those of the best: at a third more in diameter it is no rival of its size."""
 BODIES = 3
 """Bodies of a contender that are built; of the other types the best one."""
-BESIDE = 0.06
-"""Of ln N, from the size of lowest Rw to those built beside it: 2 % of the diameter."""
+FINER = 0.02 * np.arange(-6, 7)
+"""Of ln N, about the size of the list that fits best: sizes 0.7 % of the diameter apart, of which the best is built."""
+BESIDE = (-0.06, 0.06, 0.12)
+"""Of ln N, from that size to those built beside it: 2 and 4 % of the diameter."""
 MOST_PAIRS = 2.5e8
 """Of all particles together, about: what their fits cost. Some 20 of 5,000 atoms. Each type's best is built whatever it costs."""
 ROOM = 0.01
@@ -71,27 +72,10 @@ class LargeSource:
 
     def candidates(self, measurement: Measurement, budget: Budget) -> CandidateSet:  # noqa: ARG002 - the data decide how far the list goes
         """The best few of each type; none where the sample is no metal or the curve tells that its particles are small."""
-        symbol = metal_of(measurement.sample)
-        if symbol is None:
+        symbol, decay = metal_of(measurement.sample), decay_of(measurement)
+        if symbol is None or decay is None or not has_more_atoms(measurement, symbol, LISTED):
             return CandidateSet()
-        decay = decay_of(measurement)
-        if decay is None or not has_more_atoms(measurement, symbol, LISTED):
-            return CandidateSet()
-        bond = nn_distance(symbol, "twelve")
-        shapes = large_shapes()
-        sizes = sizes_of(decay, bond)
-        rows = np.array([sizes[0] <= count <= sizes[1] for count in shapes.n_atoms], dtype=bool)
-        shared = _anchors(measurement, symbol, decay)
-        screen = LargeScreen(measurement)
-        rw = np.full(len(shapes), np.inf)
-        for lattice, widths in shared.items():
-            ours = np.flatnonzero(rows & _on(shapes, lattice))
-            rw[ours] = screen.rw(screen.curves(shapes.pairs[ours], widths))
-        wanted = list(_affordable(sorted(_wanted(shapes, rw), key=lambda one: one.rw)))
-        return CandidateSet(
-            tuple(_candidate(one, symbol, bond, shared[one.body.lattice]) for one in wanted),
-            counts={"large_screened": int(rows.sum())},
-        )
+        return _Search(measurement, symbol, decay).best()
 
 
 def sizes_of(decay: Decay, bond: float) -> tuple[int, int]:
@@ -100,59 +84,102 @@ def sizes_of(decay: Decay, bond: float) -> tuple[int, int]:
     return atoms_in_sphere("fcc", min(low, LARGEST / LARGER)), min(atoms_in_sphere("fcc", high), MOST_ATOMS)
 
 
-def _on(shapes: LargeShapes, lattice: str) -> NDArray[np.bool_]:
-    return np.array([body.lattice == lattice for body in shapes.bodies], dtype=bool)[shapes.body]
+class _Search:
+    """The search for one curve."""
 
+    def __init__(self, measurement: Measurement, symbol: str, decay: Decay) -> None:
+        self.measurement, self.symbol = measurement, symbol
+        self.bond, self.screen, self.shapes = nn_distance(symbol, "twelve"), LargeScreen(measurement), large_shapes()
+        fewest, most = sizes_of(decay, self.bond)
+        self.tried = (self.shapes.n_atoms >= fewest) & (self.shapes.n_atoms <= most)
+        self.lattice = np.array([body.lattice for body in self.shapes.bodies])[self.shapes.body]
+        self.shared = self._anchored(atoms_in_sphere("fcc", min(decay.best / self.bond, ANCHOR)))
 
-def _anchors(measurement: Measurement, symbol: str, decay: Decay) -> dict[str, Widths]:
-    """Bond length and widths of each lattice, as one particle of it is fitted."""
-    bond, bodies = nn_distance(symbol, "twelve"), {body.name: body for body in large_shapes().bodies}
-    count = atoms_in_sphere("fcc", min(decay.best / bond, ANCHOR))
-    structures = [large_structure(bodies[name], count, symbol, bond) for name in _ANCHORS.values()]
-    table = _fitted(structures, measurement, metal_zoom(measurement, symbol))
-    return {
-        lattice: Widths(bond * float(table.zoom[row]), float(table.uiso[row]), float(table.delta2[row])) for row, lattice in enumerate(_ANCHORS)
-    }
+    def best(self) -> CandidateSet:
+        """The candidates, not fitted yet."""
+        rw = self._rw(self.shared)
+        self.shared |= self._widths_again(rw)
+        rw = self._rw(self.shared)
+        rw = np.where(self.shapes.n_atoms <= AS_LARGE * self.shapes.n_atoms[np.argmin(rw)], rw, np.inf)
+        wanted = sorted(self._wanted(rw), key=lambda one: one.rw)
+        return CandidateSet(tuple(map(self._candidate, _affordable(wanted))), counts={"large_screened": int(self.tried.sum())})
 
+    def _rw(self, shared: Mapping[str, Widths]) -> NDArray[np.float64]:
+        """(S,) of every particle at its lattice's bond length and widths; infinite for sizes that are not tried."""
+        rw = np.full(len(self.shapes), np.inf)
+        for lattice, widths in shared.items():
+            ours = np.flatnonzero(self.tried & (self.lattice == lattice))
+            rw[ours] = self.screen.rw(self.screen.curves(self.shapes.pairs[ours], widths))
+        return rw
 
-def _fitted(structures: list[Structure], measurement: Measurement, zoom: tuple[float, float]) -> FitTable:
-    return fit_candidates(
-        structures,
-        measurement.curve,
-        rmin=measurement.rmin,
-        rmax=measurement.rmax,
-        bounds={"zoom": zoom},
-        low_q=measurement.low_q,
-        **measurement.instrument.model_dump(),
-    )
+    def _anchored(self, n_atoms: int) -> dict[str, Widths]:
+        """Bond length and widths of each lattice, as one particle of it is fitted."""
+        bodies = {body.name: body for body in self.shapes.bodies}
+        structures = [large_structure(bodies[name], n_atoms, self.symbol, self.bond) for name in _ANCHORS.values()]
+        return dict(zip(_ANCHORS, self._fitted(structures, metal_zoom(self.measurement, self.symbol)), strict=True))
 
+    def _widths_again(self, rw: NDArray[np.float64]) -> dict[str, Widths]:
+        """The same by the best particle of each lattice that fits about as well as any: a particle of the wrong size has the wrong widths."""
+        again = {}
+        for lattice, widths in self.shared.items():
+            ours = np.where(self.lattice == lattice, rw, np.inf)
+            row = int(np.argmin(ours))
+            if ours[row] <= CONTENDER * rw.min():
+                structure = large_structure(self.shapes.bodies[self.shapes.body[row]], int(self.shapes.n_atoms[row]), self.symbol, self.bond)
+                again[lattice] = self._fitted([structure], self._zoom(widths))[0]
+        return again
 
-def _wanted(shapes: LargeShapes, rw: NDArray[np.float64]) -> Iterator[_Wanted]:
-    """Of each type the best bodies, each at the size where its Rw is lowest and at sizes beside it."""
-    kinds = np.array([body.structure_type for body in shapes.bodies])
-    rw = np.where(shapes.n_atoms <= AS_LARGE * shapes.n_atoms[np.argmin(rw)], rw, np.inf)
-    lowest = np.array([rw[shapes.body == number].min(initial=np.inf) for number in range(len(shapes.bodies))])
-    for kind in dict.fromkeys(kinds.tolist()):
-        members = np.flatnonzero((kinds == kind) & np.isfinite(lowest))
-        contends = lowest[members].min(initial=np.inf) <= CONTENDER * lowest.min()
-        for place in members[np.argsort(lowest[members], kind="stable")][: BODIES if contends else 1]:
-            rows = np.flatnonzero((shapes.body == place) & np.isfinite(rw))
-            for n_atoms in _sizes(shapes.n_atoms[rows], rw[rows], beside=contends):
-                yield _Wanted(shapes.bodies[place], n_atoms, float(lowest[place]))
+    def _fitted(self, structures: list[Structure], zoom: tuple[float, float]) -> list[Widths]:
+        measurement = self.measurement
+        table = fit_candidates(
+            structures,
+            measurement.curve,
+            rmin=measurement.rmin,
+            rmax=measurement.rmax,
+            bounds={"zoom": zoom},
+            low_q=measurement.low_q,
+            **measurement.instrument.model_dump(),
+        )
+        return [Widths(self.bond * float(z), float(u), float(d)) for z, u, d in zip(table.zoom, table.uiso, table.delta2, strict=True)]
 
+    def _zoom(self, widths: Widths) -> tuple[float, float]:
+        """Bounds of the zoom about a lattice's bond length."""
+        zoom = widths.bond / self.bond
+        return zoom * (1.0 - ROOM), zoom * (1.0 + ROOM)
 
-def _sizes(n_atoms: NDArray[np.int64], rw: NDArray[np.float64], *, beside: bool) -> list[int]:
-    """Where a parabola through the lowest Rw² over ln N and its neighbours is lowest, and the sizes next to it; the lowest itself at an end."""
-    best = int(np.argmin(rw))
-    middle = float(np.log(n_atoms[best]))
-    if 0 < best < len(rw) - 1:
-        x, y = np.log(n_atoms[best - 1 : best + 2]), rw[best - 1 : best + 2] ** 2
-        curve = np.polyfit(x - middle, y, 2)
-        middle += float(np.clip(-curve[1] / (2.0 * curve[0]), x[0] - middle, x[2] - middle)) if curve[0] > 0 else 0.0
-    wanted = [round(float(np.exp(middle)))]
-    if beside:
-        wanted += [round(float(np.exp(middle + step))) for step in (-BESIDE, BESIDE)]
-    return wanted
+    def _wanted(self, rw: NDArray[np.float64]) -> Iterator[_Wanted]:
+        """Of each type the best bodies, each at the size where its Rw is lowest and at sizes beside it."""
+        bodies = self.shapes.bodies
+        kinds = np.array([body.structure_type for body in bodies])
+        lowest = np.array([rw[self.shapes.body == number].min(initial=np.inf) for number in range(len(bodies))])
+        for kind in dict.fromkeys(kinds.tolist()):
+            members = np.flatnonzero((kinds == kind) & np.isfinite(lowest))
+            contends = lowest[members].min(initial=np.inf) <= CONTENDER * lowest.min()
+            for place in members[np.argsort(lowest[members], kind="stable")][: BODIES if contends else 1].tolist():
+                rows = np.flatnonzero(self.shapes.body == place)
+                count = int(self.shapes.n_atoms[rows[np.argmin(rw[rows])]])
+                if not contends:
+                    yield _Wanted(bodies[place], count, float(lowest[place]))
+                    continue
+                count, reached = self._finer(bodies[place], count)
+                _, beside = bodies[place].nested(np.rint(count * np.exp(BESIDE)).astype(np.int64))
+                yield from (_Wanted(bodies[place], one, reached) for one in (count, *np.unique(beside[beside != count]).tolist()))
+
+    def _finer(self, body: LargeBody, n_atoms: int) -> tuple[int, float]:
+        """The number of atoms about that of the list at which a body fits best, and its Rw."""
+        counts, pairs = pairs_of(body, np.rint(n_atoms * np.exp(FINER)).astype(np.int64))
+        rw = self.screen.rw(self.screen.curves(pairs, self.shared[body.lattice]))
+        return int(counts[np.argmin(rw)]), float(rw.min())
+
+    def _candidate(self, one: _Wanted) -> Candidate:
+        return Candidate(
+            large_structure(one.body, one.n_atoms, self.symbol, self.bond),
+            "large",
+            zoom=self._zoom(self.shared[one.body.lattice]),
+            length=self.bond,
+            atomic_volume=metal_atomic_volume(one.body.structure_type, self.bond),
+            complexity=float(one.body.complexity),
+        )
 
 
 def _affordable(wanted: list[_Wanted]) -> Iterator[_Wanted]:
@@ -164,15 +191,3 @@ def _affordable(wanted: list[_Wanted]) -> Iterator[_Wanted]:
         if spent <= MOST_PAIRS or one.body.structure_type not in seen:
             seen.add(one.body.structure_type)
             yield one
-
-
-def _candidate(one: _Wanted, symbol: str, bond: float, shared: Widths) -> Candidate:
-    zoom = shared.bond / bond
-    return Candidate(
-        large_structure(one.body, one.n_atoms, symbol, bond),
-        "large",
-        zoom=(zoom * (1.0 - ROOM), zoom * (1.0 + ROOM)),
-        length=bond,
-        atomic_volume=metal_atomic_volume(one.body.structure_type, bond),
-        complexity=float(one.body.complexity),
-    )

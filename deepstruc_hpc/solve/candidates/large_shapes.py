@@ -18,11 +18,11 @@ from deepstruc_hpc.core.resources import cache_dir
 from deepstruc_hpc.physics.nested_histograms import nested_histograms
 from deepstruc_hpc.structures.large_bodies import LargeBody, atoms_in_sphere, large_bodies, multiplicities
 
-REVISION = 1
+REVISION = 2
 """Of what the file holds; one of another revision is not read."""
 SMALLEST, LARGEST, GROWTH = 7.6, 27.2, 1.04
-"""Diameters of the spheres of as many atoms, nearest-neighbour distances, and their ratio from one size to the next. 330 to 15,000 atoms: shipped lists
-end at 400. Sizes between two of the list, 4 % apart, are found from the curve of Rw over the size, and built as they are asked for."""
+"""Diameters of the spheres of as many atoms, nearest-neighbour distances, and their ratio from one size to the next. 330 to 15,000 atoms: shipped
+lists end at 400. Sizes between two of the list, 4 % apart, are found from the curve of Rw over the size, and built as they are asked for."""
 STEP = 0.01
 """Bins of the histograms, nearest-neighbour distances: 0.03 Å."""
 REACH = 26.0
@@ -71,12 +71,16 @@ def _of_body(body: LargeBody) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Numbers of atoms and histograms of one body's particles; sizes of which one particle is the nearest count once."""
     diameters = SMALLEST * GROWTH ** np.arange(int(np.log(LARGEST / SMALLEST) / np.log(GROWTH)) + 1)
     wanted = np.array([atoms_in_sphere(body.structure_type, diameter) for diameter in diameters])
-    sites, counts = body.nested(wanted[wanted >= body.fewest_atoms])
+    return pairs_of(body, wanted[wanted >= body.fewest_atoms])
+
+
+def pairs_of(body: LargeBody, n_atoms: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Particles of a body of about so many atoms, ascending: their different numbers of atoms, and their histograms as in :class:`LargeShapes`."""
+    sites, counts = body.nested(n_atoms)
     counts = np.unique(counts)
     sites = sites[: counts[-1]]
-    n_bins = round(REACH / STEP)
-    pairs = nested_histograms(sites, counts, multiplicities(sites, body.symmetry), step=STEP, n_bins=n_bins)
-    return counts, pairs / counts[:, None].astype(np.float32)
+    pairs = nested_histograms(sites, counts, multiplicities(sites, body.symmetry), step=STEP, n_bins=round(REACH / STEP))
+    return counts, (pairs / counts[:, None]).astype(np.float32)
 
 
 def _keep(place: Path, made: LargeShapes) -> None:

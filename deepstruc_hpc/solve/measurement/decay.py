@@ -59,8 +59,8 @@ def decay_of(measurement: Measurement) -> Decay | None:
     """The diameter that the fall of a curve's power with r tells; None where the curve is too short to tell.
 
     For a crystal cut to a sphere, ⟨G²⟩(r) = a γ₀(r)² exp(−(Qdamp r)²) + b with γ₀ = 1 − 3r/2D + r³/2D³ and the noise b. The power of each window is
-    taken for a mean over its independent points, whose likelihood is that of a gamma distribution. In a multiply twinned particle order is lost between
-    its crystals, too, so the diameter is a lower estimate there.
+    taken for a mean over its independent points, whose likelihood is that of a gamma distribution. In a multiply twinned particle order is lost
+    between its crystals, too, so the diameter is a lower estimate there.
 
     Source of γ₀: Guinier & Fournet, Small-Angle Scattering of X-rays (1955).
     """
