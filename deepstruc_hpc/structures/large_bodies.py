@@ -163,7 +163,8 @@ def _laid_out(family: str, radius: float) -> Sites:
         return icosahedron_sites(int(np.ceil(radius / 0.79)) + 2)
     if family == "decahedral":
         rings = int(np.ceil(radius / (_EDGE * np.cos(np.pi / 5)))) + 1
-        return decahedron_sites(rings, int(np.ceil(2.0 * radius)) + 2, 0)
+        tall = int(np.ceil(2.0 * radius)) + 2
+        return decahedron_sites(rings, tall + (rings + tall) % 2, 0)  # an odd number of atoms on the axis: one in the middle
     return lattice_sites(family, radius)
 
 

@@ -18,7 +18,7 @@ from deepstruc_hpc.core.resources import cache_dir
 from deepstruc_hpc.physics.nested_histograms import nested_histograms
 from deepstruc_hpc.structures.large_bodies import LargeBody, atoms_in_sphere, large_bodies, multiplicities
 
-REVISION = 2
+REVISION = 1
 """Of what the file holds; one of another revision is not read."""
 SMALLEST, LARGEST, GROWTH = 7.6, 27.2, 1.04
 """Diameters of the spheres of as many atoms, nearest-neighbour distances, and their ratio from one size to the next. 330 to 15,000 atoms: shipped
