@@ -18,6 +18,7 @@ from deepstruc_hpc.physics.crystal_refine import LACKING
 from deepstruc_hpc.physics.crystal_shortlist import shortlist
 from deepstruc_hpc.solve.candidates.candidate import Candidate, CandidateSet
 from deepstruc_hpc.solve.candidates.source import Budget, metal_of
+from deepstruc_hpc.solve.measurement.decay import LISTED, has_more_atoms
 from deepstruc_hpc.solve.measurement.describe import Measurement
 from deepstruc_hpc.structures.particle_cut import ParticleCut
 from deepstruc_hpc.structures.prototypes import CrystalCandidate, candidate_crystals
@@ -71,11 +72,14 @@ class CrystalSource:
         """The crystals that fit best, and particles cut from them.
 
         Those of the sample's formula, where that is known; all crystals of its elements, where no known type has it or the best of it fits poorly:
-        a header says what was weighed in, and an oxide may be reduced. A metal is asked about only where the data show order to their end.
+        a header says what was weighed in, and an oxide may be reduced. A metal is asked about only where the data show order to their end, or tell by
+        their decay that the particle has more atoms than lists do.
         """
         sample = measurement.sample
-        metal = metal_of(sample) is not None
-        if sample.kind == "cluster" or (metal and sample.kind != "support" and measurement.order_at_end <= ORDER_AT_END):
+        symbol = metal_of(sample)
+        metal = symbol is not None
+        large = symbol is not None and (measurement.order_at_end > ORDER_AT_END or has_more_atoms(measurement, symbol, LISTED))
+        if sample.kind == "cluster" or (metal and sample.kind != "support" and not large):
             return CandidateSet(notes=tuple(self.notes))
         offered = self._own(frozenset((*sample.elements, "H", "D")))
         own = shortlist(measurement.curve, measurement.instrument, offered, rmin=measurement.rmin, rmax=float(measurement.curve.r[-1]))

@@ -19,14 +19,12 @@ from deepstruc_hpc.solve.candidates.candidate import Candidate, CandidateSet
 from deepstruc_hpc.solve.candidates.large_screen import LargeScreen, Widths
 from deepstruc_hpc.solve.candidates.large_shapes import LARGEST, large_shapes, pairs_of
 from deepstruc_hpc.solve.candidates.source import Budget, metal_of, metal_zoom
-from deepstruc_hpc.solve.measurement.decay import Decay, decay_of, has_more_atoms
+from deepstruc_hpc.solve.measurement.decay import LISTED, Decay, decay_of, has_more_atoms
 from deepstruc_hpc.solve.measurement.describe import Measurement
 from deepstruc_hpc.structures.elements import nn_distance
 from deepstruc_hpc.structures.large_bodies import LargeBody, atoms_in_sphere, large_structure
 from deepstruc_hpc.structures.lattices import metal_atomic_volume
 
-LISTED = 400
-"""Atoms of the largest particle of the shipped list. Of curves whose decay tells fewer, nothing of this module is asked."""
 MOST_ATOMS = 15_000
 """Of the largest particle built as explicit atoms: 8 nm of gold. A fit visits all pairs, 112 million here."""
 SMALLER, LARGER = 0.7, 1.9

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +59,7 @@ def large_shapes() -> LargeShapes:
     try:
         with np.load(place, allow_pickle=False) as kept:
             return LargeShapes(bodies, kept["body"], kept["n_atoms"], kept["pairs"])
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         pass
     parts = [_of_body(body) for body in bodies]
     body = np.repeat(np.arange(len(bodies)), [len(counts) for counts, _ in parts])

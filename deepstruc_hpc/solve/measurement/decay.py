@@ -13,6 +13,8 @@ from deepstruc_hpc.solve.measurement.describe import Measurement
 from deepstruc_hpc.structures.elements import nn_distance
 from deepstruc_hpc.structures.large_bodies import sphere_diameter
 
+LISTED = 400
+"""Atoms of the largest particle of the shipped list. Of metals whose decay tells fewer, neither large particles nor crystals are asked."""
 WINDOW = 3.0
 """Å. About a nearest-neighbour distance of metals: the power of G(r) is averaged over so much."""
 START = 4.0
