@@ -32,6 +32,9 @@ _EDGE = np.sqrt(3.0) / 2.0
 """Between neighbouring columns of a decahedron along a twin plane."""
 _CAP = np.arctan2(_EDGE * np.cos(np.pi / 5), 0.5)
 """How far the normals of a decahedron's {111} faces rise above the plane."""
+_ONE_PLANE = ((0,), (1,), (2,), (3,), (4,), (5,), (7,), (9,))
+_TWO_PLANES = ((-1, 1), (-1, 2), (-2, 2), (-2, 3), (-3, 3), (-4, 4), (-5, 6), (-7, 7), (-9, 9), (0, 3), (0, 6))
+"""Layers from the middle at which twin planes lie: steps of about a tenth to a fifth of the radius."""
 _TIE = 1e-6
 _DEEP = 0.6
 """Of a sphere's radius: a plane so far from the middle cuts off 10 % of the volume."""
@@ -50,7 +53,7 @@ class LargeBody:
         facets: relative distances of its families of facets, in the order of the outline's level function; empty for a sphere.
         word: of a fault, its layers: c as in fcc, h as in hcp.
         host: of a fault, the letter of the layers of the crystal around it.
-        planes: of a twin, where its one or two planes lie, in layers from the middle; two lie at equal distances from it.
+        planes: of a twin, where its one or two planes lie, in layers from the middle, ascending.
     """
 
     family: str
@@ -271,7 +274,7 @@ def large_bodies() -> tuple[LargeBody, ...]:
     found += [LargeBody("decahedral", "Ino", (prism, 0.0)) for prism in (0.75, 1.0, 1.3)]
     found += [LargeBody("decahedral", "Marks", (prism, round(cut * prism, 3))) for prism, cut in ((0.75, 0.9), (1.0, 1.05), (1.0, 0.9), (1.3, 1.0))]
     found += [LargeBody("icosahedral"), LargeBody("icosahedral", "facetted", (1.258,)), LargeBody("icosahedral", "facetted", (1.15,))]
-    found += [LargeBody("twin", planes=planes) for planes in ((0,), (2,), (4,), (7,), (-1, 1), (-2, 2), (-4, 4), (-7, 7))]
+    found += [LargeBody("twin", planes=planes) for planes in (*_ONE_PLANE, *_TWO_PLANES)]
     found += [LargeBody("twin", "facetted", (1.15,), planes=(0,))]
     found += [LargeBody("fault", word=word, host=host) for word, host in (("hh", "c"), ("c", "h"), ("cc", "h"))]
     return tuple(found)
