@@ -5,7 +5,9 @@ Hypotheses beside the best single candidate:
 - sizes: two or three neighbouring sizes of one structure type with one zoom.
 
 Each is scored like a candidate (:mod:`deepstruc_hpc.solve.ranking.posterior`): −(n − k)/2 · ln(Rw² + e²) − penalty · complexity, where k counts
-all refined parameters. On top of that a mixture pays ln(M) for each further phase that was chosen out of M: who may choose finds a better fit by
+all refined parameters. n counts what the residual of the mixture says that it is: independent points where it is noise, eight times fewer where it
+looks like a cluster (:class:`~deepstruc_hpc.physics.phases.Signal`), as it does where one particle with a relaxed surface, which no list holds, is
+made of two listed ones. On top of that a mixture pays ln(M) for each further phase that was chosen out of M: who may choose finds a better fit by
 chance. It is kept when what remains is a gain. A size between two listed ones looks like a mixture of the two, so a distribution of sizes that is
 kept is said to be one particle of a size between, or several.
 """
@@ -14,7 +16,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,7 +25,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from deepstruc_hpc.physics.phases import PhaseFit, PhaseModel, best_pairs
+from deepstruc_hpc.physics.phases import PhaseFit, PhaseModel, Signal, best_pairs
 from deepstruc_hpc.solve.candidates.candidate import CandidateSet
 from deepstruc_hpc.solve.measurement.describe import Measurement
 from deepstruc_hpc.solve.ranking.posterior import Posterior
@@ -42,6 +45,9 @@ Trial: TypeAlias = tuple[str, tuple[int, ...], tuple[float, ...]]
 """``phases`` or ``sizes``, rows of the pool, and a zoom for each."""
 LEAST_SHARE = 0.05
 """A phase below this share of the weight is none."""
+FEWEST_POINTS = 2.0
+"""Independent points that count as one where the residual is white: Qdamp, the range of Q and the shape of U are never quite what they are assumed
+to be, which no residual shows that the fit has made small."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,9 +149,15 @@ class _Contest:
 
     def __init__(self, trials: _Trials, ranked: pd.DataFrame, posterior: Posterior) -> None:
         self.trials, self.posterior = trials, posterior
-        self.single = float(posterior.fit_score(ranked["rw"].to_numpy(dtype=float), ranked["complexity"].to_numpy(dtype=float)).max())
+        self.rw, self.complexity = ranked["rw"].to_numpy(dtype=float), ranked["complexity"].to_numpy(dtype=float)
         self.rw_single = float(ranked["rw"].min())
         self.best: Mixture | None = None
+
+    def _counting(self, likeness: float) -> Posterior:
+        """The posterior with so many independent points a datum as the power of a residual says, within limits."""
+        usual = self.posterior.settings.points_per_datum
+        points = min(max(likeness, FEWEST_POINTS), usual)
+        return replace(self.posterior, settings=self.posterior.settings.model_copy(update={"points_per_datum": points}))
 
     def enter(self, combinations: Sequence[Trial]) -> None:
         """Refine and compare."""
@@ -154,8 +166,9 @@ class _Contest:
             rows = trials.pool.iloc[list(members)]
             fit = trials.model.fit(members, zooms=zooms, uiso=trials.uiso, delta2=trials.delta2, shared_zoom=kind == "sizes")
             choice = (len(rows) - 1) * math.log(trials.choices(kind))
-            score = float(self.posterior.fit_score(fit.rw, float(rows["complexity"].max()), fit.n_parameters))
-            gain = score - choice - self.single
+            posterior = self._counting(trials.signal.likeness(fit) ** 2)
+            single = float(posterior.fit_score(self.rw, self.complexity).max())
+            gain = float(posterior.fit_score(fit.rw, float(rows["complexity"].max()), fit.n_parameters)) - choice - single
             if fit.weights.min() >= LEAST_SHARE and (self.best is None or gain > self.best.gain):
                 order = np.argsort(-fit.weights, kind="stable")
                 self.best = Mixture(kind, gain > 0, rows.iloc[order], _ordered(fit, order), self.rw_single, gain, trials.choices(kind))
@@ -166,9 +179,8 @@ def _plain(value: Any) -> Any:
 
 
 def _ordered(fit: PhaseFit, order: NDArray[np.intp]) -> PhaseFit:
-    columns = (fit.scales, fit.zooms, fit.zoom_errors, fit.weights, fit.weight_errors)
-    scales, zooms, zoom_errors, weights, weight_errors = (column[order] for column in columns)
-    return PhaseFit(fit.rw, scales, zooms, zoom_errors, fit.uiso, fit.delta2, weights, weight_errors, fit.n_parameters)
+    names = ("scales", "zooms", "zoom_errors", "weights", "weight_errors")
+    return replace(fit, **{name: getattr(fit, name)[order] for name in names})
 
 
 def _pool(ranked: pd.DataFrame) -> pd.DataFrame:
@@ -210,6 +222,11 @@ class _Trials:
         self.uiso, self.delta2 = uiso, delta2
         rows = np.repeat(np.arange(len(self.pool)), self.zooms.shape[1])
         self.curves = self.model.curves(rows, self.zooms.ravel(), uiso, delta2)[:, 0].reshape(*self.zooms.shape, -1)
+
+    @cached_property
+    def signal(self) -> Signal:
+        """Of all candidates of the pool, as they were first computed."""
+        return Signal(self.curves[:, ZOOM_STEPS])
 
     def choices(self, kind: str) -> int:
         """From how many candidates a further phase was chosen: all of the pool, or the sizes of one type."""
