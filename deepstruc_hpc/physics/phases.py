@@ -210,7 +210,7 @@ class Signal:
         _, self.strength, self.directions = np.linalg.svd(curves[size > 0] / size[size > 0, None], full_matrices=False)
 
     def likeness(self, fit: PhaseFit) -> float:
-        """c of a fit's residual; 1 for noise. Over simulated fits at the noise it is 0.5 to 1.7."""
+        """How much a fit's residual looks like a cluster, c; 1 for noise. Over simulated fits at the noise it is 0.5 to 1.7."""
         free = 1.0 - np.sum((self.directions @ fit.tangent) ** 2, axis=1)
         each = float(fit.residual @ fit.residual) / max(len(fit.residual) - fit.tangent.shape[1], 1)
         white = each * float(self.strength @ free)

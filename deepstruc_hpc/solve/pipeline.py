@@ -60,8 +60,7 @@ def solve_curve(curve: PdfCurve, settings: SolveSettings, sources: Sources) -> A
 
     if applies(candidates, measurement, settings.refusal).status == "ok":  # searching would only fit what is out of domain a little better
         candidates = improve(candidates, measurement, settings, generator=sources.generator, scorer=scorer)
-    if candidates.rw.min() > settings.refusal.rw_warn:  # one phase does not explain the curve
-        candidates = with_phases(candidates, measurement, sources.sources)
+    candidates = with_phases(candidates, measurement, sources.sources, settings)
     ranking = rank(candidates, scorer(candidates.fitted()))
     return check(ranking, measurement, settings)
 

@@ -185,7 +185,6 @@ class _Contest:
             if kind == "phases" and (self.pair is None or gain > self.pair.gain):
                 self.pair = found
 
-
     def exchange(self) -> None:
         """Exchange one phase of the best pair at a time for what goes best with the other as it was refined, as long as that gains."""
         for _ in range(MOST_EXCHANGES):
@@ -292,9 +291,12 @@ class _Trials:
         for place, (own, zoom) in enumerate(zip(members, zooms, strict=True)):
             rw = best_pairs(fixed[place][None], self.curves.reshape(-1, self.curves.shape[2]), self.data).reshape(self.curves.shape[:2])
             rw[~self.different[own]] = math.inf
-            for other in np.argsort(rw.min(axis=1), kind="stable")[:EXCHANGED]:
-                if np.isfinite(rw[other].min()):
-                    found.append(("phases", (own, int(other)), (float(zoom), float(self.zooms[other, np.argmin(rw[other])]))))
+            chosen = np.argsort(rw.min(axis=1), kind="stable")[:EXCHANGED]
+            found += [
+                ("phases", (own, int(other)), (float(zoom), float(self.zooms[other, np.argmin(rw[other])])))
+                for other in chosen
+                if np.isfinite(rw[other].min())
+            ]
         return found
 
     def sizes(self) -> list[Trial]:
