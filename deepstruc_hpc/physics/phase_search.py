@@ -5,8 +5,8 @@ the best few are refined together with it. A further phase is believed where the
 fit of all every phase explains as much of what the others leave, where it has a share of the weight, and where the gain pays for its parameters
 and for the choice among M crystals. A gain of Rw alone means nothing: with eight more parameters everything fits a little better.
 
-Where a single phase does not explain the curve (Rw above 0.4) the gain is that of the Bayesian information criterion with all N independent points,
-less 2 ln M. Where one does, another type or another shape may be what is wrong with it, which it misses at many neighbouring points at once. So the
+Where what is there does not explain the curve (Rw above 0.4) the gain is that of the Bayesian information criterion with all N independent points,
+less 2 ln M. Where it does, another type or another shape may be what is wrong with it, which it misses at many neighbouring points at once. So the
 points count as they do in the ranking, eight for one, a misfit below the model error counts little, a phase pays for charges that its cations rarely
 have, and the gain has to be
 
@@ -65,7 +65,7 @@ class PhaseLimits:
         bar: Rw on what the others leave.
         least_share: of the weight.
         most: phases.
-        enough: Rw up to which a single phase explains the curve, and a further one has to pay more.
+        enough: Rw up to which fewer phases explain the curve, and a further one has to pay more.
         points_per_datum: independent points that count as one there.
         model_error: Rw that no model is expected to go below.
         rarity: what a composition (element → amount) costs for charges that its cations rarely have, nats.
@@ -134,8 +134,9 @@ def find_phases(
     believed = search.each_once([best, *believed])
     while len(believed[0].parts) < search.limits.most:
         best = believed[0]
-        than = _Alone(best.rw, best.n_parameters + best.ordered, best.criterion, search.charges(best), start.rw)
-        more = search.extended([([Start.of_fit(fit) for fit in best.parts], best.calculated)], than)
+        than = _Alone(best.rw, best.n_parameters + best.ordered, best.criterion, search.charges(best))
+        starts = [([Start.of_fit(fit) for fit in best.parts], best.calculated)]
+        more = search.extended(starts, than) if search.may_gain(than) else []
         if not more:
             break
         believed = more
@@ -145,13 +146,12 @@ def find_phases(
 
 @dataclass(frozen=True)
 class _Alone:
-    """What a further phase is compared with: Rw, parameters, criterion and rarity (nats) of the fit without it, and Rw of the best single one."""
+    """What a further phase is compared with: Rw, parameters, criterion and rarity (nats) of the fit without it."""
 
     rw: float
     n_parameters: float
     criterion: float
     rarity: float
-    single: float
 
 
 def _different(fits: Sequence[CrystalFit]) -> list[CrystalFit]:
@@ -178,7 +178,7 @@ class _Search:
         best = max(min(fit.rw, rw), 1e-6)
         gain = 2.0 * fit.n_independent * math.log(best / max(fit.rw, 1e-6))
         rare = self.limits.rarity(fit.candidate.crystal.composition)
-        return _Alone(best, fit.n_parameters + fit.choices, fit.criterion + gain, rare, best)
+        return _Alone(best, fit.n_parameters + fit.choices, fit.criterion + gain, rare)
 
     def charges(self, fit: PhasesFit) -> float:
         """What its phases pay for rare charges, nats."""
@@ -191,14 +191,14 @@ class _Search:
     def may_gain(self, alone: _Alone) -> bool:
         """Whether a second phase that leaves nothing of the curve would pay; a curve that one phase explains to the noise is not asked."""
         n, limits = self.problem.n_independent, self.limits
-        if alone.single > limits.enough:
+        if alone.rw > limits.enough:
             return True
         now = limits.evidence(alone.rw, n, alone.n_parameters) - alone.rarity
         return limits.evidence(0.0, n, alone.n_parameters + FEWEST) - now > 0.5 * self.choice
 
     def pays(self, fit: PhasesFit, than: _Alone) -> bool:
         """Whether a fit gains over one with a phase less what this module's head asks for."""
-        if than.single > self.limits.enough:
+        if than.rw > self.limits.enough:
             return fit.criterion + self.choice < than.criterion
         now = self.limits.evidence(than.rw, fit.n_independent, than.n_parameters) - than.rarity
         return self.evidence(fit) - now > 0.5 * self.choice
