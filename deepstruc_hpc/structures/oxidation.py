@@ -57,4 +57,4 @@ def _cheapest(cations: list[tuple[float, dict[int, float]]], total: float) -> fl
     found = linprog([price for _, _, price in columns], A_eq=[*balance, *shares], b_eq=[total, *amounts], bounds=(0, None))
     if not found.success:
         return max(math.log(most / NEVER) for most in usual)
-    return max(float(found.fun), 0.0) / sum(amounts)
+    return max(float(found.fun or 0.0), 0.0) / sum(amounts)
