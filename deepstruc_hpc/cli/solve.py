@@ -33,9 +33,16 @@ COMPOSITION = typer.Option(None, "--composition", help="Formula of the sample, e
 SAMPLE = typer.Option(
     None, "--sample", help="Kind of the sample: metal, alloy, compound, cluster, ligands or support; default: from its elements and amounts."
 )
-SOURCES = typer.Option(None, "--sources", help="Where candidates come from, joined by commas. [default: cvae, catalog, crystals, alloys, structures]")
+SOURCES = typer.Option(
+    None, "--sources", help="Where candidates come from, joined by commas. [default: cvae, catalog, large, crystals, alloys, structures]"
+)
 INSTRUMENT = typer.Option(None, "--instrument", help="Instrument profile: the file that deepstruc-hpc calibrate writes; options win over it.")
-VERIFY = typer.Option(None, "--verify", help="srfit: refine the best ten again with diffpy.srfit and write both side by side.")
+VERIFY = typer.Option(
+    None,
+    "--verify",
+    help="The best ten by another program, beside ours in verify.csv. srfit: refined again with diffpy.srfit; srreal: calculated again with "
+    "diffpy.srreal (conda-forge), e.g. --verify srreal.",
+)
 MIXTURES = typer.Option(None, "--mixtures/--no-mixtures", help="Also try two phases, and several sizes of one type. [default: no]")
 WORKERS = typer.Option(
     None, "--workers", min=0, help="Files at a time (Ray actors). [default: one a core; up to 4 files: in this process, as with 0]"
@@ -117,7 +124,7 @@ def solve(
     if dry_run:
         _say_plan(batch, as_json)
         return
-    for note in batch.sources.notes:
+    for note in batch.notes:
         _say(note)
     try:
         frame = batch.run()
@@ -148,6 +155,7 @@ def _prepare(paths: list[str], out: Path | None, settings: SolveSettings, source
 
     from deepstruc_hpc.core.errors import ConfigError, PdfFileError
     from deepstruc_hpc.report.figures import draw_folder
+    from deepstruc_hpc.solve.checks.srreal import check_srreal
     from deepstruc_hpc.solve.run.artefacts import NamedArtefacts
     from deepstruc_hpc.solve.run.batch import Batch, BatchOptions
     from deepstruc_hpc.solve.run.inputs import find_pdfs
@@ -156,6 +164,8 @@ def _prepare(paths: list[str], out: Path | None, settings: SolveSettings, source
         raise PdfFileError("no input: name at least one .gr file, directory, glob or list. See deepstruc-hpc solve --help.")
     if out is None:
         raise ConfigError("--out is missing: name a directory for the results, for example --out solved.")
+    if settings.verify == "srreal":
+        check_srreal()
     find_pdfs(paths, recursive=run["recursive"], allow_empty=run["watch"])
     model, catalog, crystals, structures = sources["named"]
     if "catalog" in settings.sources:

@@ -29,6 +29,10 @@ class PdfFileError(DeepstrucError):
     """A file is not a usable pair distribution function."""
 
 
+class NoCurveError(PdfFileError):
+    """A file that can be read and holds something else than a pair distribution function: images, intensities, a log."""
+
+
 class NotApplicableError(DeepstrucError):
     """A curve that is read well and belongs to no candidate: an answer would be made up."""
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from deepstruc_hpc.core.errors import OutputError
 
 REMEDY = "Free space or check the permissions."
+_NUMBERED = re.compile(r"(\D*)(\d*)", re.ASCII)
 _INSIDE = re.compile(r"^(.+?\.\w+)(?:#|::)(/.*)$", re.DOTALL)
 
 
@@ -28,6 +29,13 @@ def shown_name(name: str | os.PathLike[str]) -> str:
     """A file's name without its folders; of a curve inside a file with its place there: ``a.h5#/entry/pdf[12]``."""
     match = _INSIDE.match(os.fspath(name))
     return f"{Path(match[1]).name}#{match[2]}" if match else Path(name).name
+
+
+def natural_order(name: str | os.PathLike[str]) -> tuple[tuple[tuple[tuple[str, int], ...], ...], str]:
+    """What to sort names by so that numbers in them count as numbers: ``f5.gr``, ``f10.gr``, ``f100.gr``; ``a.h5#/gr[2]``, ``a.h5#/gr[10]``."""
+    written = os.fsdecode(name)
+    parts = tuple(tuple((words, int(digits or -1)) for words, digits in _NUMBERED.findall(part)) for part in written.split("/"))
+    return parts, written
 
 
 def write_atomically(path: str | os.PathLike[str], content: str | bytes, *, remedy: str = REMEDY) -> Path:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from deepstruc_hpc.core.errors import PdfFileError
+from deepstruc_hpc.core.errors import NoCurveError, PdfFileError
 from deepstruc_hpc.data.hdf5_find import ORDER, SURE, Found, all_found, default_groups
 from deepstruc_hpc.data.hdf5_tree import Node, Tree, opened
 from deepstruc_hpc.data.pdf_checks import MIN_POINTS
@@ -41,7 +41,8 @@ def chosen(path: Path, tree: Tree, place: str) -> list[Found]:
         place: the path of a group or dataset inside; '' for the whole file.
 
     Raises:
-        PdfFileError: nothing is there, nothing can be G(r), or several things might be.
+        NoCurveError: nothing in it can be G(r).
+        PdfFileError: nothing is at the path, or several things might be G(r).
     """
     every = all_found(tree)
     if place:
@@ -84,12 +85,13 @@ def _by_shape(path: Path, tree: Tree, every: list[Found], place: str) -> list[Fo
     """The only pair of a rising dataset and a curve that swings about 0, where no name helps.
 
     Raises:
-        PdfFileError: what the file holds instead.
+        NoCurveError: what the file holds instead.
+        PdfFileError: several things might be G(r), or it has no r.
     """
     kinds = sorted({one.function for one in every if one.function in _KINDS and one.function != "other"}, key=list(_KINDS).index)
     if kinds:
         first = next(one for one in every if one.function == kinds[0])
-        raise PdfFileError(f"{path}: holds {_KINDS[kinds[0]]} ({first.signal}, {_size(first.shape)}), not G(r). {_EXPORT}.")
+        raise NoCurveError(f"{path}: holds {_KINDS[kinds[0]]} ({first.signal}, {_size(first.shape)}), not G(r). {_EXPORT}.")
     with opened(path) as handle:
         pairs = _pairs(handle, [node for node in tree.numeric() if node.kind == "number"], place)
     signals = {one.signal for one in pairs}
@@ -101,7 +103,7 @@ def _by_shape(path: Path, tree: Tree, every: list[Found], place: str) -> list[Fo
     lonely = next((one for one in every if one.function in ORDER), None)
     if lonely is not None:
         raise PdfFileError(f"{path}: {lonely.signal} has no r: a dataset 'r' of its length is needed beside it. {_what_is_there(tree)}")
-    raise PdfFileError(f"{path}: holds no G(r), F(Q) or S(Q). {_what_is_there(tree)}")
+    raise NoCurveError(f"{path}: holds no G(r), F(Q) or S(Q). {_what_is_there(tree)}")
 
 
 def _pairs(handle: Any, nodes: list[Node], place: str) -> list[Found]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepstruc_hpc.core.curve import PdfCurve
-from deepstruc_hpc.core.errors import PdfFileError
+from deepstruc_hpc.core.errors import NoCurveError, PdfFileError
 from deepstruc_hpc.core.files import split_inside
 from deepstruc_hpc.data.hdf5_choice import chosen, split_row
 from deepstruc_hpc.data.hdf5_find import Found, all_found
@@ -159,13 +159,20 @@ def read_hdf5(path: Path, *, density: float | None, lorch: bool) -> PdfCurve:
     return curve
 
 
-def curve_paths(path: Path) -> list[Path]:
+def curve_paths(path: Path, *, strict: bool = False) -> list[Path]:
     """The names of the curves of a file (or at a place in it) as paths: ``a.h5#/entry/pdf[12]``; the file's own where it holds one.
 
     A file that cannot be read gives its own path, so that whoever reads it says why.
+
+    Raises:
+        NoCurveError: with ``strict``, where the file can be read and holds no curve.
     """
     try:
         curves = Hdf5Curves(path)
+    except NoCurveError:
+        if strict:
+            raise
+        return [path]
     except PdfFileError:
         return [path]
     if len(curves) == 1:

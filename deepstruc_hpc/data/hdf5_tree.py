@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from deepstruc_hpc.core.errors import PdfFileError
+from deepstruc_hpc.core.files import natural_order
 
 SUFFIXES = (".h5", ".hdf5", ".nxs", ".nexus")
 """Endings of HDF5 files that a folder gives."""
@@ -215,7 +217,10 @@ class _Walk:
 
     def _group(self, place: str, group: Any) -> list[tuple[str, Any]]:
         below = []
-        for key in group:
+        keys = list(group)
+        for key in (
+            sorted(keys, key=natural_order) if keys == sorted(keys, key=os.fsdecode) else keys
+        ):  # else in the order in which a program made them
             path = f"{place}/{key}"
             try:
                 item = group[key]

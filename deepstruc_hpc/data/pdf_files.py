@@ -20,7 +20,17 @@ from deepstruc_hpc.core.errors import PdfFileError
 from deepstruc_hpc.core.files import split_inside
 from deepstruc_hpc.data.hdf5_tree import is_hdf5
 from deepstruc_hpc.data.pdf_blocks import split_curves
-from deepstruc_hpc.data.pdf_checks import LARGEST_G, MIN_POINTS, check_grid, check_numbers, check_range, note_early_end, note_oddities, rows_to_keep
+from deepstruc_hpc.data.pdf_checks import (
+    LARGEST_G,
+    MIN_POINTS,
+    MIN_RANGE,
+    check_grid,
+    check_numbers,
+    check_range,
+    note_early_end,
+    note_oddities,
+    rows_to_keep,
+)
 from deepstruc_hpc.data.pdf_functions import WEIGHTED, function_by_shape, is_upside_down, named_function, to_reduced, weight_of
 from deepstruc_hpc.data.pdf_header import Columns, parse_header, read_columns
 from deepstruc_hpc.data.pdf_range import settle_q
@@ -33,6 +43,8 @@ _TO_ANGSTROM = {"angstrom": 1.0, "nm": 10.0, "pm": 0.01}
 _NAMES = {"angstrom": "Å", "nm": "nm", "pm": "pm"}
 DG_ABSURD = 3.0
 """Times the spread of G(r): larger uncertainties leave nothing measured."""
+PLACEHOLDERS = (0.0, 1.0)
+"""What a column of uncertainties holds in every row where a program had none: PDFgui and Mantid write 0, diffpy.srfit 1."""
 DG_MISSING_BELOW = 0.5
 """Å: uncertainties may be 0 or missing up to here, where G(r) is 0 by definition and nothing is fitted."""
 
@@ -165,7 +177,7 @@ def curve_of_table(path: Path, text: TextFile, block: DataBlock, columns: Column
         return read_reciprocal(path, block, columns, header, notes, lorch=lorch)
     table = _table(path, block, columns, notes)
     check_numbers(path, table.lines, table.r, table.g, _NAMES.get(columns.r_unit, "Å"))
-    r, g, factor = _in_angstrom(table.r, table.g, columns, notes)
+    r, g, factor = _in_angstrom(path, table.r, table.g, columns, notes)
     dg = _uncertainty(table, columns, factor, notes)
     known = density if density is not None else header.get("density")
     function = _function(path, columns.g_label, r, g)
@@ -221,8 +233,12 @@ def _function(path: Path, label: str, r: Array, g: Array) -> str:
     return function or ("g(r) − 1" if path.suffix.lower() == ".gofr" else "")
 
 
-def _in_angstrom(r: Array, g: Array, columns: Columns, notes: list[str]) -> tuple[Array, Array, float]:
-    """The curve in Å and Å⁻², and the factor that G was multiplied with."""
+def _in_angstrom(path: Path, r: Array, g: Array, columns: Columns, notes: list[str]) -> tuple[Array, Array, float]:
+    """The curve in Å and Å⁻², and the factor that G was multiplied with.
+
+    Raises:
+        PdfFileError: the numbers say pm, and a curve in pm would be too short to be one.
+    """
     seen = _unit_by_physics(r, g)
     unit = columns.r_unit or seen or "angstrom"
     if columns.r_unit and seen and seen != columns.r_unit:
@@ -237,6 +253,11 @@ def _in_angstrom(r: Array, g: Array, columns: Columns, notes: list[str]) -> tupl
         if columns.r_unit
         else f"taken from its range (to {r[-1]:g}) and its oscillations; write the unit in the column label if this is wrong"
     )
+    if not columns.r_unit and len(r) >= MIN_POINTS and to_angstrom * (r[-1] - r[0]) < MIN_RANGE:
+        raise PdfFileError(
+            f"{path}: r runs to {r[-1]:g}, and G(r) oscillates so slowly in it that r is not in Å; in {_NAMES[unit]} it would end at "
+            f"{to_angstrom * r[-1]:g} Å. Export r in Å, or write its unit in the column label."
+        )
     notes.append(f"r is in {_NAMES[unit]} ({how}): r was multiplied by {to_angstrom:g} and G(r) by {factor:g} to have Å and Å⁻².")
     return r * to_angstrom, g * factor, factor
 
@@ -268,11 +289,12 @@ def _unit_by_physics(r: Array, g: Array) -> str:
 def _uncertainty(table: _Table, columns: Columns, factor: float, notes: list[str]) -> Array | None:
     """Uncertainties in Å⁻² where the column can be one."""
     r, g, dg = table.r, table.g, table.dg
-    if dg is None or not (dg != 0).any():
+    counted = np.zeros(0) if dg is None else dg[r > DG_MISSING_BELOW]
+    if dg is None or not len(counted):
         return None
     name = f"Column {(columns.dg or 0) + 1}"
-    counted = dg[r > DG_MISSING_BELOW]
-    if not len(counted):
+    if dg[-1] in PLACEHOLDERS and (counted == dg[-1]).all():
+        notes.append(f"{name} is {dg[-1]:g} in every row, which a program writes where it has no uncertainties; it was not used.")
         return None
     if not np.isfinite(counted).all() or (counted < 0).any():
         notes.append(f"{name} holds values that are no uncertainties (negative or not finite); it was not used.")

@@ -141,6 +141,9 @@ def _take_number(key: str, found: list[re.Match[str]], header: dict[str, float |
         value /= 10.0
         notes.append(f"The header gives {key} in nm⁻¹; {value:g} Å⁻¹ was used.")
     low, high = _LIMITS[key]
+    if key == "uiso" and high < value <= _LIMITS["biso"][1]:
+        value /= 8 * math.pi**2
+        notes.append(f"The header's uiso = {values[-1]:g} is too large for U in Å²; it was taken as B = 8π²U, so U = {value:.4g} Å².")
     if low <= value <= high:
         header[key] = value
     elif not (key == "qmax" and value == 0):  # PDFgui writes qmax=0 for "no correction"

@@ -6,6 +6,7 @@ import numpy as np
 
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import PdfFileError
+from deepstruc_hpc.data.pdf_checks import MIN_POINTS
 from deepstruc_hpc.data.pdf_spectrum import power_below, spectral_qmax
 
 USUAL = (4.0, 100.0)
@@ -15,6 +16,8 @@ AGREES = 0.2
 """Relative: a header's Qmax so near to the end of the spectrum is believed. Smoothing and noise hide the last Å⁻¹ of a measured one."""
 SAME = 0.08
 """Relative: how near to the end of the spectrum a value in another unit must come."""
+BONDS = 1.5
+"""Å: below lie bonds of hydrogen and of the first row alone; noise and ghosts there are often larger than any peak."""
 QMIN_DOUBTED = 1.5
 """Å⁻¹: a smaller Qmin is not checked; no peak of F(Q) lies below but those of large cells, and it changes little."""
 POWER_BELOW = 0.15
@@ -56,7 +59,7 @@ def settle_q(path: str, curve: PdfCurve, header: dict[str, float | str], notes: 
 
 def _settle_qmax(path: str, curve: PdfCurve, header: dict[str, float | str], notes: list[str], *, unit_guessed: bool) -> None:
     stated = float(header["qmax"])
-    seen = spectral_qmax(curve)
+    seen = _end_of_spectrum(curve, stated)
     if stated < 1.0 and (unit_guessed or seen is None or seen < 1.0 or curve.r[-1] > 100.0):
         raise PdfFileError(
             f"{path}: the header's Qmax, {stated:g} Å⁻¹, belongs to small-angle scattering, of particles or pores, not of atoms. "
@@ -89,6 +92,16 @@ def _settle_qmax(path: str, curve: PdfCurve, header: dict[str, float | str], not
         header["qmax"] = round(seen, 1)
         words = f"{header['qmax']:g} Å⁻¹ was used"
     notes.append(f"The header's qmax {stated:g} does not fit the curve, whose spectrum ends at {seen:.1f} Å⁻¹; {words}.")
+
+
+def _end_of_spectrum(curve: PdfCurve, stated: float) -> float | None:
+    """Where the curve's spectrum ends; where that is not as stated, but as stated from the shortest bonds on, noise below them has no say."""
+    seen = spectral_qmax(curve)
+    bonded = curve.r >= BONDS
+    if seen is None or abs(stated - seen) <= AGREES * seen or bonded.sum() < MIN_POINTS:
+        return seen
+    above = spectral_qmax(PdfCurve(curve.r[bonded], curve.g[bonded]))
+    return above if above is not None and abs(stated - above) <= AGREES * above else seen
 
 
 def _without_spectrum(stated: float, header: dict[str, float | str], notes: list[str]) -> None:

@@ -41,6 +41,8 @@ _OTHER_FILES = (
 MARKER = re.compile(r"^\W*start\s+data\W*$", re.IGNORECASE)
 _COMMENT = ("#", "!", "%", "//", ";", "'", '"')
 _FEW_ROWS = 3
+_EDGE = 0.1
+"""Relative: how near the last edge must come to one more step; steps may widen, and printed numbers are rounded."""
 _NEWLINE = re.compile(r"\r\n|\n|\r")
 Rows = dict[int, tuple[tuple[float, ...] | None, bool]]
 
@@ -212,8 +214,13 @@ def find_data(text: TextFile) -> DataBlock:
         raise PdfFileError(f"{text.path}: found no rows of two or more numbers {where}. Two columns, r in Å and G(r), are needed.")
     best = max(runs, key=len)
     best, notes = _without_leading_counts(text, best, rows)
-    notes += _check_interruptions(text, best, rows, runs, started=bool(markers))
     values = np.array([rows[i][0] for i in best], dtype=np.float64)
+    edge = _last_edge(text, best[-1], values)
+    if edge is None:
+        notes += _check_interruptions(text, best, rows, runs, started=bool(markers))
+    else:
+        values[:, 0] = 0.5 * (values[:, 0] + np.append(values[1:, 0], edge))
+        notes.append(f"The first column goes on by one number, {edge:g}, after the last row: it holds the edges of bins. Their centres were taken.")
     if any(rows[i][1] for i in best):
         notes.append("Numbers are written with decimal commas; they were read as such.")
     if len(markers) > 1:
@@ -279,6 +286,19 @@ def _check_interruptions(text: TextFile, best: list[int], rows: Rows, runs: list
             f"{len(best)} after it. Mend the line, or keep one curve a file."
         )
     return [f"{len(after)} lines after the data (from line {after[0] + 1}) are not numbers and were left out."] if after else []
+
+
+def _last_edge(text: TextFile, end: int, values: NDArray[np.float64]) -> float | None:
+    """The number that stands alone in the file's last line and continues the first column, as the last of n + 1 edges of bins; None elsewhere.
+
+    A file that is cut off does not end with the end of a line.
+    """
+    after = [i for i in range(end + 1, len(text.lines)) if text.lines[i].strip()]
+    if len(after) != 1 or after[0] == len(text.lines) - 1 or len(values) < _FEW_ROWS:
+        return None
+    edge, steps = _number(text.lines[after[0]].strip().replace(",", ".")), np.diff(values[-3:, 0])
+    continues = edge is not None and bool((steps > 0).all()) and abs(edge - values[-1, 0] - steps[-1]) <= _EDGE * steps[-1]
+    return edge if continues else None
 
 
 def _is_curve_like(run: list[int], rows: Rows, columns: int) -> bool:

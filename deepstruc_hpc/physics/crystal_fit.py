@@ -1,33 +1,42 @@
 """The search for the crystal that a sample is.
 
-Screening ranks all candidates; the best are refined (scale, lengths of the cell, U of cations and of anions, delta2, diameter), the best of those
-finished with the shifts that their symmetry allows, held to the type by a weak pull. Shifts stay only where they pay for their number.
+Screening ranks all candidates; the best are refined (scale, lengths of the cell, U of cations and of anions, delta2, diameter, and what of the
+resolution is not known, held to what is usual). The best of those are finished: with the shifts that their symmetry allows, held to the type by a
+weak pull; over the whole range of the data; and with the shape that the data ask for. What is more than a sphere stays only where it pays for its
+number of parameters.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from deepstruc_hpc.core.curve import PdfCurve
+from deepstruc_hpc.physics.crystal_finish import STRONG, best_shape, whole_range
 from deepstruc_hpc.physics.crystal_model import FADE
-from deepstruc_hpc.physics.crystal_refine import LONGEST, CrystalFit, CurveProblem, Refinement
+from deepstruc_hpc.physics.crystal_problem import LONGEST, CurveProblem
+from deepstruc_hpc.physics.crystal_refine import Refinement
+from deepstruc_hpc.physics.crystal_result import CrystalFit
 from deepstruc_hpc.physics.crystal_screen import distinct, screen_crystals
 from deepstruc_hpc.physics.instrument import Instrument
+from deepstruc_hpc.physics.size_family import free_sizes
 
 if TYPE_CHECKING:
     from deepstruc_hpc.structures.prototypes import CrystalCandidate
 
-__all__ = ["Budget", "CrystalFit", "manageable", "margin", "mine_crystals"]
+__all__ = ["STRONG", "Budget", "CrystalFit", "manageable", "margin", "mine_crystals"]
+RESOLVED = 2
+"""Refinements with the resolution free."""
 SAME_FIT = 0.998
 """Correlation from which on two fitted curves of one formula are one crystal: rutile refined from zircon has 0.9997, zincblende from PbO 0.9984."""
 MOST_PAIRS = 4_000_000
 """Crystals with more (hundreds of different sites) are passed over: 40 bytes a pair."""
-STRONG = 10.0
-"""Difference of the criterion from which on it speaks very strongly (Kass & Raftery, J. Am. Stat. Assoc. 90 (1995) 773)."""
+FINISHED_WITHIN = 1.25
+"""Crystals whose Rw is within this factor of the best one's are finished."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +44,12 @@ class Budget:
     """How much is refined; counts, so that an answer does not depend on the machine.
 
     Attributes:
-        finished: fits that get shifts of sites.
+        finished: fits that get shifts of sites; and topologies that are finished.
         evaluations: of the model and its derivatives a refinement.
-        sharpened: how often a guessed Qdamp is lowered for a crystal without end.
     """
 
     finished: int = 3
     evaluations: int = 12
-    sharpened: int = 3
 
 
 def margin(fits: Sequence[CrystalFit]) -> tuple[float, CrystalFit | None]:
@@ -68,18 +75,20 @@ def mine_crystals(
     keep: int = 8,
     budget: Budget | None = None,
     qdamp_known: bool = False,
+    qbroad_known: bool | None = None,
 ) -> list[CrystalFit]:
     """The crystals that a curve can be, by Rw.
 
     Args:
         curve: a measured G(r).
         instrument: radiation, Qmin, Qmax, Qdamp, Qbroad.
-        candidates: what it may be, the simplest first; those with more than four million pairs up to rmax are passed over.
+        candidates: what it may be, the simplest first; those with more than four million pairs up to 40 Å or rmax are passed over.
         rmin: Å.
         rmax: Å.
         keep: how many are refined.
         budget: counts; the usual ones where None.
-        qdamp_known: whether Qdamp comes from a calibration; else diameters above 50 Å are lower bounds.
+        qdamp_known: whether Qdamp comes from a calibration; else it is refined.
+        qbroad_known: the same of Qbroad; as ``qdamp_known`` where not given.
 
     Returns:
         At most ``keep`` fits, each of another curve, by Rw, where more parameters have to pay for themselves (:attr:`CrystalFit.criterion`).
@@ -90,25 +99,51 @@ def mine_crystals(
     counts = budget or Budget()
     small = manageable(candidates, rmax)
     chosen = distinct(screen_crystals(curve, instrument, small, rmin=rmin, rmax=rmax), keep)
-    problem = CurveProblem(curve, instrument, rmin=rmin, rmax=rmax, qdamp_known=qdamp_known)
+    problem = CurveProblem(curve, instrument, rmin=rmin, rmax=rmax, qdamp_known=qdamp_known, qbroad_known=qbroad_known)
     runs = [Refinement(problem, found) for found in chosen]
     for run in runs:
         run.refine(counts.evaluations)
-        for _ in range(counts.sharpened):
-            if not run.sharpen():
-                break
-            run.refine(counts.evaluations)
+        if run.free_resolution():
+            for _ in range(RESOLVED):  # the pull to what is usual is as strong as the residuals let it be
+                run.refine(counts.evaluations)
     runs.sort(key=lambda run: run.cost)
-    fits: list[CrystalFit] = []
+    fits: list[tuple[CrystalFit, Refinement]] = []
     for number, run in enumerate(runs):
-        plain = run.result()
-        if number < counts.finished and run.free_positions():
-            run.refine(counts.evaluations)
-            shifted = run.result()
-            plain = shifted if shifted.criterion < plain.criterion else plain
-        if run.possible() or not fits:
-            fits.append(plain)
-    return _each_once(_parent_first(sorted(fits, key=lambda fit: fit.criterion)))
+        one = _with_shifts(run, counts.evaluations) if number < counts.finished else run
+        if one.possible() or not fits:
+            fits.append((one.result(), one))
+    ordered = _in_order([fit for fit, _ in fits])
+    run_of = {id(fit): run for fit, run in fits}
+    return _finished(ordered, [run_of[id(fit)] for fit in ordered], counts)
+
+
+def _with_shifts(run: Refinement, evaluations: int) -> Refinement:
+    """The fit with shifts of sites, where they pay."""
+    moved = copy(run)
+    if not moved.free_positions():
+        return run
+    moved.refine(evaluations)
+    return moved if moved.result().criterion < run.result().criterion else run
+
+
+def _finished(fits: Sequence[CrystalFit], runs: Sequence[Refinement], counts: Budget) -> list[CrystalFit]:
+    """The fits, of which the best of each topology are finished; none of a topology passes the one that was its best before."""
+    done: dict[str, CrystalFit] = {}
+    for fit, run in zip(fits, runs, strict=True):
+        if len(done) < counts.finished and fit.candidate.group not in done and fit.rw <= FINISHED_WITHIN * fits[0].rw:
+            done[fit.candidate.group] = _finish(run, counts.evaluations, sizes=not done)
+    heads = {id(next(fit for fit in fits if fit.candidate.group == group)): fit for group, fit in done.items()}
+    listed = [(heads.get(id(fit), fit), fit.candidate.group) for fit in fits]
+    keys = [fit.criterion if group not in done else max(fit.criterion, done[group].criterion) for fit, group in listed]
+    return [listed[place][0] for place in np.argsort(keys, kind="stable")]
+
+
+def _finish(run: Refinement, evaluations: int, *, sizes: bool) -> CrystalFit:
+    """Over the whole range, with the shape that the data ask for, and where it is the first a free distribution of sizes beside it."""
+    reach = np.cbrt(MOST_PAIRS / _pairs(run.candidate, 1.0 - FADE)) - FADE
+    run = whole_range(run, run.problem.extended(min(run.problem.fades_at, float(reach))), evaluations)
+    shaped, rivals = best_shape(run, evaluations)
+    return replace(shaped.result(), rivals=rivals, sizes=free_sizes(shaped) if sizes else None)
 
 
 def manageable(candidates: Sequence[CrystalCandidate], rmax: float) -> list[CrystalCandidate]:
@@ -132,6 +167,10 @@ def _parent_first(fits: list[CrystalFit]) -> list[CrystalFit]:
     return [*near[:1], *(fit for fit in fits if not near or fit is not near[0])]
 
 
+def _in_order(fits: list[CrystalFit]) -> list[CrystalFit]:
+    return _each_once(_parent_first(sorted(fits, key=lambda fit: fit.criterion)))
+
+
 def _each_once(fits: list[CrystalFit]) -> list[CrystalFit]:
     """Leave out fits of another topology that became one before: positions and axes of a type often hold a second type as a special case."""
     kept: list[CrystalFit] = []
@@ -144,5 +183,6 @@ def _each_once(fits: list[CrystalFit]) -> list[CrystalFit]:
 def _became(fit: CrystalFit, other: CrystalFit) -> bool:
     if fit.candidate.group == other.candidate.group or fit.candidate.formula != other.candidate.formula:
         return False
-    norms = float(np.linalg.norm(fit.calculated)) * float(np.linalg.norm(other.calculated))
-    return float(fit.calculated @ other.calculated) > SAME_FIT * norms
+    common = min(len(fit.calculated), len(other.calculated))
+    ours, theirs = fit.calculated[:common], other.calculated[:common]
+    return float(ours @ theirs) > SAME_FIT * float(np.linalg.norm(ours)) * float(np.linalg.norm(theirs))

@@ -1,16 +1,15 @@
-"""G(r) of a crystal times the shape function of a sphere, in a form that is cheap to change.
+"""G(r) of a crystal times a shape function, in a form that is cheap to change.
 
 With kinds of sites a, b (elements that share a site scatter as their mean), pairs k of kinds a(k), b(k) at distances d with w = oᵢoⱼ/N, and
 W_ab(Q) = f_a f_b/⟨f⟩²,
 
   F(Q) = Σ_k W_ab(Q) γ₀(d) w exp(−σ²Q²/2) sin(Qd)/d − 4πρ₀ ∫ r γ₀(r) sin(Qr) dr,       G(r) = (2/π) ∫_Qmin^Qmax F(Q) sin(Qr) dQ · exp(−(Qdamp r)²/2),
-  σ² = (U_a + U_b)(1 − delta1/d − delta2/d² + Qbroad² d²),       γ₀(r) = 1 − 3r/2D + r³/2D³ for r < D, else 0.
+  σ² = (U_a + U_b)(1 − delta1/d − delta2/d² + Qbroad² d²),       γ₀ of :mod:`deepstruc_hpc.physics.shape_functions`.
 
 The line carries what a measurement does not see below Qmin, so that F is nearly 0 there whatever Qmin is. Peaks are laid on a fine grid of r as
 Gaussians; sine transforms take them to Q, where they get their scattering factors and their range, and back. What lies beyond rmax fades out.
 
-Source: Farrow & Billinge, Acta Cryst. A65 (2009) 232; Howell et al., Phys. Rev. B 73 (2006) 094107; Kodama et al., Acta Cryst. A62 (2006) 444;
-γ₀: Guinier & Fournet, Small-Angle Scattering of X-Rays (1955).
+Source: Farrow & Billinge, Acta Cryst. A65 (2009) 232; Howell et al., Phys. Rev. B 73 (2006) 094107; Kodama et al., Acta Cryst. A62 (2006) 444.
 """
 
 from __future__ import annotations
@@ -25,9 +24,11 @@ from numpy.typing import NDArray
 from scipy.fft import dst, next_fast_len
 
 from deepstruc_hpc.physics.compiled import compiled
+from deepstruc_hpc.physics.crystal_pairs import pair_distances, site_pairs
 from deepstruc_hpc.physics.form_factors import scattering_factors
 from deepstruc_hpc.physics.histogram import class_pairs
 from deepstruc_hpc.physics.instrument import Instrument
+from deepstruc_hpc.physics.shape_functions import ShapeFunction, sphere_shape
 
 Float = NDArray[np.float64]
 Species = Sequence[Sequence[tuple[str, float]]]
@@ -38,73 +39,27 @@ NARROWEST = 9e-4
 _GRID_PHASE = 1.0
 """Qmax·h of the grid of r; a Gaussian of σ = 0.03 Å on it is right to 4e-4 at Qmax = 25 Å⁻¹."""
 _VANISHING = 0.05
+_SAME_DISTANCE = 1e-4
+"""Å: pairs whose distances round to the same multiple of it in several cells are equivalent ones."""
+_MIX = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB, 0xD6E8FEB86659FD93)
+"""Odd factors that mix 64 bits, so that different rows of distances have different keys (Steele et al., Proc. OOPSLA (2014) 453)."""
 
 
 @compiled
-def _count_pairs(lattice: Any, fractions: Any, first: Any, spans: Any, reach: float) -> int:
-    found = 0
-    for a in range(first.shape[0]):
-        i = first[a]
-        for j in range(fractions.shape[0]):
-            for n0 in range(-spans[0], spans[0] + 1):
-                for n1 in range(-spans[1], spans[1] + 1):
-                    for n2 in range(-spans[2], spans[2] + 1):
-                        u = fractions[j, 0] - fractions[i, 0] + n0
-                        v = fractions[j, 1] - fractions[i, 1] + n1
-                        w = fractions[j, 2] - fractions[i, 2] + n2
-                        x = u * lattice[0, 0] + v * lattice[1, 0] + w * lattice[2, 0]
-                        y = u * lattice[0, 1] + v * lattice[1, 1] + w * lattice[2, 1]
-                        z = u * lattice[0, 2] + v * lattice[1, 2] + w * lattice[2, 2]
-                        d2 = x * x + y * y + z * z
-                        if 1e-6 < d2 <= reach * reach:
-                            found += 1
-    return found
+def _lay_gaussians(d: Any, weight: Any, variance: Any, pair: Any, gamma: Any, step: float, end: float, grid: Any) -> None:  # noqa: PLR0917 - compiled
+    """Add γ₀·weight/d × unit Gaussians to the rows ``pair`` of the grid; the exponential is continued by two products a point.
 
-
-@compiled
-def _fill_pairs(lattice: Any, fractions: Any, first: Any, spans: Any, reach: float, table: Any) -> None:  # noqa: PLR0917 - compiled
-    found = 0
-    for a in range(first.shape[0]):
-        i = first[a]
-        for j in range(fractions.shape[0]):
-            for n0 in range(-spans[0], spans[0] + 1):
-                for n1 in range(-spans[1], spans[1] + 1):
-                    for n2 in range(-spans[2], spans[2] + 1):
-                        u = fractions[j, 0] - fractions[i, 0] + n0
-                        v = fractions[j, 1] - fractions[i, 1] + n1
-                        w = fractions[j, 2] - fractions[i, 2] + n2
-                        x = u * lattice[0, 0] + v * lattice[1, 0] + w * lattice[2, 0]
-                        y = u * lattice[0, 1] + v * lattice[1, 1] + w * lattice[2, 1]
-                        z = u * lattice[0, 2] + v * lattice[1, 2] + w * lattice[2, 2]
-                        d2 = x * x + y * y + z * z
-                        if 1e-6 < d2 <= reach * reach:
-                            table[found, 0] = i
-                            table[found, 1] = j
-                            table[found, 2] = n0
-                            table[found, 3] = n1
-                            table[found, 4] = n2
-                            found += 1
-
-
-@compiled
-def _distances(lattice: Any, fractions: Any, table: Any, out: Any) -> None:
-    for k in range(table.shape[0]):
-        i, j = table[k, 0], table[k, 1]
-        u = fractions[j, 0] - fractions[i, 0] + table[k, 2]
-        v = fractions[j, 1] - fractions[i, 1] + table[k, 3]
-        w = fractions[j, 2] - fractions[i, 2] + table[k, 4]
-        x = u * lattice[0, 0] + v * lattice[1, 0] + w * lattice[2, 0]
-        y = u * lattice[0, 1] + v * lattice[1, 1] + w * lattice[2, 1]
-        z = u * lattice[0, 2] + v * lattice[1, 2] + w * lattice[2, 2]
-        out[k] = np.sqrt(x * x + y * y + z * z)
-
-
-@compiled
-def _lay_gaussians(d: Any, amplitude: Any, variance: Any, pair: Any, step: float, grid: Any) -> None:  # noqa: PLR0917 - compiled
-    """Add amplitude × unit Gaussians to the rows ``pair`` of the grid; the exponential is continued by two products a point."""
+    γ₀ between the points of the grid is a straight line, and 1 at r = 0.
+    """
     last = grid.shape[1] - 1
     for k in range(d.shape[0]):
-        if amplitude[k] == 0.0:
+        if d[k] > end:
+            continue
+        place = d[k] / step - 1.0
+        before = int(np.floor(place))
+        inner = gamma[before] if before >= 0 else 1.0
+        amplitude = weight[k] * (inner + (place - before) * (gamma[min(before + 1, last)] - inner)) / d[k]
+        if amplitude == 0.0:
             continue
         sigma = np.sqrt(variance[k])
         low = max(0, int((d[k] - 5.0 * sigma) / step))
@@ -112,52 +67,13 @@ def _lay_gaussians(d: Any, amplitude: Any, variance: Any, pair: Any, step: float
         if low > high:
             continue
         x = (low + 1) * step - d[k]
-        g = amplitude[k] * step * 0.3989422804014327 / sigma * np.exp(-0.5 * x * x / variance[k])
+        g = amplitude * step * 0.3989422804014327 / sigma * np.exp(-0.5 * x * x / variance[k])
         ratio = np.exp(-(x * step + 0.5 * step * step) / variance[k])
         turn = np.exp(-step * step / variance[k])
         for n in range(low, high + 1):
             grid[pair[k], n] += g
             g *= ratio
             ratio *= turn
-
-
-def site_pairs(lattice: Float, fractions: Float, first: NDArray[np.intp], reach: float) -> NDArray[np.intp]:
-    """Pairs from some sites of the cell to all sites within a reach.
-
-    Args:
-        lattice: (3, 3) Å, rows are the cell vectors.
-        fractions: (M, 3).
-        first: sites to start from.
-        reach: Å.
-
-    Returns:
-        (K, 5): first site, second site, cell of the second one.
-    """
-    fractions = np.mod(fractions, 1.0)
-    spans = np.floor(reach * np.linalg.norm(np.linalg.inv(lattice), axis=0)).astype(np.intp) + 1  # fractions differ by less than 1
-    places, sites = np.ascontiguousarray(fractions), np.ascontiguousarray(first)
-    cell = np.ascontiguousarray(lattice)
-    table = np.empty((_count_pairs(cell, places, sites, spans, reach), 5), dtype=np.intp)
-    _fill_pairs(cell, places, sites, spans, reach, table)
-    return table
-
-
-def pair_distances(lattice: Float, fractions: Float, table: NDArray[np.intp]) -> Float:
-    """(K,) Å of the pairs of :func:`site_pairs` in another cell and at other positions."""
-    out = np.empty(len(table))
-    _distances(np.ascontiguousarray(lattice), np.ascontiguousarray(fractions), table, out)
-    return out
-
-
-def sphere_shape(r: Float, inverse_diameter: float) -> Float:
-    """γ₀(r) of a sphere: 1 − 3r/2D + r³/2D³ up to D, 0 beyond; 1 for 1/D = 0.
-
-    Args:
-        r: Å, any shape.
-        inverse_diameter: 1/D in Å⁻¹, 0 for a crystal without end.
-    """
-    x = np.minimum(np.asarray(r, dtype=np.float64) * inverse_diameter, 1.0)
-    return np.asarray(1.0 - 1.5 * x + 0.5 * x**3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -287,16 +203,27 @@ class CrystalModel:
 
     def merge(self, geometries: Sequence[tuple[Float, Float]]) -> None:
         """Count pairs once that have the same distance in every one of some cells (lattice, fractions), as equivalent ones do."""
-        columns = [self.pair.astype(np.float64)]
-        columns += [np.round(pair_distances(lattice, fractions, self.table), 5) for lattice, fractions in geometries]
-        order = np.lexsort(columns[::-1])
-        rows = np.column_stack(columns)[order]
-        new = np.concatenate([[True], np.any(np.abs(np.diff(rows, axis=0)) > 3e-5, axis=1)])
+        key = (self.pair.astype(np.uint64) + np.uint64(1)) * np.uint64(_MIX[0])
+        for factor, (lattice, fractions) in zip(_MIX[1:], geometries, strict=False):
+            steps = np.rint(pair_distances(lattice, fractions, self.table) / _SAME_DISTANCE).astype(np.uint64)
+            key = (key ^ (key >> np.uint64(29))) * np.uint64(factor) + steps * np.uint64(_MIX[0])
+        order = np.argsort(key, kind="stable")
+        new = np.concatenate([[True], np.diff(key[order]) != 0])
         starts = np.flatnonzero(new)
         self.weight = np.add.reduceat(self.weight[order], starts)
         self.table, self.pair = np.ascontiguousarray(self.table[order][starts]), np.ascontiguousarray(self.pair[order][starts])
 
-    def on_grid(self, lattice: Float, fractions: Float, u: Float, widths: tuple[float, float], inverse_diameter: float) -> Float:
+    def on_grid(
+        self,
+        lattice: Float,
+        fractions: Float,
+        u: Float,
+        widths: tuple[float, float],
+        inverse_diameter: float,
+        *,
+        shape: ShapeFunction = sphere_shape,
+        qbroad: float | None = None,
+    ) -> Float:
         """Peaks of every pair of kinds and the line on the grid of r, times the shape function.
 
         Args:
@@ -305,21 +232,23 @@ class CrystalModel:
             u: (K,) U of each kind, Å².
             widths: delta1 (Å) and delta2 (Å²).
             inverse_diameter: 1/D, Å⁻¹.
+            shape: γ₀; between the points of the grid it is a straight line, which is right to 1e-6 for D ≥ 20 Å.
+            qbroad: Å⁻¹; that of the instrument where not given.
 
         Returns:
             (P + 1, N); the last row is the line.
         """
         axes = self.axes
         d = pair_distances(lattice, fractions, self.table)
-        shape = sphere_shape(d, inverse_diameter)
+        gamma = shape(axes.r, inverse_diameter)
         sums = np.array([u[a] + u[b] for a, b in class_pairs(self.n_kinds)])
-        scale = 1.0 - widths[0] / d - widths[1] / d**2 + (self.instrument.qbroad * d) ** 2
+        broad = self.instrument.qbroad if qbroad is None else qbroad
+        scale = 1.0 - widths[0] / d - widths[1] / d**2 + (broad * d) ** 2
         variance = np.maximum(sums[self.pair] * scale, NARROWEST)
         grid = np.zeros((len(sums) + 1, len(axes.r)))
-        amplitude = np.where(d <= axes.end, self.weight * shape / d, 0.0)
-        _lay_gaussians(d, amplitude, variance, self.pair, axes.step, grid)
+        _lay_gaussians(d, self.weight, variance, self.pair, gamma, axes.step, axes.end, grid)
         density = self.n_atoms / abs(float(np.linalg.det(lattice)))
-        grid[-1] = -4.0 * np.pi * density * self.line_share * axes.step * axes.r * sphere_shape(axes.r, inverse_diameter)
+        grid[-1] = -4.0 * np.pi * density * self.line_share * axes.step * axes.r * gamma
         return np.asarray(grid * axes.fade)
 
     def fq(self, grids: Float) -> Float:
@@ -336,10 +265,11 @@ def crystal_sphere_curve(
     instrument: Instrument,
     *,
     diameter: float | None = None,
+    shape: ShapeFunction = sphere_shape,
     uiso: float = 0.005,
     delta2: float = 0.0,
 ) -> Float:
-    """G(r) of a crystal cut to a sphere, as a measurement shows it (no small-angle scattering).
+    """G(r) of a crystal cut to a sphere or another body, as a measurement shows it (no small-angle scattering).
 
     Args:
         lattice: (3, 3) Å.
@@ -347,7 +277,8 @@ def crystal_sphere_curve(
         species: elements of each site with occupancies.
         r: (R,) Å.
         instrument: radiation, Qmin, Qmax, Qdamp, Qbroad.
-        diameter: Å; None for a crystal without end.
+        diameter: Å, of the sphere of the body's volume; None for a crystal without end.
+        shape: γ₀ of the body.
         uiso: Å².
         delta2: Å².
 
@@ -358,5 +289,6 @@ def crystal_sphere_curve(
     axes = Axes.of(float(np.max(r)), instrument)
     cell = Cell(np.asarray(lattice), np.asarray(fractions), species, kinds, np.arange(len(kinds)))
     model = CrystalModel(cell, axes, instrument, room=0.0)
-    grid = model.on_grid(np.asarray(lattice), np.asarray(fractions), np.full(model.n_kinds, uiso), (0.0, delta2), 1.0 / diameter if diameter else 0.0)
+    inverse = 1.0 / diameter if diameter else 0.0
+    grid = model.on_grid(np.asarray(lattice), np.asarray(fractions), np.full(model.n_kinds, uiso), (0.0, delta2), inverse, shape=shape)
     return np.asarray((model.fq(grid) @ axes.sines(r)) * np.exp(-0.5 * (instrument.qdamp * r) ** 2))

@@ -1,21 +1,22 @@
-"""Recipes of diffpy.srfit for a crystal times the shape function of a sphere.
+"""Recipes of diffpy.srfit for a crystal times a shape function.
 
-G(r) = γ(r) · G_crystal(r), γ(r) = 1 − (3/2)(r/d) + (1/2)(r/d)³ below the diameter d and 0 beyond it: what a round piece without defects shows.
+G(r) = γ₀(r) · G_crystal(r), with γ₀ of a sphere, of a lognormal distribution of spheres, of a spheroid or of a facetted body
+(:mod:`deepstruc_hpc.physics.shape_functions`).
 
 Source: Kodama et al., Acta Cryst. A62 (2006) 444; Howell et al., Phys. Rev. B 73 (2006) 094107.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from diffpy.srfit.fitbase import ProfileGenerator
-from diffpy.srfit.pdf.characteristicfunctions import sphericalCF
 from numpy.typing import NDArray
 
 from deepstruc_hpc.core.curve import PdfCurve
+from deepstruc_hpc.core.errors import ConfigError
 from deepstruc_hpc.physics.bulk import MOST_ZOOM, BulkCurve, bulk_distances, needed_reach
 from deepstruc_hpc.physics.crystal_lattice import FreeCell, PeriodicCrystal, cell_vectors, free_cell
 from deepstruc_hpc.physics.diffpy_bridge import contribution_of, recipe_of
@@ -32,6 +33,11 @@ from deepstruc_hpc.physics.diffpy_engine import (
     uiso_names,
 )
 from deepstruc_hpc.physics.instrument import Instrument
+from deepstruc_hpc.physics.shape_functions import FACETTED, shape_function
+
+START_SHAPE = {"spread": 0.15, "aspect": 1.2}
+"""A width of many syntheses, and a spheroid that is nearly a sphere: at 0 and at 1 the curve does not change to first order. An oblate
+spheroid needs a start below 1, as there is a minimum on either side."""
 
 
 def crystal_recipe(
@@ -42,12 +48,14 @@ def crystal_recipe(
     rmin: float,
     rmax: float,
     diameter: float | None = None,
+    shape: str = "sphere",
     start: Mapping[str, Any] | None = None,
     free: Sequence[str] | None = None,
     engine: Engine = "native",
     uiso: UisoChoice = "element",
+    low_q: float = 0.0,
 ) -> Any:
-    """A diffpy.srfit FitRecipe of a crystal, cut by a sphere or without end.
+    """A diffpy.srfit FitRecipe of a crystal, cut by a sphere or another body or without end.
 
     Args:
         crystal: in its conventional cell. The positions in the cell stay as they are.
@@ -55,14 +63,17 @@ def crystal_recipe(
         instrument: radiation, Qmin, Qmax, Qdamp, Qbroad.
         rmin: Å.
         rmax: Å.
-        diameter: of the sphere to start from, Å; None for a crystal without end.
+        diameter: to start from, of the sphere of the body's volume (of a distribution the mean by volume), Å; None for a crystal without end.
+        shape: ``sphere``, ``lognormal`` (variable ``spread``, the relative standard deviation of the diameters), ``spheroid`` (variable ``aspect``,
+            length over width), or a facetted body of :data:`~deepstruc_hpc.physics.shape_functions.FACETTED`.
         start: values by name; ``uiso`` is that of every element that has none of its own.
         free: names of the variables; ``uiso`` means those of all elements. All by default: scale, the parameters of the cell that the crystal
             system leaves free (a of a cubic cell; a and c of a tetragonal, hexagonal or trigonal one; a and alpha of a rhombohedral one; …), U,
-            delta2, diameter.
+            delta2, diameter, spread or aspect.
         engine: ``native`` takes our G(r) of a crystal (scattering factors that depend on Q); ``diffpy`` takes srreal's PDFGenerator (scattering
             factors at Q = 0), with the cell tied by crystal system and every Uiso to its variable.
-        uiso: one U an element (``element``, variables ``uiso_<symbol>``) or one for all atoms (``shared``).
+        uiso: one U an element (``element``, variables ``uiso_<symbol>``), one for all atoms (``shared``) or one a group of elements (a mapping).
+        low_q: Å⁻¹, below which nothing of data and model counts; 0: all counts.
 
     Returns:
         The recipe; its contribution is called ``pdf``.
@@ -70,20 +81,31 @@ def crystal_recipe(
     Raises:
         EngineError: diffpy asked for and srreal not installed.
         StructureError: an impossible crystal, or not in its conventional cell.
-        ConfigError: ``free`` names no variable.
+        ConfigError: ``free`` names no variable, or there is no such shape.
     """
     cell = free_cell(crystal)
     native = engine == "native"
     generator = CrystalGenerator(crystal, cell, instrument, uiso=uiso) if native else _srreal_crystal(crystal, cell, instrument, uiso)
-    contribution = contribution_of(generator, curve, rmin, rmax)
+    body = None if diameter is None else _envelope(shape, diameter)
+    contribution = contribution_of(generator, curve, instrument, rmin=rmin, rmax=rmax, low_q=low_q, shape=body)
     names = ("scale", *cell.groups, *uiso_names(_symbols(crystal), uiso), "delta2")
     parameters = {name: getattr(generator, name) for name in names}
-    if diameter is not None:
-        contribution.registerFunction(sphericalCF, name="sphere", argnames=["r", "diameter"])
-        contribution.setEquation("crystal * sphere")
-        parameters["diameter"] = contribution.diameter
-        contribution.diameter.setValue(float(diameter))
+    if body is not None:
+        parameters |= {name: getattr(contribution, name) for name in body[1]}
     return recipe_of(contribution, parameters, start=start, free=tuple(parameters) if free is None else free)
+
+
+def _envelope(shape: str, diameter: float) -> tuple[Callable[..., Any], dict[str, float]]:
+    """γ₀ as a function of r and its variables, and the values of those to start from."""
+    own = {"lognormal": "spread", "spheroid": "aspect"}.get(shape)
+    if own is None and shape != "sphere" and shape not in FACETTED:
+        raise ConfigError(f"no shape {shape!r}. Known: sphere, lognormal, spheroid, {', '.join(FACETTED)}.")
+
+    def gamma(r: NDArray[np.float64], diameter: float, *value: float) -> NDArray[np.float64]:
+        told = np.log(value[0]) if shape == "spheroid" else value[0] if value else 0.0
+        return shape_function(shape, float(told))(r, 1.0 / float(diameter))
+
+    return gamma, {"diameter": float(diameter), **({own: START_SHAPE[own]} if own else {})}
 
 
 class CrystalGenerator(ProfileGenerator):  # type: ignore[misc]

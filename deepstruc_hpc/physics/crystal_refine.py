@@ -1,148 +1,62 @@
-"""One crystal × sphere refined against one curve, and what comes of it."""
+"""One crystal × shape refined against one curve, and what comes of it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
-from deepstruc_hpc.core.curve import PdfCurve
-from deepstruc_hpc.physics.agreement import independent_points, rw
-from deepstruc_hpc.physics.crystal_model import Axes, Cell, CrystalModel, pair_distances
+from deepstruc_hpc.physics.agreement import rw
+from deepstruc_hpc.physics.crystal_model import Cell, CrystalModel
 from deepstruc_hpc.physics.crystal_motions import cell_basis, shift_basis
+from deepstruc_hpc.physics.crystal_pairs import pair_distances
+from deepstruc_hpc.physics.crystal_problem import LONGEST, RESOLUTION, CurveProblem
+from deepstruc_hpc.physics.crystal_result import LACKING, ORDER, CrystalFit
 from deepstruc_hpc.physics.crystal_screen import Screened
+from deepstruc_hpc.physics.crystal_size import SMALLEST, size_of
 from deepstruc_hpc.physics.histogram import class_pairs
-from deepstruc_hpc.physics.instrument import Instrument
+from deepstruc_hpc.physics.shape_functions import shape_function
 from deepstruc_hpc.physics.transform import envelope
 
-if TYPE_CHECKING:
-    from deepstruc_hpc.structures.crystals import Crystal
-    from deepstruc_hpc.structures.prototypes import CrystalCandidate
+__all__ = ["LACKING", "LONGEST", "ORDER", "CrystalFit", "CurveProblem", "Refinement"]
 
 Float = NDArray[np.float64]
-LONGEST = 40.0
-"""Å: fits end here; pairs grow as the cube of it, and what it says beyond is the diameter alone."""
 ROOM = 0.06
 """By how much a cell may still shrink after the scan."""
 U_LIMITS = (0.001, 0.08)
 """Å²: from helium temperatures to a sublattice in disorder."""
-SMALLEST = 6.0
-"""Å: diameter of a sphere that holds about one shell of neighbours."""
 LARGEST_SHIFT = 0.6
 """Å: farther, and it is another type."""
 PULL = 0.1
 """A shift of 1 Å raises Rw² by this much squared: 0.2 Å takes an Rw of 0.100 to 0.102."""
-ORDER = 3
-"""An ordered alloy counts as so many parameters more than a mixed one: its formula, and which sites and which element go together, were chosen."""
-LACKING = 4
-"""The same for each element of the sample that a crystal lacks: which it is was chosen. An oxide that was reduced differs by far more."""
 SHARPEST = 0.9
 """delta2 stays below this part of the square of the shortest distance."""
 NEARLY = 0.97
 """Contacts may be shorter by 3 % after the refinement, which is what cells change in it."""
-KNOWN_TO = 50.0
-"""Å: above it a diameter is told from Qdamp only where that is known (crystal × Qdamp 0.016 to 0.045 Å⁻¹ gives 52 to 91 Å on one curve)."""
-NO_END = 2e-4
-"""Å⁻¹: 1/D below it changes no point up to 40 Å by more than 1.2 %."""
-BLUNT_QDAMP = 0.4
-"""Part of a guessed Qdamp with which the least diameter is found."""
-
-
-@dataclass(frozen=True, eq=False)
-class CrystalFit:
-    """A crystal fitted to a curve.
-
-    Attributes:
-        candidate: as given.
-        crystal: with cell and positions as fitted.
-        rw: over the file's points between rmin and rmax.
-        scale: of the curve.
-        cell: a, b, c in Å.
-        cell_error: their standard uncertainties, Å.
-        uiso: element → Å².
-        delta2: Å².
-        diameter: of the coherent sphere, Å; None for a crystal whose end the curve does not show.
-        diameter_error: Å, or None.
-        at_least: Å, what the diameter is at least.
-        qdamp: Å⁻¹, as given, or less where that is not known and a crystal without end asks for it.
-        n_parameters: refined, the scale included.
-        shifted: whether positions were refined.
-        rmin: Å; rmax: Å, of the points fitted.
-        r: (R,) Å; calculated: (R,) Å⁻² there.
-        n_independent: independent points of the fit.
-    """
-
-    candidate: CrystalCandidate
-    crystal: Crystal
-    rw: float
-    scale: float
-    cell: tuple[float, float, float]
-    cell_error: tuple[float, float, float]
-    uiso: Mapping[str, float]
-    delta2: float
-    diameter: float | None
-    diameter_error: float | None
-    at_least: float
-    qdamp: float
-    n_parameters: int
-    shifted: bool
-    rmin: float
-    rmax: float
-    r: Float
-    calculated: Float
-    n_independent: float
-
-    @property
-    def bulk(self) -> bool:
-        """Whether the curve shows no end of the crystal."""
-        return self.diameter is None
-
-    @property
-    def criterion(self) -> float:
-        """N ln Rw² + k ln N with N independent points and k parameters (Bayesian information criterion); lower is better."""
-        n = max(self.n_independent, self.n_parameters + 1.0)
-        return float(n * np.log(max(self.rw, 1e-6) ** 2) + (self.n_parameters + self.choices) * np.log(n))
-
-    @property
-    def choices(self) -> int:
-        """What the choice of its elements and of their order counts, in parameters."""
-        ordered = ORDER if self.candidate.origin == "prototype, ordered" and not self.candidate.anion else 0
-        return ordered + LACKING * self.candidate.lacking
-
-
-class CurveProblem:
-    """A curve with its grids, shared by all fits to it.
-
-    Args:
-        curve: the measurement.
-        instrument: as assumed.
-        rmin: Å.
-        rmax: Å.
-        qdamp_known: see :func:`mine_crystals`.
-    """
-
-    def __init__(self, curve: PdfCurve, instrument: Instrument, *, rmin: float, rmax: float, qdamp_known: bool) -> None:
-        self.points = curve.between(rmin, min(rmax, LONGEST, float(curve.r[-1])))
-        self.instrument, self.qdamp_known = instrument, qdamp_known
-        self.rmin, self.rmax = float(self.points.r[0]), float(self.points.r[-1])
-        self.axes = Axes.of(self.rmax, instrument)
-        every = max(1, int(np.pi / instrument.qmax / 2.2 / max(float(np.median(np.diff(self.points.r))), 1e-6)))
-        self.r, self.g = self.points.r[::every], self.points.g[::every]
-        self.to_points = self.axes.sines(self.points.r)
-        self.to_r = self.axes.sines(self.r)
-        self.norm = float(self.g @ self.g)
-        self.n_independent = independent_points(self.rmin, self.rmax, min(instrument.qmin, 1.0), instrument.qmax)
+EXTRAS = {
+    "lognormal": (1e-3, 0.1, 0.0, 1.2),
+    "spheroid": (1e-3, 0.2, -math.log(4.0), math.log(4.0)),
+    "qdamp": (1e-4, 5e-3, 0.0, 0.15),
+    "qbroad": (1e-4, 5e-3, 0.0, 0.1),
+}
+"""Step of a difference, size of a change that matters, least and largest value of the parameters that a fit may have beside the usual ones: the width
+of a distribution, ln(aspect), Qdamp and Qbroad (Å⁻¹)."""
 
 
 class Refinement:
     """One crystal on one curve.
 
-    The vector of parameters holds the logarithms of the free lengths, U of cations, U of anions (one for a crystal of one kind), delta2, 1/D, and the
-    shifts once :meth:`free_positions` was called. The scale is eliminated.
+    The vector of parameters holds the logarithms of the free lengths, U of cations, U of anions (one for a crystal of one kind), delta2, 1/D, the
+    shifts once :meth:`free_positions` was called, and last those of :attr:`extras`. The scale is eliminated.
+
+    Attributes:
+        shape: name of the shape function.
+        extras: further parameters, by the names of :data:`EXTRAS`.
     """
 
     def __init__(self, problem: CurveProblem, found: Screened) -> None:
@@ -152,11 +66,12 @@ class Refinement:
         self.cell = cell_basis(found.candidate.space_group)
         self.occupancy = np.array([sum(amount for _, amount in site) for site in crystal.species])
         self.shifts = np.zeros((0, *crystal.fractions.shape))
+        self.shape, self.extras = "sphere", tuple[str, ...]()
         self.groups = self._vibrating()
         self.n_u = int(self.groups.max()) + 1
         start = 0.0 if not np.isfinite(found.diameter) else 1.0 / found.diameter
         self.vector = np.concatenate([np.zeros(len(self.cell)), [0.007, 0.012][: self.n_u], [1.0, start]])
-        self.model = self._merged()
+        self.model = self.merged()
         self.closest = float(self._distances_of(self.vector).min())
         self.cost = np.inf
         self.jacobian = np.zeros((0, 0))
@@ -167,7 +82,8 @@ class Refinement:
         anions = [crystal.species[int(np.flatnonzero(kinds == kind)[0])][0][0] == self.candidate.anion for kind in range(int(kinds.max()) + 1)]
         return np.array(anions, dtype=np.intp) if any(anions) and not all(anions) else np.zeros(len(anions), dtype=np.intp)
 
-    def _merged(self) -> CrystalModel:
+    def merged(self) -> CrystalModel:
+        """The model with equivalent pairs counted once."""
         crystal, candidate = self.candidate.crystal, self.candidate
         cell = Cell(self.lattice, crystal.fractions, crystal.species, candidate.kinds, candidate.orbits)
         model = CrystalModel(cell, self.problem.axes, self.problem.instrument, room=ROOM)
@@ -183,90 +99,187 @@ class Refinement:
     def _distances_of(self, vector: Float) -> Float:
         return pair_distances(*self.geometry(vector), self.model.table)
 
+    @property
+    def _usual(self) -> int:
+        """How many parameters stand before the shifts."""
+        return len(self.cell) + self.n_u + 2
+
+    @property
+    def size_place(self) -> int:
+        """Place of 1/D in the vector."""
+        return self._usual - 1
+
+    def value(self, name: str, vector: Float, otherwise: float) -> float:
+        """One of the extras, or what it is where it is none."""
+        return float(vector[self._usual + len(self.shifts) + self.extras.index(name)]) if name in self.extras else otherwise
+
+    def with_extra(self, name: str, start: float) -> Refinement:
+        """The same with one parameter more."""
+        other = copy(self)
+        other.extras, other.vector = (*self.extras, name), np.append(self.vector, start)
+        return other
+
+    def with_shape(self, name: str, start: float) -> Refinement:
+        """The same with another shape function, whose parameter, where it has one, starts there."""
+        other = self.with_extra(name, start) if name in EXTRAS else copy(self)
+        other.shape = name
+        return other
+
+    def as_spheres(self) -> Refinement:
+        """The same with a sphere in place of its shape function."""
+        other = copy(self)
+        if self.shape in self.extras:
+            place = self.extras.index(self.shape)
+            other.vector = np.delete(self.vector, self._usual + len(self.shifts) + place)
+            other.extras = (*self.extras[:place], *self.extras[place + 1 :])
+        other.shape = "sphere"
+        return other
+
+    def on(self, problem: CurveProblem) -> Refinement:
+        """The same on another range of the curve."""
+        if problem is self.problem:
+            return self
+        other = copy(self)
+        other.problem = problem
+        other.model = other.merged()
+        return other
+
+    def free_resolution(self) -> bool:
+        """Let vary what of the resolution is not known; whether there is any."""
+        for name in self.problem.unknown:
+            if name not in self.extras:
+                start = self.qdamp if name == "qdamp" else self.problem.instrument.qbroad
+                self.extras, self.vector = (*self.extras, name), np.append(self.vector, start)
+        return bool(self.problem.unknown)
+
     def free_positions(self) -> bool:
         """Let the sites move as the symmetry allows; False where none can."""
         crystal = self.candidate.crystal
         self.shifts = shift_basis(self.lattice, crystal.fractions, self.candidate.kinds, self.occupancy)
         if not len(self.shifts):
             return False
-        self.model = self._merged()
-        self.vector = np.concatenate([self.vector, np.zeros(len(self.shifts))])
+        self.model = self.merged()
+        self.vector = np.insert(self.vector, self._usual, np.zeros(len(self.shifts)))
         return True
+
+    def _moved(self, vector: Float) -> Float:
+        return vector[self._usual : self._usual + len(self.shifts)]
 
     def geometry(self, vector: Float) -> tuple[Float, Float]:
         """The cell and the positions."""
-        n = len(self.cell)
-        lattice = self.lattice * np.exp(vector[:n] @ self.cell)[:, None]
-        return lattice, self.candidate.crystal.fractions + np.tensordot(vector[n + self.n_u + 2 :], self.shifts, axes=1)
+        lattice = self.lattice * np.exp(vector[: len(self.cell)] @ self.cell)[:, None]
+        return lattice, self.candidate.crystal.fractions + np.tensordot(self._moved(vector), self.shifts, axes=1)
 
     def grid(self, vector: Float) -> Float:
         """The model on its grid of r."""
         n = len(self.cell)
         u = vector[n : n + self.n_u][self.groups]
-        return self.model.on_grid(*self.geometry(vector), u, (0.0, float(vector[n + self.n_u])), float(vector[n + self.n_u + 1]))
+        return self.model.on_grid(
+            *self.geometry(vector),
+            u,
+            (0.0, float(vector[n + self.n_u])),
+            float(vector[self.size_place]),
+            shape=shape_function(self.shape, self.value(self.shape, vector, 0.0)),
+            qbroad=self.value("qbroad", vector, self.problem.instrument.qbroad),
+        )
 
     def curves(self, vectors: Sequence[Float], to: Float, r: Float, qdamp: float | None = None) -> Float:
-        """(V, R) G(r) at scale 1 for several vectors."""
+        """(V, R) G(r) at scale 1 for several vectors; with the Qdamp of each where none is given."""
         grids = np.stack([self.grid(vector) for vector in vectors])
-        return np.asarray((self.model.fq(grids) @ to) * envelope(r, self.qdamp if qdamp is None else qdamp))
+        damped = np.stack([envelope(r, self.value("qdamp", vector, self.qdamp) if qdamp is None else qdamp) for vector in vectors])
+        return np.asarray((self.model.fq(grids) @ to) * damped)
 
-    def _residuals(self, curves: Float, vectors: Sequence[Float]) -> Float:
+    def residuals(self, curves: Float, vectors: Sequence[Float], pull: float = 0.0) -> Float:
+        """(V, R + pulls) of curves scaled to fit, with pulls of shifts to 0, and of the resolution to what is usual by ``pull`` a deviation."""
         g = self.problem.g
         scales = np.maximum(curves @ g, 0.0) / np.maximum(np.sum(curves**2, axis=1), 1e-300)
-        pulls = np.array([vector[len(self.cell) + self.n_u + 2 :] for vector in vectors]) * PULL * np.sqrt(self.problem.norm)
-        return np.concatenate([scales[:, None] * curves - g, pulls.reshape(len(vectors), -1)], axis=1)
+        pulls = np.array([self._moved(vector) for vector in vectors]) * PULL * np.sqrt(self.problem.norm)
+        held = [[pull * (self.value(name, vector, 0.0) - RESOLUTION[name][0]) / RESOLUTION[name][1] for name in self._guessed] for vector in vectors]
+        return np.concatenate([scales[:, None] * curves - g, pulls.reshape(len(vectors), -1), np.array(held).reshape(len(vectors), -1)], axis=1)
+
+    @property
+    def _guessed(self) -> tuple[str, ...]:
+        return tuple(name for name in self.extras if name in RESOLUTION)
 
     def limits(self) -> tuple[Float, Float]:
         """Bounds of the vector."""
         n, shifts = len(self.cell), len(self.shifts)
-        low = np.concatenate([np.full(n, -0.05), np.full(self.n_u, U_LIMITS[0]), [0.0, 0.0], np.full(shifts, -LARGEST_SHIFT)])
-        high = np.concatenate(
-            [np.full(n, 0.08), np.full(self.n_u, U_LIMITS[1]), [SHARPEST * self.closest**2, 1.0 / SMALLEST], np.full(shifts, LARGEST_SHIFT)]
-        )
-        return low, high
+        extras = [EXTRAS[name] for name in self.extras]
+        largest = [SHARPEST * self.closest**2, 1.0 / SMALLEST]
+        low = [*[-0.05] * n, *[U_LIMITS[0]] * self.n_u, 0.0, 0.0, *[-LARGEST_SHIFT] * shifts, *(extra[2] for extra in extras)]
+        high = [*[0.08] * n, *[U_LIMITS[1]] * self.n_u, *largest, *[LARGEST_SHIFT] * shifts, *(extra[3] for extra in extras)]
+        return np.array(low), np.array(high)
 
-    def refine(self, evaluations: int) -> None:
-        """Least squares from where the vector stands."""
+    def refine(self, evaluations: int, *, hold_positions: bool = False) -> None:
+        """Least squares from where the vector stands.
+
+        Args:
+            evaluations: of the model and its derivatives, at most.
+            hold_positions: shifts stay where they are, and get no uncertainty.
+        """
         n, shifts = len(self.cell), len(self.shifts)
-        steps = np.concatenate([np.full(n, 1e-5), np.full(self.n_u, 1e-5), [1e-3, 1e-5], np.full(shifts, 1e-4)])
-        sizes = np.concatenate([np.full(n, 3e-3), np.full(self.n_u, 3e-3), [1.0, 5e-3], np.full(shifts, 0.05)])
+        extras = [EXTRAS[name] for name in self.extras]
+        steps = np.concatenate([np.full(n, 1e-5), np.full(self.n_u, 1e-5), [1e-3, 1e-5], np.full(shifts, 1e-4), [extra[0] for extra in extras]])
+        sizes = np.concatenate([np.full(n, 3e-3), np.full(self.n_u, 3e-3), [1.0, 5e-3], np.full(shifts, 0.05), [extra[1] for extra in extras]])
         low, high = self.limits()
+        whole, problem = np.clip(self.vector, low + 1e-9, high - 1e-9), self.problem
+        free = np.ones(len(whole), dtype=bool)
+        free[self._usual : self._usual + shifts] = not hold_positions
+        pull = self._pull(whole)
 
-        def residual(vector: Float) -> Float:
-            return np.asarray(self._residuals(self.curves([vector], self.problem.to_r, self.problem.r), [vector])[0])
+        def full(part: Float) -> Float:
+            vector: Float = whole.copy()
+            vector[free] = part
+            return vector
 
-        def slopes(vector: Float) -> Float:
+        def residual(part: Float) -> Float:
+            vector = full(part)
+            return np.asarray(self.residuals(self.curves([vector], problem.to_r, problem.r), [vector], pull)[0])
+
+        def slopes(part: Float) -> Float:
+            vector = full(part)
             moved = [vector]
-            for index, step in enumerate(steps):
+            for index in np.flatnonzero(free):
                 other = vector.copy()
-                other[index] += step if vector[index] + step <= high[index] else -step
+                other[index] += steps[index] if vector[index] + steps[index] <= high[index] else -steps[index]
                 moved.append(other)
-            rows = self._residuals(self.curves(moved, self.problem.to_r, self.problem.r), moved)
-            change = np.array([other[index] - vector[index] for index, other in enumerate(moved[1:])])
+            rows = self.residuals(self.curves(moved, problem.to_r, problem.r), moved, pull)
+            change = np.array([other[index] - vector[index] for index, other in zip(np.flatnonzero(free), moved[1:], strict=True)])
             return np.asarray((rows[1:] - rows[0]).T / change)
 
-        inside = np.clip(self.vector, low + 1e-9, high - 1e-9)
-        found = least_squares(residual, inside, jac=slopes, bounds=(low, high), x_scale=sizes, ftol=1e-5, xtol=1e-6, max_nfev=evaluations)
-        self.vector, self.cost, self.jacobian = found.x, float(2.0 * found.cost), np.asarray(found.jac)
+        found = least_squares(
+            residual, whole[free], jac=slopes, bounds=(low[free], high[free]), x_scale=sizes[free], ftol=1e-5, xtol=1e-6, max_nfev=evaluations
+        )
+        self.vector, self.cost = full(found.x), float(2.0 * found.cost)
+        self.jacobian = np.zeros((len(found.fun), len(whole)))
+        self.jacobian[:, free] = np.asarray(found.jac)
 
-    def sharpen(self) -> bool:
-        """Where Qdamp is not known and the crystal has no end, take the Qdamp below the given one that fits best; whether that is another."""
-        if self.problem.qdamp_known or self.vector[len(self.cell) + self.n_u + 1] > NO_END:
-            return False
-        trials = np.linspace(0.0, 1.0, 11) * self.qdamp
-        bare = self.curves([self.vector], self.problem.to_r, self.problem.r, 0.0)
-        costs = [float(np.sum(self._residuals(bare * envelope(self.problem.r, trial), [self.vector]) ** 2)) for trial in trials]
-        best = float(trials[int(np.argmin(costs))])
-        changed, self.qdamp = best < self.qdamp, best
-        return changed
+    def _pull(self, vector: Float) -> float:
+        """What one standard deviation of the usual resolution weighs: that of the residuals as they stand, so that both are told in one unit."""
+        if not self._guessed:
+            return 0.0
+        left = self.residuals(self.curves([vector], self.problem.to_r, self.problem.r), [vector])[0]
+        return float(np.sqrt(float(left @ left) / self._freedom))
+
+    @property
+    def _freedom(self) -> float:
+        return max(self.problem.n_independent - len(self.vector) - 1, 1.0)
+
+    @property
+    def criterion(self) -> float:
+        """N ln(Σr²/ΣG²) + k ln N over the range of this problem (Bayesian information criterion); lower is better."""
+        n = self.problem.n_independent
+        return float(n * np.log(max(self.cost / self.problem.norm, 1e-12)) + (len(self.vector) + 1) * np.log(n))
 
     def _errors(self) -> Float:
         """Standard uncertainties: (JᵀJ)⁻¹ · Σr²/(independent points − parameters), the points being finer than independent."""
-        thinner = len(self.problem.r) / max(self.problem.n_independent, 1.0)
-        freedom = max(self.problem.n_independent - len(self.vector) - 1, 1.0)
         size = np.maximum(np.linalg.norm(self.jacobian, axis=0), 1e-300)
         inverse = np.linalg.pinv((self.jacobian / size).T @ (self.jacobian / size), rcond=1e-8, hermitian=True)
-        return np.asarray(np.sqrt(np.maximum(np.diag(inverse), 0.0) * self.cost / thinner / freedom * thinner) / size)
+        return np.asarray(np.sqrt(np.maximum(np.diag(inverse), 0.0) * self.cost / self._freedom) / size)
+
+    def error_of(self, name: str) -> float:
+        """Standard uncertainty of one of the extras; 0 where it is none."""
+        return float(self._errors()[self._usual + len(self.shifts) + self.extras.index(name)]) if name in self.extras else 0.0
 
     def possible(self) -> bool:
         """Whether no two atoms are much nearer than the candidate allows."""
@@ -284,51 +297,40 @@ class Refinement:
         cell = np.linalg.norm(lattice, axis=1)
         a, b, c = (float(length) for length in cell)
         ea, eb, ec = (float(length * error) for length, error in zip(cell, errors[:n] @ self.cell, strict=True))
-        u = self.vector[n : n + self.n_u][self.groups]
+        u, eu = (values[n : n + self.n_u][self.groups] for values in (self.vector, errors))
         kind_of = {symbol: int(kind) for kind, site in zip(self.candidate.kinds, self.candidate.crystal.species, strict=True) for symbol, _ in site}
-        diameter, error, least = self._size(float(errors[n + self.n_u + 1]))
+        diameter, error, least = size_of(self, float(errors[self.size_place]))
+        value = self.value(self.shape, self.vector, 0.0)
+        extra = {name: float(errors[self._usual + len(self.shifts) + place]) for place, name in enumerate(self.extras)}
+        spread, aspect = (value if self.shape == "lognormal" else 0.0), math.exp(value if self.shape == "spheroid" else 0.0)
+        near = problem.n_compared
         return CrystalFit(
             candidate=self.candidate,
             crystal=replace(self.candidate.crystal, lattice=lattice, fractions=np.mod(fractions, 1.0)),
-            rw=rw(problem.points.g, scale * curve),
+            rw=rw(problem.points.g[:near], scale * curve[:near]),
             scale=scale,
             cell=(a, b, c),
             cell_error=(ea, eb, ec),
             uiso={symbol: float(u[kind]) for symbol, kind in sorted(kind_of.items())},
+            uiso_error={symbol: float(eu[kind]) for symbol, kind in sorted(kind_of.items())},
             delta2=float(self.vector[n + self.n_u]),
             diameter=diameter,
             diameter_error=error,
             at_least=least,
-            qdamp=self.qdamp,
+            qdamp=self.value("qdamp", self.vector, self.qdamp),
+            qdamp_error=extra.get("qdamp", 0.0),
+            qbroad=self.value("qbroad", self.vector, problem.instrument.qbroad),
+            qbroad_error=extra.get("qbroad", 0.0),
+            shape=self.shape,
+            size_spread=spread,
+            size_spread_error=extra.get("lognormal", 0.0),
+            aspect=aspect,
+            aspect_error=aspect * extra.get("spheroid", 0.0),
             n_parameters=len(self.vector) + 1,
             shifted=bool(len(self.shifts)),
             rmin=problem.rmin,
             rmax=problem.rmax,
             r=problem.points.r,
             calculated=scale * curve,
-            n_independent=problem.n_independent,
+            n_independent=problem.n_compared_independent,
         )
-
-    def _size(self, error: float) -> tuple[float | None, float | None, float]:
-        """The diameter with its error, or None, and what it is at least."""
-        inverse = float(self.vector[len(self.cell) + self.n_u + 1])
-        least = 1.0 / max(inverse + 2.0 * error, 1e-4)
-        if inverse <= 2.0 * error or inverse < NO_END:
-            return None, None, least if self.problem.qdamp_known else min(least, self._least_diameter())
-        diameter = 1.0 / inverse
-        if diameter > KNOWN_TO and not self.problem.qdamp_known:
-            return None, None, min(least, self._least_diameter())
-        return diameter, error * diameter**2, least
-
-    def _least_diameter(self) -> float:
-        """The diameter that fits best were Qdamp less than half of what is assumed; everything else stays."""
-        place = len(self.cell) + self.n_u + 1
-        trials = []
-        for inverse in np.linspace(0.0, 1.0 / 20.0, 26):
-            vector = self.vector.copy()
-            vector[place] = inverse
-            trials.append(vector)
-        curves = self.curves(trials, self.problem.to_r, self.problem.r, BLUNT_QDAMP * self.qdamp)
-        left = np.sum(self._residuals(curves, trials) ** 2, axis=1)
-        best = float(trials[int(np.argmin(left))][place])
-        return 1.0 / max(best, 1e-3)

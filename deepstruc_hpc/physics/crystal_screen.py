@@ -11,9 +11,10 @@ U is the same for all; the ends of the range of Q move with z here, which is rig
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +23,10 @@ from scipy.fft import dst, irfft, next_fast_len, rfft
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import PdfFileError
 from deepstruc_hpc.physics.crystal_histogram import lay_histogram
-from deepstruc_hpc.physics.crystal_model import FADE, Axes, kind_weights, sphere_shape
+from deepstruc_hpc.physics.crystal_model import FADE, Axes, kind_weights
 from deepstruc_hpc.physics.histogram import class_pairs
 from deepstruc_hpc.physics.instrument import Instrument
+from deepstruc_hpc.physics.shape_functions import sphere_shape
 from deepstruc_hpc.physics.threads import run_blocks, thread_count
 
 if TYPE_CHECKING:
@@ -120,20 +122,37 @@ class Screen:
         count = int(np.ceil((np.log(high / low) + 2 * margin) / LOG_STEP))
         self.r = low * np.exp(-margin + LOG_STEP * np.arange(count))
         inside = (self.r >= low) & (self.r <= high)
-        data = np.where(inside, np.interp(self.r, self.points.r, self.points.g), 0.0)
         width = LOG_STEP * self.r * inside
-        self.norm = float(np.sum(width * data**2))
-        if not self.norm > 0:
-            raise PdfFileError(f"{curve.source}: G(r) is 0 everywhere between {rmin:g} and {rmax:g} Å; there is nothing to compare crystals with.")
         self.size = next_fast_len(2 * count, real=True)
         damping = np.exp(-0.5 * (instrument.qdamp * self.r) ** 2)
         envelopes = np.stack([sphere_shape(self.r, 1.0 / diameter) * damping for diameter in self.diameters])
-        self._data = rfft(envelopes * (width * data), self.size)
+        self._weighted = envelopes * width
+        self._width = width
         self._squares = rfft(envelopes**2 * width, self.size)
+        self.take(self.points)
         lags = int(np.floor(np.log(ZOOMS[1]) / LOG_STEP))
         self.lags = np.arange(-lags, lags + 1)
         self._grid = self._finer_grid()
         self._blur = np.exp(-TYPICAL_U * self.axes.q**2) / np.sinc(self.axes.q * self.axes.step / (2 * np.pi)) ** 2 * self.axes.weight
+
+    def take(self, curve: PdfCurve) -> None:
+        """Compare crystals with this curve from now on."""
+        data = np.interp(self.r, curve.r, curve.g)
+        self.norm = float(np.sum(self._width * data**2))
+        if not self.norm > 0:
+            low, high = curve.r[0], curve.r[-1]
+            raise PdfFileError(f"{curve.source}: G(r) is 0 everywhere between {low:g} and {high:g} Å; there is nothing to compare crystals with.")
+        self._data = rfft(self._weighted * data, self.size)
+
+    def of(self, curve: PdfCurve) -> Self:
+        """The same screen for another curve on the same points, such as what a fit leaves of the first.
+
+        Raises:
+            PdfFileError: the curve is 0 everywhere.
+        """
+        other = copy(self)
+        other.take(curve)
+        return other
 
     def _finer_grid(self) -> tuple[int, Float, Float]:
         """Points of a grid of r three times as fine, and where the logarithmic grid lies on it."""

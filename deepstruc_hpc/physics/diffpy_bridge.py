@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from deepstruc_hpc.physics.diffpy_engine import (
 )
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.physics.simulate import simulate_pdf
+from deepstruc_hpc.physics.target import low_q_part
 
 NAMES = tuple(START)
 """The variables of a cluster, for fits with one U; with one U an element ``uiso`` stands for all of them."""
@@ -99,6 +101,7 @@ def srfit_recipe(
     free: Sequence[str] = NAMES,
     engine: Engine = "native",
     uiso: UisoChoice = "shared",
+    low_q: float = 0.0,
 ) -> Any:
     """A diffpy.srfit FitRecipe of one candidate, ready to be refined or changed by its user.
 
@@ -113,7 +116,8 @@ def srfit_recipe(
         free: names of the variables; ``uiso`` means those of all elements.
         engine: ``native`` takes our curve as the generator; ``diffpy`` takes srreal's DebyePDFGenerator, with a, b and c of the cluster's cell
             constrained to zoom and every Uiso to its variable.
-        uiso: one U for all atoms (``shared``) or one an element (``element``, variables ``uiso_<symbol>``).
+        uiso: one U for all atoms (``shared``), one an element (``element``, variables ``uiso_<symbol>``) or one a group of elements (a mapping).
+        low_q: Å⁻¹, below which nothing of data and model counts, as in our fit (:mod:`deepstruc_hpc.physics.target`); 0: all counts.
 
     Returns:
         The recipe; its contribution is called ``pdf``. Without dG its residual is Gobs − Gcalc, so √(Σ residual² / ΣGobs²) is Rw.
@@ -125,18 +129,50 @@ def srfit_recipe(
     native = engine == "native"
     generator = ClusterGenerator(structure, instrument, uiso=uiso) if native else cluster_generator(structure, instrument, uiso=uiso)
     names = ("scale", "zoom", *uiso_names(structure.symbols, uiso), "delta2")
-    contribution = contribution_of(generator, curve, rmin, rmax)
+    contribution = contribution_of(generator, curve, instrument, rmin=rmin, rmax=rmax, low_q=low_q)
     return recipe_of(contribution, {name: getattr(generator, name) for name in names}, start=start, free=free)
 
 
-def contribution_of(generator: Any, curve: PdfCurve, rmin: float, rmax: float) -> Any:
-    """A FitContribution ``pdf`` of one generator and the points of a curve between rmin and rmax (Å), weighted by 1/dG² where the curve has dG."""
+def contribution_of(
+    generator: Any,
+    curve: PdfCurve,
+    instrument: Instrument,
+    *,
+    rmin: float,
+    rmax: float,
+    low_q: float = 0.0,
+    shape: tuple[Callable[..., Any], Mapping[str, float]] | None = None,
+) -> Any:
+    """A FitContribution ``pdf`` of one generator and the points of a curve, weighted by 1/dG² where the curve has dG.
+
+    Args:
+        generator: of the model.
+        curve: the data; its points between rmin and rmax (Å) count.
+        instrument: Qmin and Qdamp of the low-Q part.
+        rmin: Å.
+        rmax: Å.
+        low_q: Å⁻¹. Above 0 the observed profile is without its part below max(Qmin, low_q), and the equation takes that of the model out.
+        shape: a function of r (Å) and of parameters that multiplies the generator, and their values by name; None for none.
+    """
     data = curve.between(rmin, rmax)
+    part = partial(low_q_part, data.r, qmin=instrument.qmin, qdamp=instrument.qdamp, low_q=low_q)
     profile = Profile()
-    profile.setObservedProfile(data.r, data.g, np.ones(len(data)) if data.dg is None else data.dg)
+    profile.setObservedProfile(data.r, data.g - part(data.g) if low_q > 0 else data.g, np.ones(len(data)) if data.dg is None else data.dg)
+    profile.meta["qcut"] = max(instrument.qmin, low_q)
     contribution = FitContribution("pdf")
     contribution.addProfileGenerator(generator)
     contribution.setProfile(profile, xname="r")
+    equation = str(generator.name)
+    if shape is not None:
+        function, values = shape
+        contribution.registerFunction(function, name="envelope", argnames=["r", *values])
+        for name, value in values.items():
+            getattr(contribution, name).setValue(float(value))
+        equation += " * envelope"
+    if low_q > 0:
+        contribution.registerFunction(lambda whole: whole - part(np.broadcast_to(whole, len(data))), name="above_low_q", argnames=["whole"])
+        equation = f"above_low_q({equation})"
+    contribution.setEquation(equation)
     return contribution
 
 
@@ -188,8 +224,8 @@ def refine_with_srfit(recipe: Any) -> SrfitResult:
         residual = recipe.residual(found.x)
     profile = recipe.pdf.profile
     generator = next(iter(recipe.pdf._generators.values()))  # noqa: SLF001 - srfit has no public way to its generators
-    conditions = getattr(generator, "conditions", {"qmin": 0.0, "qmax": np.pi / (profile.x[1] - profile.x[0])})
-    independent = independent_points(float(profile.x[0]), float(profile.x[-1]), conditions["qmin"], conditions["qmax"])
+    qmax = getattr(generator, "conditions", {"qmax": np.pi / (profile.x[1] - profile.x[0])})["qmax"]
+    independent = independent_points(float(profile.x[0]), float(profile.x[-1]), profile.meta.get("qcut", 0.0), qmax)
     freedom = independent - len(names)
     variance = np.full(len(names), np.nan)
     jacobian = np.asarray(found.jac, dtype=np.float64)

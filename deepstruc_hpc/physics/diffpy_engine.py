@@ -6,23 +6,26 @@ wave number Q at a step h. So everything here calculates on a fine grid and take
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any, Literal
 
 import numpy as np
 from diffpy.srfit.pdf import DebyePDFGenerator, PDFGenerator
+from diffpy.srfit.pdf.characteristicfunctions import sphericalCF
 from numpy.typing import ArrayLike, NDArray
 
 from deepstruc_hpc.core.errors import EngineError
 from deepstruc_hpc.core.structure import Structure
+from deepstruc_hpc.physics.bulk import simulate_bulk
 from deepstruc_hpc.physics.crystal_lattice import PeriodicCrystal, cell_parameters
 from deepstruc_hpc.physics.form_factors import element_of
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.physics.simulate import simulate_pdf
 
 Engine = Literal["native", "diffpy"]
-UisoChoice = Literal["shared", "element"]
+UisoChoice = Literal["shared", "element"] | Mapping[str, str]
+"""One U for all atoms, one an element, or element → group: one for each group; elements that are not named make groups of their own."""
 ENVIRONMENT = "clusters/environment-diffpy.yaml"
 START = {"scale": 1.0, "zoom": 1.0, "uiso": 0.008, "delta2": 2.0}
 """Values of a recipe's parameters where none are given; Uiso in Å², delta2 in Å²."""
@@ -37,16 +40,19 @@ def srreal_available() -> bool:
     return find_spec("diffpy.srreal") is not None
 
 
-def require_srreal() -> None:
+def require_srreal(asked: str = "engine diffpy", instead: str = "use engine native, whose F(Q) agrees with it to 1e-12") -> None:
     """Say clearly how to get srreal.
+
+    Args:
+        asked: what needs it.
+        instead: what can be done without it.
 
     Raises:
         EngineError: when it is not installed.
     """
     if not srreal_available():
         raise EngineError(
-            f"engine diffpy: diffpy.srreal is not installed. It has no wheels: create the conda environment of {ENVIRONMENT} (conda-forge), "
-            "or use engine native, whose F(Q) agrees with it to 1e-12."
+            f"{asked}: diffpy.srreal is not installed. It has no wheels: create the conda environment of {ENVIRONMENT} (conda-forge), or {instead}."
         )
 
 
@@ -56,7 +62,7 @@ def simulate_with(
     r: ArrayLike,
     instrument: Instrument,
     *,
-    uiso: float = 0.005,
+    uiso: ArrayLike = 0.005,
     delta1: float = 0.0,
     delta2: float = 0.0,
 ) -> NDArray[np.float64]:
@@ -67,7 +73,7 @@ def simulate_with(
         structure: the cluster.
         r: (R,) Å, any grid.
         instrument: radiation, Qmin, Qmax, Qdamp, Qbroad.
-        uiso: Å².
+        uiso: Å², of all atoms or (N,) of each.
         delta1: Å.
         delta2: Å².
 
@@ -84,11 +90,56 @@ def simulate_with(
     require_srreal()
     from diffpy.srreal.pdfcalculator import DebyePDFCalculator
 
-    calculator = DebyePDFCalculator(**calculation_grid(grid, instrument.qmax), qmin=instrument.qmin, qmax=instrument.qmax)
+    return _calculated(DebyePDFCalculator, diffpy_structure(structure, uiso), grid, instrument, delta1=delta1, delta2=delta2)
+
+
+def simulate_crystal_with(
+    engine: Engine,
+    crystal: PeriodicCrystal,
+    r: ArrayLike,
+    instrument: Instrument,
+    *,
+    uiso: float | Mapping[str, float] = 0.005,
+    delta1: float = 0.0,
+    delta2: float = 0.0,
+    diameter: float | None = None,
+) -> NDArray[np.float64]:
+    """G(r) of a crystal, times the shape function of a sphere where a diameter is given; diffpy means srreal's PDFCalculator.
+
+    Args:
+        engine: ``native`` (scattering factors that depend on Q) or ``diffpy`` (scattering factors at Q = 0).
+        crystal: what.
+        r: (R,) Å, any grid.
+        instrument: radiation, Qmin, Qmax, Qdamp, Qbroad.
+        uiso: Å², of all atoms or by element.
+        delta1: Å.
+        delta2: Å².
+        diameter: Å; None for a crystal without end.
+
+    Returns:
+        (R,) Å⁻² on ``r``, from a grid as in :func:`simulate_with`.
+
+    Raises:
+        EngineError: diffpy asked for and not installed.
+    """
+    grid = np.atleast_1d(np.asarray(r, dtype=np.float64))
+    shape = 1.0 if diameter is None else sphericalCF(grid, float(diameter))
+    if engine == "native":
+        widths: dict[str, Any] = {"uiso": uiso, "delta1": delta1, "delta2": delta2}
+        return np.asarray(shape * simulate_bulk(crystal.lattice, crystal.fractions, crystal.species, grid, instrument, **widths))
+    require_srreal()
+    from diffpy.srreal.pdfcalculator import PDFCalculator
+
+    return np.asarray(shape * _calculated(PDFCalculator, diffpy_crystal(crystal, uiso), grid, instrument, delta1=delta1, delta2=delta2))
+
+
+def _calculated(kind: Any, structure: Any, grid: NDArray[np.float64], instrument: Instrument, *, delta1: float, delta2: float) -> NDArray[np.float64]:
+    """The curve of one of srreal's calculators at the points of a grid."""
+    calculator = kind(**calculation_grid(grid, instrument.qmax), qmin=instrument.qmin, qmax=instrument.qmax)
     calculator.qdamp, calculator.qbroad = instrument.qdamp, instrument.qbroad
     calculator.delta1, calculator.delta2 = delta1, delta2
     calculator.scatteringfactortable = _radiation(instrument)
-    found_r, found_g = calculator(diffpy_structure(structure, uiso))
+    found_r, found_g = calculator(structure)
     return np.asarray(np.interp(grid, found_r, found_g))
 
 
@@ -105,22 +156,23 @@ def calculation_grid(r: ArrayLike, qmax: float) -> dict[str, float]:
     return {"rmin": float(grid.min()), "rmax": float(grid.max()) + 2 * step, "rstep": float(step)}
 
 
-def diffpy_structure(structure: Structure, uiso: float = 0.005) -> Any:
+def diffpy_structure(structure: Structure, uiso: ArrayLike = 0.005) -> Any:
     """The cluster as a diffpy.structure Structure in a unit cell of 1 Å, as srreal takes isolated clusters; that cell's length is the zoom."""
     from diffpy.structure import Atom
     from diffpy.structure import Structure as DiffpyStructure
 
-    atoms = [Atom(symbol, xyz=position, Uisoequiv=uiso) for symbol, position in zip(structure.symbols, structure.positions, strict=True)]
+    each = np.broadcast_to(np.asarray(uiso, dtype=np.float64), len(structure)).tolist()
+    atoms = [Atom(symbol, xyz=place, Uisoequiv=u) for symbol, place, u in zip(structure.symbols, structure.positions, each, strict=True)]
     return DiffpyStructure(atoms)
 
 
-def diffpy_crystal(crystal: PeriodicCrystal, uiso: float = 0.005) -> Any:
-    """The crystal as a diffpy.structure Structure, one atom an element of each site, with its occupancy."""
+def diffpy_crystal(crystal: PeriodicCrystal, uiso: float | Mapping[str, float] = 0.005) -> Any:
+    """The crystal as a diffpy.structure Structure, one atom an element of each site, with its occupancy and the U (Å²) of its element."""
     from diffpy.structure import Atom, Lattice
     from diffpy.structure import Structure as DiffpyStructure
 
     atoms = [
-        Atom(symbol, xyz=place, Uisoequiv=uiso, occupancy=amount)
+        Atom(symbol, xyz=place, Uisoequiv=uiso[symbol] if isinstance(uiso, Mapping) else uiso, occupancy=amount)
         for place, site in zip(crystal.fractions, crystal.species, strict=True)
         for symbol, amount in site
     ]
@@ -151,7 +203,7 @@ def cluster_generator(structure: Structure, instrument: Instrument, *, uiso: Uis
     Args:
         structure: the cluster.
         instrument: radiation, Qmin, Qmax, Qdamp, Qbroad.
-        uiso: ``shared`` makes one parameter ``uiso`` for all atoms, ``element`` one ``uiso_<symbol>`` an element.
+        uiso: ``shared`` makes one parameter ``uiso`` for all atoms, ``element`` one ``uiso_<symbol>`` an element, groups ``uiso_<group>`` each.
 
     Returns:
         The generator. a, b and c of its phase are constrained to ``zoom``, Uiso of every atom to its U.
@@ -197,7 +249,7 @@ def tie(organizer: Any, name: str, value: float, parameters: Iterable[Any]) -> A
 
 
 def tie_uiso(organizer: Any, atoms: Sequence[Any], choice: UisoChoice, value: float = START["uiso"]) -> tuple[str, ...]:
-    """Constrain Uiso of all atoms to one parameter, or of each element to one of its own; returns their names."""
+    """Constrain Uiso of all atoms to one parameter, or of each element or group to one of its own; returns their names."""
     names = uiso_names((atom.element for atom in atoms), choice)
     for name in names:
         tie(organizer, name, value, [atom.Uiso for atom in atoms if name in uiso_names([atom.element], choice)])
@@ -205,8 +257,11 @@ def tie_uiso(organizer: Any, atoms: Sequence[Any], choice: UisoChoice, value: fl
 
 
 def uiso_names(symbols: Iterable[str], choice: UisoChoice) -> tuple[str, ...]:
-    """``uiso``, or ``uiso_<symbol>`` of each element in alphabetical order; ions count to their element."""
-    return ("uiso",) if choice == "shared" else tuple(f"uiso_{element}" for element in sorted({element_of(symbol) for symbol in symbols}))
+    """``uiso``, or ``uiso_<symbol>`` of each element (``uiso_<group>`` of each group) in alphabetical order; ions count to their element."""
+    if choice == "shared":
+        return ("uiso",)
+    elements = {element_of(symbol) for symbol in symbols}
+    return tuple(f"uiso_{name}" for name in sorted(elements if choice == "element" else {dict(choice).get(one, one) for one in elements}))
 
 
 def _radiation(instrument: Instrument) -> str:

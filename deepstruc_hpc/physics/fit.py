@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import ConfigError
 from deepstruc_hpc.core.structure import Structure
+from deepstruc_hpc.physics.extra_terms import Term
 from deepstruc_hpc.physics.fit_problem import PARAMETERS, FitProblem
 from deepstruc_hpc.physics.fit_table import FitTable
 from deepstruc_hpc.physics.form_factors import Radiation
@@ -43,6 +44,7 @@ def fit_candidates(
     threads: int | None = None,
     device: str | None = None,
     low_q: float = 0.0,
+    terms: Sequence[Term] = (),
 ) -> FitTable:
     """Fit every candidate to a measured curve.
 
@@ -82,6 +84,7 @@ def fit_candidates(
         threads: at most this many.
         device: a torch device (``cuda``, ``cpu``) to fit on; compiled code on the CPU when not given.
         low_q: Å⁻¹, below which nothing of data and model counts; 0: all counts.
+        terms: of ligands, solvent or support, eliminated with the scale (:mod:`deepstruc_hpc.physics.extra_terms`); of any sign.
 
     Returns:
         A row a candidate, in the order given. Candidates that cannot be right (fewer than two atoms, atoms on top of each other, no distance below
@@ -107,6 +110,7 @@ def fit_candidates(
         threads=threads,
         device=device,
         low_q=low_q,
+        terms=tuple(terms),
     )
     table = FitTable.empty(len(structures), len(problem.data), problem.n_independent)
     sizes = np.array([extent(structure.positions) for structure in structures])

@@ -13,12 +13,14 @@ from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.physics.agreement import independent_points
 from deepstruc_hpc.physics.evaluator import CompiledEvaluator, Evaluator
+from deepstruc_hpc.physics.extra_terms import Term, columns_of
 from deepstruc_hpc.physics.fit_table import FitTable
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.physics.levenberg import Float, Minimum, minimise
 from deepstruc_hpc.physics.screening import impossible_distances
 from deepstruc_hpc.physics.separable import Spectra, spectra_of
 from deepstruc_hpc.physics.target import Target, target_of
+from deepstruc_hpc.physics.term_search import Tangent
 from deepstruc_hpc.physics.uiso_groups import UisoGroups, automatic_groups, more_groups_pay
 
 PARAMETERS = ("zoom", "uiso", "delta2")
@@ -89,6 +91,7 @@ class FitProblem:
         threads: at most this many.
         device: a torch device, or None for compiled code on the CPU.
         low_q: Å⁻¹, below which nothing of data and model counts, see :mod:`deepstruc_hpc.physics.target`; 0: all counts.
+        terms: of ligands, solvent or support, whose amplitudes are eliminated with the scale.
     """
 
     data: PdfCurve
@@ -102,6 +105,7 @@ class FitProblem:
     threads: int | None = None
     device: str | None = None
     low_q: float = 0.0
+    terms: tuple[Term, ...] = ()
 
     @property
     def n_independent(self) -> float:
@@ -147,6 +151,22 @@ class FitProblem:
         if len(better):
             table.put(rows[better], self._summary(batch.take(better), found.take(better)))
 
+    def tangent(self, structure: Structure, parameters: Mapping[str, Any]) -> Tangent:
+        """The surroundings of a fit of this problem, with one U for all atoms.
+
+        Args:
+            structure: the candidate as given to the fit, the only one of this problem.
+            parameters: its ``scale``, ``zoom``, ``uiso`` and ``delta2``.
+        """
+        zoom = self._zoom_limits(np.zeros(1, dtype=np.int64))
+        spectra = self._spectra([structure], zoom)
+        batch = self._batch(spectra, np.zeros(1, dtype=np.int64), zoom, self._groups(spectra.elements))
+        engine = CompiledEvaluator(spectra, batch.target, qbroad=self.instrument.qbroad, delta1=self.delta1, free_scale=True, threads=self.threads)
+        p = np.array([[float(parameters[name]) for name in PARAMETERS]])
+        curves = engine.fq(batch.index, p, 1 + len(PARAMETERS))[0] @ batch.target.transform
+        scale = float(parameters["scale"])
+        return Tangent(batch.target, scale * curves[0].astype(np.float64), curves.T.astype(np.float64), scale, self.n_independent)
+
     def _zoom_limits(self, rows: NDArray[np.int64]) -> Float:
         """(C, 2) bounds of the zoom of some rows of the table."""
         if self.zoom_bounds is None or "zoom" not in self.free:
@@ -174,6 +194,7 @@ class FitProblem:
     def _batch(self, spectra: Spectra, good: NDArray[np.int64], zoom: Float, groups: UisoGroups) -> _Batch:
         ranges = {"qmin": self.instrument.qmin, "qmax": self.instrument.qmax, "qdamp": self.instrument.qdamp, "low_q": self.low_q}
         target = target_of(self.data.r, self.data.g, **ranges, largest_distance=float(spectra.longest.max()) * _most(zoom))
+        target = target.without(columns_of(self.terms, target.q, self.instrument.radiation))
         limits = self._columns([self.limits(name) for name in PARAMETERS], len(groups))
         low, high = (np.tile(limits[:, side], (len(good), 1)) for side in (0, 1))
         low[:, 0], high[:, 0] = zoom[good].T
@@ -222,7 +243,7 @@ class FitProblem:
 
     def _freedom(self, batch: _Batch) -> float:
         """Independent points less parameters."""
-        return self.n_independent - int("scale" in self.free) - int(batch.moving.sum())
+        return self.n_independent - int("scale" in self.free) - int(batch.moving.sum()) - len(self.terms)
 
     def _covariance(self, batch: _Batch, found: Minimum, usable: NDArray[np.bool_]) -> Float:
         """(C, 1 + P, 1 + P) covariance of the scale and the parameters from the full Jacobian; NaN where fixed or at a bound.

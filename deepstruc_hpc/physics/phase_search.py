@@ -1,17 +1,24 @@
 """Which two or three crystals make a curve that one does not explain.
 
-What the best crystal leaves of the curve is screened with all crystals of the sample; the best of them are refined together with it. A further phase
-is believed where the screening of the residual itself comes below Rw 0.75, where in the fit of all every phase explains as much of what the others
-leave, where it has a share of the weight, and where the gain pays for its parameters and for the choice among M crystals (Bayesian information
-criterion + 2 ln M). A gain of Rw alone means nothing: with eight more parameters everything fits a little better.
+What the best crystal leaves of the curve is screened with all crystals of the sample, first over short distances and then the best of them in full;
+the best few are refined together with it. A further phase is believed where the screening of the residual itself comes below Rw 0.75, where in the
+fit of all every phase explains as much of what the others leave, where it has a share of the weight, and where the gain pays for its parameters
+and for the choice among M crystals. A gain of Rw alone means nothing: with eight more parameters everything fits a little better.
+
+Where what is there does not explain the curve (Rw above 0.4) the gain is that of the Bayesian information criterion with all N independent points,
+less 2 ln M. Where it does, another type or another shape may be what is wrong with it, which it misses at many neighbouring points at once. So the
+points count as they do in the ranking, eight for one, a misfit below the model error counts little, a phase pays for charges that its cations rarely
+have, and the gain has to be
+
+  ½ (N/8) ln((Rw₁² + e²)/(Rw₂² + e²)) − ½ (k₂ − k₁) ln(N/8) − ln(rarity) > ln M.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +27,10 @@ from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.physics.crystal_fit import STRONG, manageable
 from deepstruc_hpc.physics.crystal_phases import JointRefinement, PhasesFit, Start
 from deepstruc_hpc.physics.crystal_refine import CrystalFit, CurveProblem
-from deepstruc_hpc.physics.crystal_screen import distinct, screen_crystals
+from deepstruc_hpc.physics.crystal_screen import Screen, by_rw, distinct
+from deepstruc_hpc.physics.crystal_shortlist import CoarseScreen
 from deepstruc_hpc.physics.instrument import Instrument
+from deepstruc_hpc.physics.likelihood import log_likelihood
 
 if TYPE_CHECKING:
     from deepstruc_hpc.structures.prototypes import CrystalCandidate
@@ -32,9 +41,20 @@ LEAST_SHARE = 0.05
 """Of the weight."""
 FIRST, NEXT, FOLLOWED = 3, 4, 3
 """Single crystals to start from, further ones tried beside each, and pairs that are refined to the end."""
+NEAR = 1.25
+"""Single crystals to start from have an Rw within this factor of the best one's: the phase with most of the weight is the best one or close to it."""
+SHORTLIST, COARSE_BAR = 80, 0.85
+"""Crystals that are screened in full after a coarse screening of all, and the coarse Rw above which nothing is there: over 12 Å, and with ratios of
+axes 6 % apart, it is up to 0.1 higher or lower than the full one."""
+FEWEST = 5
+"""Parameters of the simplest further phase: scale, length, U, delta2, diameter."""
 ROUGH, FINE = 5, 15
 """Evaluations of the model and its derivatives in a trial, and in the end."""
 MOST_PHASES = 3
+
+
+def _usual(_composition: Mapping[str, float]) -> float:
+    return 0.0
 
 
 @dataclass(frozen=True)
@@ -45,11 +65,24 @@ class PhaseLimits:
         bar: Rw on what the others leave.
         least_share: of the weight.
         most: phases.
+        enough: Rw up to which fewer phases explain the curve, and a further one has to pay more.
+        points_per_datum: independent points that count as one there.
+        model_error: Rw that no model is expected to go below.
+        rarity: what a composition (element → amount) costs for charges that its cations rarely have, nats.
     """
 
     bar: float = BAR
     least_share: float = LEAST_SHARE
     most: int = MOST_PHASES
+    enough: float = 0.4
+    points_per_datum: float = 8.0
+    model_error: float = 0.02
+    rarity: Callable[[Mapping[str, float]], float] = _usual
+
+    def evidence(self, rw: float, points: float, n_parameters: float) -> float:
+        """Nats of a fit, up to a constant of the curve: its likelihood less what its parameters cost."""
+        data = max(points / self.points_per_datum, 1.0)
+        return float(log_likelihood(rw, data, model_error=self.model_error)) - 0.5 * n_parameters * math.log(data)
 
 
 def find_phases(
@@ -63,6 +96,7 @@ def find_phases(
     reference: Mapping[str, float] | None = None,
     qdamp_known: bool = False,
     limits: PhaseLimits | None = None,
+    alone: float | None = None,
 ) -> list[PhasesFit]:
     """Two or three phases that explain a curve together, where they are believed.
 
@@ -76,6 +110,7 @@ def find_phases(
         reference: composition by which the data were normalised, element → amount; None where it is not known.
         qdamp_known: whether Qdamp comes from a calibration.
         limits: the usual ones where None.
+        alone: Rw of the best single candidate of any kind; that of the best crystal where None.
 
     Returns:
         The best first; those after it are other phases in the same number, of other nets, that are believed, too. Empty where no second phase is.
@@ -86,36 +121,46 @@ def find_phases(
     if not singles:
         return []
     problem = CurveProblem(curve, instrument, rmin=rmin, rmax=rmax, qdamp_known=qdamp_known)
-    search = _Search(problem, manageable(pool, rmax), reference, limits or PhaseLimits())
     ordered = sorted(singles, key=lambda fit: fit.criterion)
-    believed = search.extended([([Start.of_fit(fit)], fit.calculated) for fit in _different(ordered)], ordered[0].criterion)
+    search = _Search(problem, manageable(pool, rmax), reference, limits or PhaseLimits())
+    start = search.single(ordered[0], ordered[0].rw if alone is None else alone)
+    if not search.may_gain(start):
+        return []
+    first = [fit for fit in _different(ordered) if fit.rw <= NEAR * min(one.rw for one in ordered)]
+    believed = search.extended([([Start.of_fit(fit)], fit.calculated[: len(problem.points)]) for fit in first], start)
     if not believed:
         return []
     best = search.exchanged(believed[0])
-    believed = _each_once([best, *believed])
+    believed = search.each_once([best, *believed])
     while len(believed[0].parts) < search.limits.most:
         best = believed[0]
-        more = search.extended([([Start.of_fit(fit) for fit in best.parts], best.calculated)], best.criterion)
+        than = _Alone(best.rw, best.n_parameters + best.ordered, best.criterion, search.charges(best))
+        starts = [([Start.of_fit(fit) for fit in best.parts], best.calculated)]
+        more = search.extended(starts, than) if search.may_gain(than) else []
         if not more:
             break
         believed = more
     best = search.simpler(believed[0])
-    return [best, *(fit for fit in believed if fit.criterion > best.criterion and fit.nets != best.nets)]
+    return [best, *(fit for fit in believed if search.evidence(fit) < search.evidence(best) and fit.nets != best.nets)]
+
+
+@dataclass(frozen=True)
+class _Alone:
+    """What a further phase is compared with: Rw, parameters, criterion and rarity (nats) of the fit without it."""
+
+    rw: float
+    n_parameters: float
+    criterion: float
+    rarity: float
 
 
 def _different(fits: Sequence[CrystalFit]) -> list[CrystalFit]:
-    """The best of each net and formula, a few."""
-    kept: dict[tuple[str, str], CrystalFit] = {}
+    """The best of each net and formula, and beside a distorted one the type that it distorts, a few: distortions take up what a second phase is."""
+    kept: dict[tuple[str, str, bool], CrystalFit] = {}
     for fit in fits:
-        kept.setdefault((fit.candidate.formula, fit.candidate.group), fit)
+        one = fit.candidate
+        kept.setdefault((one.formula, one.group, one.prototype == one.group), fit)
     return list(kept.values())[:FIRST]
-
-
-def _each_once(fits: Sequence[PhasesFit]) -> list[PhasesFit]:
-    kept: dict[frozenset[tuple[str, str]], PhasesFit] = {}
-    for fit in sorted(fits, key=lambda one: one.criterion):
-        kept.setdefault(fit.names, fit)
-    return list(kept.values())
 
 
 class _Search:
@@ -124,6 +169,46 @@ class _Search:
     def __init__(self, problem: CurveProblem, pool: Sequence[CrystalCandidate], reference: Mapping[str, float] | None, limits: PhaseLimits) -> None:
         self.problem, self.pool, self.reference, self.limits = problem, pool, reference, limits
         self.choice = 2.0 * math.log(max(len(pool), 1))
+        points = problem.points
+        self.coarse = _remembering(CoarseScreen)(points, problem.instrument, rmin=problem.rmin, rmax=problem.rmax)
+        self.screen = _remembering(Screen)(points, problem.instrument, rmin=problem.rmin, rmax=problem.rmax)
+
+    def single(self, fit: CrystalFit, rw: float) -> _Alone:
+        """A single crystal, with the Rw of what fits better than it does where there is something."""
+        best = max(min(fit.rw, rw), 1e-6)
+        gain = 2.0 * fit.n_independent * math.log(best / max(fit.rw, 1e-6))
+        rare = self.limits.rarity(fit.candidate.crystal.composition)
+        return _Alone(best, fit.n_parameters + fit.choices, fit.criterion + gain, rare)
+
+    def charges(self, fit: PhasesFit) -> float:
+        """What its phases pay for rare charges, nats."""
+        return sum(self.limits.rarity(part.candidate.crystal.composition) for part in fit.parts)
+
+    def evidence(self, fit: PhasesFit) -> float:
+        """Nats, up to a constant of the curve."""
+        return self.limits.evidence(fit.rw, fit.n_independent, fit.n_parameters + fit.ordered) - self.charges(fit)
+
+    def may_gain(self, alone: _Alone) -> bool:
+        """Whether a second phase that leaves nothing of the curve would pay; a curve that one phase explains to the noise is not asked."""
+        n, limits = self.problem.n_independent, self.limits
+        if alone.rw > limits.enough:
+            return True
+        now = limits.evidence(alone.rw, n, alone.n_parameters) - alone.rarity
+        return limits.evidence(0.0, n, alone.n_parameters + FEWEST) - now > 0.5 * self.choice
+
+    def pays(self, fit: PhasesFit, than: _Alone) -> bool:
+        """Whether a fit gains over one with a phase less what this module's head asks for."""
+        if than.rw > self.limits.enough:
+            return fit.criterion + self.choice < than.criterion
+        now = self.limits.evidence(than.rw, fit.n_independent, than.n_parameters) - than.rarity
+        return self.evidence(fit) - now > 0.5 * self.choice
+
+    def each_once(self, fits: Sequence[PhasesFit]) -> list[PhasesFit]:
+        """The best of each set of names, by evidence."""
+        kept: dict[frozenset[tuple[str, str]], PhasesFit] = {}
+        for fit in sorted(fits, key=self.evidence, reverse=True):
+            kept.setdefault(fit.names, fit)
+        return list(kept.values())
 
     def screened(self, calculated: NDArray[np.float64], beside: Sequence[Start], keep: int) -> list[Start]:
         """The best crystals on what a calculated curve leaves, none that is there already, and none above the bar."""
@@ -133,15 +218,20 @@ class _Search:
     def _scan(self, calculated: NDArray[np.float64], candidates: Sequence[CrystalCandidate], keep: int) -> list[Start]:
         points = self.problem.points
         left = PdfCurve(points.r, points.g - calculated, header=points.header, source=points.source)
-        found = screen_crystals(left, self.problem.instrument, candidates, rmin=self.problem.rmin, rmax=self.problem.rmax)
+        if not left.g.any() or not candidates:
+            return []
+        if len(candidates) > SHORTLIST:
+            coarse = by_rw(self.coarse.of(left), candidates)
+            candidates = [one.candidate for one in coarse[:SHORTLIST] if coarse[0].rw <= COARSE_BAR]
+        found = by_rw(self.screen.of(left), candidates)
         return [Start.of_screened(one) for one in distinct(found, keep) if one.rw <= self.limits.bar]
 
-    def extended(self, starts: Sequence[tuple[list[Start], NDArray[np.float64]]], than: float) -> list[PhasesFit]:
+    def extended(self, starts: Sequence[tuple[list[Start], NDArray[np.float64]]], than: _Alone) -> list[PhasesFit]:
         """With one phase more: what is believed of it, the best first.
 
         Args:
             starts: phases and their calculated curve.
-            than: criterion of the best fit with a phase less.
+            than: the best fit with a phase less.
         """
         trials: list[JointRefinement] = []
         for phases, calculated in starts:
@@ -149,16 +239,16 @@ class _Search:
                 trials.append(JointRefinement(self.problem, [*phases, one], self.reference))
                 trials[-1].refine(ROUGH)
         trials.sort(key=lambda trial: trial.rw)
-        return self._finished(trials[:FOLLOWED], than)
+        return [fit for fit in self._finished(trials[:FOLLOWED]) if self.pays(fit, than)]
 
-    def _finished(self, trials: Sequence[JointRefinement], than: float) -> list[PhasesFit]:
+    def _finished(self, trials: Sequence[JointRefinement]) -> list[PhasesFit]:
         fits = []
         for trial in trials:
             trial.refine(FINE)
             fit = trial.result()
-            if trial.possible() and self._believed(fit) and fit.criterion + self.choice < than:
+            if trial.possible() and self._believed(fit):
                 fits.append(fit)
-        return _each_once(fits)
+        return self.each_once(fits)
 
     def _believed(self, fit: PhasesFit) -> bool:
         return bool(fit.weights.min() >= self.limits.least_share) and all(part.rw <= self.limits.bar for part in fit.parts)
@@ -169,11 +259,11 @@ class _Search:
             others = [part for number, part in enumerate(fit.parts) if number != place]
             own, beside = fit.parts[place], [Start.of_fit(part) for part in others]
             trials = []
-            for one in self.screened(fit.calculated - own.calculated, [*beside, Start.of_fit(own)], FOLLOWED - 1):
+            for one in self.screened(fit.calculated - own.calculated, beside, FOLLOWED - 1):
                 trials.append(JointRefinement(self.problem, [*beside, one], self.reference))
                 trials[-1].refine(ROUGH)
             trials.sort(key=lambda trial: trial.rw)
-            better = self._finished(trials[:1], fit.criterion + self.choice)
+            better = [one for one in self._finished(trials[:1]) if self.evidence(one) > self.evidence(fit)]
             if better:
                 return better[0]
         return fit
@@ -203,3 +293,21 @@ class _Search:
                 if trial.possible() and self._believed(found) and found.criterion < fit.criterion + STRONG:
                     return self.simpler(found)
         return fit
+
+
+def _remembering(kind: type[Screen]) -> type[Screen]:
+    """A screen that keeps the curves of the crystals, which the data have no part in: several residuals of one curve are screened."""
+
+    class Remembering(kind):  # type: ignore[valid-type, misc]
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            self._known: dict[int, tuple[NDArray[np.float32], NDArray[np.float64]]] = {}
+            super().__init__(*arguments, **named)
+
+        def curves(self, candidate: CrystalCandidate) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+            known = self._known.get(id(candidate))
+            if known is None:
+                curves, least = super().curves(candidate)
+                known = self._known[id(candidate)] = (curves.astype(np.float32), least)
+            return known[0].astype(np.float64), known[1]
+
+    return Remembering

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import StructureError
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.physics.debye import Atoms
+from deepstruc_hpc.physics.extra_terms import Term, columns_of
 from deepstruc_hpc.physics.form_factors import scattering_factors
 from deepstruc_hpc.physics.histogram import extent, pair_count
 from deepstruc_hpc.physics.instrument import Instrument
@@ -64,6 +65,7 @@ def relax(
     min_distance: float | None = None,
     max_iterations: int = 100,
     low_q: float = 0.0,
+    terms: Sequence[Term] = (),
 ) -> RelaxedStructure:
     """Refine the positions of the atoms of a fitted candidate.
 
@@ -81,6 +83,7 @@ def relax(
         min_distance: Å; 0.85 of the shortest distance at the start when not given.
         max_iterations: of L-BFGS.
         low_q: Å⁻¹, below which nothing of data and model counts, as in the fit; 0: all counts.
+        terms: of ligands, solvent or support, eliminated as in the fit.
 
     Returns:
         Positions, agreement before and after, and how far each atom moved.
@@ -91,7 +94,7 @@ def relax(
     if structure.n_atoms < 2:
         raise StructureError(f"{structure.label or 'structure'}: {structure.n_atoms} atoms; at least two are needed to relax a distance.")
     start = structure.scaled(float(parameters["zoom"]))
-    cost = _Cost(start, parameters, curve.between(rmin, rmax), instrument, restraint=restraint, low_q=low_q)
+    cost = _Cost(start, parameters, curve.between(rmin, rmax), instrument, restraint=restraint, low_q=low_q, terms=terms)
     cost.min_distance = 0.85 * cost.shortest if min_distance is None else min_distance
     begin = np.append(cost.start.numpy().ravel(), np.log(max(float(parameters["uiso"]), 1e-4)))
     rw_before, _ = cost.agreement(begin)
@@ -109,12 +112,21 @@ class _Cost:
     """Cost and gradient of the relaxation as functions of a flat vector: positions, then log U."""
 
     def __init__(
-        self, structure: Structure, parameters: Mapping[str, Any], data: PdfCurve, instrument: Instrument, *, restraint: float, low_q: float
+        self,
+        structure: Structure,
+        parameters: Mapping[str, Any],
+        data: PdfCurve,
+        instrument: Instrument,
+        *,
+        restraint: float,
+        low_q: float,
+        terms: Sequence[Term],
     ) -> None:
         atoms = Atoms.of(structure.symbols, structure.positions)
         reach = 1.15 * extent(atoms.positions) + 2.0
         ranges = {"qmin": instrument.qmin, "qmax": instrument.qmax, "qdamp": instrument.qdamp, "low_q": low_q}
         target = target_of(data.r, data.g, **ranges, largest_distance=reach)
+        target = target.without(columns_of(terms, target.q, instrument.radiation))
         q = torch.tensor(target.q)
         widths = {"delta2": float(parameters["delta2"]), "qbroad": instrument.qbroad}
         self.grid = DistanceGrid(q, step=_PHASE / instrument.qmax, reach=reach, **widths)

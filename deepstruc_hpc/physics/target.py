@@ -9,7 +9,7 @@ header's Qmin nor anything below ``low_q`` changes a fit.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -49,6 +49,20 @@ class Target:
     data: NDArray[np.float64]
     outside: float
     norm: float
+
+    def without(self, curves: NDArray[np.float64]) -> Target:
+        """With all sums of some further curves taken out of data and model, by projection: their amplitudes are then eliminated in every fit.
+
+        ``norm`` stays, so that Rw is that of model and further curves together.
+
+        Args:
+            curves: (T, Q) F(Q) of each at ``q``.
+        """
+        if not len(curves):
+            return self
+        basis = np.linalg.qr((curves @ self.transform.astype(np.float64)).T)[0]
+        inside = self.transform - ((self.transform @ basis) @ basis.T).astype(np.float32)
+        return replace(self, transform=np.ascontiguousarray(inside, dtype=np.float32), data=self.data - basis @ (basis.T @ self.data))
 
 
 def check_low_q(low_q: float, qmax: float) -> None:

@@ -64,7 +64,7 @@ def _fit(fit: pd.DataFrame | None) -> dict[str, Any] | None:
     if fit is None or len(fit) < 2:
         return None
     thinned = fit.iloc[:: max(1, -(-len(fit) // MOST_POINTS))]
-    return {name: pack(thinned[name]) for name in ("r", "g_obs", "g_calc")}
+    return {name: pack(thinned[name]) for name in ("r", "g_obs", "g_calc", "g_term") if name in thinned}
 
 
 def _candidates(pdf: PdfResult) -> list[dict[str, Any]]:

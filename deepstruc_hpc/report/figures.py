@@ -17,7 +17,7 @@ from matplotlib.patches import Ellipse
 from numpy.typing import NDArray
 
 from deepstruc_hpc.core.errors import OutputError
-from deepstruc_hpc.report.palette import CALCULATED, DATA, DIFFERENCE, type_colours
+from deepstruc_hpc.report.palette import CALCULATED, DATA, DIFFERENCE, TERM, type_colours
 from deepstruc_hpc.report.results import NEEDED, PARAMETERS, clean_row, read_table, used_map
 
 LABELS = {"rw": ("Rw", ""), "scale": ("scale", ""), "zoom": ("zoom", ""), "uiso": ("Uiso", " Å²"), "delta2": ("δ₂", " Å²")}
@@ -39,7 +39,8 @@ def fit_figure(fit: pd.DataFrame, *, title: str = "", parameters: Mapping[str, A
     """Data, fit and difference (shifted below) over r.
 
     Args:
-        fit: columns r (Å), g_obs, g_calc (Å⁻²); a column ``difference`` is not needed.
+        fit: columns r (Å), g_obs, g_calc (Å⁻²); a column ``difference`` is not needed. ``g_term``, where there is one, is drawn
+            too: the part of the fit that is no particle.
         title: one line.
         parameters: rw, scale, zoom, uiso, delta2 with ``<name>_err`` where known.
     """
@@ -52,10 +53,12 @@ def fit_figure(fit: pd.DataFrame, *, title: str = "", parameters: Mapping[str, A
         shift = low - 0.12 * np.ptp(observed) - difference.max()
         axes.plot(r, observed, ".", ms=2.2, color=DATA, label="data")
         axes.plot(r, calculated, lw=1.1, color=CALCULATED, label="fit")
+        if "g_term" in fit:
+            axes.plot(r, fit["g_term"], lw=1.0, color=TERM, label="beside the particle")
         axes.axhline(shift, lw=0.6, color="#b8bec8")
         axes.plot(r, difference + shift, lw=0.8, color=DIFFERENCE, label="difference")
         axes.set(xlabel="r (Å)", ylabel="G(r) (Å⁻²)", xlim=(r[0], r[-1]))
-        axes.legend(loc="upper right", ncols=3)
+        axes.legend(loc="upper right", ncols=4)
         if title:
             axes.set_title(title, loc="left", fontsize=10)
         words = parameter_words(parameters or {})

@@ -15,7 +15,7 @@ TYPE_COLOURS = {
     "icosahedral": "#3d9653",
 }
 _OTHERS = ("#b0578d", "#5c6f2d", "#9a5b2e", "#3b4f8a", "#7a7a2a", "#a33f6d", "#417a73", "#6b4c9a")
-DATA, CALCULATED, DIFFERENCE = "#1f2937", "#c0443a", "#5f7f63"
+DATA, CALCULATED, DIFFERENCE, TERM = "#1f2937", "#c0443a", "#5f7f63", "#2a6fb0"
 
 
 def type_colours(types: Iterable[str]) -> dict[str, str]:

@@ -19,7 +19,7 @@ NEEDED = {
     "types": ("structure_type", "probability"),
     "fit": ("r", "g_obs", "g_calc"),
     "latent": ("kind", "z1", "z2", "structure_type", "rw"),
-    "verify": ("rank", "rw", "rw_srfit"),
+    "verify": ("rank", "rw", "engine"),
     "mixture": ("structure_type", "n_atoms", "weight_fraction", "kept"),
 }
 """Tables of a folder and the columns without which they are of no use."""
@@ -38,7 +38,7 @@ class PdfResult:
         details: what ``summary.json`` knows about the file beyond the row, for example the conditions used.
         candidates, types, fit, latent: the tables of the folder.
         files: names of all files in the folder, sorted.
-        verify, mixture: what srfit and the search for mixtures said, where they were asked.
+        verify, mixture: what srfit or srreal and the search for mixtures said, where they were asked.
     """
 
     row: Mapping[str, Any]

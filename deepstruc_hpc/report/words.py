@@ -23,7 +23,7 @@ FLAGS = {
     "largest_tried": ("largest tried", "This is about the largest size of its kind that was tried. The particle may be larger."),
     "bulk": ("bulk", "A crystal whose end the curve does not show. There is no number of atoms, and the diameter is the least coherent length."),
     "lower_bound": ("lower bound", "The data end before the particle does. The diameter is at least the value shown."),
-    "ligand_term": ("ligand term", "A broad term for the ligands was fitted beside the particle."),
+    "ligand_term": ("ligand term", "A term of ligands, solvent or amorphous carbon was fitted beside the particle; the message names it."),
     "support": ("support", "The support was fitted beside the particle."),
     "amorphous": (
         "amorphous?",

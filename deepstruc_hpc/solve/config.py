@@ -13,7 +13,7 @@ from deepstruc_hpc.core.config import Config
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.solve.instrument_file import InstrumentValues, read_instrument
 
-SOURCES = ("cvae", "catalog", "crystals", "alloys", "structures")
+SOURCES = ("cvae", "catalog", "large", "crystals", "alloys", "structures")
 """Asked by default, each where it has something for the sample."""
 
 USUAL = Instrument()
@@ -112,9 +112,13 @@ class SolveSettings(Config):
         le=100_000,
         description="changed shapes that the local search fits, over all types together; above 1000 atoms one counts by its pairs; 0: none",
     )
+    terms: bool = Field(True, description="try terms of ligands, solvent or amorphous carbon beside a metal; kept only where the evidence pays")
+    strain: bool = Field(True, description="refine surface contraction and radial strain of rank 1, a metal; kept only where the evidence pays")
     relax: bool = Field(False, description="also move the atoms of rank 1 under the data, restrained, into relaxed-001.xyz; no rank depends on it")
     keep: int = Field(10, ge=1, le=1000, description="best structures written as XYZ and CIF")
-    verify: Literal["srfit"] | None = Field(None, description="refine the best ten again with this program and write both side by side")
+    verify: Literal["srfit", "srreal"] | None = Field(
+        None, description="srfit: refine the best ten again with it; srreal: calculate them again with it; both are written side by side"
+    )
     mixtures: bool = Field(False, description="try a second phase and a distribution of sizes; kept only where it explains more than it costs")
     rank: RankSettings = RankSettings()
     refusal: RefusalSettings = RefusalSettings()

@@ -10,16 +10,18 @@ import numpy as np
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import DeepstrucError, NotApplicableError
 from deepstruc_hpc.solve.candidates.candidate import CandidateSet
+from deepstruc_hpc.solve.candidates.crystals import settled
 from deepstruc_hpc.solve.candidates.fitting import fit
 from deepstruc_hpc.solve.candidates.generator import Generator
 from deepstruc_hpc.solve.candidates.phases import with_phases
 from deepstruc_hpc.solve.candidates.source import Budget, Source, propose
 from deepstruc_hpc.solve.checks.checks import Answer, check
+from deepstruc_hpc.solve.checks.extra_terms import with_terms
 from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.measurement.describe import Measurement, describe
 from deepstruc_hpc.solve.ranking.applicability import applies
 from deepstruc_hpc.solve.ranking.posterior import Posterior
-from deepstruc_hpc.solve.ranking.ranking import rank
+from deepstruc_hpc.solve.ranking.ranking import Ranking, rank
 from deepstruc_hpc.solve.search.improve import improve
 
 
@@ -58,12 +60,16 @@ def solve_curve(curve: PdfCurve, settings: SolveSettings, sources: Sources) -> A
     def scorer(found: CandidateSet) -> Posterior:
         return Posterior.of(found, measurement, settings.rank)
 
-    if applies(candidates, measurement, settings.refusal).status == "ok":  # searching would only fit what is out of domain a little better
+    searched = applies(candidates, measurement, settings.refusal).status == "ok"  # searching would only fit what is out of domain a little better
+    if searched and not settled(candidates):
         candidates = improve(candidates, measurement, settings, generator=sources.generator, scorer=scorer)
-    if candidates.rw.min() > settings.refusal.rw_warn:  # one phase does not explain the curve
-        candidates = with_phases(candidates, measurement, sources.sources)
-    ranking = rank(candidates, scorer(candidates.fitted()))
-    return check(ranking, measurement, settings)
+    candidates = with_phases(candidates, measurement, sources.sources, settings)
+
+    def ranked(found: CandidateSet) -> Ranking:
+        return rank(found, scorer(found.fitted()))
+
+    ranking, measurement, terms = with_terms(ranked(candidates), measurement, ranked, tried=settings.terms)
+    return check(ranking, measurement, settings, terms=terms)
 
 
 def _usable(candidates: CandidateSet, measurement: Measurement) -> CandidateSet:

@@ -15,12 +15,12 @@ R = np.round(0.02 * np.arange(1001), 6)
 CURVES = ("gold", "iron", "ceria")
 
 
-def particle(name):
-    """Symbols, positions (Å) and number density (atoms Å⁻³) of a small sphere: fcc, bcc, fluorite."""
+def particle(name, radius=7.0):
+    """Symbols, positions (Å) and number density (atoms Å⁻³) of a small sphere of a radius in Å: fcc, bcc, fluorite."""
     step = {"gold": 2.04, "iron": 1.435, "ceria": 1.3525}[name]
     reach = np.arange(-8, 9)
     n = np.stack(np.meshgrid(reach, reach, reach, indexing="ij"), axis=-1).reshape(-1, 3)
-    n = n[(((n * step) ** 2).sum(axis=1)) < 7.0**2]
+    n = n[(((n * step) ** 2).sum(axis=1)) < radius**2]
     if name == "gold":
         n = n[n.sum(axis=1) % 2 == 0]
         return ["Au"] * len(n), n * step, 0.0589
@@ -58,16 +58,26 @@ def spike(g, at):
     return g + 10 * np.abs(g).max() * (np.abs(R - at) < 0.011)
 
 
+def widening(g):
+    """Steps from 0.01 to 0.05 Å."""
+    r = np.expm1(np.arange(0, 1870) * 0.002) * 5.0
+    r = r[r <= R[-1]]
+    return rows(r, np.interp(r, R, g))
+
+
 def commas(g, separator):
     return rows(R, g, separator=separator).replace(".", ",")
 
 
 LONG = np.linspace(0.0, 5000.0, 1500)
+LONGEST = np.round(0.01 * np.arange(30001), 6)
+EDGES = np.expm1(np.arange(0, 805) * 0.002) * 5.0
 SAME = [
     # kind, name, text of a curve (g, g(r), 4πρ₀r), words of a note
-    (1, "uncertainties 0", lambda g, *_: rows(R, g, 0 * R), ""),
+    (1, "uncertainties 0", lambda g, *_: rows(R, g, 0 * R), "is 0 in every row"),
+    (1, "a constant", lambda g, *_: rows(R, g, 0 * R + 1), "is 1 in every row"),
     (1, "one uncertainty 0", lambda g, *_: rows(R, g, np.where(R == 10, 0, 0.1)), "no uncertainty is"),
-    (1, "negative", lambda g, *_: rows(R, g, 0 * R - 0.1), "no uncertainties"),
+    (1, "negative", lambda g, *_: rows(R, g, -0.1 - 0.01 * R), "no uncertainties"),
     (1, "nan", lambda g, *_: rows(R, g, gap(0.1 + 0 * g, 9, 10)), "no uncertainties"),
     (1, "a hundred times G", lambda g, *_: rows(R, g, 100 * np.abs(g) + 1), "times as large"),
     (2, "25 rows at the start", lambda g, *_: rows(R, gap(g, 0, 0.5)), "first 25 rows"),
@@ -84,10 +94,28 @@ SAME = [
     (5, "a thousandth", lambda g, *_: head() + rows(R, 1e-3 * g), ""),
     (5, "a thousand", lambda g, *_: head() + rows(R, 1e3 * g), ""),
     (5, "upside down", lambda g, *_: head() + rows(R, -g), "upside down"),
+    (5, "upside down without a header", lambda g, *_: rows(R, -g), "upside down"),
+    (5, "a spike of a ghost at 1.6 Å", lambda g, *_: head() + rows(R, spike(g, 1.6)), "sticks out"),
     (5, "a spike below the bonds", lambda g, *_: head() + rows(R, spike(g, 0.8)), "sticks out"),
     (6, "half a step", lambda g, *_: head() + rows(R + 0.01, np.interp(R + 0.01, R, g)), ""),
+    (6, "a step that widens", lambda g, *_: head() + widening(g), "steps of r are uneven"),
+    (6, "edges of bins", lambda g, *_: head() + rows(R - 0.01, g) + f"{R[-1] + 0.01:.9g}\n", "holds the edges of bins"),
+    (
+        6,
+        "edges that widen",
+        lambda g, *_: (
+            head()
+            + "".join(f"{x:.9g} {y:.9g}\n" for x, y in zip(EDGES[:-1], np.interp(0.5 * (EDGES[1:] + EDGES[:-1]), R, g), strict=True))
+            + f"{EDGES[-1]:.9g}\n"
+        ),
+        "edges of bins",
+    ),
     (7, "qmax in nm⁻¹", lambda g, *_: head(qmax=240) + rows(R, g), "nm⁻¹"),
     (7, "qmax as 1/d", lambda g, *_: head(qmax=3.82) + rows(R, g), "1/d"),
+    (7, "qmax 151", lambda g, *_: head(qmax=151) + rows(R, g), "2π times too large"),
+    (7, "qmin 0", lambda g, *_: head(qmin=0) + rows(R, g), ""),
+    (7, "r a tenth", lambda g, *_: head() + rows(R / 10, g), "r is in nm"),
+    (7, "r a tenth without a header", lambda g, *_: rows(R / 10, g), "r is in nm"),
     (7, "qmin 8", lambda g, *_: head(qmin=8) + rows(R, g), "qmin 8 does not fit"),
     (7, "r in nm", lambda g, *_: "# r (nm)  G (nm^-2)\n" + rows(R / 10, 100 * g), "nm"),
     (8, "none", lambda g, *_: rows(R, g), ""),
@@ -98,13 +126,16 @@ SAME = [
     (8, "byte order mark", lambda g, *_: "\ufeff" + head() + rows(R, g), ""),
     (8, "no end", lambda g, *_: (head() + rows(R, g)).rstrip("\n"), ""),
     (8, "blank lines", lambda g, *_: (head() + rows(R, g)).replace("\n", "\n\n"), ""),
+    (8, "ligands", lambda g, *_: head(more="composition = Au144 S60 C480 H540\n") + rows(R, g), ""),
     (8, "rmax 300", lambda g, *_: head(more="rmax = 300\n") + rows(R, g), "Is the file whole"),
     (9, "ycalc before y", lambda g, *_: "#L x ycalc y dy\n" + rows(R, 0.8 * g, g, 0 * g + 0.1), "labelled 'y'"),
     (9, "G before r", lambda g, *_: "#L G r\n" + rows(g, R), "r was taken"),
     (9, "G and Gdiff", lambda g, *_: "#L r G d_r d_Gr Gdiff\n" + rows(R, 0.8 * g, 0 * g, 0 * g + 0.1, 0.2 * g), "plus column 5"),
     (10, "from 5 Å", lambda g, *_: head() + rows(R[250:], g[250:]), ""),
+    (10, "30,001 rows", lambda g, *_: head() + rows(LONGEST, np.interp(LONGEST, R, g, right=0)), ""),
     (10, "rmin above rmax", lambda g, *_: head(more="rmin = 30\nrmax = 0\n") + rows(R, g), ""),
     (10, "negative r", lambda g, *_: rows(np.r_[-0.04, -0.02, R], np.r_[0, 0, g]), "negative r"),
+    (13, "B as U", lambda g, *_: "Uiso = 0.4\n" + head() + rows(R, g), "taken as B"),
     (13, "B for U", lambda g, *_: "Biso = 0.4\n" + head() + rows(R, g), "8π²U"),
 ]
 REFUSED = [
@@ -112,8 +143,9 @@ REFUSED = [
     (2, "stars", lambda g, *_: rows(R, np.where(R == 9, np.inf, g)).replace("inf", "********"), "not a finite number"),
     (3, "2,74,9,81", lambda *_: "2,74,9,81\n2,75,9,92\n" * 300, "can be read in several ways"),
     (6, "one point off", lambda g, *_: rows(np.where(R == 9, 9.007, R), g), "r goes from"),
-    (7, "r times ten", lambda g, *_: head() + rows(10 * R, g), "not in Å|from 0 to 2 Å"),
+    (7, "r times ten", lambda g, *_: head() + rows(10 * R, g), "not in Å"),
     (7, "r times 2π", lambda g, *_: head() + rows(2 * np.pi * R, g), "not in Å"),
+    (7, "r over 2π", lambda g, *_: head() + rows(R / 2 / np.pi, g), "not in Å"),
     (9, "two scans", lambda g, *_: "#S 1 a\n#L r G\n" + rows(R, g) + "#S 2 b\n#L r G\n" + rows(R, 2 * g), "holds 2 curves"),
     (9, "r twice", lambda g, *_: rows(np.repeat(R, 2), np.repeat(g, 2)), "r stays at"),
     (9, "G1 G2 G3", lambda g, *_: "#L r G1 G2 G3\n" + rows(R, g, 2 * g, 3 * g), "holds 3 curves"),
@@ -155,6 +187,15 @@ def test_what_cannot_be_used_is_refused_by_name(tmp_path, name, write, words):
     with pytest.raises(PdfFileError, match=words) as refused:
         read_pdf(path)
     assert str(path) in str(refused.value)
+
+
+@pytest.mark.parametrize("name", CURVES)
+def test_a_row_that_is_cut_off_is_no_edge_of_a_bin(tmp_path, name):
+    """The file ends within a line: half a row is left out, and r stays as it is."""
+    (tmp_path / "a.gr").write_text(head() + rows(R, curve(name)[0]) + "20.02")
+    found = read_pdf(tmp_path / "a.gr")
+    assert found.r == pytest.approx(R)
+    assert "not a whole row" in " ".join(found.notes)
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "latin-1", "utf-8-sig"])

@@ -128,7 +128,7 @@ def test_an_option_gives_the_density(tmp_path):
 
 
 UNCERTAIN = [
-    ("zero", 0 * R, None, ""),
+    ("zero", 0 * R, None, "is 0 in every row"),
     ("zero in one row", put(DG, 500, 0.0), None, "is 0 in 1 rows"),
     ("zero at r = 0 alone", put(DG, 0, 0.0), "kept", ""),
     ("negative", -DG, None, "no uncertainties"),

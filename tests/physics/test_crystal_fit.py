@@ -11,11 +11,13 @@ from deepstruc_hpc.core.errors import PdfFileError
 from deepstruc_hpc.physics.agreement import rw
 from deepstruc_hpc.physics.bulk import simulate_bulk
 from deepstruc_hpc.physics.crystal_fit import Budget, margin, mine_crystals
-from deepstruc_hpc.physics.crystal_model import Axes, Cell, CrystalModel, crystal_sphere_curve, kind_weights, pair_distances, site_pairs, sphere_shape
+from deepstruc_hpc.physics.crystal_model import Axes, Cell, CrystalModel, crystal_sphere_curve, kind_weights
 from deepstruc_hpc.physics.crystal_motions import cell_basis, shift_basis
+from deepstruc_hpc.physics.crystal_pairs import pair_distances, site_pairs
 from deepstruc_hpc.physics.crystal_screen import LOG_STEP, Screen, distinct, free_axes, stretches
 from deepstruc_hpc.physics.form_factors import neutron_length
 from deepstruc_hpc.physics.instrument import Instrument
+from deepstruc_hpc.physics.shape_functions import sphere_shape
 from deepstruc_hpc.physics.simulate import simulate_pdf
 from deepstruc_hpc.structures.crystal_cut import cut_crystal
 from deepstruc_hpc.structures.crystals import Prototype, _site, crystal_of_prototype, prototype_crystal

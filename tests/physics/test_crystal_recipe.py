@@ -8,12 +8,13 @@ import pytest
 pytest.importorskip("diffpy.srfit")
 
 from deepstruc_hpc.core.curve import PdfCurve
-from deepstruc_hpc.core.errors import StructureError
+from deepstruc_hpc.core.errors import ConfigError, StructureError
 from deepstruc_hpc.physics.bulk import simulate_bulk
 from deepstruc_hpc.physics.crystal_lattice import cell_parameters, cell_vectors, crystal_system, free_cell
 from deepstruc_hpc.physics.crystal_recipe import crystal_recipe
 from deepstruc_hpc.physics.diffpy_bridge import refine_with_srfit
 from deepstruc_hpc.physics.instrument import Instrument
+from deepstruc_hpc.physics.shape_functions import shape_function
 from deepstruc_hpc.structures.crystals import Crystal, Prototype, crystal_of_prototype, prototype_crystal
 from tests.physics import fake_srreal
 
@@ -152,3 +153,27 @@ def test_any_object_with_the_attributes_of_a_crystal_will_do():
     mgo = prototype_crystal("MgO")
     crystal = SimpleNamespace(**{name: getattr(mgo, name) for name in ("name", "lattice", "fractions", "species", "point_operations")})
     assert crystal_recipe(crystal, simulated(mgo, uiso=0.006), INSTRUMENT, **RANGE).getNames() == ["scale", "a", "uiso_Mg", "uiso_O", "delta2"]
+
+
+@pytest.mark.law
+@pytest.mark.parametrize(("shape", "name", "value"), [("lognormal", "spread", 0.3), ("spheroid", "aspect", 0.5), ("cube", "diameter", 20.0)])
+def test_a_recipe_with_another_shape_finds_its_parameter(shape, name, value):
+    """The curve is the crystal's times γ₀; fails when a spheroid gets ln(aspect), or D is 1/D."""
+    crystal = prototype_crystal("CeO2")
+    bulk = simulated(crystal, uiso=0.005)
+    told = {"lognormal": value, "spheroid": np.log(value)}.get(shape, 0.0)
+    data = PdfCurve(bulk.r, bulk.g * shape_function(shape, told)(bulk.r, 1 / 20.0))
+    start = {"uiso": 0.005, "delta2": 0.0, "scale": 1.0, **({"aspect": 0.8} if name == "aspect" else {})}
+    recipe = crystal_recipe(crystal, data, INSTRUMENT, **RANGE, diameter=18.0, shape=shape, start=start)
+    for other in set(recipe.names) - {"diameter", name}:
+        recipe.fix(other)
+    refine_with_srfit(recipe)
+    found = dict(zip(recipe.names, recipe.values, strict=True))
+    assert found["diameter"] == pytest.approx(20.0, rel=0.02)
+    assert found[name] == pytest.approx(value, rel=0.05)
+
+
+def test_a_shape_that_nobody_knows_is_refused_with_those_that_are():
+    crystal = prototype_crystal("CeO2")
+    with pytest.raises(ConfigError, match=r"no shape 'ball'\. Known: sphere, lognormal"):
+        crystal_recipe(crystal, simulated(crystal, uiso=0.005), INSTRUMENT, **RANGE, diameter=18.0, shape="ball")

@@ -187,6 +187,10 @@ function plainTable(heads, rows) {
 }
 
 function verifyTable(rows) {
+  if ("rw_srreal" in rows[0]) {
+    return [make("h3", {}, "Calculated again with diffpy.srreal"), plainTable(["rank", "type", "atoms", "Rw, ours", "Rw, srreal", "model curves apart", "calculator"], rows.map((row) => [
+      show("rank", row.rank), typeTag(row.structure_type), show("n_atoms", row.n_atoms), show("rw", row.rw), ...row.message ? ["", "", row.message] : [show("rw", row.rw_srreal), show("rw", row.apart), row.engine]]))];
+  }
   const keys = ["scale", "zoom", "uiso", "delta2"];
   return [make("h3", {}, "Refined again with diffpy.srfit: its values below ours"),
     plainTable(["rank", "type", "atoms", "", "Rw", ...keys.map((key) => WORDS[key])], rows.flatMap((row) => [

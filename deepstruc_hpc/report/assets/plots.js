@@ -1,7 +1,7 @@
 "use strict";
 // Decoding of packed numbers, and the two-dimensional figures.
 
-const DATA = "#1f2937", CALCULATED = "#c0443a", DIFFERENCE = "#5f7f63", GRID = "#edf0f3", SOFT = "#5b6472";
+const DATA = "#1f2937", CALCULATED = "#c0443a", DIFFERENCE = "#5f7f63", TERM = "#2a6fb0", GRID = "#edf0f3", SOFT = "#5b6472";
 const FONT = { family: "system-ui, -apple-system, 'Segoe UI', Roboto, Arial, sans-serif", size: 13, color: "#374151" };
 const CONFIG = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
 const MISSING = 65535;
@@ -25,6 +25,7 @@ function drawFit(place, fit) {
     { x: r, y: observed, mode: "markers", name: "data", marker: { color: DATA, size: 3 }, hovertemplate: hover },
     { x: r, y: calculated, mode: "lines", name: "fit", line: { color: CALCULATED, width: 1.6 }, hovertemplate: hover },
     { x: r, y: difference.map((d) => d + shift), customdata: difference, mode: "lines", name: "difference", line: { color: DIFFERENCE, width: 1.2 }, hovertemplate: "%{customdata:.4f} Å⁻²" },
+    ...(fit.g_term ? [{ x: r, y: unpack(fit.g_term), mode: "lines", name: "beside the particle", line: { color: TERM, width: 1.4 }, hovertemplate: hover }] : []),
   ], {
     font: FONT, margin: { l: 62, r: 10, t: 28, b: 44 }, hovermode: "x unified", legend: { orientation: "h", x: 0, xanchor: "left", y: 1.02, yanchor: "bottom", itemsizing: "constant" },
     xaxis: axis("r (Å)", { unifiedhovertitle: { text: "r = %{x:.2f} Å" } }), yaxis: axis("G(r) (Å⁻²)"),

@@ -1,6 +1,6 @@
 """Crystals found from the sample's elements alone, and particles cut from those that fit.
 
-Every plausible crystal of the elements, and every one of the user's CIF files, is fitted as bulk × sphere
+Every plausible crystal of the elements, and every one of the user's CIF files, is fitted as bulk × shape function
 (:func:`~deepstruc_hpc.physics.crystal_fit.mine_crystals`). The best are candidates themselves, for crystals of any size; where they are small enough,
 particles about as large as the sphere are cut from them, as explicit atoms that the local search can change.
 """
@@ -18,6 +18,7 @@ from deepstruc_hpc.physics.crystal_refine import LACKING
 from deepstruc_hpc.physics.crystal_shortlist import shortlist
 from deepstruc_hpc.solve.candidates.candidate import Candidate, CandidateSet
 from deepstruc_hpc.solve.candidates.source import Budget, metal_of
+from deepstruc_hpc.solve.measurement.decay import LISTED, has_more_atoms
 from deepstruc_hpc.solve.measurement.describe import Measurement
 from deepstruc_hpc.structures.particle_cut import ParticleCut
 from deepstruc_hpc.structures.prototypes import CrystalCandidate, candidate_crystals
@@ -27,6 +28,10 @@ CUT_ZOOM = (0.97, 1.03)
 """The cell of a cut is refined already, with a spherical envelope in place of its surface: room for what that changes."""
 REFINED = 8
 """Crystals that are refined, of all that are screened."""
+WELL, FAR_BEHIND = 0.2, 2.0
+"""Rw below which a crystal × shape explains a curve, and factor by which the best explicit particle must be worse for a search to be in vain. In
+simulated metals a search took the best explicit Rw from 0.50 to 0.47 (30,883 atoms; the crystal 0.011), from 0.39 to 0.37 (4058 atoms; 0.017), from
+0.16 to 0.14 (970 atoms on average, width 20 %; 0.013)."""
 CUT_WITHIN = 1.25
 """Particles are cut from crystals whose Rw is within this factor of the best one's."""
 MOST_CUT = 3
@@ -41,6 +46,8 @@ A_PARAMETER = 0.5
 information criterion."""
 ORDER_AT_END = 0.1
 """RMS of G at the end of the data over RMS from 2 to 10 Å, from which a metal may be larger than the particles that are listed."""
+LEAST_METAL = 25.0
+"""Å: metals whose sphere is smaller (750 atoms of nickel) are answered by what is listed, where every outline has a place."""
 OTHER_FORMULAS = "no known crystal of the formula {} explains the curve well: crystals of other formulas of these elements were tried"
 POOR = 0.4
 """Rw of the best crystal of a formula, above which other formulas are tried: where an answer gets the word ``poor_fit``, too."""
@@ -71,11 +78,14 @@ class CrystalSource:
         """The crystals that fit best, and particles cut from them.
 
         Those of the sample's formula, where that is known; all crystals of its elements, where no known type has it or the best of it fits poorly:
-        a header says what was weighed in, and an oxide may be reduced. A metal is asked about only where the data show order to their end.
+        a header says what was weighed in, and an oxide may be reduced. A metal is asked about only where the data show order to their end, or tell by
+        their decay that the particle has more atoms than lists do.
         """
         sample = measurement.sample
-        metal = metal_of(sample) is not None
-        if sample.kind == "cluster" or (metal and sample.kind != "support" and measurement.order_at_end <= ORDER_AT_END):
+        symbol = metal_of(sample)
+        metal = symbol is not None
+        large = symbol is not None and (measurement.order_at_end > ORDER_AT_END or has_more_atoms(measurement, symbol, LISTED))
+        if sample.kind == "cluster" or (metal and sample.kind != "support" and not large):
             return CandidateSet(notes=tuple(self.notes))
         offered = self._own(frozenset((*sample.elements, "H", "D")))
         own = shortlist(measurement.curve, measurement.instrument, offered, rmin=measurement.rmin, rmax=float(measurement.curve.r[-1]))
@@ -90,7 +100,7 @@ class CrystalSource:
                 notes.append(OTHER_FORMULAS.format(sample.formula))
             listed = [*(() if fits else own), *_known(sample.elements, None)]
             fits, screened = sorted([*fits, *_mined(measurement, listed)], key=lambda fit: fit.criterion), screened + len(listed)
-        if not fits:
+        if not fits or (metal and sample.kind != "support" and (fits[0].diameter or np.inf) < LEAST_METAL):
             return CandidateSet(notes=tuple(notes))
         fewest = min(fit.n_parameters + LACKING * fit.candidate.lacking for fit in fits)
         found = [made for fit in fits if (made := extended(fit, fewest)) is not None]
@@ -134,6 +144,7 @@ def _mined(measurement: Measurement, listed: Sequence[CrystalCandidate]) -> list
         rmax=float(measurement.curve.r[-1]),
         keep=REFINED,
         qdamp_known=measurement.origin["qdamp"] != "default",
+        qbroad_known=measurement.origin["qbroad"] != "default",
     )
 
 
@@ -154,11 +165,20 @@ def _to_cut(fits: Sequence[CrystalFit]) -> list[CrystalFit]:
     return list(best.values())[:MOST_CUT]
 
 
+def settled(candidates: CandidateSet) -> bool:
+    """Whether a crystal × shape fits so much better than all explicit atoms that no search near those can reach it: larger ones, or many sizes."""
+    extended_ones = np.array([candidate.crystal_fit is not None for candidate in candidates], dtype=bool)
+    if not extended_ones.any():
+        return False
+    crystal = float(candidates.rw[extended_ones].min())
+    return crystal < WELL and float(candidates.rw[~extended_ones].min(initial=np.inf)) > FAR_BEHIND * crystal
+
+
 def extended(fit: CrystalFit, fewest: int) -> Candidate | None:
     """A crystal × sphere as a candidate; its structure is a piece of it."""
     cut = ParticleCut(fit.crystal, min((fit.diameter or np.inf) / 2.0, BLOCK_RADIUS), structure_type=fit.candidate.group)
     made, price = cut_candidate(cut, "crystals", listed=True), _complexity(fit, fewest)
-    return None if made is None else replace(made, crystal_fit=fit, complexity=price, type_complexity=price)
+    return None if made is None else replace(made, crystal_fit=fit, complexity=price, type_complexity=price, size_spread=fit.size_spread)
 
 
 def _complexity(fit: CrystalFit, fewest: int) -> float:
@@ -167,8 +187,8 @@ def _complexity(fit: CrystalFit, fewest: int) -> float:
 
 
 def _particles(fit: CrystalFit, fewest: int, most_atoms: int) -> Iterator[Candidate]:
-    """Spheres about as large as the fitted one, if they are small enough for explicit atoms."""
-    if fit.diameter is None:
+    """Spheres about as large as the fitted one, if they are small enough for explicit atoms and the data do not ask for many sizes."""
+    if fit.diameter is None or fit.size_spread:
         return
     cut = ParticleCut(fit.crystal, fit.diameter / 2.0, structure_type=fit.candidate.group)
     if np.pi / 6.0 * fit.diameter**3 > most_atoms * cut.atomic_volume:

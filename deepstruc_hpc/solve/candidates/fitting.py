@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.physics.agreement import rw
 from deepstruc_hpc.physics.crystal_fit import CrystalFit
+from deepstruc_hpc.physics.extra_terms import TermFit, fit_terms
 from deepstruc_hpc.physics.fit import fit_candidates, fitted_curve
 from deepstruc_hpc.physics.fit_table import FitTable
 from deepstruc_hpc.physics.target import low_q_part
@@ -53,6 +54,7 @@ def _fit_atoms(candidates: CandidateSet, measurement: Measurement) -> FitTable:
         zoom_bounds=None if one_range else zoom,
         uiso_groups="auto",
         low_q=measurement.low_q,
+        terms=measurement.terms,
         **measurement.instrument.model_dump(),
     )
 
@@ -64,6 +66,7 @@ def _fit_of_crystal(candidate: Candidate, measurement: Measurement) -> FitTable:
         raise ValueError(f"{candidate.structure.label}: no fit of a crystal.")
     data = _within(fit, measurement)
     residual = data.g - np.interp(data.r, fit.r, fit.calculated)
+    residual = residual - _terms(data.r, data.g, data.g - residual, measurement).curve
     left, seen = residual - _low_part(data.r, residual, measurement), data.g - _low_part(data.r, data.g, measurement)
     table = FitTable.empty(1, len(data), measurement.independent_points())
     share = candidate.structure.symbols
@@ -88,16 +91,34 @@ def _low_part(r: NDArray[np.float64], curve: NDArray[np.float64], measurement: M
     return low_q_part(r, curve, qmin=instrument.qmin, qdamp=instrument.qdamp, low_q=measurement.low_q)
 
 
+def _terms(r: NDArray[np.float64], observed: NDArray[np.float64], model: NDArray[np.float64], measurement: Measurement) -> TermFit:
+    """The measurement's terms beside a model, on points r."""
+    return fit_terms(measurement.terms, r, observed, model, measurement.instrument, low_q=measurement.low_q)
+
+
+def _alone(candidate: Candidate, row: Mapping[str, Any], measurement: Measurement) -> tuple[PdfCurve, NDArray[np.float64]]:
+    """The fitted points, of a crystal × sphere as far as its fit goes, and the candidate's own curve there."""
+    if candidate.crystal_fit is not None:
+        data = _within(candidate.crystal_fit, measurement)
+        return data, np.interp(data.r, candidate.crystal_fit.r, candidate.crystal_fit.calculated)
+    return measurement.data, fitted_curve(candidate.structure, row, measurement.data, **measurement.instrument.model_dump())
+
+
+def fitted_terms(candidate: Candidate, row: Mapping[str, Any], measurement: Measurement) -> TermFit:
+    """The amplitudes of the measurement's terms beside a fitted candidate, and the power that they take."""
+    data, alone = _alone(candidate, row, measurement)
+    return _terms(data.r, data.g, alone, measurement)
+
+
 def fit_curve_table(candidate: Candidate, row: Mapping[str, Any], measurement: Measurement) -> pd.DataFrame:
     """r, g_obs, g_calc and difference on the measured points between rmin and rmax; of a crystal × sphere as far as its fit goes.
 
-    The calculated curve has what the data hold below the measurement's ``low_q``, so that the difference is what the fit made small.
+    The calculated curve has what the data hold below the measurement's ``low_q``, so that the difference is what the fit made small. Where the
+    measurement has terms, they are part of it, and ``g_term`` is their sum alone.
     """
-    data = measurement.data
-    if candidate.crystal_fit is not None:
-        data = _within(candidate.crystal_fit, measurement)
-        calculated = np.interp(data.r, candidate.crystal_fit.r, candidate.crystal_fit.calculated)
-        calculated = calculated + _low_part(data.r, data.g - calculated, measurement)
-        return pd.DataFrame({"r": data.r, "g_obs": data.g, "g_calc": calculated, "difference": data.g - calculated})
-    calculated = fitted_curve(candidate.structure, row, data, low_q=measurement.low_q, **measurement.instrument.model_dump())
-    return pd.DataFrame({"r": data.r, "g_obs": data.g, "g_calc": calculated, "difference": data.g - calculated})
+    data, calculated = _alone(candidate, row, measurement)
+    term = _terms(data.r, data.g, calculated, measurement).curve
+    calculated = calculated + term
+    calculated = calculated + _low_part(data.r, data.g - calculated, measurement)
+    table = pd.DataFrame({"r": data.r, "g_obs": data.g, "g_calc": calculated, "difference": data.g - calculated})
+    return table.assign(g_term=term) if measurement.terms else table

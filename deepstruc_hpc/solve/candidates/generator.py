@@ -13,6 +13,7 @@ from deepstruc_hpc.core.errors import PdfFileError
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.solve.candidates.candidate import Belief, Candidate, CandidateSet
 from deepstruc_hpc.solve.candidates.source import Budget, metal_of, metal_zoom
+from deepstruc_hpc.solve.measurement.decay import has_more_atoms
 from deepstruc_hpc.structures.elements import nn_distance
 from deepstruc_hpc.structures.lattices import FAULTED, lattice_of, metal_atomic_volume
 from deepstruc_hpc.structures.occupation import Occupation
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from deepstruc_hpc.solve.measurement.describe import Measurement
     from deepstruc_hpc.structures.parents import Parent
 
+BEYOND_MODEL, FEWER = 800, 10
+"""Models that come with the package are trained on up to 400 atoms. Where a curve tells a metal particle of surely more than 800, a tenth of the
+samples is drawn, and no search follows them: they can only miss."""
 CLOSEST_CONTACT = 0.6
 """Decoded structures with two atoms nearer than this share of the nearest-neighbour distance are no structures."""
 
@@ -145,7 +149,9 @@ class GeneratorSource:
         return CandidateSet(usable, belief=belief, counts={"samples": len(drawn), "clashing": len(drawn) - len(usable)})
 
     def _drawn(self, measurement: Measurement, budget: Budget, symbol: str) -> list[Candidate]:
-        shares = [len(part) for part in np.array_split(np.arange(budget.samples), len(budget.sigma))]
+        large = metal_of(measurement.sample) is not None and has_more_atoms(measurement, symbol, BEYOND_MODEL, surely=True)
+        samples = budget.samples // FEWER if large else budget.samples
+        shares = [len(part) for part in np.array_split(np.arange(samples), len(budget.sigma))]
         elements = measurement.sample.elements if self.generator.decodes_elements else ()
         rng = measurement.rng("samples")
         drawn: list[Candidate] = []

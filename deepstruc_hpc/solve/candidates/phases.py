@@ -1,4 +1,4 @@
-"""Two or three crystalline phases, asked for where one candidate does not explain the curve.
+"""Two or three crystalline phases, asked for where one candidate leaves more than noise.
 
 The crystals that were fitted alone are the start; :func:`~deepstruc_hpc.physics.phase_search.find_phases` says which further ones are believed. Each
 set of phases becomes a candidate like others, with the curve and the Rw of all its phases, named after its main one.
@@ -6,37 +6,42 @@ set of phases becomes a candidate like others, with the curve and the Rw of all 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from deepstruc_hpc.physics.phase_search import find_phases
+from deepstruc_hpc.physics.crystal_phases import PhasesFit
+from deepstruc_hpc.physics.phase_search import PhaseLimits, find_phases
 from deepstruc_hpc.solve.candidates.candidate import Candidate, CandidateSet
 from deepstruc_hpc.solve.candidates.crystals import CrystalSource, extended
 from deepstruc_hpc.solve.candidates.fitting import fit
 from deepstruc_hpc.solve.candidates.phase_set import PhaseSet
 from deepstruc_hpc.solve.candidates.source import Source
+from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.measurement.describe import Measurement
+from deepstruc_hpc.structures.oxidation import rarity
 
 SOURCE = "phases"
 """What a candidate of several phases names as its source."""
-A_CRITERION = 1.0 / 32.0
-"""Complexity of one unit of the criterion: half a nat, of which every eighth counts as in the posterior, at two nats a unit of complexity."""
 
 
-def with_phases(candidates: CandidateSet, measurement: Measurement, sources: Sequence[Source]) -> CandidateSet:
+def with_phases(candidates: CandidateSet, measurement: Measurement, sources: Sequence[Source], settings: SolveSettings) -> CandidateSet:
     """The candidates with sets of phases, where such are believed.
 
     Args:
         candidates: fitted; without crystals among them nothing is tried.
         measurement: the data.
         sources: of which the crystals say what a further phase may be.
+        settings: how points count, and from which Rw on one phase is not enough.
     """
     crystals = next((source for source in sources if isinstance(source, CrystalSource)), None)
     singles = [candidate.crystal_fit for candidate in candidates if candidate.crystal_fit is not None]
     if crystals is None or not singles:
         return candidates
     started, sample = time.perf_counter(), measurement.sample
+    counted = settings.rank
+    limits = PhaseLimits(enough=settings.refusal.rw_warn, points_per_datum=counted.points_per_datum, model_error=counted.model_error, rarity=rarity)
     found = find_phases(
         measurement.curve,
         measurement.instrument,
@@ -46,15 +51,25 @@ def with_phases(candidates: CandidateSet, measurement: Measurement, sources: Seq
         rmax=float(measurement.curve.r[-1]),
         reference=sample.amounts if sample.stoichiometric else None,
         qdamp_known=measurement.origin["qdamp"] != "default",
+        limits=limits,
+        alone=float(candidates.rw.min()),
     )
-    best = found[0].criterion if found else 0.0
-    made = tuple(one for phases in found if (one := _candidate(PhaseSet.of(phases, sample), phases.criterion - best)) is not None)
+    costs = [_cost(phases, limits) / max(counted.complexity_penalty, 1e-9) for phases in found]
+    made = tuple(
+        one for phases, cost in zip(found, costs, strict=True) if (one := _candidate(PhaseSet.of(phases, sample), cost - min(costs))) is not None
+    )
     sets = CandidateSet(made, seconds={SOURCE: time.perf_counter() - started})
     return candidates.joined(fit(sets, measurement) if made else sets)
 
 
-def _candidate(phases: PhaseSet, behind: float) -> Candidate | None:
-    """A set of phases. What it costs beside a single crystal was asked already; what counts is how far its criterion is behind the best set's."""
+def _cost(phases: PhasesFit, limits: PhaseLimits) -> float:
+    """What a set costs beside its Rw, nats: its parameters, and charges that its cations rarely have."""
+    data = max(phases.n_independent / limits.points_per_datum, 1.0)
+    rare = sum(limits.rarity(part.candidate.crystal.composition) for part in phases.parts)
+    return 0.5 * (phases.n_parameters + phases.ordered) * math.log(data) + rare
+
+
+def _candidate(phases: PhaseSet, price: float) -> Candidate | None:
+    """A set of phases. What it costs beside a single crystal was asked already; what counts is what it costs beside the cheapest set."""
     made = extended(phases.crystal_fit, phases.crystal_fit.n_parameters)
-    price = behind * A_CRITERION
     return None if made is None else replace(made, source=SOURCE, phases=phases, complexity=price, type_complexity=price)

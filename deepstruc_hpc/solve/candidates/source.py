@@ -18,7 +18,7 @@ from deepstruc_hpc.structures.decoration import vegard_distance
 from deepstruc_hpc.structures.elements import METALLIC_RADII_PM, is_metal, nn_distance
 
 ENTRY_POINT_GROUP = "deepstruc_hpc.sources"
-BUILT_IN = ("cvae", "catalog", "crystals", "alloys", "structures")
+BUILT_IN = ("cvae", "catalog", "large", "crystals", "alloys", "structures")
 """``alloys`` is asked once the best lattices are known: :mod:`deepstruc_hpc.solve.search.decorations`."""
 METAL_ZOOM = (0.92, 1.08)
 """Metal shapes are brought to the first peak of the curve before the fit, so this is room for strain, not for the lattice."""

@@ -12,18 +12,25 @@ import pandas as pd
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.solve.candidates.candidate import Candidate, CandidateSet
 from deepstruc_hpc.solve.candidates.fitting import fit_curve_table
+from deepstruc_hpc.solve.checks.extra_terms import KeptTerms
 from deepstruc_hpc.solve.checks.phases import find_mixture
 from deepstruc_hpc.solve.checks.positions import refine_positions
 from deepstruc_hpc.solve.checks.srfit import verify_in_words, verify_with_srfit
+from deepstruc_hpc.solve.checks.srreal import verify_with_srreal
+from deepstruc_hpc.solve.checks.strain import strain_details, strain_of, strain_words
+from deepstruc_hpc.solve.checks.uncertainties import chi_square_in_words, reduced_chi_square
 from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.measurement.describe import Measurement
 from deepstruc_hpc.solve.measurement.sample import Sample
 from deepstruc_hpc.solve.ranking.applicability import Verdict, applies, matter
 from deepstruc_hpc.solve.ranking.composition import AlloyComposition, alloy_composition
+from deepstruc_hpc.solve.ranking.crystal_words import crystal_details, crystal_words
 from deepstruc_hpc.solve.ranking.intervals import Interval, intervals
 from deepstruc_hpc.solve.ranking.ranking import Ranking
 from deepstruc_hpc.solve.ranking.wording import in_words, named_orderings, orderings, phases_in_words
 
+GUESSED_UNIT = "taken from its range"
+"""In the note of a reader that guessed the unit of r: a refusal may come from that guess."""
 EXACT = 0.03
 """Standard deviation of a share, up to which the formula of an alloy is that of rank 1."""
 
@@ -38,8 +45,8 @@ class Answer:
         verdict: whether there is an answer.
         row: columns of the summary for it: empty where there is none.
         message: warnings and doubts.
-        fit: r, g_obs, g_calc, difference of rank 1.
-        tables: further ones by the name of their file (``verify``, ``mixture``, ``phases``).
+        fit: r, g_obs, g_calc, difference of rank 1; g_term where a term lies beside the particle.
+        tables: further ones by the name of their file (``verify``, ``mixture``, ``phases``, ``sizes``).
         details: for result.json.
         relaxed: rank 1 with its atoms moved under the data, or None.
     """
@@ -55,13 +62,14 @@ class Answer:
     relaxed: Structure | None = None
 
 
-def check(ranking: Ranking, measurement: Measurement, settings: SolveSettings) -> Answer:
+def check(ranking: Ranking, measurement: Measurement, settings: SolveSettings, *, terms: KeptTerms | None = None) -> Answer:
     """Whether rank 1 is an answer, and what the settings ask for beside it (``verify``, ``mixtures``, ``relax``).
 
     Args:
         ranking: of all candidates.
         measurement: the data.
         settings: of this curve.
+        terms: beside the particle, where such were kept.
     """
     candidates = ranking.candidates
     verdict = applies(candidates, measurement, settings.refusal, place=0)
@@ -70,37 +78,79 @@ def check(ranking: Ranking, measurement: Measurement, settings: SolveSettings) -
     details: dict[str, Any] = {"counts": dict(candidates.counts), "sources": _by_source(candidates), "notes": notes}
     guessed = measurement.sample.sentence if measurement.sample.origin == "unknown" else ""
     message = [verdict.message, guessed]
+    chi_square = reduced_chi_square(fit, measurement)
+    if chi_square is not None:
+        details["chi_square"] = round(chi_square, 3)
+        notes.append(chi_square_in_words(chi_square))
+    details |= {} if terms is None else {"terms": terms.details()}
     if verdict.status != "ok":
+        message += [note for note in measurement.curve.notes if GUESSED_UNIT in note]
         return Answer(measurement, ranking, verdict, {}, _sentence([*message, *candidates.notes]), fit, details=details)
-    left = orderings(ranking, settings.rank)
-    composition = alloy_composition(ranking, measurement, left[0] if len(left) == 1 else None)
-    message += [in_words(ranking, settings.rank, float(measurement.curve.r[-1])), _open_ordering(ranking, measurement)]
-    if composition is not None:
-        details["composition"] = composition.details()
-        message.append(composition.words)
-    tables: dict[str, pd.DataFrame] = {}
-    phases = ""
-    found = ranking.first.phases
-    if found is not None:
-        tables["phases"], details["phases"], phases = found.table(), found.details(), found.shares()
-        message.append(phases_in_words(ranking))
-    if settings.mixtures:
-        mixture = find_mixture(ranking, measurement)
-        details["mixture"] = mixture.details() if mixture else {"kept": False}
-        if mixture is not None:
-            tables["mixture"] = mixture.table()
-            message.append(mixture.words())
-            phases = mixture.shares()
-    if settings.verify == "srfit":
-        tables["verify"] = verify_with_srfit(ranking, measurement)
-        details["verify"] = verify_in_words(tables["verify"])
+    told = _Told(details, message)
+    left, composition = _tell_doubts(ranking, measurement, settings, told)
+    told.message.append(terms.words() if terms else "")
+    phases = _tell_phases(ranking, measurement, settings, told)
+    if settings.verify is not None:
+        told.tables["verify"] = (verify_with_srfit if settings.verify == "srfit" else verify_with_srreal)(ranking, measurement)
+        details["verify"] = verify_in_words(told.tables["verify"], settings.verify)
+    message += _strain(ranking, measurement, settings, details)
     relaxed = None
     if settings.relax:
         relaxed, details["relaxed"] = refine_positions(ranking.first, candidates.row(0), measurement)
     doubt = intervals(ranking, open_above="lower_bound" in verdict.flags)
     details["intervals"] = {name: one.record() for name, one in doubt.items()}
     row = _row(ranking, measurement, verdict, left=left, composition=composition, phases=phases, diameter=doubt.get("diameter"))
-    return Answer(measurement, ranking, verdict, row, _sentence([*message, *candidates.notes]), fit, tables, details, relaxed)
+    return Answer(measurement, ranking, verdict, row, _sentence([*message, *candidates.notes]), fit, told.tables, details, relaxed)
+
+
+@dataclass(eq=False)
+class _Told:
+    """What has been said of an answer so far: for result.json, in words, as tables."""
+
+    details: dict[str, Any]
+    message: list[str]
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+
+
+def _tell_doubts(ranking: Ranking, measurement: Measurement, settings: SolveSettings, told: _Told) -> tuple[list[str], AlloyComposition | None]:
+    """Types, sizes, orderings and compositions that the data leave; the orderings, and the composition of an alloy."""
+    left = orderings(ranking, settings.rank)
+    composition = alloy_composition(ranking, measurement, left[0] if len(left) == 1 else None)
+    told.message += [in_words(ranking, settings.rank, float(measurement.curve.r[-1])), _open_ordering(ranking, measurement)]
+    if composition is not None:
+        told.details["composition"] = composition.details()
+        told.message.append(composition.words)
+    return left, composition
+
+
+def _tell_phases(ranking: Ranking, measurement: Measurement, settings: SolveSettings, told: _Told) -> str:
+    """What a crystal says of itself, and several phases or sizes; the shares of the weight for the summary."""
+    first, phases = ranking.first, ""
+    if first.crystal_fit is not None:
+        told.details["crystal"] = crystal_details(first.crystal_fit)
+        told.message += crystal_words(first.crystal_fit) if first.phases is None else []
+        if first.crystal_fit.sizes is not None:
+            told.tables["sizes"] = first.crystal_fit.sizes.table()
+    if first.phases is not None:
+        told.tables["phases"], told.details["phases"], phases = first.phases.table(), first.phases.details(), first.phases.shares()
+        told.message.append(phases_in_words(ranking))
+    if settings.mixtures:
+        mixture = find_mixture(ranking, measurement)
+        told.details["mixture"] = mixture.details() if mixture else {"kept": False}
+        if mixture is not None:
+            told.tables["mixture"] = mixture.table()
+            told.message.append(mixture.words())
+            phases = mixture.shares()
+    return phases
+
+
+def _strain(ranking: Ranking, measurement: Measurement, settings: SolveSettings, details: dict[str, Any]) -> list[str]:
+    """A sentence on surface contraction and radial strain where they pay, with their numbers in the details."""
+    found = strain_of(ranking.first, ranking.candidates.row(0), measurement) if settings.strain else None
+    if found is None:
+        return []
+    details["strain"] = strain_details(found)
+    return [strain_words(found)]
 
 
 def _by_source(candidates: CandidateSet) -> dict[str, dict[str, float]]:
@@ -136,6 +186,8 @@ def _row(
     flags = [*verdict.flags, *(["other_elements"] if composition is not None and composition.doubtful else [])]
     if first.phases is not None and any(first.phases.supports):
         flags.append("support")
+    if measurement.terms:
+        flags.append("ligand_term")
     return {
         "structure_type": first.structure.structure_type,
         "n_atoms": first.n_atoms,

@@ -47,6 +47,7 @@ def refine_positions(candidate: Candidate, row: Mapping[str, Any], measurement: 
         rmax=measurement.rmax,
         max_iterations=MOST_ITERATIONS,
         low_q=measurement.low_q,
+        terms=measurement.terms,
     )
     rigid = candidate.structure.scaled(parameters["zoom"]).positions
     moved = np.linalg.norm((found.structure.positions - found.structure.positions.mean(axis=0)) - (rigid - rigid.mean(axis=0)), axis=1)

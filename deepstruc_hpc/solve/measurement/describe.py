@@ -15,6 +15,7 @@ from deepstruc_hpc.core.errors import PdfFileError
 from deepstruc_hpc.core.peaks import first_peak
 from deepstruc_hpc.core.seeds import item_rng
 from deepstruc_hpc.physics.agreement import independent_points
+from deepstruc_hpc.physics.extra_terms import Term
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.physics.target import low_q_part
 from deepstruc_hpc.solve.config import DEFAULT_LOW_Q, DEFAULT_RMAX, LEAST_MEASURED_Q, USUAL, SolveSettings
@@ -24,6 +25,8 @@ from deepstruc_hpc.structures.suggestions import suggest_elements
 
 MIN_INDEPENDENT_POINTS = 12
 """A curve with fewer decides nothing: a fit alone has four parameters."""
+LEVELLED_TO = 60.0
+"""Å: twice the range of a usual fit; farther out a curve holds little but noise."""
 _WORDS = {"header": "header", "instrument": "instrument profile"}
 
 
@@ -41,6 +44,7 @@ class Measurement:
         seed: of the run.
         low_q: Å⁻¹, below which nothing of the curve is trusted: taken out of data and model in every fit; 0: all is trusted.
         notes: what a person should know about the choice, one sentence each.
+        terms: of ligands, solvent or support, whose amplitudes are eliminated in every fit.
     """
 
     curve: PdfCurve
@@ -52,6 +56,7 @@ class Measurement:
     seed: int = 0
     low_q: float = 0.0
     notes: tuple[str, ...] = ()
+    terms: tuple[Term, ...] = ()
 
     @cached_property
     def data(self) -> PdfCurve:
@@ -64,9 +69,18 @@ class Measurement:
         return first_peak(self.curve)
 
     @cached_property
+    def levelled(self) -> PdfCurve:
+        """The curve without the straight line that fits it best from 2 Å to its end or 60 Å: a slope or an offset of the data is no structure."""
+        r, g = self.curve.r, self.curve.g
+        inside = (r >= 2.0) & (r <= LEVELLED_TO)
+        if inside.sum() < 10:
+            return self.curve
+        return replace(self.curve, g=g - np.polyval(np.polyfit(r[inside], g[inside], 1), r))
+
+    @cached_property
     def order_at_end(self) -> float:
         """RMS of G in the last 15 % of the range (up to 30 Å, before Qdamp has its way) over RMS from 2 to 10 Å, or to 60 % of a shorter range."""
-        r, g = self.curve.r, self.curve.g
+        r, g = self.levelled.r, self.levelled.g
         end = min(float(r[-1]), 30.0)
         inner, last = g[(r >= 2.0) & (r <= min(10.0, 0.6 * end))], g[(r >= 0.85 * end) & (r <= end)]
         if len(inner) < 10 or not len(last) or not inner.any():

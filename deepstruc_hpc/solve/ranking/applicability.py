@@ -42,6 +42,8 @@ METALS = frozenset({"fcc", "bcc", "hcp", "sc"})
 """Types that say no more than a lattice: their formula stands before them only where it is no element."""
 SHORTER = 0.87
 """Of a candidate's shortest distance: a peak below it is none of the candidate's, whatever its width."""
+RESOLVED = 50.0
+"""Å. Above it the end of a particle and an unknown Qdamp look alike: with 0.016 to 0.045 Å⁻¹ one curve fits as 52 to 91 Å, another as 47 to 67."""
 BELOW_BOND = 0.7
 """Of a candidate's shortest distance: below it its first peak has not begun."""
 
@@ -69,6 +71,7 @@ class Evidence:
         ripples: RMS of G less a straight line below the shortest bond, over RMS from 2 to 10 Å; None where nothing was measured there.
         broad: RMS of what was taken out of the data below ``low_q`` over RMS of the data; 0 where nothing was.
         data_end: Å, where the curve ends; None where it goes on beyond the candidate.
+        damped: nobody says Qdamp, and the candidate is of explicit atoms and larger than what can be told from it.
     """
 
     rw: float
@@ -89,6 +92,7 @@ class Evidence:
     ripples: float | None = None
     broad: float = 0.0
     data_end: float | None = None
+    damped: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,7 @@ def applies(candidates: CandidateSet, measurement: Measurement, settings: Refusa
     seen = Evidence(
         rw,
         size,
-        None if endless else tail_ratio(curve, size if phases is None else max(size, phases.reach)),
+        None if endless else tail_ratio(measurement.levelled, size if phases is None else max(size, phases.reach)),
         measurement.order_at_end,
         noise,
         edge,
@@ -141,6 +145,7 @@ def applies(candidates: CandidateSet, measurement: Measurement, settings: Refusa
         ripples(curve, min(RIPPLES[1], BELOW_BOND * zoom * shortest)),
         measurement.broad_part,
         float(curve.r[-1]) if not endless and float(curve.r[-1]) < candidate.diameter * zoom else None,
+        candidate.crystal_fit is None and measurement.origin["qdamp"] == "default" and candidate.diameter * zoom > RESOLVED,
     )
     return verdict(seen, settings)
 
@@ -278,6 +283,8 @@ def _warnings_of_data(seen: Evidence, settings: RefusalSettings) -> Iterator[tup
         )
     if seen.data_end is not None:
         yield "lower_bound", f"the data end at {seen.data_end:.3g} Å, before the particle does: its size is a lower bound"
+    elif seen.damped:
+        yield "lower_bound", f"nobody says Qdamp, which ends a curve as a particle does: above {RESOLVED:g} Å the size is a lower bound"
 
 
 def _away(seen: Evidence) -> float:

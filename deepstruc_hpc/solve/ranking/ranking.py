@@ -49,6 +49,12 @@ class Ranking:
         own = self.types["lattice"].eq(self.types["lattice"].iloc[0])
         return float(self.types["probability"][own].sum())
 
+    def reordered(self, order: NDArray[np.intp], score: Floats, probability: Floats) -> Ranking:
+        """The same candidates in another order, with other scores and probabilities (C,), given in the present order."""
+        ranked = self.candidates.take(order)
+        types = _type_table(ranked, probability[order])
+        return Ranking(ranked, score[order], probability[order], self.alike[order], self.posterior, types)
+
     def frame(self) -> pd.DataFrame:
         """One row a candidate: rank, what it is, its fit, score and probability."""
         table = self.candidates.frame().assign(score=self.score, probability=self.probability, alike=self.alike)

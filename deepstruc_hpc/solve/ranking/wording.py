@@ -89,7 +89,7 @@ def _places_in_words(ranking: Ranking) -> list[str]:
 def _sizes_in_words(ranking: Ranking, name: str, data_end: float) -> list[str]:
     """The sizes that fit equally well: of crystals as diameters, of metal shapes as numbers of atoms; nothing for a crystal without an end."""
     first = ranking.first
-    if first.crystal_fit is not None and first.crystal_fit.bulk:
+    if first.crystal_fit is not None and (first.crystal_fit.bulk or first.diameter > data_end):  # what is said of the end of the data stands for it
         return []
     if first.diameter * float(ranking.candidates.zoom[0]) > data_end:
         return [f"within {name}, all diameters from {diameter_range(ranking)[0]:.0f} Å on fit equally well"]

@@ -120,7 +120,7 @@ def resolve_sources(named: NamedArtefacts, wanted: tuple[str, ...]) -> Artefacts
     for kind, found in (("crystals", [path for folder in crystals for path in crystal_files(Path(folder))]), ("structures", _structures(structures))):
         if found:
             ids[kind] = _content_hash(found)
-    if model_name is None and store is None and "crystals" not in wanted and not structures and not unknown:
+    if model_name is None and store is None and not {"large", "crystals"} & set(wanted) and not structures and not unknown:
         missing_ones = {"cvae": "no model comes with this installation: give --model CHECKPOINT", "structures": "give --structures FOLDER"}
         missing_ones["alloys"] = "orderings are put on the shapes of other sources"
         why = "; ".join(f"{name}: {missing_ones[name]}" for name in wanted if name in missing_ones)

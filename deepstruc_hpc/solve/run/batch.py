@@ -18,11 +18,12 @@ from deepstruc_hpc.core.config import validate_config
 from deepstruc_hpc.core.errors import DeepstrucError, OutputError
 from deepstruc_hpc.core.files import split_inside
 from deepstruc_hpc.data.pdf_files import file_hash
+from deepstruc_hpc.solve.checks.srreal import check_srreal
 from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.measurement.describe import check_sample_options
 from deepstruc_hpc.solve.run.artefacts import Folders, NamedArtefacts, folders, resolve_sources
 from deepstruc_hpc.solve.run.cif_folders import read_folder
-from deepstruc_hpc.solve.run.inputs import PdfItem, find_pdfs, is_whole, make_items, read_values
+from deepstruc_hpc.solve.run.inputs import PdfItem, find_pdfs, is_whole, make_items, read_values, skipped_in_words
 from deepstruc_hpc.solve.run.output import Draw, ItemRecord
 from deepstruc_hpc.solve.run.summary import Summary
 from deepstruc_hpc.solve.run.worker import Solver, WorkerPlan, failure_record, ids_of
@@ -118,9 +119,12 @@ class Batch:
         named: NamedArtefacts = NamedArtefacts(),  # noqa: B008 - frozen
     ) -> None:
         check_sample_options(settings)
+        if settings.verify == "srreal":
+            check_srreal()
         self.names: list[str | Path] = [paths] if isinstance(paths, str | Path) else list(paths)
         self.options, self.out = options, out
         self.values = read_values(Path(options.values)) if options.values else {}
+        self.skipped: dict[Path, str] = {}
         self.found = self._look(allow_empty=options.watch)
         self.named: set[str] = set()
         self.make_solver: Callable[[WorkerPlan], Solver] = Solver
@@ -166,6 +170,11 @@ class Batch:
         """Whether a file of this call (not of an earlier one into the same directory) failed."""
         return bool((frame["status"].eq("failed") & frame["file"].isin(self.named)).any())
 
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know before the run."""
+        return [*self.sources.notes, *skipped_in_words(self.skipped)]
+
     def head(self) -> dict[str, Any]:
         """The head of summary.json: settings, versions, ids."""
         return {
@@ -177,7 +186,7 @@ class Batch:
             "crystals": list(self.sources.crystals),
             "structures": list(self.sources.structures),
             "ids": self.sources.ids,
-            "notes": list(self.sources.notes),
+            "notes": self.notes,
             "inputs": [str(name) for name in self.names],
             "versions": _versions(),
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -198,7 +207,7 @@ class Batch:
             return False
 
     def _look(self, *, allow_empty: bool) -> list[Path]:
-        found = find_pdfs(self.names, recursive=self.options.recursive, allow_empty=allow_empty)
+        found = find_pdfs(self.names, recursive=self.options.recursive, allow_empty=allow_empty, skipped=self.skipped)
         return [path for path in found if self.out not in path.parents]
 
     def _take(self, summary: Summary, item: PdfItem, result: Any) -> None:

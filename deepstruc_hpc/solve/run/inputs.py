@@ -13,14 +13,15 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from deepstruc_hpc.core.errors import ConfigError, PdfFileError
-from deepstruc_hpc.core.files import shown_name, split_inside
+from deepstruc_hpc.core.errors import ConfigError, NoCurveError, PdfFileError
+from deepstruc_hpc.core.files import natural_order, shown_name, split_inside
 from deepstruc_hpc.data.hdf5_tree import SUFFIXES as HDF5_SUFFIXES
 from deepstruc_hpc.data.hdf5_tree import is_hdf5
 
 PDF_SUFFIXES = (".gr", ".cgr", ".fgr", *HDF5_SUFFIXES)
 LIST_SUFFIXES = (".lst", ".list")
 WHOLE_AFTER_S = 1.0
+_MOST_LISTED = 6
 
 
 @dataclass(frozen=True)
@@ -38,36 +39,64 @@ class PdfItem:
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
-def find_pdfs(paths: Iterable[str | Path], *, recursive: bool = False, allow_empty: bool = False) -> list[Path]:
-    """The PDF files that the paths name, absolute, each once, in order of the paths and then by name.
+def find_pdfs(
+    paths: Iterable[str | Path], *, recursive: bool = False, allow_empty: bool = False, skipped: dict[Path, str] | None = None
+) -> list[Path]:
+    """The PDF files that the paths name, absolute, each once, in order of the paths and then by name, numbers in names counted as numbers.
 
     A directory gives its files with a known ending (with ``recursive`` those below it too), a glob what it matches, a file itself, and
     a list (``@NAME``, or a ``.lst``/``.list`` file) one path a line, relative to the list's own folder. An HDF5 file gives all its curves, or those
-    at a place inside it (``a.h5::/entry/pdf``); one that cannot be read gives itself.
+    at a place inside it (``a.h5::/entry/pdf``); one that cannot be read gives itself. An HDF5 file of a directory that holds no curve, such as one
+    of images, is left out as other files are that are no PDFs.
+
+    Args:
+        paths: what the user named.
+        recursive: look below directories, too.
+        allow_empty: a directory or glob may have nothing yet.
+        skipped: takes the HDF5 files of directories that were left out, with the reason.
 
     Raises:
         PdfFileError: naming a path that is not there, or saying where nothing was found.
     """
     found: dict[Path, None] = {}
+    left = {} if skipped is None else skipped
     names = [str(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
     if not names:
         raise PdfFileError("no input: name at least one .gr file, directory, glob or list.")
     for name in names:
-        for path in _expand(name, recursive=recursive, allow_empty=allow_empty):
-            for curve in _curves_of(path):
+        before, folder = len(found), Path(name).expanduser().is_dir()
+        expanded = _expand(name, recursive=recursive, allow_empty=allow_empty)
+        for path in expanded:
+            try:
+                curves = _curves_of(path, strict=folder)
+            except NoCurveError as other:
+                left[path.resolve()] = str(other)
+                continue
+            for curve in curves:
                 found.setdefault(curve)
+        if folder and expanded and len(found) == before and not allow_empty and all(path.resolve() in left for path in expanded):
+            raise PdfFileError(f"{name}: none of its {len(expanded)} HDF5 files holds a G(r). {left[expanded[0].resolve()]}")
     return list(found)
 
 
-def _curves_of(path: Path) -> list[Path]:
-    """The file, absolute; of an HDF5 file with several curves one path for each."""
+def skipped_in_words(skipped: Mapping[Path, str]) -> list[str]:
+    """One sentence on the files of directories that hold no curve; none where there are none."""
+    if not skipped:
+        return []
+    names = [path.name for path in sorted(skipped, key=natural_order)]
+    listed = ", ".join(names[:_MOST_LISTED]) + (f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else "")
+    return [f"{len(names)} HDF5 files of the directories hold no G(r) and were left out: {listed}. Name a file to be told what it holds."]
+
+
+def _curves_of(path: Path, *, strict: bool) -> list[Path]:
+    """The file, absolute; of an HDF5 file with several curves one path for each; ``strict``: see :func:`curve_paths`."""
     file, inside = split_inside(path)
     whole, ending = file.resolve(), file.suffix.lower()
     if not inside and ending not in HDF5_SUFFIXES and (ending in PDF_SUFFIXES or not is_hdf5(whole)):
         return [whole]
     from deepstruc_hpc.data.hdf5_curves import curve_paths
 
-    return curve_paths(Path(f"{whole}::{inside}") if inside else whole)
+    return curve_paths(Path(f"{whole}::{inside}") if inside else whole, strict=strict)
 
 
 def _expand(name: str, *, recursive: bool, allow_empty: bool) -> list[Path]:
@@ -79,7 +108,8 @@ def _expand(name: str, *, recursive: bool, allow_empty: bool) -> list[Path]:
         return _read_list(Path(name.removeprefix("@")).expanduser(), recursive=recursive)
     if path.is_dir():
         entries = path.rglob("*") if recursive else path.iterdir()
-        inside = sorted(entry for entry in entries if entry.suffix.lower() in PDF_SUFFIXES and entry.is_file() and not entry.name.startswith("."))
+        known = [entry for entry in entries if entry.suffix.lower() in PDF_SUFFIXES and entry.is_file() and not entry.name.startswith(".")]
+        inside = sorted(known, key=natural_order)
         if not inside and not allow_empty:
             below = "" if recursive else " (use --recursive to look in the folders below)"
             raise PdfFileError(f"{name}: no {', '.join(PDF_SUFFIXES)} file in this directory{below}. Name others by a glob: '{name}/*.txt'.")
@@ -87,7 +117,8 @@ def _expand(name: str, *, recursive: bool, allow_empty: bool) -> list[Path]:
     if path.exists():
         return [path]
     if glob.has_magic(name):
-        matched = sorted(Path(match) for match in glob.glob(str(path), recursive=True) if Path(match).is_file())  # noqa: PTH207
+        matches = [Path(match) for match in glob.glob(str(path), recursive=True) if Path(match).is_file()]  # noqa: PTH207
+        matched = sorted(matches, key=natural_order)
         if not matched and not allow_empty:
             raise PdfFileError(f"{name}: no file matches this pattern. Check the path and the quotes around the pattern.")
         return matched

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from deepstruc_hpc.core.errors import OutputError
-from deepstruc_hpc.core.files import write_atomically
+from deepstruc_hpc.core.files import natural_order, write_atomically
 from deepstruc_hpc.solve.run.output import OLD_PREFIX, SUMMARY_COLUMNS, WORK_PREFIX, ItemRecord, read_record, writing
 
 SUMMARY_JSON = "summary.json"
@@ -67,14 +67,15 @@ class Summary:
     def save(self) -> None:
         """Write summary.json and summary.csv, each whole or not at all."""
         with writing(self.out):
-            items = [asdict(row) for _, row in sorted(self.rows.items())]
+            items = [asdict(self.rows[file]) for file in sorted(self.rows, key=natural_order)]
             write_atomically(self.out / SUMMARY_JSON, json.dumps({"schema": SCHEMA, "run": self.run, "items": items}, indent=1), remedy=REMEDY)
             write_atomically(self.out / SUMMARY_CSV, self.frame().to_csv(index=False, float_format="%.6g"), remedy=REMEDY)
         self._saved = time.monotonic()
 
     def frame(self) -> pd.DataFrame:
-        """One row a PDF with the columns of ``summary.csv`` and ``folder``, in order of the file names."""
-        rows = [{name: getattr(row, name) for name in [*SUMMARY_COLUMNS, "folder"]} for _, row in sorted(self.rows.items())]
+        """One row a PDF with the columns of ``summary.csv`` and ``folder``, in order of the file names, with numbers in them counted as numbers."""
+        rows_in_order = [self.rows[file] for file in sorted(self.rows, key=natural_order)]
+        rows = [{name: getattr(row, name) for name in [*SUMMARY_COLUMNS, "folder"]} for row in rows_in_order]
         frame = pd.DataFrame(rows, columns=[*SUMMARY_COLUMNS, "folder"])
         numbers = ("rw", "probability", "diameter", "diameter_low", "diameter_high", "size_spread")
         return frame.astype({"n_atoms": "Int64", **dict.fromkeys(numbers, float)})

@@ -17,6 +17,7 @@ from deepstruc_hpc.model.generator import StructureModel
 from deepstruc_hpc.solve.candidates.catalog import CatalogSource
 from deepstruc_hpc.solve.candidates.crystals import CrystalSource
 from deepstruc_hpc.solve.candidates.generator import GeneratorSource
+from deepstruc_hpc.solve.candidates.large import LargeSource
 from deepstruc_hpc.solve.candidates.source import Source, added_sources
 from deepstruc_hpc.solve.candidates.structures import StructureSource
 from deepstruc_hpc.solve.checks.checks import Answer
@@ -94,6 +95,8 @@ class Solver:
         if key not in self._others:
             if name == "crystals":
                 self._others[key] = CrystalSource(self.plan.crystals)
+            elif name == "large":
+                self._others[key] = LargeSource()
             elif name == "structures":
                 self._others[key] = StructureSource.of_folders(self.plan.structures, sizes=settings.structures_sizes)
             else:

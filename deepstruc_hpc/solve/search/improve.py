@@ -7,9 +7,10 @@ from collections.abc import Callable
 from deepstruc_hpc.core.errors import DeepstrucError
 from deepstruc_hpc.solve.candidates.candidate import CandidateSet
 from deepstruc_hpc.solve.candidates.fitting import fit
-from deepstruc_hpc.solve.candidates.generator import Generator
+from deepstruc_hpc.solve.candidates.generator import BEYOND_MODEL, Generator
 from deepstruc_hpc.solve.candidates.source import metal_of
 from deepstruc_hpc.solve.config import SolveSettings
+from deepstruc_hpc.solve.measurement.decay import has_more_atoms
 from deepstruc_hpc.solve.measurement.describe import Measurement
 from deepstruc_hpc.solve.search.decorations import decorations
 from deepstruc_hpc.solve.search.latent_space import search_latent
@@ -51,7 +52,7 @@ def improve(
 def _with_generator(candidates: CandidateSet, measurement: Measurement, settings: SolveSettings, generator: Generator) -> CandidateSet:
     """With better latent points, with the best samples cut at other sizes, and with their sites as the curve asks for them."""
     symbol = metal_of(measurement.sample)
-    if symbol is None:
+    if symbol is None or has_more_atoms(measurement, symbol, BEYOND_MODEL, surely=True):
         return candidates
     rng = measurement.rng("latent")
     space = generator.search_space(measurement.curve, symbol=symbol, instrument=measurement.instrument, rng=rng)

@@ -11,13 +11,13 @@ from deepstruc_hpc.data.structure_files import write_xyz
 from deepstruc_hpc.physics.crystal_model import crystal_sphere_curve
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.physics.simulate import simulate_pdf
-from deepstruc_hpc.solve.candidates.crystals import CrystalSource, _to_cut
+from deepstruc_hpc.solve.candidates.crystals import CrystalSource, _to_cut, settled
 from deepstruc_hpc.solve.candidates.fitting import fit, fit_curve_table
 from deepstruc_hpc.solve.candidates.source import Budget
 from deepstruc_hpc.solve.candidates.structures import STRUCTURE_ZOOM, StructureSource
 from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.measurement.describe import describe
-from deepstruc_hpc.structures.crystals import prototype_crystal
+from deepstruc_hpc.structures.crystals import Prototype, _site, crystal_of_prototype, prototype_crystal
 from deepstruc_hpc.structures.particle_cut import ParticleCut
 
 BUDGET = Budget(samples=0, sigma=(3.0,), most_atoms=2000)
@@ -111,3 +111,38 @@ def test_particles_are_cut_from_the_best_crystal_of_each_net_not_from_three_of_o
     fits = [SimpleNamespace(rw=rw, candidate=SimpleNamespace(group=group)) for rw, group in ((0.30, "rutile"), (0.31, "rutile"), (0.33, "zircon"))]
     fits += [SimpleNamespace(rw=0.5, candidate=SimpleNamespace(group="goethite"))]
     assert [(fit.rw, fit.candidate.group) for fit in _to_cut(fits)] == [(0.30, "rutile"), (0.33, "zircon")]
+
+
+def _metal(symbol, lattice_constant, diameter, noise=0.02):
+    """The curve of a sphere of an fcc metal to 30 Å, with noise that is white in Q."""
+    crystal = crystal_of_prototype(Prototype("Fm-3m", (*[lattice_constant] * 3, 90.0, 90.0, 90.0), (_site(symbol, 0, 0, 0),)), symbol)
+    cut = ParticleCut(crystal, diameter / 2.0, surface="as_cut").structure()
+    r = np.arange(0.0, 30.0, 0.02)
+    g = simulate_pdf(cut.symbols, cut.positions, r, qmin=0.8, qmax=22.0, qdamp=0.03, uiso=0.006, delta2=1.0)
+    q = np.linspace(0.8, 22.0, 600)
+    error = np.random.default_rng(0).normal(size=len(q)) @ np.sin(np.outer(q, r))
+    g = g + noise * g[r > 1.5].std() * error / error.std()
+    header = {"qmin": 0.8, "qmax": 22.0, "qdamp": 0.03, "composition": symbol}
+    return len(cut), describe(PdfCurve(r, g, header=header, source="x.gr"), SolveSettings())
+
+
+@pytest.mark.parametrize(("symbol", "lattice_constant", "diameter"), [("Ni", 3.524, 32.0), ("Au", 4.078, 48.0)])
+def test_a_metal_of_more_atoms_than_lists_hold_is_a_crystal(symbol, lattice_constant, diameter):
+    """1,600 and 3,400 atoms: the right lattice first, the diameter within 2 %, and the explicit search has nothing to add to the larger one."""
+    n_atoms, measurement = _metal(symbol, lattice_constant, diameter)
+    found = fit(CrystalSource().candidates(measurement, BUDGET), measurement)
+    sphere = found.candidates[0]
+    assert sphere.structure.structure_type == "fcc"
+    assert sphere.crystal_fit is not None
+    assert found.rw[0] < 0.1
+    true = np.cbrt(6 / np.pi * n_atoms * lattice_constant**3 / 4)
+    assert sphere.diameter == pytest.approx(true, rel=0.02)
+    assert sphere.n_atoms == pytest.approx(n_atoms, rel=0.06)
+    assert sphere.size_spread == 0.0
+    assert settled(found) == all(candidate.crystal_fit is not None for candidate in found)
+
+
+def test_a_small_metal_particle_is_left_to_the_lists():
+    """Of 350 atoms: asked about or not, a sphere of 20 Å is no candidate where every outline is listed."""
+    _, measurement = _metal("Ni", 3.524, 19.5, noise=0.05)
+    assert len(CrystalSource().candidates(measurement, BUDGET)) == 0

@@ -140,6 +140,7 @@ GOOD = Evidence(rw=0.15, size=16.0, tail=0.05, end=0.02, noise=0.2, edge=12.0, r
         ({"crystal": True, "size": 9.0}, "ok", "order over 9 Å only"),
         ({"crystal": True, "size": 16.0}, "ok", ""),
         ({"data_end": 10.0}, "ok", "the data end at 10 Å, before the particle does"),
+        ({"damped": True}, "ok", "nobody says Qdamp"),
     ],
 )
 def test_each_rule_alone(change, status, said):

@@ -1,12 +1,18 @@
 """HDF5 files as inputs of a run: each curve an item with a name and a folder of its own, solved like a text file."""
 
+import json
+
 import h5py
 import numpy as np
+import pytest
 
 from deepstruc_hpc import read_pdf
+from deepstruc_hpc.core.errors import PdfFileError
 from deepstruc_hpc.core.files import shown_name, split_inside
 from deepstruc_hpc.solve.run.batch import solve
-from deepstruc_hpc.solve.run.inputs import find_pdfs, make_items, read_values
+from deepstruc_hpc.solve.run.inputs import find_pdfs, make_items, read_values, skipped_in_words
+from deepstruc_hpc.solve.run.output import ItemRecord
+from deepstruc_hpc.solve.run.summary import Summary
 
 
 def write_stack(path, curves, **header):
@@ -39,6 +45,59 @@ def test_a_file_of_one_curve_keeps_its_own_name(measured, tmp_path):
     path = write_stack(tmp_path / "one.h5", [read_pdf(measured / "fcc.gr")])
     assert find_pdfs([tmp_path]) == [path]
     assert make_items([path])[0].folder == "one"
+
+
+def write_images(path):
+    with h5py.File(path, "w") as file:
+        data = file.create_group("entry/data")
+        data.attrs.update({"NX_class": "NXdata", "signal": "data"})
+        data["data"] = np.zeros((3, 200, 210), dtype="u2")
+    return path
+
+
+def test_images_in_a_folder_of_curves_are_left_out_with_a_word_and_refused_when_named(measured, shapes_store, tmp_path):
+    raw, curve = write_images(tmp_path / "raw_00001.h5"), tmp_path / "fcc.gr"
+    curve.write_bytes((measured / "fcc.gr").read_bytes())
+    settings = {"catalog": shapes_store, "sources": "catalog", "workers": 0, "qdamp": 0.03}
+    frame = solve(tmp_path, tmp_path / "out", **settings)
+    assert frame["file"].map(shown_name).tolist() == ["fcc.gr"]
+    notes = json.loads((tmp_path / "out" / "summary.json").read_text())["run"]["notes"]
+    assert any("raw_00001.h5" in note and "left out" in note for note in notes)
+    named = solve(raw, tmp_path / "named", **settings)
+    assert named["status"].tolist() == ["failed"]
+    assert "holds images" in named["message"][0]
+    (tmp_path / "raw").mkdir()
+    write_images(tmp_path / "raw" / "a.h5")
+    with pytest.raises(PdfFileError, match=r"none of its 1 HDF5 files holds a G\(r\).*holds images"):
+        find_pdfs([tmp_path / "raw"])
+    assert find_pdfs([tmp_path / "raw"], allow_empty=True) == []
+    assert skipped_in_words({}) == []
+
+
+def test_a_damaged_hdf5_file_in_a_folder_is_a_failed_row_and_not_left_out(measured, tmp_path):
+    path = write_stack(tmp_path / "one.h5", [read_pdf(measured / "fcc.gr")])
+    path.write_bytes(path.read_bytes()[:3000])
+    assert find_pdfs([tmp_path]) == [path]
+
+
+def test_frames_come_in_the_order_of_their_numbers(measured, tmp_path):
+    """Fails where names are sorted as text: 10 and 100 before 5."""
+    curve = read_pdf(measured / "fcc.gr")
+    write_stack(tmp_path / "stack.h5", [curve] * 12)
+    for number in (100, 5, 10):
+        (tmp_path / f"frame{number}.gr").write_text("0 0\n1 1\n")
+    with h5py.File(tmp_path / "scans.h5", "w") as file:
+        for number in (10, 2):
+            file[f"scan{number}/r"], file[f"scan{number}/gr"] = curve.r, curve.g
+    expected = [*(f"frame{number}.gr" for number in (5, 10, 100)), "scans.h5#/scan2/gr", "scans.h5#/scan10/gr"]
+    expected += [f"stack.h5#/entry/pdf/gr[{number}]" for number in range(12)]
+    assert [shown_name(path) for path in find_pdfs([tmp_path])] == expected
+    shown = [shown_name(path) for path in find_pdfs([f"{tmp_path}/*.gr"])]
+    assert shown == expected[:3]
+    summary = Summary(tmp_path / "out", {})
+    for name in reversed(expected):
+        summary.add(ItemRecord(file=str(tmp_path / name), folder=name))
+    assert summary.frame()["file"].map(shown_name).tolist() == expected
 
 
 def test_names_are_split_only_where_they_lead_into_a_file(tmp_path):
