@@ -1,9 +1,10 @@
 """The last part of the fit of a crystal: the whole range of the data, and which shape function they ask for.
 
 After the sphere, a lognormal distribution of spheres, a spheroid, and facetted bodies are tried. A width or an aspect is one parameter more; it stays
-where the Bayesian information criterion over the whole range says so and where it differs from 0 by more than two of its uncertainties. A facetted
-body has no parameter, but is one of several: it must be strongly better. A distribution of sizes and a body that is not round are much alike, as
-both are spheres of several diameters to first order: what the curve does not exclude is named.
+where the Bayesian information criterion over the whole range says so, where it differs from 0 by more than two of its uncertainties, and where it is
+one that samples have: a width of more than 50 % stands for shape or disorder, and its mean is no size. A facetted body has no parameter, but is one
+of several: it must be strongly better. A distribution of sizes and a body that is not round are much alike, as both are spheres of several diameters
+to first order: what the curve does not exclude is named.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
 from deepstruc_hpc.physics.crystal_problem import CurveProblem
-from deepstruc_hpc.physics.crystal_refine import EXTRAS, Refinement
+from deepstruc_hpc.physics.crystal_refine import EXTRAS, TOO_WIDE, Refinement
 from deepstruc_hpc.physics.crystal_size import NO_END, SMALLEST
 from deepstruc_hpc.physics.shape_functions import FACETTED, shape_function
 
@@ -30,6 +31,9 @@ STARTS = (("lognormal", 0.15), ("spheroid", math.log(1.4)), ("spheroid", -math.l
 """Shapes with one parameter, and where it starts. The curve does not change to first order in either at 0, so neither starts there."""
 AWAY = 2.0
 """Uncertainties that a width or an aspect must be away from 0."""
+WIDE = f"sizes that spread by more than {100 * TOO_WIDE:.0f} %, which stands for shape or disorder,"
+INSIDE = 0.99
+"""Of the bounds of a width or an aspect, within which a fit has ended."""
 MOST_FOLLOWED = 3
 """Shapes that are refined to the end."""
 
@@ -58,11 +62,12 @@ def best_shape(run: Refinement, evaluations: int) -> tuple[Refinement, tuple[str
     """
     if float(run.vector[run.size_place]) <= NO_END:
         return run, ()
-    passed = []
+    passed: list[Refinement] = []
+    unreal: list[Refinement] = []
     for trial in _promising(run):
         trial.refine(evaluations, hold_positions=True)
-        if _criterion(trial) < _criterion(run) - POSITIVE and _real(trial):
-            passed.append(trial)
+        if _criterion(trial) < _criterion(run) - POSITIVE:
+            (passed if _real(trial) else unreal).append(trial)
         if len(passed) == MOST_FOLLOWED:
             break
     best = min([run, *passed], key=_criterion)
@@ -70,7 +75,8 @@ def best_shape(run: Refinement, evaluations: int) -> tuple[Refinement, tuple[str
     if sizes is not None and sizes.criterion < best.criterion + STRONG:  # samples have sizes; a shape is said where sizes do not explain the curve
         best = sizes
     rivals = [trial for trial in (run, *passed) if trial is not best and trial.criterion < best.criterion + STRONG]
-    return best, tuple(in_words(trial) for trial in rivals)
+    too_wide = any(trial.shape == "lognormal" and not _inside(trial) and trial.criterion < best.criterion for trial in unreal)
+    return best, (*(in_words(trial) for trial in rivals), *((WIDE,) if too_wide else ()))
 
 
 def _promising(run: Refinement) -> list[Refinement]:
@@ -113,7 +119,16 @@ def _criterion(run: Refinement) -> float:
 
 
 def _real(run: Refinement) -> bool:
-    return run.shape in FACETTED or abs(run.value(run.shape, run.vector, 0.0)) > AWAY * run.error_of(run.shape)
+    """Whether a width or an aspect differs from 0, and is one that samples have: at its bound it stands for something else."""
+    if run.shape in FACETTED:
+        return True
+    return abs(run.value(run.shape, run.vector, 0.0)) > AWAY * run.error_of(run.shape) and _inside(run)
+
+
+def _inside(run: Refinement) -> bool:
+    """Whether a width or an aspect ended within its bounds."""
+    low, high = EXTRAS[run.shape][2:]
+    return low < run.value(run.shape, run.vector, 0.0) / INSIDE < high
 
 
 def in_words(run: Refinement) -> str:

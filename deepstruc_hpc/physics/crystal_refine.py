@@ -38,8 +38,11 @@ SHARPEST = 0.9
 """delta2 stays below this part of the square of the shortest distance."""
 NEARLY = 0.97
 """Contacts may be shorter by 3 % after the refinement, which is what cells change in it."""
+TOO_WIDE = 0.5
+"""Width of a lognormal distribution at which a fit stops: syntheses give 0.05 to 0.4, and a width of 0.5 holds sizes of 1 : 6. What asks for more is
+shape or disorder, and the mean that goes with it is no size."""
 EXTRAS = {
-    "lognormal": (1e-3, 0.1, 0.0, 1.2),
+    "lognormal": (1e-3, 0.1, 0.0, TOO_WIDE),
     "spheroid": (1e-3, 0.2, -math.log(4.0), math.log(4.0)),
     "qdamp": (1e-4, 5e-3, 0.0, 0.15),
     "qbroad": (1e-4, 5e-3, 0.0, 0.1),

@@ -23,6 +23,10 @@ SURELY = 2.0
 """Standard uncertainties that 1/D must be away from 0 before a crystal has an end."""
 LARGEST = 1e4
 """Å: no curve says more of a crystal without an end; 1/D of it changes G at 100 Å by 1.5 %."""
+BULK = 200.0
+"""Å: a crystal that is coherent over more is bulk to a PDF; its envelope changes G by less than 15 % up to 20 Å, as a Qdamp of 0.028 Å⁻¹ does."""
+SEEN = 0.5
+"""Of a diameter, from which on a curve has to show it where Qdamp is a guess: half of it holds 69 % of what the envelope of a sphere falls by."""
 _STEP = 2e-4
 
 
@@ -51,7 +55,8 @@ class Sized(Protocol):
 def size_of(run: Sized, error: float) -> tuple[float | None, float | None, float]:
     """The diameter with its standard uncertainty, or None, and what it is at least (95 %), Å.
 
-    A Qdamp that is a guess and was not refined is uncertain, too: the size goes with it.
+    A Qdamp that is a guess and was not refined is uncertain, too: the size goes with it. A crystal of more than 200 Å has no end, nor one of which
+    the curve shows less than half where Qdamp is a guess: a bulk crystal and a little more of Qdamp make the same curve.
 
     Args:
         run: refined.
@@ -60,7 +65,8 @@ def size_of(run: Sized, error: float) -> tuple[float | None, float | None, float
     inverse = float(run.vector[run.size_place])
     if not run.problem.qdamp_known and "qdamp" not in run.extras:
         error = math.hypot(error, _by_qdamp(run, RESOLUTION["qdamp"][1]))
-    if inverse <= SURELY * error or inverse < NO_END:
+    known = run.problem.qdamp_known
+    if inverse <= SURELY * error or inverse < 1.0 / BULK or (not known and run.problem.rmax * inverse < SEEN):
         doubt = math.hypot(error, _by_qdamp(run, CALIBRATED * run.value("qdamp", run.vector, run.qdamp)))
         return None, None, 1.0 / max(inverse + SURELY * doubt, 1.0 / LARGEST)
     return 1.0 / inverse, error / inverse**2, 1.0 / (inverse + SURELY * error)

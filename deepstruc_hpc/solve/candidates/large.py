@@ -7,6 +7,7 @@ particle of their lattice was fitted with, which costs a matrix product; the bes
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -46,6 +47,9 @@ MOST_PAIRS = 2.5e8
 """Of all particles together, about: what their fits cost. Some 20 of 5,000 atoms. Each type's best is built whatever it costs."""
 ROOM = 0.01
 """How far the zoom of a fit may lie from that of its lattice."""
+A_CHOICE = 0.25
+"""Complexity of ln(number of bodies of a type), of which the best few are built: at two nats a unit half a nat, as the mean over a whole list
+with the power 2 takes off where one in so many fits (:mod:`deepstruc_hpc.solve.ranking.posterior`)."""
 _ANCHORS: Mapping[str, str] = {
     "close-packed": "fcc sphere",
     "bcc": "bcc sphere",
@@ -170,13 +174,15 @@ class _Search:
         return int(counts[np.argmin(rw)]), float(rw.min())
 
     def _candidate(self, one: _Wanted) -> Candidate:
+        choice = A_CHOICE * math.log(sum(body.structure_type == one.body.structure_type for body in self.shapes.bodies))
         return Candidate(
             large_structure(one.body, one.n_atoms, self.symbol, self.bond),
             "large",
             zoom=self._zoom(self.shared[one.body.lattice]),
             length=self.bond,
             atomic_volume=metal_atomic_volume(one.body.structure_type, self.bond),
-            complexity=float(one.body.complexity),
+            complexity=float(one.body.complexity) + choice,
+            type_complexity=choice,
         )
 
 

@@ -28,6 +28,7 @@ from deepstruc_hpc.solve.ranking.crystal_words import crystal_details, crystal_w
 from deepstruc_hpc.solve.ranking.intervals import Interval, intervals
 from deepstruc_hpc.solve.ranking.ranking import Ranking
 from deepstruc_hpc.solve.ranking.wording import in_words, named_orderings, orderings, phases_in_words
+from deepstruc_hpc.solve.search.decorations import MOST_DECORATED
 
 GUESSED_UNIT = "taken from its range"
 """In the note of a reader that guessed the unit of r: a refusal may come from that guess."""
@@ -211,6 +212,8 @@ def _open_ordering(ranking: Ranking, measurement: Measurement) -> str:
     written = first.structure.elements[0]
     said = f"fitted with mean atoms (written as {written}): the data do not resolve how {' and '.join(sample.elements)} are ordered"
     ordered = [place for place, one in enumerate(ranking.candidates) if one.lattice == first.on_lattice]
+    if not ordered and (first.n_atoms is None or first.n_atoms > MOST_DECORATED):
+        return f"fitted with mean atoms (written as {written}): surfaces and orders of {' and '.join(sample.elements)} are tried on smaller particles"
     if not ordered:
         return said
     best = min(ordered, key=lambda place: float(ranking.candidates.rw[place]))

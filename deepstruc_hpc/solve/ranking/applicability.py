@@ -145,7 +145,7 @@ def applies(candidates: CandidateSet, measurement: Measurement, settings: Refusa
         ripples(curve, min(RIPPLES[1], BELOW_BOND * zoom * shortest)),
         measurement.broad_part,
         float(curve.r[-1]) if not endless and float(curve.r[-1]) < candidate.diameter * zoom else None,
-        candidate.crystal_fit is None and measurement.origin["qdamp"] == "default" and candidate.diameter * zoom > RESOLVED,
+        measurement.origin["qdamp"] == "default" and not endless and candidate.diameter * zoom > RESOLVED,
     )
     return verdict(seen, settings)
 
@@ -222,6 +222,13 @@ def _refusal_of_crystal(seen: Evidence, settings: RefusalSettings) -> str:
     """Why a crystal that was found from elements alone is no answer: a poor fit of a tiny or a hardly better one, or a fit of nothing."""
     tiny = seen.size < settings.least_crystal
     close = seen.margin is not None and seen.margin < settings.least_margin
+    unclear = seen.ripples is not None and seen.ripples > settings.ripples
+    if tiny and unclear and seen.rw <= settings.rw_warn:
+        return (
+            f"no crystal of these elements is sure: the best, {seen.matter}, is {seen.size:.0f} Å across, and errors of the data as large as "
+            f"{100 * (seen.ripples or 0.0):.0f} % of their peaks hide what so few distances tell. A cluster or molecule (give it with --structures), "
+            "an amorphous sample, or a curve to be normalised again"
+        )
     if seen.rw > settings.rw_warn and (tiny or close):
         other = f"another net (Rw {seen.rw + (seen.margin or 0.0):.2f})"
         why = f"is {seen.size:.0f} Å across" if tiny else f"is hardly better than {other}" if (seen.margin or 0.0) > 0 else f"no better than {other}"

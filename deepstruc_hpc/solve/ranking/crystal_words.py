@@ -7,9 +7,6 @@ from typing import Any
 
 from deepstruc_hpc.physics.crystal_fit import CrystalFit
 
-TOO_WIDE = 0.5
-"""Width above which a lognormal distribution stands for something else: syntheses give 0.05 to 0.4, and a width of 0.5 holds sizes of 1 : 6."""
-
 
 def crystal_words(fit: CrystalFit) -> list[str]:
     """Sentences on one crystal."""
@@ -65,13 +62,11 @@ def _shape(fit: CrystalFit) -> list[str]:
     if fit.shape == "lognormal":
         width = f"width {100 * fit.size_spread:.0f} ± {max(100 * fit.size_spread_error, 1.0):.0f} %"
         said.append(f"lognormal, mean {measured(fit.diameter, fit.diameter_error)} Å (by volume), {width}")
-        if fit.size_spread > TOO_WIDE:
-            said.append(f"a width above {100 * TOO_WIDE:.0f} % stands for shape or disorder rather than for sizes")
     elif fit.shape == "spheroid":
         said.append(f"spheroids of aspect {measured(fit.aspect, fit.aspect_error)} (length over width) explain the curve better than spheres")
     elif fit.shape != "sphere":
         said.append(f"the outline of {'an' if fit.shape[0] in 'aeiou' else 'a'} {fit.shape} explains the curve better than a sphere")
-    if fit.shape != "sphere" and fit.rivals:
+    if fit.rivals:
         said.append(f"{' or '.join(fit.rivals)} would fit about as well")
     return said
 

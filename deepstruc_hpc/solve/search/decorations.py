@@ -31,6 +31,9 @@ ORDERED_WITHIN = 0.1
 """An ordered alloy is tried where its ideal share of the second element is within this of the sample's."""
 ALLOWED = -4.5
 """ln of Vegard's weight above which an ordered alloy is tried where nobody says the composition: three standard deviations."""
+MOST_DECORATED = 3000
+"""Atoms of the largest shape that is decorated. On a larger one an order shows as it does in a crystal, and each of some forty decorations costs as
+much as all other candidates together; what lies at the surface hardly counts."""
 STRAIN = 0.03
 """How far the zoom of a decorated shape may lie from that of the shape; elements on other sites move peaks a little."""
 
@@ -106,8 +109,10 @@ def decorated(origin: Candidate, shape: Structure, rule: Rule, zoom: float, *, l
 
 
 def best_shapes(candidates: CandidateSet, scorer: Scorer) -> list[int]:
-    """Places of the best few one-element shapes of each plausible lattice."""
-    one_element = np.array([len(candidate.structure.elements) == 1 and bool(candidate.length) for candidate in candidates], dtype=bool)
+    """Places of the best few one-element shapes of each plausible lattice, none of more than 3,000 atoms."""
+    one_element = np.array(
+        [len(one.structure.elements) == 1 and bool(one.length) and len(one.structure) <= MOST_DECORATED for one in candidates], dtype=bool
+    )
     usable = np.flatnonzero(one_element & np.isfinite(candidates.rw))
     if not len(usable):
         return []

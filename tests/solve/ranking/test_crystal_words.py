@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from deepstruc_hpc.physics.crystal_finish import WIDE
 from deepstruc_hpc.solve.ranking.crystal_words import crystal_details, crystal_words, measured
 
 
@@ -39,9 +40,9 @@ def test_a_distribution_is_told_with_mean_and_width():
     assert "disorder" not in words
 
 
-def test_a_width_above_a_half_is_called_something_else():
-    words = "; ".join(crystal_words(fit(shape="lognormal", size_spread=0.62, size_spread_error=0.05)))
-    assert "shape or disorder rather than for sizes" in words
+def test_sizes_too_wide_to_be_sizes_are_said_beside_the_sphere():
+    words = "; ".join(crystal_words(fit(shape="sphere", rivals=(WIDE,))))
+    assert "more than 50 %, which stands for shape or disorder" in words
 
 
 def test_a_bulk_crystal_says_its_cell_and_no_size():
