@@ -105,7 +105,9 @@ class Start:
     def of_fit(cls, fit: CrystalFit) -> Start:
         """As it was fitted before."""
         candidate = replace(fit.candidate, crystal=fit.crystal)
-        return cls(Screened(candidate, fit.rw, (1.0, 1.0, 1.0), fit.diameter or np.inf, fit.calculated), fit.candidate, fit.n_parameters)
+        return cls(
+            Screened(candidate, fit.rw, (1.0, 1.0, 1.0), fit.diameter or np.inf, fit.calculated), fit.candidate, fit.n_parameters - fit.n_extras
+        )
 
     @property
     def name(self) -> tuple[str, str]:

@@ -330,6 +330,7 @@ class Refinement:
             aspect=aspect,
             aspect_error=aspect * extra.get("spheroid", 0.0),
             n_parameters=len(self.vector) + 1,
+            n_extras=len(self.extras),
             shifted=bool(len(self.shifts)),
             rmin=problem.rmin,
             rmax=problem.rmax,

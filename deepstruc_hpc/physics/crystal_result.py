@@ -39,7 +39,7 @@ class CrystalFit:
         diameter_error: Å, or None.
         at_least: Å, what the diameter is at least (95 %).
         qdamp: Å⁻¹, as given, or refined where it is not known.
-        n_parameters: refined, the scale included.
+        n_parameters: refined, the scale included; n_extras: of these the ones of shape and resolution.
         shifted: whether positions were refined.
         rmin: Å; rmax: Å, of the points fitted.
         r: (R,) Å; calculated: (R,) Å⁻² there.
@@ -84,6 +84,7 @@ class CrystalFit:
     aspect_error: float = 0.0
     rivals: tuple[str, ...] = ()
     sizes: SizeFamily | None = None
+    n_extras: int = 0
 
     @property
     def bulk(self) -> bool:

@@ -102,7 +102,7 @@ class CrystalSource:
             fits, screened = sorted([*fits, *_mined(measurement, listed)], key=lambda fit: fit.criterion), screened + len(listed)
         if not fits or (metal and sample.kind != "support" and (fits[0].diameter or np.inf) < LEAST_METAL):
             return CandidateSet(notes=tuple(notes))
-        fewest = min(fit.n_parameters + LACKING * fit.candidate.lacking for fit in fits)
+        fewest = min(_counted(fit) for fit in fits)
         found = [made for fit in fits if (made := extended(fit, fewest)) is not None]
         most = min(budget.most_atoms, MOST_METAL_ATOMS) if metal else budget.most_atoms
         found += [particle for fit in _to_cut(fits) for particle in _particles(fit, fewest, most)]
@@ -183,7 +183,12 @@ def extended(fit: CrystalFit, fewest: int) -> Candidate | None:
 
 def _complexity(fit: CrystalFit, fewest: int) -> float:
     """Of a crystal with more free lengths and positions than another, or fewer of the sample's elements: each is worth half a fault of a metal."""
-    return A_PARAMETER * (fit.n_parameters + LACKING * fit.candidate.lacking - fewest)
+    return A_PARAMETER * (_counted(fit) - fewest)
+
+
+def _counted(fit: CrystalFit) -> int:
+    """Parameters that make a type flexible; a width of sizes, a shape and a resolution have paid for themselves in the fit."""
+    return fit.n_parameters - fit.n_extras + LACKING * fit.candidate.lacking
 
 
 def _particles(fit: CrystalFit, fewest: int, most_atoms: int) -> Iterator[Candidate]:
