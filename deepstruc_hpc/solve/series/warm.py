@@ -1,0 +1,255 @@
+"""One frame after another, each from where its neighbour stands: the candidates of fully solved frames, fitted, ranked and checked like all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepstruc_hpc.core.errors import NotApplicableError
+from deepstruc_hpc.physics.fit_table import FitTable
+from deepstruc_hpc.solve.candidates.candidate import Belief, Candidate, CandidateSet
+from deepstruc_hpc.solve.checks.checks import Answer, check
+from deepstruc_hpc.solve.config import SolveSettings
+from deepstruc_hpc.solve.measurement.describe import Measurement
+from deepstruc_hpc.solve.ranking.posterior import Posterior
+from deepstruc_hpc.solve.ranking.ranking import Ranking, rank
+from deepstruc_hpc.solve.search.local import search_locally
+from deepstruc_hpc.solve.series.between import sizes_between
+from deepstruc_hpc.solve.series.crystals import CrystalRuns
+from deepstruc_hpc.solve.series.refit import Refitter
+
+REFINED_WITHIN = 6.0
+"""Nats behind the best, up to which a candidate is refined in a frame; of the others only the agreement is computed. exp(−6) is 0.2 %."""
+MOST_REFINED = 90
+"""Candidates that are refined in a frame."""
+OF_EACH_LATTICE = 4
+"""The best of each lattice are refined however far behind they are, so that a type that comes up is seen."""
+HANDED_ON, HANDED_EACH = 160, 12
+"""Candidates that a fully solved frame hands on: the best of all, and the best of each lattice."""
+MOST_MEMBERS = 480
+"""Candidates that are followed; the worst of them are forgotten beyond it."""
+SEARCH_EVERY = 4
+"""Frames between two small local searches: what one finds serves its neighbours."""
+SEARCH_SHARE = 8
+"""A small search has this part of the budget of a full one (``neighbours``)."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Knowledge:
+    """What a fully solved frame hands on.
+
+    Attributes:
+        candidates: fitted, the best first: crystals and sets of phases, and explicit particles of every lattice.
+        listed, found: how many listed shapes, and how many found by searching, of each type were fitted.
+        belief: of the generator, or None.
+    """
+
+    candidates: CandidateSet
+    listed: dict[str, int]
+    found: dict[str, int]
+    belief: Belief | None = None
+
+    @classmethod
+    def of(cls, ranking: Ranking) -> Knowledge:
+        """The best of a ranking, in order."""
+        candidates = ranking.candidates
+        each: dict[str, int] = {}
+        kept = []
+        for place, one in enumerate(candidates):
+            lattice = one.on_lattice
+            each[lattice] = each.get(lattice, 0) + 1
+            if place < HANDED_ON or each[lattice] <= HANDED_EACH or one.crystal_fit is not None:
+                kept.append(place)
+        counts: tuple[dict[str, int], dict[str, int]] = ({}, {})
+        for one in candidates:
+            group = counts[0 if one.listed else 1]
+            group[one.kind] = group.get(one.kind, 0) + 1
+        small = replace(candidates.take(kept), counts={}, seconds={}, notes=(), belief=None)
+        return cls(small, *counts, candidates.belief)
+
+
+@dataclass(eq=False)
+class WarmSolver:
+    """Solves frames that are like those that it learned from.
+
+    Args:
+        settings: of the series; what is asked beside the answer (``verify``, ``mixtures``, ``relax``) is asked of fully solved frames alone.
+
+    Attributes:
+        frames: solved so far.
+    """
+
+    settings: SolveSettings
+    frames: int = 0
+    _members: list[Candidate] = field(default_factory=list)
+    _table: FitTable | None = None
+    _refitter: Refitter | None = None
+    _crystals: CrystalRuns = field(default_factory=CrystalRuns)
+    _counts: tuple[dict[str, int], dict[str, int]] = field(default_factory=lambda: ({}, {}))
+    _belief: Belief | None = None
+    _waiting: list[tuple[list[Candidate], FitTable]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.settings = self.settings.model_copy(update={"verify": None, "mixtures": False, "relax": False})
+
+    def learn(self, *known: Knowledge) -> None:
+        """Take in what fully solved frames hand on; of two, the sizes between theirs, too."""
+        explicit = []
+        for one in known:
+            atoms = one.candidates.take([place for place, candidate in enumerate(one.candidates) if candidate.crystal_fit is None])
+            explicit.append(atoms)
+            self._take(atoms)
+            self._crystals.learn([candidate for candidate in one.candidates if candidate.crystal_fit is not None])
+            for ours, theirs in zip(self._counts, (one.listed, one.found), strict=True):
+                ours.update({kind: max(count, ours.get(kind, 0)) for kind, count in theirs.items()})
+            self._belief = one.belief or self._belief
+        sides = [[*side] for side in explicit if len(side)]
+        if sides:
+            made = CandidateSet(tuple(sizes_between(sides[0], sides[-1]))).new_beside(CandidateSet(tuple(self._all)))
+            start = sides[0][0], explicit[0] if len(explicit[0]) else explicit[-1]
+            self._take(made.with_fits(_like(start[1], len(made))))
+
+    @property
+    def _all(self) -> list[Candidate]:
+        return [*self._members, *(one for group, _ in self._waiting for one in group)]
+
+    def _take(self, fitted: CandidateSet) -> None:
+        fresh = fitted.new_beside(CandidateSet(tuple(self._all))) if len(fitted) else fitted
+        if len(fresh) and fresh.fits is not None:
+            self._waiting.append((list(fresh.candidates), fresh.fits))
+
+    def solve(self, measurement: Measurement) -> Answer:
+        """The answer to one frame.
+
+        Raises:
+            NotApplicableError: nothing was learned that could be fitted.
+        """
+        candidates = self._crystals.fit(measurement)
+        atoms = self._fit_atoms(measurement)
+        if atoms is not None:
+            candidates = atoms.joined(candidates) if len(candidates) else atoms
+        if not len(candidates) or not np.isfinite(candidates.rw).any():
+            raise NotApplicableError(f"{measurement.curve.source}: no candidate of the frames around it can be fitted")
+        candidates = replace(candidates, belief=self._belief)
+        posterior = self._posterior(candidates, measurement)
+        budget = self.settings.neighbours // SEARCH_SHARE
+        if atoms is not None and budget and self.frames % SEARCH_EVERY == 0:
+            before = len(candidates)
+            candidates = search_locally(candidates, measurement, posterior, budget=budget, rng=measurement.rng("neighbours"))
+            self._take(candidates.take(np.arange(before, len(candidates))))
+        self.frames += 1
+        ranking = rank(candidates, posterior)
+        return check(ranking, measurement, self.settings)
+
+    def _posterior(self, candidates: CandidateSet, measurement: Measurement) -> Posterior:
+        return Posterior.of(candidates.fitted(), measurement, self.settings.rank)
+
+    def _fit_atoms(self, measurement: Measurement) -> CandidateSet | None:
+        """Explicit particles: agreement of all where the neighbour's frame left them, then the best refined."""
+        self._settle(measurement)
+        table, refitter = self._table, self._refitter
+        if table is None or refitter is None or not len(table):
+            return None
+        every = np.arange(len(table))
+        p = np.column_stack([table.zoom, table.uiso, table.delta2])
+        table.rw[:] = refitter.agreement(measurement, every, p)
+        table.converged[:] = False
+        candidates = CandidateSet(tuple(self._members), table)
+        chosen = self._to_refine(candidates, measurement)
+        before = p[chosen]
+        table.put(chosen, vars(refitter.fit(measurement, chosen, before)))
+        self._follow(chosen, before)
+        table.n_independent[:] = measurement.independent_points()
+        return CandidateSet(candidates.candidates, table.take(every))
+
+    def _to_refine(self, candidates: CandidateSet, measurement: Measurement) -> NDArray[np.int64]:
+        score = self._posterior(candidates, measurement).score(candidates.rw, candidates.complexity, list(candidates.types))
+        score = np.where(np.isfinite(candidates.rw), score, -np.inf)
+        order = np.argsort(-score, kind="stable")
+        best = score[order[0]]
+        each: dict[str, int] = {}
+        chosen = []
+        for place in order.tolist():
+            lattice = candidates.candidates[place].on_lattice
+            each[lattice] = each.get(lattice, 0) + 1
+            near = score[place] >= best - REFINED_WITHIN and len(chosen) < MOST_REFINED
+            if np.isfinite(score[place]) and (near or each[lattice] <= OF_EACH_LATTICE):
+                chosen.append(place)
+        return np.array(chosen, dtype=np.int64)
+
+    def _follow(self, chosen: NDArray[np.int64], before: Floats) -> None:
+        """Let those that were not refined take the same steps in zoom, U and delta2 as the best of those that were."""
+        table = self._table
+        if table is None or not len(chosen):
+            return
+        leader = int(np.argmin(table.rw[chosen]))
+        row = chosen[leader]
+        rest = np.ones(len(table), dtype=bool)
+        rest[chosen] = False
+        now = np.array([table.zoom[row], table.uiso[row], table.delta2[row]])
+        table.zoom[rest] *= now[0] / before[leader, 0]
+        table.uiso[rest] *= now[1] / before[leader, 1]
+        table.delta2[rest] += now[2] - before[leader, 2]
+
+    def _settle(self, measurement: Measurement) -> None:
+        """Take in what was learned since, and prepare it for this instrument."""
+        fresh = self._waiting
+        self._waiting = []
+        for candidates, fits in fresh:
+            self._members += candidates
+            table = _parameters(fits, len(measurement.data))
+            self._table = table if self._table is None else FitTable.concatenated([self._table, table])
+        if self._table is None:
+            return
+        if self._refitter is None or self._refitter.instrument != measurement.instrument:
+            self._refitter = Refitter(measurement.instrument)
+        first = len(self._refitter)
+        if len(self._members) > first:
+            added = self._members[first:]
+            self._refitter.add([one.structure for one in added], np.array([one.zoom for one in added]), measurement)
+        if len(self._members) > MOST_MEMBERS:
+            self._forget(measurement)
+
+    def _forget(self, measurement: Measurement) -> None:
+        """Keep the best members by their agreement where they stand, and some of each lattice."""
+        table, refitter = self._table, self._refitter
+        if table is None or refitter is None:
+            return
+        agreement = refitter.agreement(measurement, np.arange(len(table)), np.column_stack([table.zoom, table.uiso, table.delta2]))
+        each: dict[str, int] = {}
+        kept = []
+        for place in np.argsort(agreement, kind="stable").tolist():
+            lattice = self._members[place].on_lattice
+            each[lattice] = each.get(lattice, 0) + 1
+            if len(kept) < MOST_MEMBERS * 3 // 4 or each[lattice] <= OF_EACH_LATTICE:
+                kept.append(place)
+        rows = np.sort(np.array(kept))
+        refitter.keep(rows)
+        self._members, self._table = [self._members[row] for row in rows], table.take(rows)
+
+
+def _like(fitted: CandidateSet, count: int) -> FitTable:
+    """Rows with the parameters of the best fit, for candidates that were not fitted yet."""
+    if fitted.fits is None:
+        raise ValueError("the candidates are not fitted yet.")
+    return fitted.fits.take(np.full(count, int(np.argmin(fitted.rw))))
+
+
+def _parameters(fits: FitTable, points: int) -> FitTable:
+    """Fits of another curve as places to start from."""
+    table = fits.take(np.arange(len(fits)))
+    table.n_points[:] = points
+    table.zoom[:] = np.where(np.isfinite(table.zoom), table.zoom, 1.0)
+    table.uiso[:] = np.where(np.isfinite(table.uiso), table.uiso, 0.008)
+    table.delta2[:] = np.where(np.isfinite(table.delta2), table.delta2, 2.0)
+    return table
+
+
+def explicit_of(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Those of explicit atoms."""
+    return [one for one in candidates if one.crystal_fit is None]
