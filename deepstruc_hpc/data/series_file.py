@@ -195,6 +195,7 @@ class Series:
         table: ``series.csv``, one row a frame; texts are never NaN, numbers are NaN where unknown.
         change_points: frame, probability, kind, text.
         r: (R,) Å.
+        units: of the columns whose unit is known, as NeXus writes them.
         process: program, version, date, and settings as a mapping.
     """
 
@@ -202,6 +203,7 @@ class Series:
     table: pd.DataFrame
     change_points: pd.DataFrame
     r: Array
+    units: Mapping[str, str]
     process: Mapping[str, Any]
 
     def __len__(self) -> int:
@@ -230,13 +232,14 @@ def read_series(directory: str | Path) -> Series:
             entry = handle["entry"]
             grid, frames = np.asarray(entry["data/r"][:], dtype=np.float64), int(entry["data/g"].shape[0])
             changes = _read_changes(entry["change_points"])
+            units = {str(one.attrs["long_name"]): str(one.attrs["units"]) for one in entry["parameters"].values() if "units" in one.attrs}
             process = {name: entry[f"process/{name}"].asstr()[()] for name in ("program", "version", "date")}
             process["settings"] = json.loads(entry["process/settings/data"].asstr()[()])
         except (KeyError, ValueError, AttributeError) as broken:
             raise PdfFileError(f"{base / H5_FILE}: not a series that solve wrote ({broken}). Solve the series again.") from broken
     if len(table) > frames:
         raise PdfFileError(f"{base}: {CSV_FILE} has {len(table)} frames, {H5_FILE} has {frames}. They belong to two runs; solve the series again.")
-    return Series(base, table, changes, grid, process)
+    return Series(base, table, changes, grid, units, process)
 
 
 def read_table_of_series(path: Path) -> pd.DataFrame:
