@@ -1,0 +1,113 @@
+"use strict";
+// Pictures, lines with bands and maps of a series. Each drawing gets its traces from numbers; texts that come from files pass through words().
+
+const CHANGE = "#7a4fa3", LOST = "#b3382e", LINE = "#2a6fb0", EMPTY = "#d5d9de", CURSOR = "#111827";
+const DIVERGING = [[0, "#2166ac"], [0.25, "#92c5de"], [0.5, "#f7f7f7"], [0.75, "#f4a582"], [1, "#b2182b"]];
+const MOST_COLUMNS = 1500, MOST_ROWS = 300, MOST_WORDS = 8, MOST_LETTERS = 30, MOST_MARKERS = 2500;
+const PLAIN = { ...CONFIG, displayModeBar: false };
+const MARGIN = { l: 62, r: 74, t: 8, b: 38 };
+
+// Plotly reads a few tags in texts; a text of a file shall have none.
+function words(text) { return String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;"); }
+
+function shortened(text) { return text.length > MOST_LETTERS ? `${text.slice(0, MOST_LETTERS - 1)}…` : text; }
+
+// The place between a frame and the one before it.
+function before(x, frame) { return frame > 0 && Number.isFinite(x[frame - 1]) ? (x[frame - 1] + x[frame]) / 2 : x[frame]; }
+
+function changeLines(x, changes) {
+  return changes.map((change) => ({ type: "line", yref: "paper", y0: 0, y1: 1, x0: before(x, change.frame), x1: before(x, change.frame), line: { color: CHANGE, width: 1.2, dash: "dash" } }));
+}
+
+function cursorLine(at) { return { type: "line", yref: "paper", y0: 0, y1: 1, x0: at, x1: at, line: { color: CURSOR, width: 1.3 } }; }
+
+// Number and, where they are few, words of each change point, in three rows above the picture.
+function changeLabels(x, changes) {
+  return changes.map((change, i) => ({ x: before(x, change.frame), y: 1, yref: "paper", yanchor: "bottom", xanchor: "left", yshift: changes.length > MOST_WORDS ? 0 : 14 * (i % 3), showarrow: false, align: "left", captureevents: true,
+    text: words(changes.length > MOST_WORDS ? `${i + 1}` : `${i + 1} ${shortened(change.text)}`), hovertext: words(change.text), font: { size: 11, color: CHANGE } }));
+}
+
+// Curves of the page as columns of a picture: every n-th one, and points averaged.
+function picture(curves, residual) {
+  const r = unpack(curves.r), step = Math.ceil(curves.frames.length / MOST_COLUMNS), group = Math.ceil(r.length / MOST_ROWS), rows = Math.floor(r.length / group);
+  const columns = [...curves.frames.keys()].filter((i) => i % step === 0), z = Array.from({ length: rows }, () => new Float32Array(columns.length).fill(NaN)), at = new Float64Array(rows);
+  for (let row = 0; row < rows; row += 1) for (let k = 0; k < group; k += 1) at[row] += r[row * group + k] / group;
+  columns.forEach((i, column) => {
+    if (!curves.data[i] || (residual && !curves.fit[i])) return;
+    const values = unpack(curves.data[i]);
+    if (residual) unpack(curves.fit[i]).forEach((g, k) => { values[k] -= g; });
+    for (let row = 0; row < rows; row += 1) { let sum = 0; for (let k = 0; k < group; k += 1) sum += values[row * group + k]; z[row][column] = sum / group; }
+  });
+  return { z, r: at, frames: columns.map((i) => curves.frames[i]) };
+}
+
+// From half a step before the first to half a step after the last, so that plots below one another have the same axis.
+function spanOf(x) {
+  const known = x.filter(Number.isFinite), low = Math.min(...known), high = Math.max(...known), margin = ((high - low) / Math.max(1, known.length - 1) || 1) / 2;
+  return [low - margin, high + margin];
+}
+
+function layout(x, title, label, more) {
+  return { font: { ...FONT, size: 12 }, margin: MARGIN, hovermode: "x", hoverdistance: -1, showlegend: false, xaxis: axis(label, { hoverformat: ".6~g", range: spanOf(x) }), yaxis: axis(title, {}), ...more };
+}
+
+function drawHeat(place, image, x, label, limit, lost, changes, cursor, labelled) {
+  const many = changes.length > MOST_WORDS, top = changes.length && labelled ? (many ? 20 : 10 + 14 * Math.min(3, changes.length)) : 8;
+  const crossed = lost.filter(({ frame }) => Number.isFinite(x[frame]));
+  return Plotly.newPlot(place, [
+    { type: "heatmap", x: image.frames.map((frame) => x[frame]), y: image.r, z: image.z, zmin: -limit, zmax: limit, colorscale: DIVERGING, zsmooth: false, hoverongaps: true, customdata: image.frames,
+      colorbar: { thickness: 11, len: 1, x: 1.005, xpad: 2, outlinewidth: 0, title: { text: "Å⁻²", side: "top", font: { size: 11 } }, tickfont: { size: 11 } }, hovertemplate: `${words(label)} %{x:.6~g}, r %{y:.2f} Å: %{z:.3f} Å⁻²<extra></extra>` },
+    { x: crossed.map(({ frame }) => x[frame]), y: crossed.map(() => image.r[2]), mode: "markers", marker: { symbol: "x-thin", size: 7, line: { width: 1.4, color: LOST } }, cliponaxis: false, hoverinfo: "skip" },
+  ], layout(x, "r (Å)", label, { hovermode: "closest", plot_bgcolor: EMPTY, margin: { ...MARGIN, t: top }, yaxis: axis("r (Å)", { range: [image.r[0], image.r[image.r.length - 1]] }),
+    shapes: [cursorLine(cursor), ...changeLines(x, changes)], annotations: labelled ? changeLabels(x, changes) : [] }), PLAIN);
+}
+
+// A line with the band of its uncertainty. Where the frames go back in what they are drawn against, a band would cross itself: bars instead.
+function bandTraces(x, low, high, rises, value) {
+  const known = [...x.keys()].filter((i) => Number.isFinite(low[i]) && Number.isFinite(high[i]) && Number.isFinite(x[i]) && high[i] > low[i]);
+  if (!known.length) return [];
+  if (!rises) {
+    return [{ x: known.map((i) => x[i]), y: known.map((i) => value[i]), mode: "markers", marker: { size: 1, color: LINE }, hoverinfo: "skip",
+      error_y: { type: "data", symmetric: false, array: known.map((i) => high[i] - value[i]), arrayminus: known.map((i) => value[i] - low[i]), thickness: 0.8, width: 0, color: "rgba(42,111,176,0.35)" } }];
+  }
+  const runs = [];
+  known.forEach((i, k) => { if (k === 0 || known[k - 1] !== i - 1) runs.push([]); runs[runs.length - 1].push(i); });
+  const px = [], py = [];
+  for (const run of runs) { px.push(...run.map((i) => x[i]), ...run.toReversed().map((i) => x[i]), null); py.push(...run.map((i) => high[i]), ...run.toReversed().map((i) => low[i]), null); }
+  return [{ x: px, y: py, mode: "lines", fill: "toself", fillcolor: "rgba(42,111,176,0.22)", line: { width: 0 }, hoverinfo: "skip" }];
+}
+
+function lineTrace(x, y, name, colour, digits, markers) {
+  return { x, y, name, mode: markers ? "lines+markers" : "lines", line: { color: colour, width: 1.2 }, marker: { size: 3.4, color: colour }, hovertemplate: `%{y:.${digits}f}<extra>${words(name)}</extra>`, connectgaps: false };
+}
+
+// Frames without an answer: crosses at the foot of the plot, on an axis of their own.
+function lostTrace(x, lost) {
+  return { x: lost.map(({ frame }) => x[frame]), y: lost.map(() => 0), yaxis: "y2", mode: "markers", marker: { symbol: "x-thin", size: 7, line: { width: 1.4, color: LOST } }, cliponaxis: false, customdata: lost.map(({ frame }) => frame),
+    text: lost.map(({ words: said }) => words(said.length > 90 ? `${said.slice(0, 89)}…` : said)), hovertemplate: "%{text}<extra></extra>" };
+}
+
+function drawTrend(place, traces, title, label, x, lost, changes, cursor, more) {
+  const foot = { overlaying: "y", range: [-0.02, 1], visible: false, fixedrange: true };
+  return Plotly.newPlot(place, [...traces, ...(lost.length ? [lostTrace(x, lost)] : [])], layout(x, title, label, { yaxis2: foot, shapes: [cursorLine(cursor), ...changeLines(x, changes)], ...more }), PLAIN);
+}
+
+// A quantity at the places of the frames, as squares of the map's own step; the chosen frame is framed.
+function drawMap(place, x, y, values, labels, text, chosen, types) {
+  const known = [...values.keys()].filter((i) => values[i] !== null && values[i] !== "" && Number.isFinite(x[i]) && Number.isFinite(y[i])), isKnown = new Set(known);
+  const empty = [...values.keys()].filter((i) => !isKnown.has(i) && Number.isFinite(x[i]) && Number.isFinite(y[i]));
+  const colour = types ? { color: known.map((i) => types[values[i]] || "#9aa1ab") } : { color: known.map((i) => values[i]), colorscale: "Viridis", showscale: true, colorbar: { thickness: 10, x: 1.01, xpad: 2, outlinewidth: 0, tickfont: { size: 11 } } };
+  const size = squareSize(place, x, y);
+  return Plotly.newPlot(place, [
+    { x: known.map((i) => x[i]), y: known.map((i) => y[i]), mode: "markers", marker: { symbol: "square", size, line: { width: 0 }, ...colour }, customdata: known, text: known.map((i) => words(text(i))), hovertemplate: "%{text}<extra></extra>" },
+    { x: empty.map((i) => x[i]), y: empty.map((i) => y[i]), mode: "markers", marker: { symbol: "x-thin", size: Math.min(9, size), line: { width: 1.4, color: LOST } }, customdata: empty, text: empty.map((i) => words(text(i))), hovertemplate: "%{text}<extra></extra>" },
+    { x: [x[chosen]], y: [y[chosen]], mode: "markers", marker: { symbol: "square-open", size: size + 3, color: CURSOR, line: { width: 2 } }, hoverinfo: "skip" },
+  ], { font: { ...FONT, size: 12 }, margin: { l: 54, r: types ? 12 : 60, t: 8, b: 38 }, hovermode: "closest", showlegend: false, xaxis: axis(labels.x, { showgrid: false }), yaxis: axis(labels.y, { scaleanchor: "x", scaleratio: 1, showgrid: false }) }, PLAIN);
+}
+
+// Pixels of a square, so that squares of a full grid about touch.
+function squareSize(place, x, y) {
+  const apart = (values) => { const known = [...new Set(values.filter(Number.isFinite).map((v) => Number(v.toPrecision(4))))].sort((a, b) => a - b), steps = known.slice(1).map((v, i) => v - known[i]).sort((a, b) => a - b); return { span: known[known.length - 1] - known[0], step: steps[steps.length >> 1] }; };
+  const across = apart(x), up = apart(y), step = Math.min(across.step, up.step), width = (place.clientWidth || 300) - 120, height = (place.clientHeight || 290) - 50;
+  return Math.max(4, Math.floor(0.9 * Math.min(width / (across.span / step + 2), height / (up.span / step + 2))));
+}
