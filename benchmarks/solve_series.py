@@ -131,9 +131,14 @@ def do_growth(args: argparse.Namespace) -> None:
     begun, cpu = time.monotonic(), time.process_time()
     table, run, page = run_series(folder, out, args.workers)
     whole = time.monotonic() - begun
-    print(f"{len(table)} frames, {int(table['how'].eq('full').sum())} of them solved fully; load {psutil.getloadavg()[0]:.1f} on {psutil.cpu_count()} cores")
-    print(f"first full solutions {run.timing.full:.1f} s, then {run.timing.solved - run.timing.full:.1f} s, page {page:.1f} s, in all {whole:.1f} s")
-    print(f"seconds of a warm frame: median {table.loc[table['how'].eq('warm'), 'seconds'].median():.3f}; driver {time.process_time() - cpu:.1f} s of CPU")
+    full, warm = (int(table["how"].eq(how).sum()) for how in ("full", "warm"))
+    print(f"{len(table)} frames, {full} of them solved fully; load {psutil.getloadavg()[0]:.1f} on {psutil.cpu_count()} cores")
+    times = run.timing
+    print(f"first full solutions {times.full:.1f} s, then {times.solved - times.full:.1f} s, page {page:.1f} s, in all {whole:.1f} s")
+    print(
+        f"CPU: full tasks {times.cpu[True]:.1f} s, warm stretches {times.cpu[False]:.1f} s ({1e3 * times.cpu[False] / max(warm, 1):.0f} ms a frame)"
+    )
+    print(f"driver with the page: {time.process_time() - cpu:.1f} s of CPU", flush=True)
     print("series:", judged(table, truth))
     kinds = table["structure_type"].map(lattice_of)
     print(f"type changes between neighbours: {int((kinds != kinds.shift()).iloc[1:].sum())}")
@@ -214,7 +219,8 @@ def do_changes(args: argparse.Namespace) -> None:
         found += bool(len(near))
         wrong += len(others)
         words = "; ".join(f"{row.frame} {row.text} ({row.probability:.2f})" for row in told.itertuples())
-        print(f"{name}: true {true}, {'found' if len(near) else 'MISSED'}: {words} [{run.timing.solved:.0f} s, {int(table['how'].eq('full').sum())} full]")
+        full = int(table["how"].eq("full").sum())
+        print(f"{name}: true {true}, {'found' if len(near) else 'MISSED'}: {words} [{run.timing.solved:.0f} s, {full} full]", flush=True)
     print(f"{found} of {args.films} found within {NEAR} frames; {wrong} others told")
 
 
@@ -222,7 +228,8 @@ def do_measured(args: argparse.Namespace) -> None:
     """The reduction of NiO on alumina."""
     out = Path(mkdtemp(prefix="measured-"))
     table, run, _ = run_series(MEASURED, out, args.workers, qdamp=None)
-    print(table[["file", "how", "phase", "diameter", "diameter_low", "phases", "rw", "lattice", "size_err"]].assign(file=table["file"].str[-8:]).to_string())
+    columns = ["file", "how", "phase", "diameter", "diameter_low", "phases", "rw", "lattice", "size_err"]
+    print(table[columns].assign(file=table["file"].str[-8:]).to_string())
     print(read_series(out).change_points.to_string(), f"\n{run.timing.solved:.0f} s")
 
 
@@ -239,16 +246,16 @@ def do_memory(args: argparse.Namespace) -> None:
             entry["r"].attrs["units"] = "angstrom"
         watched = _Watched()
         table, run, page = run_series(path, folder / "solved", args.workers, elements=("Au",), qmin=QMIN, qmax=QMAX)
-        print(f"{count} frames: driver {watched.most('driver'):.0f} MB, largest worker {watched.most('worker'):.0f} MB; {run.timing.solved:.0f} s, page {page:.0f} s")
+        memory = f"driver {watched.most('driver'):.0f} MB, largest worker {watched.most('worker'):.0f} MB"
+        print(f"{count} frames: {memory}; {run.timing.solved:.0f} s, page {page:.0f} s", flush=True)
         print(f"  {int(table['status'].eq('ok').sum())} with an answer")
 
 
 class _Watched:
-    """Largest resident memory above that at the start, of this process and of its workers, looked at every half second."""
+    """Largest resident memory of this process and of its workers, looked at every half second."""
 
     def __init__(self) -> None:
         self.found = {"driver": 0.0, "worker": 0.0}
-        self._first = self._here()
         threading.Thread(target=self._look, daemon=True).start()
 
     @staticmethod

@@ -27,7 +27,8 @@ def sizes_between(left: Sequence[Candidate], right: Sequence[Candidate]) -> list
     """New candidates, not fitted: for each lattice that both sides or one have, the sizes from the smaller to the larger.
 
     Args:
-        left, right: explicit candidates of two frames, the best first.
+        left: explicit candidates of one frame, the best first.
+        right: of another.
     """
     found: list[Candidate] = []
     pairs = _by_lattice(left), _by_lattice(right)

@@ -105,7 +105,7 @@ def course_changes(values: Floats, errors: Floats, kind: str, words: tuple[str, 
 
 
 def _log_odds(y: Floats, e: Floats, place: int, half: int) -> float:
-    """ln of the evidence of a bend or a step at a place over that of a smooth course."""
+    """Ln of the evidence of a bend or a step at a place over that of a smooth course."""
     part = slice(max(place - half, 0), place + half)
     x = (np.arange(len(y))[part] - place) / half
     ones, later = np.ones_like(x), (x >= 0).astype(np.float64)

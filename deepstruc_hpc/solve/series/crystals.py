@@ -66,7 +66,7 @@ class CrystalRuns:
         if not self._origins:
             return CandidateSet()
         self._face(measurement)
-        singles = [self._refined(one, measurement) for one in self._singles]
+        singles = [self._refined(one) for one in self._singles]
         found = [one for one in singles if one is not None]
         alone = min((one.crystal_fit.criterion for one in found if one.crystal_fit is not None), default=np.inf)
         sets = [made for one in self._sets if (made := self._together(one, measurement, alone)) is not None]
@@ -101,7 +101,8 @@ class CrystalRuns:
         if (both := _united(parts)) is not None:
             self._sets.append(_Set(origins[0], _joint(both, self._problem, reference)))
 
-    def _refined(self, one: _Single, measurement: Measurement) -> Candidate | None:
+    @staticmethod
+    def _refined(one: _Single) -> Candidate | None:
         one.run.refine(EVALUATIONS)
         found, before = one.run.result(), one.origin.crystal_fit
         if before is None or not one.run.possible():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -102,4 +103,4 @@ def _changes(smoothed: Smoothed, sizes: Floats, lattices: Floats) -> tuple[Float
 def _runs(path: NDArray[np.int64]) -> list[tuple[int, int]]:
     """First frame and end of each stretch of one state."""
     ends = [0, *(np.flatnonzero(np.diff(path)) + 1).tolist(), len(path)]
-    return [(first, last) for first, last in zip(ends[:-1], ends[1:], strict=True) if last - first >= LEAST_RUN]
+    return [(first, last) for first, last in pairwise(ends) if last - first >= LEAST_RUN]

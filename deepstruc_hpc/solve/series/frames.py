@@ -29,7 +29,9 @@ _NAMES: Mapping[str, tuple[re.Pattern[str], ...]] = {
 }
 _HEADER: Mapping[str, re.Pattern[str]] = {
     "temperature": re.compile(rf"^[#\s]*(?:sample[_ ])?temperature(?:\s*\(K\)|_K)?\s*[=:]\s*({_NUMBER})", re.I | re.M),
-    "time": re.compile(r"^[#\s]*(?:(?:acquisition|elapsed|start)[_ ])?(?:time|timestamp|datetime|date)(?:\s*\(s\))?\s*[=:]\s*(\S[^\n]*)", re.I | re.M),
+    "time": re.compile(
+        r"^[#\s]*(?:(?:acquisition|elapsed|start)[_ ])?(?:time|timestamp|datetime|date)(?:\s*\(s\))?\s*[=:]\s*(\S[^\n]*)", re.I | re.M
+    ),
     "x": re.compile(rf"^[#\s]*(?:motor_|sample_|stage_)?x\s*[=:]\s*({_NUMBER})", re.I | re.M),
     "y": re.compile(rf"^[#\s]*(?:motor_|sample_|stage_)?y\s*[=:]\s*({_NUMBER})", re.I | re.M),
 }
@@ -61,7 +63,8 @@ def list_frames(items: Sequence[PdfItem], *, by: str = "name") -> list[Frame]:
     """The frames in order.
 
     Args:
-        items: to solve; their ``values`` may hold columns of :data:`METADATA` and the column that orders them. Curves of one HDF5 file keep its order.
+        items: to solve; their ``values`` may hold columns of :data:`METADATA` and the column that orders them. Curves of one HDF5 file stay in its
+            order.
         by: ``name`` for the natural order of the names, else what to order by: ``time``, ``temperature``, ``x``, ``y``, or a column of the values.
 
     Raises:
@@ -110,8 +113,8 @@ def _order(item: PdfItem, known: Mapping[str, float], by: str) -> float:
     found = known.get(by) if by in METADATA else _number(item.values.get(by))
     if found is None:
         raise ConfigError(
-            f"{shown_name(item.path)}: nothing says its {by}, by which the frames are to be ordered. Give a table (--values) with the columns file and "
-            f"{by}, or leave --order out for the order of the names."
+            f"{shown_name(item.path)}: nothing says its {by}, by which the frames are to be ordered. Give a table (--values) with the columns "
+            f"file and {by}, or leave --order out for the order of the names."
         )
     return found
 

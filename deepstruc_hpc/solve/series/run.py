@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,9 @@ from deepstruc_hpc.solve.series.results import FrameResult
 from deepstruc_hpc.solve.series.schedule import Schedule
 from deepstruc_hpc.solve.series.store import finished, open_work, other_curve, read_curves
 from deepstruc_hpc.solve.series.worker import SeriesPlan, SeriesWorker, Task, TaskResult
+
+if TYPE_CHECKING:
+    from deepstruc_hpc.runtime.pool import Worker
 
 WORK = "work"
 """Directory of what each worker finished; a second call goes on from there."""
@@ -52,11 +55,19 @@ class SeriesOptions:
 
 @dataclass
 class Timing:
-    """Seconds of a run: until the first full solutions were there, and until the last frame was solved."""
+    """Seconds of a run.
+
+    Attributes:
+        started: on the monotonic clock.
+        full: until the full solutions that the warm ones start from were there.
+        solved: until the last frame was solved.
+        cpu: of a processor, for full solutions and for warm stretches.
+    """
 
     started: float = field(default_factory=time.monotonic)
     full: float = 0.0
     solved: float = 0.0
+    cpu: dict[bool, float] = field(default_factory=lambda: {True: 0.0, False: 0.0})
 
 
 class SeriesRun:
@@ -93,13 +104,14 @@ class SeriesRun:
                     continue
                 if isinstance(result, TaskResult):
                     schedule.take(task, result)
-                    self._put(file, schedule, result.name, result.results)
+                    self.timing.cpu[task.full] += result.cpu_seconds
+                    self.put(file, schedule, result.name, result.results)
                 else:
                     schedule.failed(task, str(result))
                 self.timing.solved = time.monotonic() - self.timing.started
                 if task.full and not self.timing.full:
                     self.timing.full = self.timing.solved if not schedule.wants_fully else 0.0
-            return self._write(schedule, file, summary)
+            return self.write(schedule, file, summary)
 
     def frames(self, paths: Sequence[Path], summary: Summary) -> list[Frame]:
         """The frames in order."""
@@ -129,9 +141,9 @@ class SeriesRun:
         for name, results, records in finished(self.work):
             own = [numbers.get(result.file) if _same(result) else None for result in results]
             schedule.known(name, results, records, own)
-            self._put(file, schedule, name, [result for result, number in zip(results, own, strict=True) if number is not None])
+            self.put(file, schedule, name, [result for result, number in zip(results, own, strict=True) if number is not None])
 
-    def _put(self, file: SeriesFile, schedule: Schedule, name: str, results: Sequence[FrameResult]) -> None:
+    def put(self, file: SeriesFile, schedule: Schedule, name: str, results: Sequence[FrameResult]) -> None:
         """Curves of a task into the file, neighbours together."""
         ours = [(result.number, schedule.places[result.number][1]) for result in results if schedule.places[result.number][0] == name]
         if not ours:
@@ -178,9 +190,9 @@ class SeriesRun:
 
         with ray_session() as session:
             workers = options.workers or max(1, int(session.cpus))
-            yield from map_over_actors(partial(SeriesWorker, plan), tasks, workers=workers, retries=1)
+            yield from map_over_actors(partial(_worker, plan), tasks, workers=workers, retries=1)
 
-    def _write(self, schedule: Schedule, file: SeriesFile, summary: Summary, *, provisional: bool = False) -> pd.DataFrame:
+    def write(self, schedule: Schedule, file: SeriesFile, summary: Summary, *, provisional: bool = False) -> pd.DataFrame:
         """The tables, and the curves of answers that the smoothing chose."""
         told = self.told(schedule, provisional=provisional)
         for number, state in told.replaced.items():
@@ -194,6 +206,10 @@ class SeriesRun:
             summary.rows[record.file] = record
         summary.save()
         return told.table
+
+
+def _worker(plan: SeriesPlan) -> Worker:
+    return SeriesWorker(plan)
 
 
 def first_grid(frames: Sequence[Frame]) -> Floats:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -90,18 +91,21 @@ class Schedule:
         self.records.update({record.file: record for record in records if record.file in files})
 
     def take(self, task: Task, done: TaskResult) -> None:
-        """Take the results of a task."""
+        """Take the results of a task, and ask for what follows from them."""
         self._running.discard(task.name)
+        self.add(done, full=task.full)
+        for result in done.results if task.full else ():
+            if not result.state:
+                self._instead(result.number)
+        self._go_on()
+
+    def add(self, done: TaskResult, *, full: bool) -> None:
+        """Keep the results of a task."""
         for place, result in enumerate(done.results):
             self.results[result.number], self.places[result.number] = result, (done.name, place)
         self.records.update({record.file: record for record in done.records})
-        if task.full:
-            for result in done.results:
-                if result.state:
-                    self.anchors.add(result.number)
-                else:
-                    self._instead(result.number)
-        self._go_on()
+        if full:
+            self.anchors.update(result.number for result in done.results if result.state)
 
     def failed(self, task: Task, why: str) -> None:
         """A worker ended: its frames are tried in halves, and one that was alone has failed."""
@@ -136,7 +140,7 @@ class Schedule:
         if not anchors and waiting:
             return
         ends = [-1, *anchors, len(self.frames)]
-        for left, right in zip(ends[:-1], ends[1:], strict=True):
+        for left, right in pairwise(ends):
             if any(left < place < right for place in waiting):
                 continue
             if left >= 0 and right < len(self.frames) and self._apart(left, right):

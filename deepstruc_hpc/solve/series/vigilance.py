@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from deepstruc_hpc.core.curve import PdfCurve
 
 WORSE, WORSE_BY = 1.25, 0.01
-"""An Rw above this factor of what is expected, and by so much more than it, is worse than noise makes it: Rw of curves of one sample with the noise of
-counting scatters by its 1/√(2n), 5 % for 200 independent points, and rises by half as much for a size that lies between two candidates."""
+"""An Rw above this factor of what is expected, and by so much more than it, is worse than noise makes it: Rw of curves of one sample with the
+noise of counting scatters by its 1/√(2n), 5 % for 200 independent points, and rises by half as much for a size that lies between two candidates."""
 DIFFERENT = 2.0
 """Times the usual difference between neighbouring frames, from which a frame is another."""
 USUAL, FEWEST = 24, 6

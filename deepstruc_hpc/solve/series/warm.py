@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -173,7 +172,7 @@ class WarmSolver:
         order = np.argsort(-score, kind="stable")
         best = score[order[0]]
         each: dict[str, int] = {}
-        chosen = []
+        chosen: list[int] = []
         for place in order.tolist():
             lattice = candidates.candidates[place].on_lattice
             each[lattice] = each.get(lattice, 0) + 1
@@ -222,7 +221,7 @@ class WarmSolver:
             return
         agreement = refitter.agreement(measurement, np.arange(len(table)), np.column_stack([table.zoom, table.uiso, table.delta2]))
         each: dict[str, int] = {}
-        kept = []
+        kept: list[int] = []
         for place in np.argsort(agreement, kind="stable").tolist():
             lattice = self._members[place].on_lattice
             each[lattice] = each.get(lattice, 0) + 1
@@ -248,8 +247,3 @@ def _parameters(fits: FitTable, points: int) -> FitTable:
     table.uiso[:] = np.where(np.isfinite(table.uiso), table.uiso, 0.008)
     table.delta2[:] = np.where(np.isfinite(table.delta2), table.delta2, 2.0)
     return table
-
-
-def explicit_of(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Those of explicit atoms."""
-    return [one for one in candidates if one.crystal_fit is None]

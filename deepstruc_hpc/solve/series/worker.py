@@ -80,13 +80,14 @@ class TaskResult:
         name: of the task.
         results: one a frame.
         records: rows of frames that have a folder.
-        seconds: of the task.
+        seconds: of the task; cpu_seconds: of a processor.
     """
 
     name: str
     results: list[FrameResult]
     records: list[ItemRecord] = field(default_factory=list)
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
 
 
 class _FullSolver(Solver):
@@ -111,11 +112,12 @@ class SeriesWorker:
         self.plan = plan
         self._solver: _FullSolver | None = None
 
-    def __call__(self, task: Task | None) -> TaskResult | None:
+    def __call__(self, item: Task | None) -> TaskResult | None:
         """Solve, write curves and what is handed on, and say how it went. None is a heartbeat and gives None."""
+        task = item
         if task is None:
             return None
-        started = time.monotonic()
+        started, begun = time.monotonic(), time.process_time()
         done = TaskResult(task.name, [])
         curves: list[dict[str, Curve]] = []
         if task.full:
@@ -131,7 +133,7 @@ class SeriesWorker:
                 done.results.append(result)
                 curves.append(own)
             done.records = stretch.records
-        done.seconds = time.monotonic() - started
+        done.seconds, done.cpu_seconds = time.monotonic() - started, time.process_time() - begun
         write_curves(self.plan.work / f"{task.name}.npz", self.plan.grid, curves)
         text = json.dumps({"results": [asdict(one) for one in done.results], "records": [asdict(one) for one in done.records]})
         write_atomically(self.plan.work / f"{task.name}.json", text)
