@@ -187,7 +187,8 @@ def _marker(x: Array, y: Array) -> float:
 def _abscissa(view: SeriesView) -> tuple[Array, str]:
     """The order of the frames where a picture can be drawn against it, else their numbers."""
     table, units = view.series.table, view.series.units
-    chosen = next((name for name in abscissae(table)[1:] if rises(numbers(table, name))), "frame")
+    known = [name for name in abscissae(table)[1:] if np.isfinite(numbers(table, name)).all() and rises(numbers(table, name))]
+    chosen = known[0] if known else "frame"
     return numbers(table, chosen), abscissa_label(chosen, units)
 
 

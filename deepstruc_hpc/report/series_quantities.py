@@ -146,12 +146,13 @@ def _only_phase(row: Mapping[Any, Any], named: set[str]) -> str:
 
 
 def abscissae(table: pd.DataFrame) -> list[str]:
-    """What the frames can be drawn against: the frame, and what is known of all frames and differs between them and from the frame."""
+    """What the frames can be drawn against: the frame, and what is known of most frames and differs between them and from the frame."""
     found = ["frame"]
     for name in ABSCISSAE[1:]:
         values = numbers(table, name)
-        new = all(not np.array_equal(values, numbers(table, other)) for other in found)
-        if len(values) > 1 and np.isfinite(values).all() and np.ptp(values) > 0 and new:
+        known = np.isfinite(values)
+        new = all(not np.array_equal(values[known], numbers(table, other)[known]) for other in found)
+        if 2 * known.sum() > len(values) and np.ptp(values[known]) > 0 and new:
             found.append(name)
     return found
 
@@ -163,9 +164,9 @@ def abscissa_label(name: str, units: Mapping[str, str]) -> str:
 
 
 def rises(values: Array) -> bool:
-    """Whether values go up, or down, all the way: then a picture can be drawn against them."""
-    steps = np.diff(values)
-    return bool(len(values) < 2 or (steps > 0).all() or (steps < 0).all())
+    """Whether the known values go up, or down, all the way: then a picture can be drawn against them."""
+    steps = np.diff(values[np.isfinite(values)])
+    return bool(not len(steps) or (steps > 0).all() or (steps < 0).all())
 
 
 def is_map(table: pd.DataFrame) -> bool:

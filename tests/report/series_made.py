@@ -68,29 +68,26 @@ def made_table(n: int, names: dict[int, str] | None = None) -> pd.DataFrame:
     mixed = (oxide > 0.02) & (oxide < 0.98)
     metal = oxide < 0.5
     diameter = np.where(metal, 15 + 45 * growth(n), 24.0) + 0.3 * rng.normal(size=n)
-    table = pd.DataFrame(
-        {
-            "frame": frame, "file": [f"/data/run/frame_{i:04d}.gr" for i in frame], "order": frame * 1.0, "temperature": np.round(300 + 600 * frame / n, 1),
-            "time": frame * 2.0, "x": np.nan, "y": np.nan, "status": "ok", "message": "", "structure_type": np.where(metal, "fcc", "rock_salt"),
-            "n_atoms": np.rint(0.06 * diameter**3), "rw": np.round(0.08 + 0.05 * oxide * (1 - oxide) * 4 + 0.004 * rng.random(n), 5),
-            "probability": np.round(0.99 - 0.5 * np.exp(-(((frame / n - 0.45) / 0.03) ** 2)), 3), "n_candidates": 900, "seconds": 0.05,
-            "formula": np.where(metal, "Ni", "NiO"), "phase": np.where(metal, "fcc", "NiO rock salt"), "diameter": diameter, "diameter_low": diameter - 1.2,
-            "diameter_high": diameter + 1.6, "size_spread": 0.0,
-            "phases": [f"NiO {o:.2f}; Ni {1 - o:.2f}" if m else "" for o, m in zip(oxide, mixed, strict=True)],
-            "flags": np.where(frame > 0.95 * n, "lower_bound; tail", ""), "type_smoothed_probability": 0.99,
-            "change_point": 0.97 * np.exp(-(((frame - int(0.4 * n)) / 1.5) ** 2)), "how": np.where(frame % 100 == 0, "full", "warm"), "note": "",
-            "scale": 0.9, "lattice": np.where(metal, 3.524, 4.178) + 6e-5 * frame * 1000 / n, "lattice_err": 0.002, "uiso": 0.005 + 4e-6 * frame * 1000 / n,
-            "size_err": 0.8,
-        }
-    )  # fmt: skip
+    at = frame / n
+    columns = {
+        "frame": frame, "file": [f"/data/run/frame_{i:04d}.gr" for i in frame], "order": frame * 1.0,
+        "temperature": np.round(300 + 600 * at, 1), "time": frame * 2.0, "x": np.nan, "y": np.nan, "status": "ok", "message": "",
+        "structure_type": np.where(metal, "fcc", "rock_salt"), "n_atoms": np.rint(0.06 * diameter**3),
+        "rw": np.round(0.08 + 0.2 * oxide * (1 - oxide) + 0.004 * rng.random(n), 5),
+        "probability": np.round(0.99 - 0.5 * np.exp(-(((at - 0.45) / 0.03) ** 2)), 3), "n_candidates": 900.0, "seconds": 0.05,
+        "formula": np.where(metal, "Ni", "NiO"), "phase": np.where(metal, "fcc", "NiO rock salt"),
+        "diameter": diameter, "diameter_low": diameter - 1.2, "diameter_high": diameter + 1.6, "size_spread": 0.0,
+        "phases": [f"NiO {share:.2f}; Ni {1 - share:.2f}" if two else "" for share, two in zip(oxide, mixed, strict=True)],
+        "flags": np.where(at > 0.95, "lower_bound; tail", ""), "type_smoothed_probability": 0.99,
+        "change_point": 0.97 * np.exp(-(((frame - int(0.4 * n)) / 1.5) ** 2)), "how": np.where(frame % 100 == 0, "full", "warm"), "note": "",
+        "scale": 0.9, "lattice": np.where(metal, 3.524, 4.178) + 0.06 * at, "lattice_err": 0.002, "uiso": 0.005 + 0.004 * at, "size_err": 0.8,
+    }  # fmt: skip
+    table = pd.DataFrame(columns)
     late = table["frame"] > 0.97 * n
     table.loc[late, "diameter_low"] = table.loc[late, "diameter"]
     table.loc[late, ["diameter", "diameter_high"]] = np.nan
-    answers = list(
-        table.columns[table.columns.get_loc("structure_type") :].drop(
-            ["how", "note", "change_point", "flags", "phases", "formula", "phase", "structure_type"]
-        )
-    )
+    answers = ["n_atoms", "rw", "probability", "diameter", "diameter_low", "diameter_high", "size_spread", "scale", "lattice", "lattice_err", "uiso"]
+    answers += ["size_err", "type_smoothed_probability"]
     for place, (state, message) in {**{i: ("failed", words) for i, words in BROKEN.items()}, REFUSED: ("refused", MESSAGE)}.items():
         if place < n:
             table.loc[place, answers] = np.nan

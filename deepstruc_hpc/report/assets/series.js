@@ -84,7 +84,7 @@ function choose(frame) {
   chosen = frame;
   if (waiting) return;
   waiting = true;
-  requestAnimationFrame(() => { waiting = false; showFrame(); for (const plot of plots) plot.moveCursor(); history.replaceState(null, "", `#frame-${chosen}`); });
+  requestAnimationFrame(() => { waiting = false; showFrame(); for (const plot of plots) plot.moveMark(); history.replaceState(null, "", `#frame-${chosen}`); });
 }
 
 // ---- the plots
@@ -103,6 +103,7 @@ function summary(title, key, unit, digits) {
 class SeriesPlot {
   constructor(parent, title, kind, alternative, figure, draw) {
     this.place = make("div", { class: `plot ${kind}`, role: "img", "aria-label": alternative });
+    this.mark = make("div", { class: "mark" });
     this.kind = kind; this.draw = draw; this.drawn = false; this.visible = false;
     parent.append(make("figure", {}, make("figcaption", {}, make("span", {}, title), series.figures[figure] ? make("a", { href: series.figures[figure].split("/").map(encodeURIComponent).join("/"), download: true }, "PNG") : ""), this.place));
     plots.push(this); watcher.observe(this.place);
@@ -115,23 +116,26 @@ class SeriesPlot {
     if (this.drawn) return;
     this.drawn = true;
     this.draw(this);
+    this.place.append(this.mark);
+    this.place.on("plotly_afterplot", () => this.moveMark());
+    this.moveMark();
     if (this.kind !== "map") this.place.on("plotly_relayout", (change) => linkZoom(this, change));
-    this.place.on("plotly_click", (event) => choose(frameOf(event.points, this)));
+    this.place.on("plotly_click", (event) => choose(frameOf(event, this)));
     this.place.on("plotly_clickannotation", (event) => { const change = series.changes[event.index]; if (change) choose(change.frame); });
   }
 
   again() { if (this.drawn && this.kind !== "map") { Plotly.purge(this.place); this.drawn = false; if (this.visible) this.start(); } }
 
-  moveCursor() {
+  moveMark() {
     if (!this.drawn) return;
-    if (this.kind === "map") Plotly.restyle(this.place, { x: [[column("x")[chosen]]], y: [[column("y")[chosen]]] }, [2]);
-    else Plotly.relayout(this.place, { "shapes[0].x0": this.x[chosen], "shapes[0].x1": this.x[chosen] });
+    if (this.kind === "map") placeMark(this.place, this.mark, value("x", chosen), value("y", chosen)); else placeMark(this.place, this.mark, this.x[chosen], null);
   }
 }
 
-function frameOf(points, plot) {
-  const point = points.find((one) => one.data.type === "heatmap") || points[0];
-  if (point.data.type === "heatmap") return point.data.customdata[Array.isArray(point.pointIndex) ? point.pointIndex[1] : point.pointIndex];
+function frameOf({ points, event }, plot) {
+  const { left } = plot.place.getBoundingClientRect(), away = (one) => Math.abs(one.xaxis.d2p(one.x) + one.xaxis._offset - (event.clientX - left));
+  const point = points.find((one) => one.data.type === "heatmap") || points.reduce((best, one) => away(one) < away(best) ? one : best);
+  if (point.data.type === "heatmap") return point.data.meta[Array.isArray(point.pointIndex) ? point.pointIndex[1] : point.pointIndex];
   if (point.customdata !== undefined) return point.customdata;
   return plot.kind === "map" ? -1 : point.pointIndex;
 }
@@ -165,14 +169,14 @@ function trend(plot, one) {
   if (numbers[one.second[0]]) traces.push(lineTrace(x, column(one.second[0]), one.second[1], DATA, one.digits, false));
   const least = y.map((v, i) => Number.isFinite(v) ? NaN : column(one.low)[i]);
   if (least.some(Number.isFinite)) traces.push({ x, y: least, mode: "markers", marker: { symbol: "triangle-up", size: 6, color: LINE }, hovertemplate: `at least %{y:.${one.digits}f}<extra></extra>` });
-  drawTrend(plot.place, traces, one.unit || "", label, x, lost, series.changes, x[chosen], one.key.startsWith("prob") || one.key === "change_point" ? { yaxis: axis("", { range: [-0.03, 1.05] }) } : {});
+  drawTrend(plot.place, traces, one.unit || "", label, x, lost, series.changes, one.key.startsWith("prob") || one.key === "change_point" ? { yaxis: axis("", { range: [-0.03, 1.05] }) } : {});
 }
 
 function shares(plot) {
   const { x, label } = plot, rises = abscissa().rises;
   const traces = Object.entries(series.shares).map(([name, values]) => ({ x, y: values, name, mode: rises ? "lines" : "markers", stackgroup: rises ? "one" : undefined, line: { width: 0, color: series.phase_colours[name], shape: "hvh" }, fillcolor: series.phase_colours[name],
     marker: { size: 4, color: series.phase_colours[name] }, hovertemplate: `%{y:.2f}<extra>${words(name)}</extra>` }));
-  drawTrend(plot.place, traces, "", label, x, lost, series.changes, x[chosen], { yaxis: axis("", { range: [0, 1.001] }) });
+  drawTrend(plot.place, traces, "", label, x, lost, series.changes, { yaxis: axis("", { range: [0, 1.001] }) });
 }
 
 function key(colours) { return make("span", { class: "keys" }, Object.entries(colours).map(([name, colour]) => make("span", {}, make("span", { class: "dot", colour }), name.replaceAll("_", " ")))); }
@@ -182,10 +186,10 @@ function addMaps(parent) {
   parent.append(make("h2", {}, "Maps"), maps);
   const title = (frame) => `frame ${frame}, ${said.name[frame]}`;
   if (types.some(Boolean)) {
-    new SeriesPlot(maps, ["Structure type ", key(series.colours)], "map", "Map of the structure type", "map-type", (plot) => drawMap(plot.place, column("x"), column("y"), types, labels, (i) => `${title(i)}: ${types[i].replaceAll("_", " ") || said.status[i]}`, chosen, series.colours));
+    new SeriesPlot(maps, ["Structure type ", key(series.colours)], "map", "Map of the structure type", "map-type", (plot) => drawMap(plot.place, column("x"), column("y"), types, labels, (i) => `${title(i)}: ${types[i].replaceAll("_", " ") || said.status[i]}`, series.colours));
   }
   const image = (name, values, figure, alternative, digits, unit) => new SeriesPlot(maps, name, "map", alternative, figure,
-    (plot) => drawMap(plot.place, column("x"), column("y"), values.map((v) => Number.isFinite(v) && v !== null ? v : null), labels, (i) => `${title(i)}: ${Number.isFinite(values[i]) && values[i] !== null ? `${amount(values[i], digits)} ${unit}` : said.status[i]}`, chosen, null));
+    (plot) => drawMap(plot.place, column("x"), column("y"), values.map((v) => Number.isFinite(v) && v !== null ? v : null), labels, (i) => `${title(i)}: ${Number.isFinite(values[i]) && values[i] !== null ? `${amount(values[i], digits)} ${unit}` : said.status[i]}`, null));
   for (const one of series.quantities) image(one.label, column(one.key), `map-${one.key}`, summary(`Map, ${one.title}`, one.key, one.unit, one.digits), one.digits, one.unit);
   Object.entries(series.shares).forEach(([name, values], place) => image(`Share of ${name}`, values, `map-phase-${place}`, `Map of the share of ${name}`, 2, ""));
 }
@@ -194,7 +198,7 @@ function addPlots() {
   const parent = byId("plots"), one = (name) => series.quantities.filter(({ key: own }) => own === name);
   if (series.map) { addMaps(parent); parent.append(make("h2", {}, "Frame by frame")); }
   const heat = (title, residual, limit, figure, labelled) => { let image = null; new SeriesPlot(parent, title, "heat", `${title} of ${series.frames} frames over r from ${grid[0].toFixed(1)} to ${grid[grid.length - 1].toFixed(1)} Å, as colours`, figure,
-    (plot) => { image ||= picture(curves, residual); drawHeat(plot.place, image, plot.x, plot.label, limit, lost, series.changes, plot.x[chosen], labelled); }); };
+    (plot) => { image ||= picture(curves, residual); drawHeat(plot.place, image, plot.x, plot.label, limit, lost, series.changes, labelled); }); };
   heat("Data G(r)", false, series.ranges.data, "data", true);
   heat("Residual: data minus fit", true, series.ranges.residual, "residual", false);
   const add = (quantity) => new SeriesPlot(parent, quantity.key === "probability" ? [`${quantity.title}, coloured by type`, numbers[quantity.second[0]] ? "; line: " : "", numbers[quantity.second[0]] ? quantity.second[1] : "", key(series.colours)] : quantity.label, "trend",

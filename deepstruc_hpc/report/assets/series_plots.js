@@ -1,7 +1,7 @@
 "use strict";
 // Pictures, lines with bands and maps of a series. Each drawing gets its traces from numbers; texts that come from files pass through words().
 
-const CHANGE = "#7a4fa3", LOST = "#b3382e", LINE = "#2a6fb0", EMPTY = "#d5d9de", CURSOR = "#111827";
+const CHANGE = "#7a4fa3", LOST = "#b3382e", LINE = "#2a6fb0", EMPTY = "#d5d9de";
 const DIVERGING = [[0, "#2166ac"], [0.25, "#92c5de"], [0.5, "#f7f7f7"], [0.75, "#f4a582"], [1, "#b2182b"]];
 const MOST_COLUMNS = 1500, MOST_ROWS = 300, MOST_WORDS = 8, MOST_LETTERS = 30, MOST_MARKERS = 2500;
 const PLAIN = { ...CONFIG, displayModeBar: false };
@@ -16,14 +16,12 @@ function shortened(text) { return text.length > MOST_LETTERS ? `${text.slice(0, 
 function before(x, frame) { return frame > 0 && Number.isFinite(x[frame - 1]) ? (x[frame - 1] + x[frame]) / 2 : x[frame]; }
 
 function changeLines(x, changes) {
-  return changes.map((change) => ({ type: "line", yref: "paper", y0: 0, y1: 1, x0: before(x, change.frame), x1: before(x, change.frame), line: { color: CHANGE, width: 1.2, dash: "dash" } }));
+  return changes.filter(({ frame }) => Number.isFinite(x[frame])).map((change) => ({ type: "line", yref: "paper", y0: 0, y1: 1, x0: before(x, change.frame), x1: before(x, change.frame), line: { color: CHANGE, width: 1.2, dash: "dash" } }));
 }
-
-function cursorLine(at) { return { type: "line", yref: "paper", y0: 0, y1: 1, x0: at, x1: at, line: { color: CURSOR, width: 1.3 } }; }
 
 // Number and, where they are few, words of each change point, in three rows above the picture.
 function changeLabels(x, changes) {
-  return changes.map((change, i) => ({ x: before(x, change.frame), y: 1, yref: "paper", yanchor: "bottom", xanchor: "left", yshift: changes.length > MOST_WORDS ? 0 : 14 * (i % 3), showarrow: false, align: "left", captureevents: true,
+  return changes.map((change, i) => ({ x: before(x, change.frame), visible: Number.isFinite(x[change.frame]), y: 1, yref: "paper", yanchor: "bottom", xanchor: "left", yshift: changes.length > MOST_WORDS ? 0 : 14 * (i % 3), showarrow: false, align: "left", captureevents: true,
     text: words(changes.length > MOST_WORDS ? `${i + 1}` : `${i + 1} ${shortened(change.text)}`), hovertext: words(change.text), font: { size: 11, color: CHANGE } }));
 }
 
@@ -47,19 +45,21 @@ function spanOf(x) {
   return [low - margin, high + margin];
 }
 
+// Half a frame is the reach of the mouse: a click between the frames still finds one, and no frame far away speaks.
 function layout(x, title, label, more) {
-  return { font: { ...FONT, size: 12 }, margin: MARGIN, hovermode: "x", hoverdistance: -1, showlegend: false, xaxis: axis(label, { hoverformat: ".6~g", range: spanOf(x) }), yaxis: axis(title, {}), ...more };
+  return { font: { ...FONT, size: 12 }, margin: MARGIN, hovermode: "x", hoverdistance: 4 + Math.ceil(500 / x.length), showlegend: false, xaxis: axis(label, { hoverformat: ".6~g", range: spanOf(x) }), yaxis: axis(title, {}), ...more };
 }
 
-function drawHeat(place, image, x, label, limit, lost, changes, cursor, labelled) {
+function drawHeat(place, image, x, label, limit, lost, changes, labelled) {
   const many = changes.length > MOST_WORDS, top = changes.length && labelled ? (many ? 20 : 10 + 14 * Math.min(3, changes.length)) : 8;
-  const crossed = lost.filter(({ frame }) => Number.isFinite(x[frame]));
+  const crossed = lost.filter(({ frame }) => Number.isFinite(x[frame])), placed = [...image.frames.keys()].filter((i) => Number.isFinite(x[image.frames[i]])), frames = placed.map((i) => image.frames[i]);
+  const z = placed.length === image.frames.length ? image.z : image.z.map((row) => placed.map((i) => row[i]));
   return Plotly.newPlot(place, [
-    { type: "heatmap", x: image.frames.map((frame) => x[frame]), y: image.r, z: image.z, zmin: -limit, zmax: limit, colorscale: DIVERGING, zsmooth: false, hoverongaps: true, customdata: image.frames,
+    { type: "heatmap", x: frames.map((frame) => x[frame]), y: image.r, z, zmin: -limit, zmax: limit, colorscale: DIVERGING, zsmooth: false, meta: frames, hoverongaps: true,
       colorbar: { thickness: 11, len: 1, x: 1.005, xpad: 2, outlinewidth: 0, title: { text: "Å⁻²", side: "top", font: { size: 11 } }, tickfont: { size: 11 } }, hovertemplate: `${words(label)} %{x:.6~g}, r %{y:.2f} Å: %{z:.3f} Å⁻²<extra></extra>` },
     { x: crossed.map(({ frame }) => x[frame]), y: crossed.map(() => image.r[2]), mode: "markers", marker: { symbol: "x-thin", size: 7, line: { width: 1.4, color: LOST } }, cliponaxis: false, hoverinfo: "skip" },
   ], layout(x, "r (Å)", label, { hovermode: "closest", plot_bgcolor: EMPTY, margin: { ...MARGIN, t: top }, yaxis: axis("r (Å)", { range: [image.r[0], image.r[image.r.length - 1]] }),
-    shapes: [cursorLine(cursor), ...changeLines(x, changes)], annotations: labelled ? changeLabels(x, changes) : [] }), PLAIN);
+    shapes: changeLines(x, changes), annotations: labelled ? changeLabels(x, changes) : [] }), PLAIN);
 }
 
 // A line with the band of its uncertainty. Where the frames go back in what they are drawn against, a band would cross itself: bars instead.
@@ -87,13 +87,13 @@ function lostTrace(x, lost) {
     text: lost.map(({ words: said }) => words(said.length > 90 ? `${said.slice(0, 89)}…` : said)), hovertemplate: "%{text}<extra></extra>" };
 }
 
-function drawTrend(place, traces, title, label, x, lost, changes, cursor, more) {
+function drawTrend(place, traces, title, label, x, lost, changes, more) {
   const foot = { overlaying: "y", range: [-0.02, 1], visible: false, fixedrange: true };
-  return Plotly.newPlot(place, [...traces, ...(lost.length ? [lostTrace(x, lost)] : [])], layout(x, title, label, { yaxis2: foot, shapes: [cursorLine(cursor), ...changeLines(x, changes)], ...more }), PLAIN);
+  return Plotly.newPlot(place, [...traces, ...(lost.length ? [lostTrace(x, lost)] : [])], layout(x, title, label, { yaxis2: foot, shapes: changeLines(x, changes), ...more }), PLAIN);
 }
 
-// A quantity at the places of the frames, as squares of the map's own step; the chosen frame is framed.
-function drawMap(place, x, y, values, labels, text, chosen, types) {
+// A quantity at the places of the frames, as squares of the map's own step.
+function drawMap(place, x, y, values, labels, text, types) {
   const known = [...values.keys()].filter((i) => values[i] !== null && values[i] !== "" && Number.isFinite(x[i]) && Number.isFinite(y[i])), isKnown = new Set(known);
   const empty = [...values.keys()].filter((i) => !isKnown.has(i) && Number.isFinite(x[i]) && Number.isFinite(y[i]));
   const colour = types ? { color: known.map((i) => types[values[i]] || "#9aa1ab") } : { color: known.map((i) => values[i]), colorscale: "Viridis", showscale: true, colorbar: { thickness: 10, x: 1.01, xpad: 2, outlinewidth: 0, tickfont: { size: 11 } } };
@@ -101,7 +101,6 @@ function drawMap(place, x, y, values, labels, text, chosen, types) {
   return Plotly.newPlot(place, [
     { x: known.map((i) => x[i]), y: known.map((i) => y[i]), mode: "markers", marker: { symbol: "square", size, line: { width: 0 }, ...colour }, customdata: known, text: known.map((i) => words(text(i))), hovertemplate: "%{text}<extra></extra>" },
     { x: empty.map((i) => x[i]), y: empty.map((i) => y[i]), mode: "markers", marker: { symbol: "x-thin", size: Math.min(9, size), line: { width: 1.4, color: LOST } }, customdata: empty, text: empty.map((i) => words(text(i))), hovertemplate: "%{text}<extra></extra>" },
-    { x: [x[chosen]], y: [y[chosen]], mode: "markers", marker: { symbol: "square-open", size: size + 3, color: CURSOR, line: { width: 2 } }, hoverinfo: "skip" },
   ], { font: { ...FONT, size: 12 }, margin: { l: 54, r: types ? 12 : 60, t: 8, b: 38 }, hovermode: "closest", showlegend: false, xaxis: axis(labels.x, { showgrid: false }), yaxis: axis(labels.y, { scaleanchor: "x", scaleratio: 1, showgrid: false }) }, PLAIN);
 }
 
@@ -110,4 +109,16 @@ function squareSize(place, x, y) {
   const apart = (values) => { const known = [...new Set(values.filter(Number.isFinite).map((v) => Number(v.toPrecision(4))))].sort((a, b) => a - b), steps = known.slice(1).map((v, i) => v - known[i]).sort((a, b) => a - b); return { span: known[known.length - 1] - known[0], step: steps[steps.length >> 1] }; };
   const across = apart(x), up = apart(y), step = Math.min(across.step, up.step), width = (place.clientWidth || 300) - 120, height = (place.clientHeight || 290) - 50;
   return Math.max(4, Math.floor(0.9 * Math.min(width / (across.span / step + 2), height / (up.span / step + 2))));
+}
+
+// The mark of the chosen frame lies above a plot as an element of its own: moving it is free, while plotly would draw the plot again. A line over
+// the height of a plot, or, of a map, a frame around the square.
+function placeMark(place, mark, x, y) {
+  if (!Number.isFinite(x)) { mark.style.display = "none"; return; }
+  const { xaxis, yaxis } = place._fullLayout, left = xaxis._offset + xaxis.l2p(x), inside = left >= xaxis._offset - 1 && left <= xaxis._offset + xaxis._length + 1;
+  if (y === null) Object.assign(mark.style, { display: inside ? "block" : "none", left: `${left - 0.75}px`, top: `${yaxis._offset}px`, width: "1.5px", height: `${yaxis._length}px` });
+  else {
+    const top = yaxis._offset + yaxis.l2p(y), size = place.data[0].marker.size + 3, shown = inside && top >= yaxis._offset - 1 && top <= yaxis._offset + yaxis._length + 1;
+    Object.assign(mark.style, { display: shown ? "block" : "none", left: `${left - size / 2}px`, top: `${top - size / 2}px`, width: `${size}px`, height: `${size}px` });
+  }
 }
