@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from deepstruc_hpc.solve.run.batch import Batch
 
 
-def solve_series(batch: Batch, *, order: str, all_frames: bool, report: bool, as_json: bool) -> None:
+def solve_series(batch: Batch, *, order: str, all_frames: bool, report: bool, figures: bool, as_json: bool) -> None:
     """Solve a series, write its page, and print what changes in it."""
     from deepstruc_hpc.solve.series.run import SeriesOptions, SeriesRun
 
@@ -25,10 +25,10 @@ def solve_series(batch: Batch, *, order: str, all_frames: bool, report: bool, as
     if batch.options.watch:
         from deepstruc_hpc.solve.series.watch import watch_series
 
-        table = watch_series(run, lambda: _page(batch.out) if report else None)
+        table = watch_series(run, lambda: _page(batch.out, figures=figures) if report else None)
     else:
         table = run.run()
-    page = _page(batch.out) if report else None
+    page = _page(batch.out, figures=figures) if report else None
     told = _told(batch.out, table, page)
     if as_json:
         print_document(json.dumps(told, indent=1))
@@ -38,10 +38,10 @@ def solve_series(batch: Batch, *, order: str, all_frames: bool, report: bool, as
         raise typer.Exit(1)
 
 
-def _page(out: Path) -> Path:
+def _page(out: Path, *, figures: bool) -> Path:
     from deepstruc_hpc.report.series_page import write_series_page
 
-    return write_series_page(out)
+    return write_series_page(out, figures=figures)
 
 
 def _told(out: Path, table: pd.DataFrame, page: Path | None) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def solve(
     if series:
         from deepstruc_hpc.cli.series import solve_series
 
-        solve_series(batch, order=order, all_frames=all_frames, report=report, as_json=as_json)
+        solve_series(batch, order=order, all_frames=all_frames, report=report, figures=figures, as_json=as_json)
         return
     try:
         frame = batch.run()

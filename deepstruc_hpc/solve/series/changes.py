@@ -1,7 +1,8 @@
 """Where a series changes: its state, and the course of its size and of its lattice constant.
 
-A course bends or jumps at a frame where, within a window about it, two straight lines that meet there, or a smooth curve with a step, explain it
-better than a smooth curve (a parabola) does. Both are compared by the Bayesian information criterion, with the number of values that count: fits of
+A course bends or jumps at a frame where, within a window about it, two straight lines that meet there, or a parabola with a step, explain it better
+than a smooth curve (a cubic) does. Beside a parabola instead, curved courses (the diameter of a particle that gains atoms at one rate) are told to
+bend where they do not. Both are compared by the Bayesian information criterion, with the number of values that count: fits of
 neighbouring frames err alike, since sizes come in steps (n (1 − ρ)/(1 + ρ) with ρ the correlation of neighbouring residuals).
 """
 
@@ -109,13 +110,13 @@ def _log_odds(y: Floats, e: Floats, place: int, half: int) -> float:
     part = slice(max(place - half, 0), place + half)
     x = (np.arange(len(y))[part] - place) / half
     ones, later = np.ones_like(x), (x >= 0).astype(np.float64)
-    smooth, course = _residual(np.column_stack([ones, x, x**2]), y[part], e[part])
+    smooth, course = _residual(np.column_stack([ones, x, x**2, x**3]), y[part], e[part])
     bent, _ = _residual(np.column_stack([ones, x, x * later]), y[part], e[part])
     stepped, _ = _residual(np.column_stack([ones, x, x**2, later]), y[part], e[part])
     n, alike = len(x), _alike(course)
     count = max(n * (1.0 - alike) / (1.0 + alike), 6.0)
-    bend = 0.5 * count * np.log(smooth / bent)
-    step = 0.5 * (count * np.log(smooth / stepped) - np.log(count))
+    bend = 0.5 * (count * np.log(smooth / bent) + np.log(count))
+    step = 0.5 * count * np.log(smooth / stepped)
     return float(np.logaddexp(bend, step) - np.log(2.0))
 
 

@@ -72,7 +72,7 @@ class Schedule:
     def ask_again(self, places: Sequence[int]) -> None:
         """Ask for full solutions of frames that were solved warm."""
         for place in places:
-            if place not in self._tried:
+            if place not in self._tried and self.results[place].how != "full":
                 self._tried.add(place)
                 self._queue.append(Task((self.frames[place],), full=True))
 

@@ -13,24 +13,29 @@ from deepstruc_hpc.solve.candidates.candidate import Belief, Candidate, Candidat
 from deepstruc_hpc.solve.checks.checks import Answer, check
 from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.measurement.describe import Measurement
-from deepstruc_hpc.solve.ranking.posterior import Posterior
+from deepstruc_hpc.solve.ranking.posterior import SHARPNESS, Posterior
 from deepstruc_hpc.solve.ranking.ranking import Ranking, rank
 from deepstruc_hpc.solve.search.local import search_locally
 from deepstruc_hpc.solve.series.between import sizes_between
 from deepstruc_hpc.solve.series.crystals import CrystalRuns
 from deepstruc_hpc.solve.series.refit import Refitter
 
-REFINED_WITHIN = 6.0
-"""Nats behind the best, up to which a candidate is refined in a frame; of the others only the agreement is computed. exp(−6) is 0.2 %."""
-MOST_REFINED = 90
+REFINED_WITHIN = 5.0
+"""Nats behind the best, up to which a candidate is refined in a frame; of the others only the agreement is computed. exp(−5) is 0.7 %."""
+MOST_REFINED = 60
 """Candidates that are refined in a frame."""
-OF_EACH_LATTICE = 4
+OF_EACH_LATTICE = 3
 """The best of each lattice are refined however far behind they are, so that a type that comes up is seen."""
+RANKED_WITHIN = 16.0
+"""Nats behind the best, up to which candidates are ranked: at the temper of the term of sizes (0.3) one beyond has a weight below 1 %, and in the
+evidence of its type exp(−32). What is left out counts in the number of shapes that the evidence is the mean over."""
+LOOKED_WITHIN, TURNS = 40.0, 4
+"""Nats behind the best, up to which the agreement of a candidate is computed in every frame; of the others in every fourth, in turns."""
 HANDED_ON, HANDED_EACH = 160, 12
 """Candidates that a fully solved frame hands on: the best of all, and the best of each lattice."""
 MOST_MEMBERS = 480
 """Candidates that are followed; the worst of them are forgotten beyond it."""
-SEARCH_EVERY = 4
+SEARCH_EVERY = 6
 """Frames between two small local searches: what one finds serves its neighbours."""
 SEARCH_SHARE = 8
 """A small search has this part of the budget of a full one (``neighbours``)."""
@@ -91,7 +96,8 @@ class WarmSolver:
     _crystals: CrystalRuns = field(default_factory=CrystalRuns)
     _counts: tuple[dict[str, int], dict[str, int]] = field(default_factory=lambda: ({}, {}))
     _belief: Belief | None = None
-    _waiting: list[tuple[list[Candidate], FitTable]] = field(default_factory=list)
+    _score: Floats = field(default_factory=lambda: np.zeros(0))
+    _places: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.settings = self.settings.model_copy(update={"verify": None, "mixtures": False, "relax": False})
@@ -109,18 +115,26 @@ class WarmSolver:
             self._belief = one.belief or self._belief
         sides = [[*side] for side in explicit if len(side)]
         if sides:
-            made = CandidateSet(tuple(sizes_between(sides[0], sides[-1]))).new_beside(CandidateSet(tuple(self._all)))
+            made = CandidateSet(tuple(one for one in sizes_between(sides[0], sides[-1]) if one.fingerprint not in self._places))
             start = sides[0][0], explicit[0] if len(explicit[0]) else explicit[-1]
             self._take(made.with_fits(_like(start[1], len(made))))
 
-    @property
-    def _all(self) -> list[Candidate]:
-        return [*self._members, *(one for group, _ in self._waiting for one in group)]
-
     def _take(self, fitted: CandidateSet) -> None:
-        fresh = fitted.new_beside(CandidateSet(tuple(self._all))) if len(fitted) else fitted
-        if len(fresh) and fresh.fits is not None:
-            self._waiting.append((list(fresh.candidates), fresh.fits))
+        """Follow fitted candidates; one that is followed already stands where it fitted better."""
+        if not len(fitted) or fitted.fits is None:
+            return
+        fits, fresh = _parameters(fitted.fits), list[int]()
+        for place, one in enumerate(fitted.candidates):
+            known = self._places.setdefault(one.fingerprint, len(self._members))
+            if known == len(self._members):
+                self._members.append(one)
+                fresh.append(place)
+            elif self._table is not None and known < len(self._table) and fits.rw[place] < self._table.rw[known]:
+                self._table.put(np.array([known]), vars(fits.take(np.array([place]))))
+                self._score[known : known + 1] = np.inf
+        if fresh:
+            table = fits.take(np.array(fresh))
+            self._table = table if self._table is None else FitTable.concatenated([self._table, table])
 
     def solve(self, measurement: Measurement) -> Answer:
         """The answer to one frame.
@@ -135,7 +149,7 @@ class WarmSolver:
         if not len(candidates) or not np.isfinite(candidates.rw).any():
             raise NotApplicableError(f"{measurement.curve.source}: no candidate of the frames around it can be fitted")
         candidates = replace(candidates, belief=self._belief)
-        posterior = self._posterior(candidates, measurement)
+        posterior = self._of_lists(self._posterior(candidates, measurement), candidates)
         budget = self.settings.neighbours // SEARCH_SHARE
         if atoms is not None and budget and self.frames % SEARCH_EVERY == 0:
             before = len(candidates)
@@ -145,8 +159,26 @@ class WarmSolver:
         ranking = rank(candidates, posterior)
         return check(ranking, measurement, self.settings)
 
+    def _of_lists(self, posterior: Posterior, candidates: CandidateSet) -> Posterior:
+        """With what a type's evidence loses for the shapes of its list that are not looked at here: it is the mean over all that were tried.
+
+        The evidence is (mean of exp(2·score))^½ over the listed shapes or over those that were found, whichever is more; the others add nothing to
+        the sum.
+        """
+        score = posterior.score(candidates.rw, candidates.complexity, list(candidates.types))
+        listed, types = candidates.listed, candidates.types
+        prior = dict(posterior.log_prior)
+        for kind in prior:
+            ours = np.flatnonzero((types == kind) & np.isfinite(score))
+            if len(ours):
+                group = bool(listed[ours[np.argmax(score[ours])]])
+                here = int((listed[ours] == group).sum())
+                tried = self._counts[0 if group else 1].get(kind, 0)
+                prior[kind] -= np.log(max(tried, here) / here) / SHARPNESS
+        return replace(posterior, log_prior=prior)
+
     def _posterior(self, candidates: CandidateSet, measurement: Measurement) -> Posterior:
-        return Posterior.of(candidates.fitted(), measurement, self.settings.rank)
+        return Posterior.of(candidates, measurement, self.settings.rank)
 
     def _fit_atoms(self, measurement: Measurement) -> CandidateSet | None:
         """Explicit particles: agreement of all where the neighbour's frame left them, then the best refined."""
@@ -154,29 +186,42 @@ class WarmSolver:
         table, refitter = self._table, self._refitter
         if table is None or refitter is None or not len(table):
             return None
-        every = np.arange(len(table))
         p = np.column_stack([table.zoom, table.uiso, table.delta2])
-        table.rw[:] = refitter.agreement(measurement, every, p)
+        in_turn = np.arange(len(table)) % TURNS == self.frames % TURNS
+        looked = np.flatnonzero((self._score >= self._score.max(initial=-np.inf) - LOOKED_WITHIN) | in_turn)
+        table.rw[looked] = refitter.agreement(measurement, looked, p[looked])
         table.converged[:] = False
         candidates = CandidateSet(tuple(self._members), table)
-        chosen = self._to_refine(candidates, measurement)
+        chosen = self._best(self._scored(candidates, measurement), REFINED_WITHIN, MOST_REFINED)
         before = p[chosen]
         table.put(chosen, vars(refitter.fit(measurement, chosen, before)))
         self._follow(chosen, before)
         table.n_independent[:] = measurement.independent_points()
-        return CandidateSet(candidates.candidates, table.take(every))
+        ranked = self._best(self._scored(candidates, measurement), RANKED_WITHIN, len(table))
+        return CandidateSet(candidates.candidates, table).take(ranked)
 
-    def _to_refine(self, candidates: CandidateSet, measurement: Measurement) -> NDArray[np.int64]:
-        score = self._posterior(candidates, measurement).score(candidates.rw, candidates.complexity, list(candidates.types))
-        score = np.where(np.isfinite(candidates.rw), score, -np.inf)
+    def _scored(self, candidates: CandidateSet, measurement: Measurement) -> Floats:
+        """(C,) nats of each member as it stands."""
+        posterior = self._posterior(candidates, measurement)
+        fit, prior = posterior.fit_score(candidates.rw, self._complexity()), posterior.log_prior
+        least = min(prior.values(), default=0.0)
+        score = fit + np.array([prior.get(candidate.kind, least) for candidate in self._members])
+        self._score = np.where(np.isfinite(candidates.rw), score, -np.inf)
+        return self._score
+
+    def _complexity(self) -> Floats:
+        return np.array([candidate.complexity for candidate in self._members])
+
+    def _best(self, score: Floats, within: float, most: int) -> NDArray[np.int64]:
+        """Those within some nats of the best, at most so many, and the best few of each lattice."""
         order = np.argsort(-score, kind="stable")
         best = score[order[0]]
         each: dict[str, int] = {}
         chosen: list[int] = []
         for place in order.tolist():
-            lattice = candidates.candidates[place].on_lattice
+            lattice = self._members[place].on_lattice
             each[lattice] = each.get(lattice, 0) + 1
-            near = score[place] >= best - REFINED_WITHIN and len(chosen) < MOST_REFINED
+            near = score[place] >= best - within and len(chosen) < most
             if np.isfinite(score[place]) and (near or each[lattice] <= OF_EACH_LATTICE):
                 chosen.append(place)
         return np.array(chosen, dtype=np.int64)
@@ -196,21 +241,17 @@ class WarmSolver:
         table.delta2[rest] += now[2] - before[leader, 2]
 
     def _settle(self, measurement: Measurement) -> None:
-        """Take in what was learned since, and prepare it for this instrument."""
-        fresh = self._waiting
-        self._waiting = []
-        for candidates, fits in fresh:
-            self._members += candidates
-            table = _parameters(fits, len(measurement.data))
-            self._table = table if self._table is None else FitTable.concatenated([self._table, table])
+        """Prepare what was learned since for this instrument."""
         if self._table is None:
             return
+        self._table.n_points[:] = len(measurement.data)
         if self._refitter is None or self._refitter.instrument != measurement.instrument:
             self._refitter = Refitter(measurement.instrument)
         first = len(self._refitter)
         if len(self._members) > first:
             added = self._members[first:]
             self._refitter.add([one.structure for one in added], np.array([one.zoom for one in added]), measurement)
+            self._score = np.concatenate([self._score, np.full(len(self._members) - len(self._score), np.inf)])
         if len(self._members) > MOST_MEMBERS:
             self._forget(measurement)
 
@@ -229,7 +270,8 @@ class WarmSolver:
                 kept.append(place)
         rows = np.sort(np.array(kept))
         refitter.keep(rows)
-        self._members, self._table = [self._members[row] for row in rows], table.take(rows)
+        self._members, self._table, self._score = [self._members[row] for row in rows], table.take(rows), self._score[rows]
+        self._places = {one.fingerprint: place for place, one in enumerate(self._members)}
 
 
 def _like(fitted: CandidateSet, count: int) -> FitTable:
@@ -239,10 +281,9 @@ def _like(fitted: CandidateSet, count: int) -> FitTable:
     return fitted.fits.take(np.full(count, int(np.argmin(fitted.rw))))
 
 
-def _parameters(fits: FitTable, points: int) -> FitTable:
+def _parameters(fits: FitTable) -> FitTable:
     """Fits of another curve as places to start from."""
     table = fits.take(np.arange(len(fits)))
-    table.n_points[:] = points
     table.zoom[:] = np.where(np.isfinite(table.zoom), table.zoom, 1.0)
     table.uiso[:] = np.where(np.isfinite(table.uiso), table.uiso, 0.008)
     table.delta2[:] = np.where(np.isfinite(table.delta2), table.delta2, 2.0)
