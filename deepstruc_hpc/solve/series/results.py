@@ -174,6 +174,6 @@ def table_of(frames: list[Frame], rows: list[dict[str, Any]]) -> pd.DataFrame:
         known = {"frame": frame.number, "file": str(frame.item.path), "order": frame.order, **{name: frame.noted.get(name) for name in METADATA}}
         whole.append({**known, **row})
     table = pd.DataFrame(whole, columns=list(ROW_COLUMNS))
-    numbers = [*METADATA, "n_atoms", "rw", "probability", "n_candidates", "seconds", "diameter", "diameter_low", "diameter_high", "size_spread"]
+    numbers = [*METADATA, "rw", "probability", "seconds", "diameter", "diameter_low", "diameter_high", "size_spread"]
     numbers += ["type_smoothed_probability", "change_point", *PARAMETERS]
-    return table.astype(dict.fromkeys(numbers, float))
+    return table.astype({**dict.fromkeys(numbers, float), "n_atoms": "Int64", "n_candidates": "Int64"})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -91,7 +91,7 @@ class SeriesRun:
         """
         self.timing = Timing()
         summary = Summary(self.out, self.batch.head())
-        frames = self.frames(self.batch.found, summary)
+        frames = self.frames(self.batch.found, summary.folders())
         grid = first_grid(frames)
         self.open(grid)
         summary.run["notes"] = [*summary.run["notes"], *self.batch.read_crystals()]
@@ -113,10 +113,10 @@ class SeriesRun:
                     self.timing.full = self.timing.solved if not schedule.wants_fully else 0.0
             return self.write(schedule, file, summary)
 
-    def frames(self, paths: Sequence[Path], summary: Summary) -> list[Frame]:
-        """The frames in order."""
+    def frames(self, paths: Sequence[Path], taken: Mapping[str, str]) -> list[Frame]:
+        """The frames in order; ``taken``: file → folder of earlier ones."""
         limit = self.batch.options.limit
-        return list_frames(make_items(paths, summary.folders(), self.batch.values), by=self.options.order)[:limit]
+        return list_frames(make_items(paths, taken, self.batch.values), by=self.options.order)[:limit]
 
     def head(self, grid: Floats) -> dict[str, Any]:
         """What decides whether an earlier call can be gone on from."""

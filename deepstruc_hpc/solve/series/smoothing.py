@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 CHANGE = 0.005
-"""Probability that the state changes between two frames: of a series of some hundreds of frames one or two changes are expected. A single frame then
-needs 2 ln(200 (S − 1)) nats, 11 to 13, beyond its neighbours' state to have one of its own; two hundred frames need as much together."""
-FLOOR = 1e-5
-"""Least evidence of a state relative to the best in a frame. A frame may miss a state because no candidate of it was fitted there, and its noise is
-not quite what the ranking takes it for."""
+"""Probability that the state changes between two frames: of a series of some hundreds of frames one or two changes are expected. Frames of another
+state than those before and after need 2 ln(200 (S − 1)) nats together, 11 to 13."""
+FLOOR = 1e-4
+"""Least evidence of a state relative to the best in a frame: 9 nats, less than a lone frame needs, so that a state is one once two frames in a row
+say so. A frame may miss a state because no candidate of it was fitted there, and its noise is not quite what the ranking takes it for."""
 
 Floats = NDArray[np.float64]
 

@@ -31,8 +31,10 @@ RANKED_WITHIN = 16.0
 evidence of its type exp(−32). What is left out counts in the number of shapes that the evidence is the mean over."""
 LOOKED_WITHIN, TURNS = 40.0, 4
 """Nats behind the best, up to which the agreement of a candidate is computed in every frame; of the others in every fourth, in turns."""
-HANDED_ON, HANDED_EACH = 160, 12
+HANDED_ON, HANDED_EACH = 120, 12
 """Candidates that a fully solved frame hands on: the best of all, and the best of each lattice."""
+PLAUSIBLE = 1e-4
+"""Probability of a lattice in a fully solved frame, from which its particles are cut at the sizes between two frames."""
 MOST_MEMBERS = 480
 """Candidates that are followed; the worst of them are forgotten beyond it."""
 SEARCH_EVERY = 6
@@ -50,12 +52,14 @@ class Knowledge:
     Attributes:
         candidates: fitted, the best first: crystals and sets of phases, and explicit particles of every lattice.
         listed, found: how many listed shapes, and how many found by searching, of each type were fitted.
+        plausible: lattices with a probability that matters.
         belief: of the generator, or None.
     """
 
     candidates: CandidateSet
     listed: dict[str, int]
     found: dict[str, int]
+    plausible: frozenset[str] = frozenset()
     belief: Belief | None = None
 
     @classmethod
@@ -74,7 +78,9 @@ class Knowledge:
             group = counts[0 if one.listed else 1]
             group[one.kind] = group.get(one.kind, 0) + 1
         small = replace(candidates.take(kept), counts={}, seconds={}, notes=(), belief=None)
-        return cls(small, *counts, candidates.belief)
+        shares = ranking.types.groupby("lattice")["probability"].sum()
+        plausible = frozenset(str(lattice) for lattice in shares.index[shares >= PLAUSIBLE])
+        return cls(small, *counts, plausible, candidates.belief)
 
 
 @dataclass(eq=False)
@@ -113,11 +119,12 @@ class WarmSolver:
             for ours, theirs in zip(self._counts, (one.listed, one.found), strict=True):
                 ours.update({kind: max(count, ours.get(kind, 0)) for kind, count in theirs.items()})
             self._belief = one.belief or self._belief
-        sides = [[*side] for side in explicit if len(side)]
+        plausible = frozenset[str]().union(*(one.plausible for one in known))
+        sides = [[one for one in side if one.on_lattice in plausible] for side in explicit]
+        sides = [side for side in sides if side]
         if sides:
             made = CandidateSet(tuple(one for one in sizes_between(sides[0], sides[-1]) if one.fingerprint not in self._places))
-            start = sides[0][0], explicit[0] if len(explicit[0]) else explicit[-1]
-            self._take(made.with_fits(_like(start[1], len(made))))
+            self._take(made.with_fits(_like(next(one for one in explicit if len(one)), len(made))))
 
     def _take(self, fitted: CandidateSet) -> None:
         """Follow fitted candidates; one that is followed already stands where it fitted better."""

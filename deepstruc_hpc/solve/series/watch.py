@@ -75,7 +75,8 @@ class Watched:
 
     def _take(self, paths: list[Path]) -> None:
         first = len(self.schedule.frames)
-        fresh = self.run.frames(paths, self.summary)
+        taken = {str(frame.item.path): frame.item.folder for frame in self.schedule.frames}
+        fresh = self.run.frames(paths, {**self.summary.folders(), **taken})
         frames = [Frame(first + place, frame.item, frame.order if self.run.options.order != "name" else float(first + place), frame.noted)
                   for place, frame in enumerate(fresh)]  # fmt: skip
         self.schedule.frames += frames

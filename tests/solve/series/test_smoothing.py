@@ -14,11 +14,12 @@ def _seen(odds):
     return [{"a": -np.logaddexp(0.0, x), "b": x - np.logaddexp(0.0, x)} for x in odds]
 
 
-def test_a_lone_frame_that_says_otherwise_is_overruled_unless_it_is_sure():
-    weak, strong = [-3.0] * 20, [-3.0] * 20
-    weak[10], strong[10] = 6.0, 11.5
+def test_a_lone_frame_that_says_otherwise_is_overruled_and_two_that_are_sure_are_not():
+    lone, weak, sure = [-3.0] * 20, [-3.0] * 20, [-3.0] * 20
+    lone[10], weak[10:12], sure[10:12] = 30.0, [3.0] * 2, [8.0] * 2
+    assert (smooth(_seen(lone)).path == 0).all()
     assert (smooth(_seen(weak)).path == 0).all()
-    assert np.flatnonzero(smooth(_seen(strong)).path).tolist() == [10]
+    assert np.flatnonzero(smooth(_seen(sure)).path).tolist() == [10, 11]
 
 
 def test_many_weak_frames_together_make_a_change():
