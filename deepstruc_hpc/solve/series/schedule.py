@@ -17,7 +17,7 @@ from deepstruc_hpc.solve.series.worker import Task, TaskResult, known_name
 
 INTERVAL = 125
 """Frames from one full solution to the next: whatever the warm ones miss is seen within as many."""
-LONGEST = 50
+LONGEST = 64
 """Frames of a stretch: short enough that all workers end about together, and that little is lost where one is killed."""
 FEW = 4
 """Series of so many frames are solved fully."""

@@ -31,15 +31,15 @@ RANKED_WITHIN = 16.0
 evidence of its type exp(−32). What is left out counts in the number of shapes that the evidence is the mean over."""
 LOOKED_WITHIN, TURNS = 40.0, 4
 """Nats behind the best, up to which the agreement of a candidate is computed in every frame; of the others in every fourth, in turns."""
-HANDED_ON, HANDED_EACH = 120, 12
+HANDED_ON, HANDED_EACH = 80, 6
 """Candidates that a fully solved frame hands on: the best of all, and the best of each lattice."""
 PLAUSIBLE = 1e-4
 """Probability of a lattice in a fully solved frame, from which its particles are cut at the sizes between two frames."""
-MOST_MEMBERS = 480
+MOST_MEMBERS = 400
 """Candidates that are followed; the worst of them are forgotten beyond it."""
-SEARCH_EVERY = 6
+SEARCH_EVERY = 8
 """Frames between two small local searches: what one finds serves its neighbours."""
-SEARCH_SHARE = 8
+SEARCH_SHARE = 10
 """A small search has this part of the budget of a full one (``neighbours``)."""
 
 Floats = NDArray[np.float64]
