@@ -12,16 +12,18 @@ from deepstruc_hpc.solve.candidates.catalog import CatalogSource
 from deepstruc_hpc.solve.candidates.crystals import extended
 from deepstruc_hpc.solve.candidates.fitting import fit
 from deepstruc_hpc.solve.candidates.source import Budget
-from deepstruc_hpc.solve.config import SolveSettings
+from deepstruc_hpc.solve.config import RankSettings, SolveSettings
 from deepstruc_hpc.solve.measurement.describe import describe
 from deepstruc_hpc.solve.pipeline import Sources, solve_curve
+from deepstruc_hpc.solve.ranking.posterior import Posterior
+from deepstruc_hpc.solve.ranking.ranking import rank
 from deepstruc_hpc.solve.series.between import MARGIN, sizes_between
 from deepstruc_hpc.solve.series.crystals import CrystalRuns
 from deepstruc_hpc.solve.series.refit import Refitter
 from deepstruc_hpc.solve.series.vigilance import Vigilance
 from deepstruc_hpc.solve.series.warm import Knowledge, WarmSolver
 from deepstruc_hpc.structures.prototypes import candidate_crystals
-from tests.solve.conftest import write_gr
+from tests.solve.conftest import fitted_set, write_gr
 
 SETTINGS = SolveSettings(sources=("catalog",), qdamp=0.03, neighbours=60)
 
@@ -80,6 +82,22 @@ def test_sizes_between_lie_between_on_the_lattices_of_both(source, curves):
     inside = counts[(counts > len(small.structure)) & (counts < len(large.structure))]
     assert len(np.unique(inside)) >= 5
     assert len({one.fingerprint for one in made}) == len(made)
+
+
+def test_the_evidence_of_a_type_is_that_of_its_whole_list():
+    """Halves of lists that nobody looks at again count, or a type with a long list would gain by being cut short."""
+    rows = [("fcc", 50 + k, 0.06 + 0.02 * k, 0) for k in range(40)] + [("hcp", 60 + k, 0.055 + 0.02 * k, 0) for k in range(3)]
+    whole = fitted_set(*rows)
+    posterior = Posterior(100.0, {"fcc": np.log(0.5), "hcp": np.log(0.5)}, RankSettings())
+    warm = WarmSolver(SETTINGS)
+    warm._counts = ({"fcc": 40, "hcp": 3}, {})
+    few = whole.take([*range(12), 40, 41, 42])
+
+    def share(candidates, scorer):
+        return rank(candidates, scorer).types.set_index("structure_type")["probability"]["hcp"]
+
+    assert share(few, warm._of_lists(posterior, few)) == pytest.approx(share(whole, posterior), abs=0.01)
+    assert abs(share(few, posterior) - share(whole, posterior)) > 0.05
 
 
 @pytest.fixture(scope="module")
