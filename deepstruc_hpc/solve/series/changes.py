@@ -3,7 +3,8 @@
 A course bends or jumps at a frame where, within a window about it, two straight lines that meet there, or a parabola with a step, explain it better
 than a smooth curve (a cubic) does. Beside a parabola instead, curved courses (the diameter of a particle that gains atoms at one rate) are told to
 bend where they do not. Both are compared by the Bayesian information criterion, with the number of values that count: fits of
-neighbouring frames err alike, since sizes come in steps (n (1 − ρ)/(1 + ρ) with ρ the correlation of neighbouring residuals).
+neighbouring frames err alike, since sizes come in steps (n (1 − ρ)/(1 + ρ) with ρ the correlation of neighbouring residuals). Frames that share their
+candidates share their errors, too, however many they are: no bend or step counts for more than its own size over the uncertainty of one frame says.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def course_changes(values: Floats, errors: Floats, kind: str, words: tuple[str, 
 
     Args:
         values: (F,) of each frame, NaN where there is none.
-        errors: (F,) standard uncertainties, up to a common factor.
+        errors: (F,) standard uncertainties.
         kind: of the changes.
         words: what a rise and a fall are called.
 
@@ -110,21 +111,27 @@ def _log_odds(y: Floats, e: Floats, place: int, half: int) -> float:
     part = slice(max(place - half, 0), place + half)
     x = (np.arange(len(y))[part] - place) / half
     ones, later = np.ones_like(x), (x >= 0).astype(np.float64)
-    smooth, course = _residual(np.column_stack([ones, x, x**2, x**3]), y[part], e[part])
-    bent, _ = _residual(np.column_stack([ones, x, x * later]), y[part], e[part])
-    stepped, _ = _residual(np.column_stack([ones, x, x**2, later]), y[part], e[part])
+    smooth, course, _ = _residual(np.column_stack([ones, x, x**2, x**3]), y[part], e[part])
+    bent, _, slopes = _residual(np.column_stack([ones, x, x * later]), y[part], e[part])
+    stepped, _, heights = _residual(np.column_stack([ones, x, x**2, later]), y[part], e[part])
     n, alike = len(x), _alike(course)
     count = max(n * (1.0 - alike) / (1.0 + alike), 6.0)
     bend = 0.5 * (count * np.log(smooth / bent) + np.log(count))
     step = 0.5 * count * np.log(smooth / stepped)
+    bend, step = min(bend, _most(0.5 * slopes[-1], e[part])), min(step, _most(heights[-1], e[part]))
     return float(np.logaddexp(bend, step) - np.log(2.0))
 
 
-def _residual(design: Floats, y: Floats, e: Floats) -> tuple[float, Floats]:
-    """Weighted sum of squares that a linear model leaves, and the residuals."""
+def _most(size: float, e: Floats) -> float:
+    """ln of the evidence for a difference between two values that each have the uncertainty of one frame."""
+    return 0.25 * (size / float(np.median(e))) ** 2
+
+
+def _residual(design: Floats, y: Floats, e: Floats) -> tuple[float, Floats, Floats]:
+    """Weighted sum of squares that a linear model leaves, the residuals, and its coefficients."""
     solved = np.linalg.lstsq(design / e[:, None], y / e, rcond=None)[0]
     left = y / e - design @ solved / e
-    return float(left @ left) + 1e-12, np.asarray(left)
+    return float(left @ left) + 1e-12, np.asarray(left), np.asarray(solved)
 
 
 def _alike(left: Floats) -> float:
