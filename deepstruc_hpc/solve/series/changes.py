@@ -17,16 +17,16 @@ from scipy.special import logsumexp
 
 from deepstruc_hpc.solve.series.smoothing import CHANGE, Smoothed
 
-WINDOWS = (16, 48)
-"""Frames on either side that a course is looked at in: a sudden change shows in few, a slow one in many."""
+WINDOWS = (12, 24, 48)
+"""Frames on either side that a course is looked at in, each twice the one before: a sudden change shows in few, a slow one in many."""
 FEWEST = 8
 """Values that are needed on either side."""
 NEAR = 6
 """Frames within which changes are one."""
 TOLD = 0.5
 """Probability from which a change is told."""
-QUIET = 3.0
-"""Times its uncertainty: a slope below it is none."""
+QUIET, LITTLE = 3.0, 0.15
+"""Times its uncertainty, and part of the slope on the other side: a slope below either is none."""
 
 Floats = NDArray[np.float64]
 
@@ -112,9 +112,9 @@ def _log_odds(y: Floats, e: Floats, place: int, half: int) -> float:
     x = (np.arange(len(y))[part] - place) / half
     ones, later = np.ones_like(x), (x >= 0).astype(np.float64)
     smooth, course, _ = _residual(np.column_stack([ones, x, x**2, x**3]), y[part], e[part])
-    bent, _, slopes = _residual(np.column_stack([ones, x, x * later]), y[part], e[part])
-    stepped, _, heights = _residual(np.column_stack([ones, x, x**2, later]), y[part], e[part])
-    n, alike = len(x), _alike(course)
+    bent, kinked, slopes = _residual(np.column_stack([ones, x, x * later]), y[part], e[part])
+    stepped, jumped, heights = _residual(np.column_stack([ones, x, x**2, later]), y[part], e[part])
+    n, alike = len(x), min(_alike(left) for left in (course, kinked, jumped))  # a course that is wrong makes its residuals alike
     count = max(n * (1.0 - alike) / (1.0 + alike), 6.0)
     bend = 0.5 * (count * np.log(smooth / bent) + np.log(count))
     step = 0.5 * count * np.log(smooth / stepped)
@@ -123,7 +123,7 @@ def _log_odds(y: Floats, e: Floats, place: int, half: int) -> float:
 
 
 def _most(size: float, e: Floats) -> float:
-    """ln of the evidence for a difference between two values that each have the uncertainty of one frame."""
+    """Ln of the evidence for a difference between two values that each have the uncertainty of one frame."""
     return 0.25 * (size / float(np.median(e))) ** 2
 
 
@@ -141,11 +141,12 @@ def _alike(left: Floats) -> float:
 
 def _course_in_words(y: Floats, e: Floats, place: int, words: tuple[str, str]) -> str:
     """What happens at a place."""
-    half = WINDOWS[0]
+    half = WINDOWS[1]
     sides = slice(max(place - half, 0), place), slice(place, place + half)
     lines = [_line(y[side], e[side]) for side in sides]
     jump = float(np.polyval(lines[1][0], 0.0) - np.polyval(lines[0][0], float(len(y[sides[0]]))))
-    slopes = [slope if abs(slope) > QUIET * error else 0.0 for (slope, _), error in lines]
+    steepest = max(abs(float(line[0])) for line, _ in lines)
+    slopes = [float(line[0]) if abs(line[0]) > max(QUIET * error, LITTLE * steepest) else 0.0 for line, error in lines]
     scatter = float(np.hypot(np.std(y[sides[0]] - np.polyval(lines[0][0], np.arange(len(y[sides[0]])))), 1e-12))
     if abs(jump) > 2 * QUIET * scatter:
         return f"{words[0] if jump > 0 else words[1]} at once"
