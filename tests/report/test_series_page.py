@@ -134,6 +134,16 @@ def test_the_stretch_that_is_read_at_once_does_not_matter(out, monkeypatch, stre
     np.testing.assert_array_equal(view_of(read_series(out)).data, whole.data)
 
 
+def test_a_picture_keeps_the_mean_of_every_curve_and_the_place_of_every_peak(out):
+    view = view_of(read_series(out))
+    frames, r, shown = series_view.picture(view, view.fit)
+    assert frames.tolist() == list(range(N))
+    assert len(r) <= series_view.MOST_ROWS
+    whole, fitted = view.fit[:, : len(view.r) // 2 * 2], np.isfinite(view.fit).all(axis=1)
+    np.testing.assert_allclose(shown[fitted].mean(axis=1), whole[fitted].mean(axis=1), atol=1e-5)
+    assert abs(r[shown[0].argmax()] - view.r[view.fit[0].argmax()]) < 0.1
+
+
 def test_a_spike_does_not_take_the_colours_of_the_rest():
     values = np.sin(np.linspace(0, 99, 10_000)).astype(np.float32)
     assert colour_range(np.append(values, 1e9)) == pytest.approx(1.0, abs=0.01)
