@@ -1,5 +1,6 @@
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -210,6 +211,12 @@ def test_frames_are_drawn_against_what_is_known_of_all_and_differs():
     )
     assert rises(np.array([3.0, np.nan, 2.0, -1.0]))
     assert not rises(np.array([1.0, 2.0, 2.0]))
+
+
+def test_every_column_of_the_series_is_explained():
+    page, summary = (Path(__file__).parents[2] / "docs" / name for name in ("series.md", "solving.md"))
+    named = page.read_text(encoding="utf-8") + summary.read_text(encoding="utf-8")
+    assert [name for name in made_table(6) if f"`{name}`" not in named] == []
 
 
 def test_a_line_of_points_is_no_map():

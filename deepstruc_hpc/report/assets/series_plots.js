@@ -41,13 +41,13 @@ function picture(curves, residual) {
 
 // From half a step before the first to half a step after the last, so that plots below one another have the same axis.
 function spanOf(x) {
-  const known = x.filter(Number.isFinite), low = Math.min(...known), high = Math.max(...known), margin = ((high - low) / Math.max(1, known.length - 1) || 1) / 2;
+  const known = x.filter(Number.isFinite), low = known.reduce((a, b) => Math.min(a, b), Infinity), high = known.reduce((a, b) => Math.max(a, b), -Infinity), margin = ((high - low) / Math.max(1, known.length - 1) || 1) / 2;
   return [low - margin, high + margin];
 }
 
 // Half a frame is the reach of the mouse: a click between the frames still finds one, and no frame far away speaks.
 function layout(x, title, label, more) {
-  return { font: { ...FONT, size: 12 }, margin: MARGIN, hovermode: "x", hoverdistance: 4 + Math.ceil(500 / x.length), showlegend: false, xaxis: axis(label, { hoverformat: ".6~g", range: spanOf(x) }), yaxis: axis(title, {}), ...more };
+  return { font: { ...FONT, size: 12 }, margin: MARGIN, hovermode: "x", hoverdistance: 4 + Math.ceil(500 / x.length), showlegend: false, xaxis: axis(words(label), { hoverformat: ".6~g", range: spanOf(x) }), yaxis: axis(title, {}), ...more };
 }
 
 function drawHeat(place, image, x, label, limit, lost, changes, labelled) {
@@ -73,7 +73,7 @@ function bandTraces(x, low, high, rises, value) {
   const runs = [];
   known.forEach((i, k) => { if (k === 0 || known[k - 1] !== i - 1) runs.push([]); runs[runs.length - 1].push(i); });
   const px = [], py = [];
-  for (const run of runs) { px.push(...run.map((i) => x[i]), ...run.toReversed().map((i) => x[i]), null); py.push(...run.map((i) => high[i]), ...run.toReversed().map((i) => low[i]), null); }
+  for (const run of runs) { for (const i of run) { px.push(x[i]); py.push(high[i]); } for (const i of run.reverse()) { px.push(x[i]); py.push(low[i]); } px.push(null); py.push(null); }
   return [{ x: px, y: py, mode: "lines", fill: "toself", fillcolor: "rgba(42,111,176,0.22)", line: { width: 0 }, hoverinfo: "skip" }];
 }
 
@@ -101,7 +101,7 @@ function drawMap(place, x, y, values, labels, text, types) {
   return Plotly.newPlot(place, [
     { x: known.map((i) => x[i]), y: known.map((i) => y[i]), mode: "markers", marker: { symbol: "square", size, line: { width: 0 }, ...colour }, customdata: known, text: known.map((i) => words(text(i))), hovertemplate: "%{text}<extra></extra>" },
     { x: empty.map((i) => x[i]), y: empty.map((i) => y[i]), mode: "markers", marker: { symbol: "x-thin", size: Math.min(9, size), line: { width: 1.4, color: LOST } }, customdata: empty, text: empty.map((i) => words(text(i))), hovertemplate: "%{text}<extra></extra>" },
-  ], { font: { ...FONT, size: 12 }, margin: { l: 54, r: types ? 12 : 60, t: 8, b: 38 }, hovermode: "closest", showlegend: false, xaxis: axis(labels.x, { showgrid: false }), yaxis: axis(labels.y, { scaleanchor: "x", scaleratio: 1, showgrid: false }) }, PLAIN);
+  ], { font: { ...FONT, size: 12 }, margin: { l: 54, r: types ? 12 : 60, t: 8, b: 38 }, hovermode: "closest", showlegend: false, xaxis: axis(words(labels.x), { showgrid: false }), yaxis: axis(words(labels.y), { scaleanchor: "x", scaleratio: 1, showgrid: false }) }, PLAIN);
 }
 
 // Pixels of a square, so that squares of a full grid about touch.
