@@ -187,6 +187,11 @@ def test_a_ramp_that_goes_back_is_drawn_without_a_picture_against_it(window, tmp
     window.wait("plots[0].drawn && plots[0].place.layout.xaxis.title.text === 'frame'")
     number = plot(window, "Diameter")
     assert window.run(f"return plots[{number}].place.data[0].error_y.array.length;") > 50
+    choose(window, 10)
+    levels = [window.run(f"return parseFloat(plots[{number}].ring.style.top);")]
+    choose(window, 50)  # at the same temperature on the way back
+    levels.append(window.run(f"return parseFloat(plots[{number}].ring.style.top);"))
+    assert levels[0] - levels[1] > 10
     click_at(window, number, 600.0, 30.0)
     window.wait("document.querySelector('#frame h2').textContent.startsWith('Frame 30:')")
     assert window.complaints() == []

@@ -185,12 +185,15 @@ def test_many_phases_are_drawn_as_the_largest_and_the_rest():
 def test_an_interval_wins_over_an_error_and_a_lower_bound_has_no_band():
     table = pd.DataFrame({
         "diameter": [20.0, 20.0, np.nan, np.nan], "diameter_low": [18.0, np.nan, 45.0, np.nan], "diameter_high": [23.0, np.nan, np.nan, np.nan],
-        "size_err": [0.5, 0.5, 0.5, np.nan],
+        "size_err": [0.5, 0.5, 0.5, np.nan], "flags": "",
     })  # fmt: skip
     low, high = band(table, DIAMETER)
     np.testing.assert_array_equal(low, [18.0, 19.5, np.nan, np.nan])
     np.testing.assert_array_equal(high, [23.0, 20.5, np.nan, np.nan])
     np.testing.assert_array_equal(lower_bounds(table, DIAMETER), [np.nan, np.nan, 45.0, np.nan])
+    beyond = table.iloc[:2].assign(diameter_high=np.nan, diameter_low=18.0, flags="tail; lower_bound")
+    assert np.isnan(band(beyond, DIAMETER)).all(), "a best value that the data do not bound from above has no band"
+    np.testing.assert_array_equal(lower_bounds(beyond, DIAMETER), [18.0, 18.0])
 
 
 def test_what_says_nothing_is_not_drawn():

@@ -114,11 +114,20 @@ function squareSize(place, x, y) {
 // The mark of the chosen frame lies above a plot as an element of its own: moving it is free, while plotly would draw the plot again. A line over
 // the height of a plot, or, of a map, a frame around the square.
 function placeMark(place, mark, x, y) {
-  if (!Number.isFinite(x)) { mark.style.display = "none"; return; }
-  const { xaxis, yaxis } = place._fullLayout, left = xaxis._offset + xaxis.l2p(x), inside = left >= xaxis._offset - 1 && left <= xaxis._offset + xaxis._length + 1;
-  if (y === null) Object.assign(mark.style, { display: inside ? "block" : "none", left: `${left - 0.75}px`, top: `${yaxis._offset}px`, width: "1.5px", height: `${yaxis._length}px` });
-  else {
-    const top = yaxis._offset + yaxis.l2p(y), size = place.data[0].marker.size + 3, shown = inside && top >= yaxis._offset - 1 && top <= yaxis._offset + yaxis._length + 1;
-    Object.assign(mark.style, { display: shown ? "block" : "none", left: `${left - size / 2}px`, top: `${top - size / 2}px`, width: `${size}px`, height: `${size}px` });
-  }
+  const { xaxis, yaxis } = place._fullLayout;
+  if (y === null) { centre(mark, within(xaxis, x), xaxis._offset + xaxis.l2p(x), yaxis._offset + yaxis._length / 2, 1.5, yaxis._length); return; }
+  const size = place.data[0].marker.size + 3;
+  centre(mark, within(xaxis, x) && within(yaxis, y), xaxis._offset + xaxis.l2p(x), yaxis._offset + yaxis.l2p(y), size, size);
+}
+
+// A ring about the value of the chosen frame: where the frames go back, a line alone does not say which of them is meant.
+function placeRing(place, ring, x, y) {
+  const { xaxis, yaxis } = place._fullLayout;
+  centre(ring, within(xaxis, x) && within(yaxis, y), xaxis._offset + xaxis.l2p(x), yaxis._offset + yaxis.l2p(y), 11, 11);
+}
+
+function within(axis_, value_) { const at = axis_.l2p(value_); return Number.isFinite(at) && at >= -1 && at <= axis_._length + 1; }
+
+function centre(element, shown, x, y, width, height) {
+  Object.assign(element.style, { display: shown ? "block" : "none", left: `${x - width / 2}px`, top: `${y - height / 2}px`, width: `${width}px`, height: `${height}px` });
 }
