@@ -219,9 +219,9 @@ def test_a_long_series_says_which_curves_it_holds_and_shows_the_nearest(window, 
     monkeypatch.setattr(series_view, "MOST_NUMBERS", 200 * 570 * 2 // 10)
     window.open(write_series_page(out, figures=False))
     window.wait(DRAWN)
-    assert "about every 10th; all of them are in series.h5" in window.run("return document.getElementById('counts').textContent;")
+    assert "about one in 10; all of them are in series.h5" in window.run("return document.getElementById('counts').textContent;")
     choose(window, 133)
-    assert "The page holds every 10th curve: this is frame 130's." in window.run("return document.getElementById('frame').textContent;")
+    assert "The page holds about one curve in 10: this is frame 130's." in window.run("return document.getElementById('frame').textContent;")
     assert window.complaints() == []
 
 

@@ -66,7 +66,7 @@ function drawCurve(place, index) {
 function showFrame() {
   const panel = byId("frame"), shown = nearestCurve(chosen), index = embedded.get(shown);
   const facts = [...FACTS, ...otherFacts(chosen)].map(([head, words_]) => [head, words_(chosen)]).filter(([, words_]) => words_ !== "" && words_ !== undefined && words_ !== null);
-  const remarks = [shown !== chosen ? `The page holds every ${series.step}th curve: this is frame ${shown}'s.` : "", !curves.data[index] ? "There is no curve of this frame." : !curves.fit[index] ? "There is no fit of this curve." : ""].filter(Boolean);
+  const remarks = [shown !== chosen ? `The page holds about one curve in ${series.step}: this is frame ${shown}'s.` : "", !curves.data[index] ? "There is no curve of this frame." : !curves.fit[index] ? "There is no fit of this curve." : ""].filter(Boolean);
   if (!panel.firstChild) panel.append(make("h2", {}), make("div", { class: "plot", role: "img" }), make("div", {}));
   const [head_, plot, below] = panel.children;
   head_.textContent = `Frame ${chosen}: ${said.name[chosen]}`;
@@ -225,7 +225,7 @@ function fillTable(first) {
 }
 
 function addPage() {
-  const { process } = series, thinned = series.step > 1 ? ` The page holds the curves of ${series.embedded} of ${series.frames} frames, about every ${series.step}th; all of them are in series.h5.` : "";
+  const { process } = series, thinned = series.step > 1 ? ` The page holds the curves of ${series.embedded} of ${series.frames} frames, about one in ${series.step}; all of them are in series.h5.` : "";
   byId("title").textContent = `Series ${series.directory}`;
   byId("counts").replaceChildren(`${series.frames.toLocaleString("en")} frames: ${series.counts}.${thinned} `, make("span", { class: "links" }, ["series.csv", "series.h5", ...(series.index ? ["index.html"] : [])].map((name) => make("a", { href: name, download: name !== "index.html" }, name))));
   byId("number").max = series.frames - 1;

@@ -62,19 +62,21 @@ function drawHeat(place, image, x, label, limit, lost, changes, labelled) {
     shapes: changeLines(x, changes), annotations: labelled ? changeLabels(x, changes) : [] }), PLAIN);
 }
 
-// A line with the band of its uncertainty. Where the frames go back in what they are drawn against, a band would cross itself: bars instead.
+function barTrace(frames, x, low, high, value) {
+  return { x: frames.map((i) => x[i]), y: frames.map((i) => value[i]), mode: "markers", marker: { size: 1, color: LINE }, hoverinfo: "skip",
+    error_y: { type: "data", symmetric: false, array: frames.map((i) => high[i] - value[i]), arrayminus: frames.map((i) => value[i] - low[i]), thickness: 0.8, width: 0, color: "rgba(42,111,176,0.35)" } };
+}
+
+// The band of a line's uncertainty. Where the frames go back in what they are drawn against, it would cross itself: bars instead, and for a frame that stands alone.
 function bandTraces(x, low, high, rises, value) {
   const known = [...x.keys()].filter((i) => Number.isFinite(low[i]) && Number.isFinite(high[i]) && Number.isFinite(x[i]) && high[i] > low[i]);
   if (!known.length) return [];
-  if (!rises) {
-    return [{ x: known.map((i) => x[i]), y: known.map((i) => value[i]), mode: "markers", marker: { size: 1, color: LINE }, hoverinfo: "skip",
-      error_y: { type: "data", symmetric: false, array: known.map((i) => high[i] - value[i]), arrayminus: known.map((i) => value[i] - low[i]), thickness: 0.8, width: 0, color: "rgba(42,111,176,0.35)" } }];
-  }
+  if (!rises) return [barTrace(known, x, low, high, value)];
   const runs = [];
   known.forEach((i, k) => { if (k === 0 || known[k - 1] !== i - 1) runs.push([]); runs[runs.length - 1].push(i); });
-  const px = [], py = [];
+  const px = [], py = [], alone = runs.filter((run) => run.length === 1).flat();
   for (const run of runs) { for (const i of run) { px.push(x[i]); py.push(high[i]); } for (const i of run.reverse()) { px.push(x[i]); py.push(low[i]); } px.push(null); py.push(null); }
-  return [{ x: px, y: py, mode: "lines", fill: "toself", fillcolor: "rgba(42,111,176,0.22)", line: { width: 0 }, hoverinfo: "skip" }];
+  return [{ x: px, y: py, mode: "lines", fill: "toself", fillcolor: "rgba(42,111,176,0.22)", line: { width: 0 }, hoverinfo: "skip" }, ...(alone.length ? [barTrace(alone, x, low, high, value)] : [])];
 }
 
 function lineTrace(x, y, name, colour, digits, markers) {
