@@ -30,7 +30,6 @@ def window(tmp_path_factory):
 @pytest.fixture
 def browser(window, series):
     window.open(series)
-    window.run("location.hash = ''; location.reload();")
     window.wait(DRAWN)
     yield window
     assert window.complaints() == []
