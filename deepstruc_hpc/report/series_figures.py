@@ -28,7 +28,7 @@ from deepstruc_hpc.report.series_quantities import (
     phase_shares,
     rises,
 )
-from deepstruc_hpc.report.series_view import SeriesView, colour_range
+from deepstruc_hpc.report.series_view import SeriesView, colour_range, picture
 
 COLOUR, BAD, SOFT, CHANGE = "#2a6fb0", "#b3382e", "#5b6472", "#7a4fa3"
 MOST_WORDS = 8
@@ -81,12 +81,11 @@ def heat_figure(view: SeriesView, values: NDArray[np.float32], title: str) -> Fi
         x, label = _abscissa(view)
         limit = colour_range(values)
         axes.set_facecolor("#d5d9de")
-        at = x[view.frames]
+        frames, r, shown = picture(view, values)
+        at = x[frames]
         backwards = slice(None, None, -1 if len(at) > 1 and at[0] > at[-1] else 1)
         if len(at) > 1:
-            image = axes.pcolormesh(
-                at[backwards], view.r, values[backwards].T, cmap="RdBu_r", vmin=-limit, vmax=limit, shading="nearest", rasterized=True
-            )
+            image = axes.pcolormesh(at[backwards], r, shown[backwards].T, cmap="RdBu_r", vmin=-limit, vmax=limit, shading="nearest", rasterized=True)
             figure.colorbar(image, ax=axes, label="Å⁻²", pad=0.01, extend="both")
         _mark(axes, view, x)
         axes.set(xlabel=label, ylabel="r (Å)", ylim=(view.r[0], view.r[-1]))

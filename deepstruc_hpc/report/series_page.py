@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -24,7 +23,19 @@ from deepstruc_hpc.report.page import PAGE as INDEX
 from deepstruc_hpc.report.page import asset, plotly_script
 from deepstruc_hpc.report.palette import PHASE_COLOURS, type_colours
 from deepstruc_hpc.report.series_figures import draw_series
-from deepstruc_hpc.report.series_quantities import UNIT_WORDS, abscissa_label, abscissae, is_map, known_quantities, numbers, phase_shares, rises
+from deepstruc_hpc.report.series_quantities import (
+    UNIT_WORDS,
+    Quantity,
+    abscissa_label,
+    abscissae,
+    band,
+    is_map,
+    known_quantities,
+    lower_bounds,
+    numbers,
+    phase_shares,
+    rises,
+)
 from deepstruc_hpc.report.series_view import SeriesView, colour_range, view_of
 from deepstruc_hpc.report.words import FLAGS, STATUS, count_words, diameter_words, message_words, phase_words, size_words
 
@@ -92,7 +103,7 @@ def series_document(view: SeriesView, drawn: dict[str, str]) -> dict[str, Any]:
         "words": _words(table),
         "flags": {flag: words for flag, words in FLAGS.items() if "flags" in table and table["flags"].str.contains(flag, regex=False).any()},
         "abscissae": [{"key": key, "label": abscissa_label(key, series.units), "rises": rises(numbers(table, key))} for key in against],
-        "quantities": [{**asdict(one), "label": one.label} for one in known_quantities(table)],
+        "quantities": [_quantity(table, one) for one in known_quantities(table)],
         "shares": {name: _numbers(values) for name, values in shares.items()},
         "map": is_map(table),
         "places": {key: abscissa_label(key, series.units) for key in ("x", "y")},
@@ -110,6 +121,14 @@ def series_document(view: SeriesView, drawn: dict[str, str]) -> dict[str, Any]:
         "process": dict(series.process),
         "version": __version__,
     }
+
+
+def _quantity(table: pd.DataFrame, one: Quantity) -> dict[str, Any]:
+    """How a quantity is drawn, with the ends of its band and its lower bounds where there are any."""
+    low, high = band(table, one)
+    ends = {"low": low, "high": high, "least": lower_bounds(table, one)}
+    known = {name: _numbers(values) if np.isfinite(values).any() else None for name, values in ends.items()}
+    return {"key": one.key, "title": one.title, "unit": one.unit, "label": one.label, "second": one.second, "digits": one.digits, **known}
 
 
 def _words(table: pd.DataFrame) -> dict[str, Any]:

@@ -82,16 +82,20 @@ def known_quantities(table: pd.DataFrame) -> list[Quantity]:
 
 
 def band(table: pd.DataFrame, quantity: Quantity) -> tuple[Array, Array]:
-    """(F,) lower and upper end of the interval, else value ± standard uncertainty, NaN where neither is known."""
+    """(F,) lower and upper end of the interval, else value ± standard uncertainty; NaN where neither is known, or no more than a lower bound."""
     value, error = numbers(table, quantity.key), numbers(table, quantity.error)
     low, high = numbers(table, quantity.low), numbers(table, quantity.high)
     whole = np.isfinite(low) & np.isfinite(high) & np.isfinite(value)
-    return np.where(whole, low, value - error), np.where(whole, high, value + error)
+    bounded = np.isfinite(lower_bounds(table, quantity))
+    ends = np.where(whole, low, value - error), np.where(whole, high, value + error)
+    return np.where(bounded, np.nan, ends[0]), np.where(bounded, np.nan, ends[1])
 
 
 def lower_bounds(table: pd.DataFrame, quantity: Quantity) -> Array:
-    """(F,) the least value of frames that have no more than that, else NaN."""
-    return np.where(np.isnan(numbers(table, quantity.key)), numbers(table, quantity.low), np.nan)
+    """(F,) the least value of frames that have no more than that, else NaN; they may have a best value, which the data do not bound from above."""
+    low, high = numbers(table, quantity.low), numbers(table, quantity.high)
+    flagged = table["flags"].str.contains("lower_bound", regex=False).to_numpy(dtype=bool) if "flags" in table else np.zeros(len(table), dtype=bool)
+    return np.where(np.isnan(high) & (np.isnan(numbers(table, quantity.key)) | flagged), low, np.nan)
 
 
 def answered(table: pd.DataFrame) -> NDArray[np.bool_]:

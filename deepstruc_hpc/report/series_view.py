@@ -15,6 +15,8 @@ MOST_NUMBERS = 5_000_000
 """Of measured and calculated curves on the page together: 13 MB of base64, a page of about 20 MB with plotly and 10,000 rows."""
 MOST_CHANGES = 200
 """Change points whose frames are kept whatever the thinning."""
+MOST_COLUMNS, MOST_ROWS = 1500, 400
+"""Of a picture: about the pixels of a figure of eight inches."""
 _STRETCH = 1 << 22
 """Numbers read at a time."""
 
@@ -63,6 +65,24 @@ def view_of(series: Series) -> SeriesView:
         measured, calculated = series.curves(slice(first, first + stretch))
         data[inside], fit[inside] = measured[frames[inside] - first, points], calculated[frames[inside] - first, points]
     return SeriesView(series, frames, step, r, data, fit)
+
+
+def picture(view: SeriesView, values: NDArray[np.float32]) -> tuple[NDArray[np.int64], Array, NDArray[np.float32]]:
+    """What a figure of a few thousand pixels shows: of many curves every n-th, of many points the means of neighbours.
+
+    Args:
+        view: says which frames and which r.
+        values: (n, P) of them.
+
+    Returns:
+        Frames (m,), r (k,) in Å, and values (m, k).
+    """
+    columns = slice(None, None, -(-len(view.frames) // MOST_COLUMNS))
+    group = -(-len(view.r) // MOST_ROWS)
+    rows = len(view.r) // group
+    r = view.r[: rows * group].reshape(rows, group).mean(axis=1)
+    z = values[columns, : rows * group]
+    return view.frames[columns], r, z.reshape(len(z), rows, group).mean(axis=2)
 
 
 def _chosen(series: Series, step: int) -> NDArray[np.int64]:

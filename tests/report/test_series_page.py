@@ -1,5 +1,6 @@
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -134,6 +135,16 @@ def test_the_stretch_that_is_read_at_once_does_not_matter(out, monkeypatch, stre
     np.testing.assert_array_equal(view_of(read_series(out)).data, whole.data)
 
 
+def test_a_picture_keeps_the_mean_of_every_curve_and_the_place_of_every_peak(out):
+    view = view_of(read_series(out))
+    frames, r, shown = series_view.picture(view, view.fit)
+    assert frames.tolist() == list(range(N))
+    assert len(r) <= series_view.MOST_ROWS
+    whole, fitted = view.fit[:, : len(view.r) // 2 * 2], np.isfinite(view.fit).all(axis=1)
+    np.testing.assert_allclose(shown[fitted].mean(axis=1), whole[fitted].mean(axis=1), atol=1e-5)
+    assert abs(r[shown[0].argmax()] - view.r[view.fit[0].argmax()]) < 0.1
+
+
 def test_a_spike_does_not_take_the_colours_of_the_rest():
     values = np.sin(np.linspace(0, 99, 10_000)).astype(np.float32)
     assert colour_range(np.append(values, 1e9)) == pytest.approx(1.0, abs=0.01)
@@ -174,12 +185,15 @@ def test_many_phases_are_drawn_as_the_largest_and_the_rest():
 def test_an_interval_wins_over_an_error_and_a_lower_bound_has_no_band():
     table = pd.DataFrame({
         "diameter": [20.0, 20.0, np.nan, np.nan], "diameter_low": [18.0, np.nan, 45.0, np.nan], "diameter_high": [23.0, np.nan, np.nan, np.nan],
-        "size_err": [0.5, 0.5, 0.5, np.nan],
+        "size_err": [0.5, 0.5, 0.5, np.nan], "flags": "",
     })  # fmt: skip
     low, high = band(table, DIAMETER)
     np.testing.assert_array_equal(low, [18.0, 19.5, np.nan, np.nan])
     np.testing.assert_array_equal(high, [23.0, 20.5, np.nan, np.nan])
     np.testing.assert_array_equal(lower_bounds(table, DIAMETER), [np.nan, np.nan, 45.0, np.nan])
+    beyond = table.iloc[:2].assign(diameter_high=np.nan, diameter_low=18.0, flags="tail; lower_bound")
+    assert np.isnan(band(beyond, DIAMETER)).all(), "a best value that the data do not bound from above has no band"
+    np.testing.assert_array_equal(lower_bounds(beyond, DIAMETER), [18.0, 18.0])
 
 
 def test_what_says_nothing_is_not_drawn():
@@ -200,6 +214,12 @@ def test_frames_are_drawn_against_what_is_known_of_all_and_differs():
     )
     assert rises(np.array([3.0, np.nan, 2.0, -1.0]))
     assert not rises(np.array([1.0, 2.0, 2.0]))
+
+
+def test_every_column_of_the_series_is_explained():
+    page, summary = (Path(__file__).parents[2] / "docs" / name for name in ("series.md", "solving.md"))
+    named = page.read_text(encoding="utf-8") + summary.read_text(encoding="utf-8")
+    assert [name for name in made_table(6) if f"`{name}`" not in named] == []
 
 
 def test_a_line_of_points_is_no_map():

@@ -31,12 +31,13 @@ function withSpread(key, error, digits, unit) {
 }
 
 const FACTS = [
-  ["Status", (frame) => make("span", { class: `status ${status[frame]}` }, said.status[frame])], ["Message", (frame) => said.message[frame]], ["Note", (frame) => (texts.note || [])[frame]],
+  ["Status", (frame) => make("span", { class: `status ${status[frame]}` }, said.status[frame])],
   ["Phase", typeMark], ["Phases", (frame) => (texts.phases || [])[frame]], ["Size", (frame) => said.size[frame]], ["Rw", withSpread("rw", "", 4, "")],
   ["Probability of the type", withSpread("probability", "", 2, "")], ["… from all frames", withSpread("type_smoothed_probability", "", 2, "")],
   ["Lattice parameter", withSpread("lattice", "lattice_err", 4, "Å")], ["U", withSpread("uiso", "uiso_err", 5, "Å²")], ["Scale", withSpread("scale", "scale_err", 3, "")], ["Spread of sizes", withSpread("size_spread", "", 2, "")],
   ["Probability of a change", withSpread("change_point", "", 2, "")], ["Solved", (frame) => ({ full: "by itself, all candidates", warm: "from its neighbours' candidates", failed: "not solved" })[(texts.how || [])[frame]] || (texts.how || [])[frame]],
   ["Flags", (frame) => { const found = ((texts.flags || [])[frame] || "").split(";").map((flag) => flag.trim()).filter(Boolean); return found.length ? found.map((flag) => make("span", { class: "flag", title: (series.flags[flag] || [flag, ""])[1] }, (series.flags[flag] || [flag.replaceAll("_", " ")])[0])) : ""; }],
+  ["Message", (frame) => said.message[frame]], ["Note", (frame) => (texts.note || [])[frame]],
 ];
 const SHOWN = new Set(["frame", "file", "status", "message", "note", "phases", "structure_type", "formula", "phase", "diameter", "diameter_low", "diameter_high", "size_err", "n_atoms", "rw", "probability", "type_smoothed_probability",
   "lattice", "lattice_err", "uiso", "uiso_err", "scale", "scale_err", "size_spread", "change_point", "how", "flags"]);
@@ -65,7 +66,7 @@ function drawCurve(place, index) {
 function showFrame() {
   const panel = byId("frame"), shown = nearestCurve(chosen), index = embedded.get(shown);
   const facts = [...FACTS, ...otherFacts(chosen)].map(([head, words_]) => [head, words_(chosen)]).filter(([, words_]) => words_ !== "" && words_ !== undefined && words_ !== null);
-  const remarks = [shown !== chosen ? `The page holds every ${series.step}th curve: this is frame ${shown}'s.` : "", !curves.data[index] ? "There is no curve of this frame." : !curves.fit[index] ? "There is no fit of this curve." : ""].filter(Boolean);
+  const remarks = [shown !== chosen ? `The page holds about one curve in ${series.step}: this is frame ${shown}'s.` : "", !curves.data[index] ? "There is no curve of this frame." : !curves.fit[index] ? "There is no fit of this curve." : ""].filter(Boolean);
   if (!panel.firstChild) panel.append(make("h2", {}), make("div", { class: "plot", role: "img" }), make("div", {}));
   const [head_, plot, below] = panel.children;
   head_.textContent = `Frame ${chosen}: ${said.name[chosen]}`;
@@ -103,7 +104,7 @@ function summary(title, key, unit, digits) {
 class SeriesPlot {
   constructor(parent, title, kind, alternative, figure, draw) {
     this.place = make("div", { class: `plot ${kind}`, role: "img", "aria-label": alternative });
-    this.mark = make("div", { class: "mark" });
+    this.mark = make("div", { class: "mark" }); this.ring = make("div", { class: "ring" }); this.values = null;
     this.kind = kind; this.draw = draw; this.drawn = false; this.visible = false;
     parent.append(make("figure", {}, make("figcaption", {}, make("span", {}, title), series.figures[figure] ? make("a", { href: series.figures[figure].split("/").map(encodeURIComponent).join("/"), download: true }, "PNG") : ""), this.place));
     plots.push(this); watcher.observe(this.place);
@@ -116,7 +117,7 @@ class SeriesPlot {
     if (this.drawn) return;
     this.drawn = true;
     this.draw(this);
-    this.place.append(this.mark);
+    this.place.append(this.mark, this.ring);
     this.place.on("plotly_afterplot", () => this.moveMark());
     this.moveMark();
     if (this.kind !== "map") this.place.on("plotly_relayout", (change) => linkZoom(this, change));
@@ -128,7 +129,7 @@ class SeriesPlot {
 
   moveMark() {
     if (!this.drawn) return;
-    if (this.kind === "map") placeMark(this.place, this.mark, value("x", chosen), value("y", chosen)); else placeMark(this.place, this.mark, this.x[chosen], null);
+    if (this.kind === "map") placeMark(this.place, this.mark, value("x", chosen), value("y", chosen)); else { placeMark(this.place, this.mark, this.x[chosen], null); if (this.values) placeRing(this.place, this.ring, this.x[chosen], this.values[chosen]); }
   }
 }
 
@@ -154,21 +155,15 @@ const watcher = new IntersectionObserver((entries) => {
   performance.mark("drawn");
 }, { rootMargin: "200px" });
 
-function bounds(one) {
-  const x = column(one.key), e = column(one.error), low = column(one.low), high = column(one.high);
-  const whole = x.map((_, i) => Number.isFinite(low[i]) && Number.isFinite(high[i]));
-  return { low: x.map((v, i) => whole[i] ? low[i] : v - e[i]), high: x.map((v, i) => whole[i] ? high[i] : v + e[i]) };
-}
-
 function trend(plot, one) {
-  const { x, label } = plot, y = column(one.key), { low, high } = bounds(one), few = series.frames <= MOST_MARKERS, rises = abscissa().rises;
+  const { x, label } = plot, y = column(one.key), few = series.frames <= MOST_MARKERS, rises = abscissa().rises;
+  plot.values = y;
   const coloured = one.key === "probability" && types.some(Boolean);
   const main = lineTrace(x, y, one.title, coloured ? "#c9d0d8" : LINE, one.digits, few || !rises);
   if (coloured) { main.mode = "lines+markers"; main.marker = { size: few ? 4.5 : 3, color: types.map((name) => series.colours[name] || "#9aa1ab") }; main.text = types.map((name) => words(name.replaceAll("_", " "))); main.hovertemplate = "%{text} %{y:.2f}<extra></extra>"; }
-  const traces = [...bandTraces(x, low, high, rises, y), main];
+  const traces = [...(one.low ? bandTraces(x, one.low, one.high, rises, y) : []), main];
   if (numbers[one.second[0]]) traces.push(lineTrace(x, column(one.second[0]), one.second[1], DATA, one.digits, false));
-  const least = y.map((v, i) => Number.isFinite(v) ? NaN : column(one.low)[i]);
-  if (least.some(Number.isFinite)) traces.push({ x, y: least, mode: "markers", marker: { symbol: "triangle-up", size: 6, color: LINE }, hovertemplate: `at least %{y:.${one.digits}f}<extra></extra>` });
+  if (one.least) traces.push({ x, y: one.least, mode: "markers", marker: { symbol: "triangle-up", size: 6, color: LINE }, hovertemplate: `at least %{y:.${one.digits}f}<extra></extra>` });
   drawTrend(plot.place, traces, one.unit || "", label, x, lost, series.changes, one.key.startsWith("prob") || one.key === "change_point" ? { yaxis: axis("", { range: [-0.03, 1.05] }) } : {});
 }
 
@@ -230,7 +225,7 @@ function fillTable(first) {
 }
 
 function addPage() {
-  const { process } = series, thinned = series.step > 1 ? ` The page holds the curves of ${series.embedded} of ${series.frames} frames, about every ${series.step}th; all of them are in series.h5.` : "";
+  const { process } = series, thinned = series.step > 1 ? ` The page holds the curves of ${series.embedded} of ${series.frames} frames, about one in ${series.step}; all of them are in series.h5.` : "";
   byId("title").textContent = `Series ${series.directory}`;
   byId("counts").replaceChildren(`${series.frames.toLocaleString("en")} frames: ${series.counts}.${thinned} `, make("span", { class: "links" }, ["series.csv", "series.h5", ...(series.index ? ["index.html"] : [])].map((name) => make("a", { href: name, download: name !== "index.html" }, name))));
   byId("number").max = series.frames - 1;

@@ -41,13 +41,13 @@ function picture(curves, residual) {
 
 // From half a step before the first to half a step after the last, so that plots below one another have the same axis.
 function spanOf(x) {
-  const known = x.filter(Number.isFinite), low = Math.min(...known), high = Math.max(...known), margin = ((high - low) / Math.max(1, known.length - 1) || 1) / 2;
+  const known = x.filter(Number.isFinite), low = known.reduce((a, b) => Math.min(a, b), Infinity), high = known.reduce((a, b) => Math.max(a, b), -Infinity), margin = ((high - low) / Math.max(1, known.length - 1) || 1) / 2;
   return [low - margin, high + margin];
 }
 
 // Half a frame is the reach of the mouse: a click between the frames still finds one, and no frame far away speaks.
 function layout(x, title, label, more) {
-  return { font: { ...FONT, size: 12 }, margin: MARGIN, hovermode: "x", hoverdistance: 4 + Math.ceil(500 / x.length), showlegend: false, xaxis: axis(label, { hoverformat: ".6~g", range: spanOf(x) }), yaxis: axis(title, {}), ...more };
+  return { font: { ...FONT, size: 12 }, margin: MARGIN, hovermode: "x", hoverdistance: 4 + Math.ceil(500 / x.length), showlegend: false, xaxis: axis(words(label), { hoverformat: ".6~g", range: spanOf(x) }), yaxis: axis(title, {}), ...more };
 }
 
 function drawHeat(place, image, x, label, limit, lost, changes, labelled) {
@@ -62,19 +62,21 @@ function drawHeat(place, image, x, label, limit, lost, changes, labelled) {
     shapes: changeLines(x, changes), annotations: labelled ? changeLabels(x, changes) : [] }), PLAIN);
 }
 
-// A line with the band of its uncertainty. Where the frames go back in what they are drawn against, a band would cross itself: bars instead.
+function barTrace(frames, x, low, high, value) {
+  return { x: frames.map((i) => x[i]), y: frames.map((i) => value[i]), mode: "markers", marker: { size: 1, color: LINE }, hoverinfo: "skip",
+    error_y: { type: "data", symmetric: false, array: frames.map((i) => high[i] - value[i]), arrayminus: frames.map((i) => value[i] - low[i]), thickness: 0.8, width: 0, color: "rgba(42,111,176,0.35)" } };
+}
+
+// The band of a line's uncertainty. Where the frames go back in what they are drawn against, it would cross itself: bars instead, and for a frame that stands alone.
 function bandTraces(x, low, high, rises, value) {
   const known = [...x.keys()].filter((i) => Number.isFinite(low[i]) && Number.isFinite(high[i]) && Number.isFinite(x[i]) && high[i] > low[i]);
   if (!known.length) return [];
-  if (!rises) {
-    return [{ x: known.map((i) => x[i]), y: known.map((i) => value[i]), mode: "markers", marker: { size: 1, color: LINE }, hoverinfo: "skip",
-      error_y: { type: "data", symmetric: false, array: known.map((i) => high[i] - value[i]), arrayminus: known.map((i) => value[i] - low[i]), thickness: 0.8, width: 0, color: "rgba(42,111,176,0.35)" } }];
-  }
+  if (!rises) return [barTrace(known, x, low, high, value)];
   const runs = [];
   known.forEach((i, k) => { if (k === 0 || known[k - 1] !== i - 1) runs.push([]); runs[runs.length - 1].push(i); });
-  const px = [], py = [];
-  for (const run of runs) { px.push(...run.map((i) => x[i]), ...run.toReversed().map((i) => x[i]), null); py.push(...run.map((i) => high[i]), ...run.toReversed().map((i) => low[i]), null); }
-  return [{ x: px, y: py, mode: "lines", fill: "toself", fillcolor: "rgba(42,111,176,0.22)", line: { width: 0 }, hoverinfo: "skip" }];
+  const px = [], py = [], alone = runs.filter((run) => run.length === 1).flat();
+  for (const run of runs) { for (const i of run) { px.push(x[i]); py.push(high[i]); } for (const i of run.reverse()) { px.push(x[i]); py.push(low[i]); } px.push(null); py.push(null); }
+  return [{ x: px, y: py, mode: "lines", fill: "toself", fillcolor: "rgba(42,111,176,0.22)", line: { width: 0 }, hoverinfo: "skip" }, ...(alone.length ? [barTrace(alone, x, low, high, value)] : [])];
 }
 
 function lineTrace(x, y, name, colour, digits, markers) {
@@ -101,7 +103,7 @@ function drawMap(place, x, y, values, labels, text, types) {
   return Plotly.newPlot(place, [
     { x: known.map((i) => x[i]), y: known.map((i) => y[i]), mode: "markers", marker: { symbol: "square", size, line: { width: 0 }, ...colour }, customdata: known, text: known.map((i) => words(text(i))), hovertemplate: "%{text}<extra></extra>" },
     { x: empty.map((i) => x[i]), y: empty.map((i) => y[i]), mode: "markers", marker: { symbol: "x-thin", size: Math.min(9, size), line: { width: 1.4, color: LOST } }, customdata: empty, text: empty.map((i) => words(text(i))), hovertemplate: "%{text}<extra></extra>" },
-  ], { font: { ...FONT, size: 12 }, margin: { l: 54, r: types ? 12 : 60, t: 8, b: 38 }, hovermode: "closest", showlegend: false, xaxis: axis(labels.x, { showgrid: false }), yaxis: axis(labels.y, { scaleanchor: "x", scaleratio: 1, showgrid: false }) }, PLAIN);
+  ], { font: { ...FONT, size: 12 }, margin: { l: 54, r: types ? 12 : 60, t: 8, b: 38 }, hovermode: "closest", showlegend: false, xaxis: axis(words(labels.x), { showgrid: false }), yaxis: axis(words(labels.y), { scaleanchor: "x", scaleratio: 1, showgrid: false }) }, PLAIN);
 }
 
 // Pixels of a square, so that squares of a full grid about touch.
@@ -114,11 +116,20 @@ function squareSize(place, x, y) {
 // The mark of the chosen frame lies above a plot as an element of its own: moving it is free, while plotly would draw the plot again. A line over
 // the height of a plot, or, of a map, a frame around the square.
 function placeMark(place, mark, x, y) {
-  if (!Number.isFinite(x)) { mark.style.display = "none"; return; }
-  const { xaxis, yaxis } = place._fullLayout, left = xaxis._offset + xaxis.l2p(x), inside = left >= xaxis._offset - 1 && left <= xaxis._offset + xaxis._length + 1;
-  if (y === null) Object.assign(mark.style, { display: inside ? "block" : "none", left: `${left - 0.75}px`, top: `${yaxis._offset}px`, width: "1.5px", height: `${yaxis._length}px` });
-  else {
-    const top = yaxis._offset + yaxis.l2p(y), size = place.data[0].marker.size + 3, shown = inside && top >= yaxis._offset - 1 && top <= yaxis._offset + yaxis._length + 1;
-    Object.assign(mark.style, { display: shown ? "block" : "none", left: `${left - size / 2}px`, top: `${top - size / 2}px`, width: `${size}px`, height: `${size}px` });
-  }
+  const { xaxis, yaxis } = place._fullLayout;
+  if (y === null) { centre(mark, within(xaxis, x), xaxis._offset + xaxis.l2p(x), yaxis._offset + yaxis._length / 2, 1.5, yaxis._length); return; }
+  const size = place.data[0].marker.size + 3;
+  centre(mark, within(xaxis, x) && within(yaxis, y), xaxis._offset + xaxis.l2p(x), yaxis._offset + yaxis.l2p(y), size, size);
+}
+
+// A ring about the value of the chosen frame: where the frames go back, a line alone does not say which of them is meant.
+function placeRing(place, ring, x, y) {
+  const { xaxis, yaxis } = place._fullLayout;
+  centre(ring, within(xaxis, x) && within(yaxis, y), xaxis._offset + xaxis.l2p(x), yaxis._offset + yaxis.l2p(y), 11, 11);
+}
+
+function within(axis_, value_) { const at = axis_.l2p(value_); return Number.isFinite(at) && at >= -1 && at <= axis_._length + 1; }
+
+function centre(element, shown, x, y, width, height) {
+  Object.assign(element.style, { display: shown ? "block" : "none", left: `${x - width / 2}px`, top: `${y - height / 2}px`, width: `${width}px`, height: `${height}px` });
 }
