@@ -100,6 +100,9 @@ def solve(
     dry_run: bool = typer.Option(False, "--dry-run", help="Say what would be solved, and how, and stop."),
     print_config: bool = typer.Option(False, "--print-config", help="Print the resolved settings as YAML and stop."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document instead of the table."),
+    series: bool = typer.Option(False, "--series", help="The files are frames that belong together: solve a few fully, the others from these."),
+    order: str = typer.Option("name", "--order", help="What orders the frames of --series: name, time, temperature, x, y, a column of --values."),
+    all_frames: bool = typer.Option(False, "--all-frames", help="With --series: write the folder of each frame."),
 ) -> None:
     """Find the structures that explain measured PDFs, G(r): propose, fit, rank, report.
 
@@ -126,6 +129,11 @@ def solve(
         return
     for note in batch.notes:
         _say(note)
+    if series:
+        from deepstruc_hpc.cli.series import solve_series
+
+        solve_series(batch, order=order, all_frames=all_frames, report=report, figures=figures, as_json=as_json)
+        return
     try:
         frame = batch.run()
     except KeyboardInterrupt:  # how --watch ends as a rule

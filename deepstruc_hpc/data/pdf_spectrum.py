@@ -90,9 +90,18 @@ def spectral_qmax(curve: PdfCurve) -> float | None:
 def _running_high(power: Array, dq: float) -> Array:
     """For each place the power that nineteen of twenty points from there on stay below, taken over at most 10 Å⁻¹."""
     reach, stride = int(10.0 / dq), 10
-    highs = np.array([np.percentile(power[at : at + reach], 95) for at in range(0, len(power), stride)])
+    whole = np.percentile(np.lib.stride_tricks.sliding_window_view(power, reach)[::stride], 95, axis=1) if reach <= len(power) else np.zeros(0)
+    rest = [np.sort(power[at:]) for at in range(len(whole) * stride, len(power), stride)]
+    highs = np.concatenate([whole, [_at_share(ordered, 0.95) for ordered in rest]])
     spread: Array = np.repeat(highs, stride)[: len(power)]
     return spread
+
+
+def _at_share(ordered: Array, share: float) -> float:
+    """The quantile of sorted values, between the two next to it in proportion."""
+    place = share * (len(ordered) - 1)
+    low = int(place)
+    return float(ordered[low] + (place - low) * (ordered[min(low + 1, len(ordered) - 1)] - ordered[low]))
 
 
 def power_below(curve: PdfCurve, limit: float) -> float:

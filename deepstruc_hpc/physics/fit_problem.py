@@ -138,7 +138,10 @@ class FitProblem:
     def try_more_uiso(self, structures: list[Structure], rows: NDArray[np.int64], table: FitTable) -> None:
         """Fit clusters of the same elements again from their rows of the table with ``automatic_groups``; write where the data carry them."""
         zoom = self._zoom_limits(rows)
-        spectra = self._spectra(structures, zoom)
+        self.more_uiso(self._spectra(structures, zoom), zoom, rows, table)
+
+    def more_uiso(self, spectra: Spectra, zoom: Float, rows: NDArray[np.int64], table: FitTable) -> None:
+        """The same for clusters whose separable form is there, one for each of the rows, with (C, 2) bounds of their zoom."""
         batch = self._batch(spectra, np.arange(len(rows)), zoom, automatic_groups(spectra.elements))
         n_groups = len(batch.groups)
         if n_groups == 1 or self._freedom(batch) <= 0:
@@ -166,6 +169,44 @@ class FitProblem:
         curves = engine.fq(batch.index, p, 1 + len(PARAMETERS))[0] @ batch.target.transform
         scale = float(parameters["scale"])
         return Tangent(batch.target, scale * curves[0].astype(np.float64), curves.T.astype(np.float64), scale, self.n_independent)
+
+    def spectra(self, structures: Sequence[Structure], zoom: Float) -> Spectra:
+        """The separable form of clusters of the same elements; it serves every curve with this instrument.
+
+        Args:
+            structures: S of them.
+            zoom: (S, 2) bounds of the zoom of each.
+        """
+        return self._spectra(list(structures), zoom)
+
+    def refit(self, spectra: Spectra, index: NDArray[np.int64], zoom: Float, begin: Float) -> dict[str, Any]:
+        """Columns of the table for some clusters with one U, refined from where they stand; the zoom is not scanned.
+
+        Args:
+            spectra: of this instrument.
+            index: (C,) which clusters of the spectra.
+            zoom: (C, 2) bounds of the zoom.
+            begin: (C, 3) zoom, U in Å², delta2 in Å².
+        """
+        every = np.zeros((len(spectra), 2))
+        every[index] = zoom
+        batch = self._batch(spectra, index, every, UisoGroups.of(spectra.elements, dict.fromkeys(spectra.elements, "all")))
+        return self._summary(batch, batch.minimum(np.arange(len(index)), np.clip(begin, batch.low, batch.high)))
+
+    def agreement(self, spectra: Spectra, index: NDArray[np.int64], zoom: Float, p: Float) -> Float:
+        """(C,) Rw of clusters at given zoom, U and delta2 (C, 3), with the best scale of each; nothing else is refined.
+
+        Args:
+            spectra: of this instrument.
+            index: (C,) which clusters of the spectra.
+            zoom: (C, 2) bounds of the zoom.
+            p: (C, 3) zoom, U in Å², delta2 in Å².
+        """
+        every = np.zeros((len(spectra), 2))
+        every[index] = zoom
+        batch = self._batch(spectra, index, every, UisoGroups.of(spectra.elements, dict.fromkeys(spectra.elements, "all")))
+        costs = batch.evaluator.costs(index, np.clip(p, batch.low, batch.high))
+        return np.sqrt(costs / batch.target.norm) if batch.target.norm > 0 else np.full(len(index), np.inf)
 
     def _zoom_limits(self, rows: NDArray[np.int64]) -> Float:
         """(C, 2) bounds of the zoom of some rows of the table."""

@@ -85,6 +85,7 @@ def _page_text(results: FolderResult) -> str:
         "run": results.run,
         "colours": type_colours(types),
         "chemiscope": (results.directory / FILE).is_file(),
+        "series": (results.directory / "series.html").is_file(),
         "waterfall": (results.directory / "waterfall.png").is_file(),
         "version": __version__,
     }
@@ -92,10 +93,10 @@ def _page_text(results: FolderResult) -> str:
     return Template(asset("page.html")).substitute(
         title=html.escape(f"deepstruc-hpc: {folder['directory']}"),
         css=asset("page.css"),
-        plotly=_plotly_script(),
+        plotly=plotly_script(),
         folder=_script("folder", to_json(folder)),
         data=data,
-        script="\n".join(asset(name) for name in ("atoms.js", "plots.js", "page.js")),
+        script="\n".join(asset(name) for name in ("elements.js", "atoms.js", "plots.js", "page.js")),
     )
 
 
@@ -111,7 +112,8 @@ def _script(name: str, text: str) -> str:
     return f'<script type="application/json" id="{name}">{text}</script>'
 
 
-def _plotly_script() -> str:
+def plotly_script() -> str:
+    """Plotly's JavaScript, which may stand within a script element."""
     from plotly.offline import get_plotlyjs  # 0.3 s to import, needed here alone
 
     return str(get_plotlyjs()).replace("</script", "<\\/script")

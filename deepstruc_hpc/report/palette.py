@@ -15,6 +15,8 @@ TYPE_COLOURS = {
     "icosahedral": "#3d9653",
 }
 _OTHERS = ("#b0578d", "#5c6f2d", "#9a5b2e", "#3b4f8a", "#7a7a2a", "#a33f6d", "#417a73", "#6b4c9a")
+PHASE_COLOURS = ("#2a6fb0", "#c98a1b", "#3d9653", "#c0443a", "#7d559f", "#1f9a9a", "#8a8f98")
+"""Of the phases of a series, the largest first."""
 DATA, CALCULATED, DIFFERENCE, TERM = "#1f2937", "#c0443a", "#5f7f63", "#2a6fb0"
 
 

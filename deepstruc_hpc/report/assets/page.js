@@ -6,15 +6,6 @@ const NUMBERS = { n_atoms: 0, rw: 4, probability: 2, n_candidates: 0, seconds: 1
 const HEADS = { name: "file", phase: "phase", n_atoms: "atoms", diameter: "diameter (Å)", rw: "Rw", probability: "probability", status: "status", flags: "flags", message: "message" };
 const WORDS = { rw: "Rw", uiso: "Uiso (Å²)", delta2: "δ₂ (Å²)", scale: "scale", zoom: "zoom", rank: "rank", source: "source", structure_type: "type", n_atoms: "atoms", probability: "probability", label: "shape" };
 
-function make(tag, attributes, ...children) {
-  const element = document.createElement(tag);
-  for (const [key, value] of Object.entries(attributes || {})) {
-    if (key === "class") element.className = value; else if (key === "colour") element.style.setProperty("--colour", value); else if (key.startsWith("on")) element.addEventListener(key.slice(2), value); else if (value !== false && value !== null) element.setAttribute(key, value === true ? "" : value);
-  }
-  for (const child of children.flat(Infinity)) if (child !== null && child !== undefined && child !== "") element.append(child);
-  return element;
-}
-
 function show(key, value) {
   if (value === null || value === undefined || value === "") return "";
   if (key === "probability" && Number(value) > 0 && Number(value) < 0.005) return "< 0.01";
@@ -110,12 +101,6 @@ function settingsTable(value) {
   };
   walk(value, "run");
   return make("div", { class: "blocks" }, blocks);
-}
-
-// One digit of the uncertainty, and the value as far: 0.99007 ± 0.00009.
-function withError(value, error) {
-  const digits = Math.min(Math.max(-Math.floor(Math.log10(error)), 0), 6);
-  return `${value.toFixed(digits)} ± ${error.toFixed(digits)}`;
 }
 
 function parameterTable(best) {
@@ -297,6 +282,7 @@ function addSeries() {
 
 document.getElementById("title").textContent = folder.directory;
 document.getElementById("counts").textContent = `${folder.rows.length} pair distribution function${folder.rows.length === 1 ? "" : "s"}: ${folder.counts}`;
+document.getElementById("series-page").hidden = !folder.series;
 document.getElementById("waterfall").hidden = !folder.waterfall;
 document.getElementById("chemiscope").hidden = !folder.chemiscope;
 document.querySelector("#settings .body").append(Object.keys(folder.run).length ? settingsTable(folder.run) : "The run left no settings.");

@@ -6,8 +6,15 @@ const FONT = { family: "system-ui, -apple-system, 'Segoe UI', Roboto, Arial, san
 const CONFIG = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
 const MISSING = 65535;
 
+function bytesOf(base64) {
+  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(base64);
+  const text = atob(base64), bytes = new Uint8Array(text.length);
+  for (let i = 0; i < bytes.length; i += 1) bytes[i] = text.charCodeAt(i);
+  return bytes;
+}
+
 function unpack(packed) {
-  const bytes = Uint8Array.from(atob(packed.b), (c) => c.charCodeAt(0)), view = new DataView(bytes.buffer), out = new Float64Array(bytes.length / 2);
+  const bytes = bytesOf(packed.b), view = new DataView(bytes.buffer), out = new Float64Array(bytes.length / 2);
   for (let i = 0; i < out.length; i += 1) { const code = view.getUint16(2 * i, true); out[i] = code === MISSING ? NaN : packed.lo + packed.step * code; }
   return out;
 }
@@ -17,11 +24,16 @@ function axis(title, more) {
 }
 
 function drawFit(place, fit) {
-  const r = unpack(fit.r), observed = unpack(fit.g_obs), calculated = unpack(fit.g_calc), difference = observed.map((g, i) => g - calculated[i]);
+  drawCurves(place, unpack(fit.r), unpack(fit.g_obs), unpack(fit.g_calc));
+}
+
+// Data, fit and difference over r.
+function drawCurves(place, r, observed, calculated, config = CONFIG) {
+  const difference = observed.map((g, i) => g - calculated[i]);
   const low = Math.min(...observed, ...calculated), high = Math.max(...observed, ...calculated);
   const shift = low - 0.1 * (high - low) - Math.max(...difference);
   const hover = "%{y:.4f} Å⁻²";
-  Plotly.newPlot(place, [
+  return Plotly.react(place, [
     { x: r, y: observed, mode: "markers", name: "data", marker: { color: DATA, size: 3 }, hovertemplate: hover },
     { x: r, y: calculated, mode: "lines", name: "fit", line: { color: CALCULATED, width: 1.6 }, hovertemplate: hover },
     { x: r, y: difference.map((d) => d + shift), customdata: difference, mode: "lines", name: "difference", line: { color: DIFFERENCE, width: 1.2 }, hovertemplate: "%{customdata:.4f} Å⁻²" },
@@ -30,7 +42,7 @@ function drawFit(place, fit) {
     font: FONT, margin: { l: 62, r: 10, t: 28, b: 44 }, hovermode: "x unified", legend: { orientation: "h", x: 0, xanchor: "left", y: 1.02, yanchor: "bottom", itemsizing: "constant" },
     xaxis: axis("r (Å)", { unifiedhovertitle: { text: "r = %{x:.2f} Å" } }), yaxis: axis("G(r) (Å⁻²)"),
     shapes: [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: shift, y1: shift, line: { color: "#b8bec8", width: 1 } }],
-  }, CONFIG);
+  }, config);
 }
 
 // A picture with a legend below it grows with the legend's rows, so that they leave its axis alone.

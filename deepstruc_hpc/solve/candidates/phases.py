@@ -39,9 +39,7 @@ def with_phases(candidates: CandidateSet, measurement: Measurement, sources: Seq
     singles = [candidate.crystal_fit for candidate in candidates if candidate.crystal_fit is not None]
     if crystals is None or not singles:
         return candidates
-    started, sample = time.perf_counter(), measurement.sample
-    counted = settings.rank
-    limits = PhaseLimits(enough=settings.refusal.rw_warn, points_per_datum=counted.points_per_datum, model_error=counted.model_error, rarity=rarity)
+    started, sample, limits = time.perf_counter(), measurement.sample, limits_of(settings)
     found = find_phases(
         measurement.curve,
         measurement.instrument,
@@ -54,12 +52,22 @@ def with_phases(candidates: CandidateSet, measurement: Measurement, sources: Seq
         limits=limits,
         alone=float(candidates.rw.min()),
     )
-    costs = [_cost(phases, limits) / max(counted.complexity_penalty, 1e-9) for phases in found]
-    made = tuple(
-        one for phases, cost in zip(found, costs, strict=True) if (one := _candidate(PhaseSet.of(phases, sample), cost - min(costs))) is not None
-    )
+    prices = prices_of(found, settings)
+    made = tuple(one for phases, price in zip(found, prices, strict=True) if (one := _candidate(PhaseSet.of(phases, sample), price)) is not None)
     sets = CandidateSet(made, seconds={SOURCE: time.perf_counter() - started})
     return candidates.joined(fit(sets, measurement) if made else sets)
+
+
+def limits_of(settings: SolveSettings) -> PhaseLimits:
+    """When a further phase is believed, as points count in the ranking."""
+    rank = settings.rank
+    return PhaseLimits(enough=settings.refusal.rw_warn, points_per_datum=rank.points_per_datum, model_error=rank.model_error, rarity=rarity)
+
+
+def prices_of(sets: Sequence[PhasesFit], settings: SolveSettings) -> list[float]:
+    """Complexity of each of some sets of phases beside the cheapest of them. What a set costs beside a single crystal was asked already."""
+    costs = [_cost(phases, limits_of(settings)) / max(settings.rank.complexity_penalty, 1e-9) for phases in sets]
+    return [cost - min(costs) for cost in costs]
 
 
 def _cost(phases: PhasesFit, limits: PhaseLimits) -> float:
@@ -70,6 +78,6 @@ def _cost(phases: PhasesFit, limits: PhaseLimits) -> float:
 
 
 def _candidate(phases: PhaseSet, price: float) -> Candidate | None:
-    """A set of phases. What it costs beside a single crystal was asked already; what counts is what it costs beside the cheapest set."""
+    """A set of phases."""
     made = extended(phases.crystal_fit, phases.crystal_fit.n_parameters)
     return None if made is None else replace(made, source=SOURCE, phases=phases, complexity=price, type_complexity=price)

@@ -125,7 +125,7 @@ class Batch:
         self.options, self.out = options, out
         self.values = read_values(Path(options.values)) if options.values else {}
         self.skipped: dict[Path, str] = {}
-        self.found = self._look(allow_empty=options.watch)
+        self.found = self.look(allow_empty=options.watch)
         self.named: set[str] = set()
         self.make_solver: Callable[[WorkerPlan], Solver] = Solver
         self.sources = resolve_sources(named, settings.sources)
@@ -147,7 +147,7 @@ class Batch:
         summary = Summary(self.out, self.head())
         pending = self.pending(summary, self.found)
         if pending or self.options.watch:
-            summary.run["notes"] = [*summary.run["notes"], *self._read_crystals()]
+            summary.run["notes"] = [*summary.run["notes"], *self.read_crystals()]
         try:
             for item, result in self._results(self._stream(summary, pending), pending):
                 if item is not None:
@@ -156,7 +156,7 @@ class Batch:
             summary.save()
         return summary.frame()
 
-    def _read_crystals(self) -> list[str]:
+    def read_crystals(self) -> list[str]:
         """Read the user's CIF files once, before workers ask for them; what there is to say of it."""
         if "crystals" not in self.plan.settings.sources and not self.values:
             return []
@@ -206,7 +206,8 @@ class Batch:
         except (OSError, DeepstrucError):
             return False
 
-    def _look(self, *, allow_empty: bool) -> list[Path]:
+    def look(self, *, allow_empty: bool) -> list[Path]:
+        """The PDF files that are there now; none of the output directory."""
         found = find_pdfs(self.names, recursive=self.options.recursive, allow_empty=allow_empty, skipped=self.skipped)
         return [path for path in found if self.out not in path.parents]
 
@@ -227,7 +228,7 @@ class Batch:
         waiting = {item.path: item for item in pending}
         last = time.monotonic()
         while self.options.watch_idle_s is None or time.monotonic() - last < self.options.watch_idle_s:
-            here = self._look(allow_empty=True)
+            here = self.look(allow_empty=True)
             for path in {*waiting}.difference(here):  # an HDF5 file that could not be read when it was first seen: now it has curves
                 waiting.pop(path)
             fresh = [path for path in here if path not in waiting and (path not in handed or _changed(path, handed[path]))]

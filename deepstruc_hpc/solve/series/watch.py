@@ -1,0 +1,137 @@
+"""A series that is still being measured: each frame is solved as it arrives, warm from those before it.
+
+Frames keep the order in which they arrive (those that are there at one look in their natural order). What the smoothing says of them is provisional
+until watching ends: it then has all frames before and after.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from deepstruc_hpc.data.series_file import H5_FILE, SeriesFile
+from deepstruc_hpc.solve.run.batch import LOOK_EVERY_S
+from deepstruc_hpc.solve.run.inputs import is_whole
+from deepstruc_hpc.solve.run.summary import Summary
+from deepstruc_hpc.solve.series.frames import Frame
+from deepstruc_hpc.solve.series.results import FrameResult
+from deepstruc_hpc.solve.series.run import SeriesRun, first_grid
+from deepstruc_hpc.solve.series.schedule import INTERVAL, Schedule
+from deepstruc_hpc.solve.series.worker import SeriesWorker, Task
+
+LEAST_SECONDS, TIMES_ITS_COST = 5.0, 10.0
+"""The tables and the page are written at most so often, and in at most so much of the time."""
+TOGETHER = 10
+"""Frames that are solved as one stretch where more have arrived."""
+
+
+class Watched:
+    """One call with ``--series --watch``.
+
+    Args:
+        run: the series.
+        on_page: writes the page.
+    """
+
+    def __init__(self, run: SeriesRun, on_page: Callable[[], object]) -> None:
+        self.run, self.on_page = run, on_page
+        self.summary = Summary(run.out, run.batch.head())
+        self.schedule = Schedule([], run.work)
+        self.table = pd.DataFrame()
+        self._worker: SeriesWorker | None = None
+        self._file: SeriesFile | None = None
+        self._next = 0.0
+        self._finished: list[tuple[str, list[FrameResult]]] = []
+        self._since_full = 0
+
+    def go(self) -> pd.DataFrame:
+        """Until nothing arrives for ``watch_idle_s``, or the user ends it."""
+        try:
+            for paths in self._arriving():
+                self._take(paths)
+                if time.monotonic() >= self._next:
+                    self._write(provisional=True)
+        finally:
+            self._write(provisional=False)
+            if self._file is not None:
+                self._file.close()
+        return self.table
+
+    def _arriving(self) -> Iterator[list[Path]]:
+        """Files that became whole since the last look, in the order of the series."""
+        options, sizes, handed = self.run.batch.options, dict[Path, int](), set[Path]()
+        last = time.monotonic()
+        while options.watch_idle_s is None or time.monotonic() - last < options.watch_idle_s:
+            whole = [path for path in self.run.batch.look(allow_empty=True) if path not in handed and is_whole(path, sizes)]
+            handed.update(whole)
+            if whole:
+                last = time.monotonic()
+                yield whole
+                last = time.monotonic()
+            time.sleep(LOOK_EVERY_S)
+
+    def _take(self, paths: list[Path]) -> None:
+        first = len(self.schedule.frames)
+        taken = {str(frame.item.path): frame.item.folder for frame in self.schedule.frames}
+        fresh = self.run.frames(paths, {**self.summary.folders(), **taken})
+        frames = [Frame(first + place, frame.item, frame.order if self.run.options.order != "name" else float(first + place), frame.noted)
+                  for place, frame in enumerate(fresh)]  # fmt: skip
+        self.schedule.frames += frames
+        for start in range(0, len(frames), TOGETHER):
+            self._solve(frames[start : start + TOGETHER])
+
+    def _solve(self, frames: list[Frame]) -> None:
+        """The first fully, and one in every some hundred; the others warm from the latest that were."""
+        worker = self._open(frames)
+        anchors = sorted(self.schedule.anchors)
+        if not anchors or self._since_full >= INTERVAL:
+            tasks = [Task((frames[0],), full=True), *([Task(tuple(frames[1:]), full=False)] if len(frames) > 1 else [])]
+            self._since_full = 0
+        else:
+            tasks = [Task(tuple(frames), full=False)]
+        self._since_full += len(frames)
+        for task in tasks:
+            known = sorted(self.schedule.anchors)[-2:]
+            expected = max((float(self.schedule.results[place].row.get("rw") or 0.0) for place in known), default=0.0)
+            ready = task if task.full else Task(task.frames, False, tuple(self.schedule.frames[place] for place in known), expected)
+            done = worker(ready)
+            if done is not None:
+                self.schedule.add(done, full=task.full)
+                self._finished.append((done.name, done.results))
+
+    def _open(self, frames: list[Frame]) -> SeriesWorker:
+        if self._worker is None:
+            grid = first_grid(frames)
+            self.run.open(grid)
+            self._worker = SeriesWorker(self.run.plan(grid))
+            self._file = SeriesFile.create(self.run.out / H5_FILE, grid, len(frames), self.run.head(grid))
+        return self._worker
+
+    def _write(self, *, provisional: bool) -> None:
+        """Tables and page as far as the frames are solved."""
+        if self._file is None or not self.schedule.results:
+            return
+        begun = time.monotonic()
+        self._file.grow(len(self.schedule.frames))
+        for name, results in self._finished:
+            self.run.put(self._file, self.schedule, name, results)
+        self._finished.clear()
+        self.table = self.run.write(self.schedule, self._file, self.summary, provisional=provisional)
+        self.on_page()
+        self._next = time.monotonic() + max(LEAST_SECONDS, TIMES_ITS_COST * (time.monotonic() - begun))
+
+
+def watch_series(run: SeriesRun, on_page: Callable[[], object]) -> pd.DataFrame:
+    """Solve frames as they arrive.
+
+    Args:
+        run: the series.
+        on_page: writes the page; called again and again.
+
+    Returns:
+        The table of all frames that arrived.
+    """
+    return Watched(run, on_page).go()

@@ -1,0 +1,40 @@
+"""``solve --series`` from the command line: one page, the changes in words, exit codes."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.solve.conftest import shape_of, shapes_store, write_gr  # noqa: F401
+
+
+def _run(*words):
+    return subprocess.run([sys.executable, "-m", "deepstruc_hpc.cli", "solve", *map(str, words)], capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory, shape_of):  # noqa: F811
+    folder = tmp_path_factory.mktemp("film")
+    for number in range(7):
+        write_gr(folder / f"f{number}_T{300 + 10 * number}K.gr", shape_of("fcc"), seed=number)
+    return folder
+
+
+def test_a_series_has_a_page_and_says_what_it_found(film, shapes_store, tmp_path):  # noqa: F811
+    (film / "f3_T330K.gr").write_text("")
+    options = ["--series", "--order", "temperature", "--catalog", shapes_store, "--sources", "catalog", "--workers", "0", "--set", "neighbours=30"]
+    done = _run(film, "--out", tmp_path / "out", *options, "--json")
+    assert done.returncode == 1, done.stderr  # one frame is broken
+    told = json.loads(done.stdout)
+    assert (told["frames"], told["ok"], told["failed"]) == (7, 6, 1)
+    assert (tmp_path / "out" / "series.html").is_file()
+    assert "f3_T330K" in (tmp_path / "out" / "series.csv").read_text()
+    again = _run(film, "--out", tmp_path / "out", *options, "--no-report")
+    assert "7 frames: 6 with an answer, 0 refused, 1 failed" in again.stdout
+
+
+def test_an_order_that_no_frame_says_is_wrong_usage(film, shapes_store, tmp_path):  # noqa: F811
+    done = _run(film, "--out", tmp_path / "out", "--series", "--order", "dose", "--catalog", shapes_store, "--sources", "catalog", "--workers", "0")
+    assert done.returncode == 2
+    assert "nothing says its dose" in done.stderr
