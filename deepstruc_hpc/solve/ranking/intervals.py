@@ -26,12 +26,15 @@ LEVELS = (0.68, 0.9, 0.95)
 PARTICLE_SIZE = 0.45
 """Doubt of the diameter of explicit atoms over the spread of the candidates' diameters: 140 particles of benchmarks/solve_unseen.py, seed 1."""
 CRYSTAL_SIZE = 1.0
-"""The same of a crystal × sphere and of particles cut from crystals, with the fit's own uncertainty in the spread."""
-PARTICLE_LENGTH = 1.0
+"""The same of a crystal × shape and of particles cut from crystals, with the fit's own uncertainty in the spread. This and the following are those of
+benchmarks/solve_intervals.py --curves 75 --seed 7."""
+OUTLINE = 0.025
+"""Relative, added to that where the sizes have no spread: particles are no spheres, and their surface holds a layer of atoms more or less."""
+PARTICLE_LENGTH = 0.5
 """Doubt of a nearest-neighbour distance over spread and standard uncertainty of the fitted zoom."""
-CRYSTAL_LENGTH = 1.0
-"""Doubt of a length of a cell over its standard uncertainty in the fit."""
-SHARE = 1.0
+CRYSTAL_LENGTH, LEAST_LENGTH = 1.3, 2e-4
+"""Doubt of a length of a cell over its standard uncertainty in the fit, and what is added to it, relative."""
+SHARE = 1.35
 """Doubt of a share of the weight over its standard uncertainty in the fit of all phases."""
 LEAST_SIZE = 0.002
 """Relative: no diameter is known better, since surfaces are not smooth (a layer of atoms more or less on a tenth of the surface of 5 nm)."""
@@ -100,8 +103,10 @@ def diameter(ranking: Ranking, *, open_above: bool = False) -> Interval | None:
         log[number] = math.log(max(candidate.diameter * float(candidates.zoom[place]), 1e-3) / value)
         fit = candidate.crystal_fit
         own[number] = (fit.diameter_error or 0.0) / fit.diameter if fit is not None and fit.diameter else 0.0
-    factor = PARTICLE_SIZE if first.crystal_fit is None and first.cut is None else CRYSTAL_SIZE
-    return Interval(value, max(factor * math.sqrt(float(weight @ (log**2 + own**2))), LEAST_SIZE), open_above)
+    spread = math.sqrt(float(weight @ (log**2 + own**2)))
+    if first.crystal_fit is None and first.cut is None:
+        return Interval(value, max(PARTICLE_SIZE * spread, LEAST_SIZE), open_above)
+    return Interval(value, max(math.hypot(CRYSTAL_SIZE * spread, 0.0 if first.size_spread else OUTLINE), LEAST_SIZE), open_above)
 
 
 def lengths(ranking: Ranking) -> dict[str, Interval]:
@@ -109,7 +114,7 @@ def lengths(ranking: Ranking) -> dict[str, Interval]:
     first, candidates = ranking.first, ranking.candidates
     if first.crystal_fit is not None:
         cell, errors = np.array(first.crystal_fit.cell), np.array(first.crystal_fit.cell_error)
-        return _different(cell, CRYSTAL_LENGTH * errors / cell)
+        return _different(cell, np.hypot(CRYSTAL_LENGTH * errors / cell, LEAST_LENGTH))
     zoom, own = float(candidates.zoom[0]), _zoom_error(ranking, 0)
     ours, weight = _of_type(ranking)
     scales = np.array([candidates.candidates[place].length for place in ours]) * candidates.zoom[ours]
@@ -118,7 +123,7 @@ def lengths(ranking: Ranking) -> dict[str, Interval]:
     spread = math.sqrt(float(weight @ np.log(scales / (first.length * zoom)) ** 2) + own**2)
     if first.cut is not None:
         cell = np.linalg.norm(first.cut.crystal.lattice, axis=1) * zoom
-        return _different(cell, np.full(3, CRYSTAL_LENGTH * spread))
+        return _different(cell, np.full(3, math.hypot(CRYSTAL_LENGTH * spread, LEAST_LENGTH)))
     return {"nearest_neighbours": Interval(first.length * zoom, PARTICLE_LENGTH * spread)}
 
 
