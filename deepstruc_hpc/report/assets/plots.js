@@ -24,11 +24,11 @@ function axis(title, more) {
 }
 
 function drawFit(place, fit) {
-  drawCurves(place, unpack(fit.r), unpack(fit.g_obs), unpack(fit.g_calc));
+  drawCurves(place, unpack(fit.r), unpack(fit.g_obs), unpack(fit.g_calc), { term: fit.g_term ? unpack(fit.g_term) : null });
 }
 
-// Data, fit and difference over r.
-function drawCurves(place, r, observed, calculated, config = CONFIG) {
+// Data, fit and difference over r, and what lies beside the particle where there is such a term.
+function drawCurves(place, r, observed, calculated, { term = null, config = CONFIG } = {}) {
   const difference = observed.map((g, i) => g - calculated[i]);
   const low = Math.min(...observed, ...calculated), high = Math.max(...observed, ...calculated);
   const shift = low - 0.1 * (high - low) - Math.max(...difference);
@@ -37,7 +37,7 @@ function drawCurves(place, r, observed, calculated, config = CONFIG) {
     { x: r, y: observed, mode: "markers", name: "data", marker: { color: DATA, size: 3 }, hovertemplate: hover },
     { x: r, y: calculated, mode: "lines", name: "fit", line: { color: CALCULATED, width: 1.6 }, hovertemplate: hover },
     { x: r, y: difference.map((d) => d + shift), customdata: difference, mode: "lines", name: "difference", line: { color: DIFFERENCE, width: 1.2 }, hovertemplate: "%{customdata:.4f} Å⁻²" },
-    ...(fit.g_term ? [{ x: r, y: unpack(fit.g_term), mode: "lines", name: "beside the particle", line: { color: TERM, width: 1.4 }, hovertemplate: hover }] : []),
+    ...(term ? [{ x: r, y: term, mode: "lines", name: "beside the particle", line: { color: TERM, width: 1.4 }, hovertemplate: hover }] : []),
   ], {
     font: FONT, margin: { l: 62, r: 10, t: 28, b: 44 }, hovermode: "x unified", legend: { orientation: "h", x: 0, xanchor: "left", y: 1.02, yanchor: "bottom", itemsizing: "constant" },
     xaxis: axis("r (Å)", { unifiedhovertitle: { text: "r = %{x:.2f} Å" } }), yaxis: axis("G(r) (Å⁻²)"),

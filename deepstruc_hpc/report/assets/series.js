@@ -58,7 +58,7 @@ function drawCurve(place, index) {
   const data = unpack(curves.data[index]), fit = curves.fit[index] ? unpack(curves.fit[index]) : null;
   const kept = [...grid.keys()].filter((i) => Number.isFinite(data[i]) && (!fit || Number.isFinite(fit[i])));
   const take = (values) => kept.map((i) => values[i]);
-  if (fit) return drawCurves(place, take(grid), take(data), take(fit), PLAIN);
+  if (fit) return drawCurves(place, take(grid), take(data), take(fit), { config: PLAIN });
   return Plotly.react(place, [{ x: take(grid), y: take(data), mode: "lines", name: "data", line: { color: DATA, width: 1.2 }, hovertemplate: "%{y:.4f} Å⁻²" }],
     { font: FONT, margin: { l: 62, r: 10, t: 28, b: 44 }, hovermode: "x unified", xaxis: axis("r (Å)"), yaxis: axis("G(r) (Å⁻²)") }, PLAIN);
 }
