@@ -48,6 +48,8 @@ def pdf_document(pdf: PdfResult) -> dict[str, Any]:
         "types": _rows(pdf.types),
         "verify": _rows(pdf.verify),
         "mixture": _rows(pdf.mixture),
+        "phases": _rows(pdf.phases),
+        "diameters": _packed(pdf.sizes),
         "candidates": _candidates(pdf),
         "sizes": _sizes(pdf.candidates),
         "latent": _latent(pdf.latent),
@@ -58,6 +60,10 @@ def pdf_document(pdf: PdfResult) -> dict[str, Any]:
 
 def _rows(table: pd.DataFrame | None) -> list[dict[str, Any]]:
     return [] if table is None else [clean_row(row) for _, row in table.iterrows()]
+
+
+def _packed(table: pd.DataFrame | None) -> dict[str, Any] | None:
+    return None if table is None or table.empty else {str(name): pack(table[name]) for name in table}
 
 
 def _fit(fit: pd.DataFrame | None) -> dict[str, Any] | None:

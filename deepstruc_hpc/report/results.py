@@ -21,6 +21,8 @@ NEEDED = {
     "latent": ("kind", "z1", "z2", "structure_type", "rw"),
     "verify": ("rank", "rw", "engine"),
     "mixture": ("structure_type", "n_atoms", "weight_fraction", "kept"),
+    "phases": ("formula", "structure_type", "weight_fraction"),
+    "sizes": ("diameter", "share_by_volume", "share_err"),
 }
 """Tables of a folder and the columns without which they are of no use."""
 PARAMETERS = ("rw", "scale", "zoom", "uiso", "delta2")
@@ -39,6 +41,7 @@ class PdfResult:
         candidates, types, fit, latent: the tables of the folder.
         files: names of all files in the folder, sorted.
         verify, mixture: what srfit or srreal and the search for mixtures said, where they were asked.
+        phases, sizes: the phases of a curve of several, and the free distribution of a crystal's diameters.
     """
 
     row: Mapping[str, Any]
@@ -52,6 +55,8 @@ class PdfResult:
     files: tuple[str, ...]
     verify: pd.DataFrame | None = None
     mixture: pd.DataFrame | None = None
+    phases: pd.DataFrame | None = None
+    sizes: pd.DataFrame | None = None
 
     @property
     def status(self) -> str:

@@ -48,9 +48,21 @@ def write_kinds(out: Path) -> Path:
     items = [{**vars(row)} for row in records()]
     (out / "summary.json").write_text(json.dumps({"schema": 1, "run": {"settings": {"samples": 0}}, "items": items}))
     _write(out / "ceria", "fluorite", [633, None, 581], [_crystal(633), sphere(459, "Ce", "cubic"), _crystal(5000)])
+    _phases().to_csv(out / "ceria" / "phases.csv", index=False)
+    d = np.geomspace(6.0, 60.0, 12)
+    share = np.exp(-0.5 * (np.log(d / 25.0) / 0.2) ** 2)
+    pd.DataFrame({"diameter": d, "share_by_volume": share / share.sum(), "share_err": 0.01}).to_csv(out / "ceria" / "sizes.csv", index=False)
     _write(out / "pt", "fcc", [None, None], [sphere(459, "Pt"), sphere(300, "Pt")])
     _write(out / "w", "rutile", [91, 93], [sphere(91, "W", "rutile"), sphere(93, "W", "rutile")])
     return out
+
+
+def _phases() -> pd.DataFrame:
+    cell = {"a": 5.41, "b": 5.41, "c": 5.41, "a_err": 0.002, "b_err": 0.002, "c_err": 0.002}
+    main = {"formula": "CeO2", "structure_type": "fluorite", "role": "main", "weight_fraction": 0.62, "weight_fraction_err": 0.02, **cell}
+    rest = {**main, "formula": "Al2O3", "structure_type": "spinel", "role": "support", "weight_fraction": 0.38}
+    return pd.DataFrame([{**main, "diameter": 25.25, "diameter_err": 0.8, "diameter_low": 23.0, "rw_of_rest": 0.31},
+                         {**rest, "diameter": None, "diameter_err": None, "diameter_low": 45.339, "rw_of_rest": 0.42}])  # fmt: skip
 
 
 def _crystal(n_atoms: int) -> Structure:

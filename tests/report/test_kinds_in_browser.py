@@ -41,6 +41,16 @@ def test_the_table_shows_phase_size_status_and_flags(browser):
     assert all(hint.endswith(".") for hint in hints)
 
 
+def test_phases_and_sizes_of_a_crystal_are_shown(browser):
+    shown = text(browser, 1)
+    assert "Phases" in shown
+    assert "0.62 ± 0.02" in shown
+    assert "> 45" in shown
+    assert "support" in shown
+    assert "Diameters of the crystal, by volume" in shown
+    assert browser.run("return document.querySelectorAll('#section-1 .plot.map .main-svg').length;") > 0
+
+
 def test_no_cell_and_no_line_shows_a_missing_value(browser):
     shown = browser.run("return document.body.innerText;")
     assert re.findall(r"<NA>|\bnan\b|\bNaN\b|\bnull\b|\bundefined\b|\[object", shown) == []

@@ -190,6 +190,12 @@ function mixtureTable(rows) {
     plainTable(["rank", "type", "atoms", "share of the weight", "zoom"], rows.map((row) => [show("rank", row.rank), typeTag(row.structure_type), show("n_atoms", row.n_atoms), measured(row, "weight_fraction"), measured(row, "zoom")]))];
 }
 
+function phaseTable(rows) {
+  const size = (row) => Number.isFinite(row.diameter) ? measured(row, "diameter") : `> ${row.diameter_low.toFixed(0)}`;
+  return [make("h3", {}, "Phases"), plainTable(["formula", "type", "", "share of the weight", "a (Å)", "b (Å)", "c (Å)", "diameter (Å)", "Rw of what the others leave"], rows.map((row) => [
+    row.formula, typeTag(row.structure_type), row.role || "", measured(row, "weight_fraction"), measured(row, "a"), measured(row, "b"), measured(row, "c"), size(row), show("rw", row.rw_of_rest)]))];
+}
+
 function sectionBody(i) {
   const data = JSON.parse(document.getElementById(`pdf-${i}`).textContent), parts = [], later = [], views = [];
   const answered = data.row.status === "ok", row = { ...data.row, words: data.words };
@@ -206,13 +212,15 @@ function sectionBody(i) {
   if (data.candidates.length) parts.push(make("h3", { style: "margin-top:18px" }, answered ? "Candidates" : "Closest candidates"), candidateTable(data.candidates, answered));
   const leftOut = data.sizes && data.sizes.left_out ? ` (without ${data.sizes.left_out === 1 ? "the one crystal that has" : `the ${data.sizes.left_out} crystals that have`} no end)` : "";
   const plots = [[`Rw of every candidate against its size${leftOut}`, data.sizes, (place) => drawSizes(place, data.sizes, folder.colours, data.best, answered ? "rank 1" : "closest")],
-    ["Latent map, first two coordinates: catalog ●, samples ◆, prior +", data.latent, (place) => drawLatent(place, data.latent, folder.colours, sigmaLevels())]];
+    ["Latent map, first two coordinates: catalog ●, samples ◆, prior +", data.latent, (place) => drawLatent(place, data.latent, folder.colours, sigmaLevels())],
+    ["Diameters of the crystal, by volume, with no shape of the distribution assumed", data.diameters, (place) => drawDiameters(place, data.diameters)]];
   const pictures = plots.filter(([, known]) => known).map(([title, , draw]) => {
     const place = make("div", { class: "plot map" });
     later.push(() => draw(place));
     return make("div", {}, make("h3", {}, title), place);
   });
   if (pictures.length) parts.push(make("div", { class: "row map", style: "margin-top:18px" }, pictures));
+  if (data.phases.length) parts.push(...phaseTable(data.phases));
   if (data.mixture.length) parts.push(...mixtureTable(data.mixture));
   if (data.verify.length) parts.push(...verifyTable(data.verify));
   const used = conditions(data.details);

@@ -64,6 +64,19 @@ function drawSizes(place, sizes, colours, best, mark) {
   }, CONFIG);
 }
 
+// Shares of the volume over diameters, with one standard uncertainty on either side.
+function drawDiameters(place, table) {
+  const d = unpack(table.diameter), share = unpack(table.share_by_volume), error = unpack(table.share_err);
+  const edge = (sign) => Array.from(share, (s, i) => Math.max(0, s + sign * error[i]));
+  const bare = { x: d, mode: "lines", line: { width: 0 }, hoverinfo: "skip", showlegend: false };
+  return Plotly.newPlot(place, [
+    { ...bare, y: edge(-1) }, { ...bare, y: edge(1), fill: "tonexty", fillcolor: "rgba(192, 68, 58, 0.18)" },
+    { x: d, y: share, mode: "lines", line: { color: CALCULATED, width: 1.6 }, showlegend: false, hovertemplate: "%{y:.3f} at %{x:.1f} Å" },
+  ], {
+    font: FONT, margin: { l: 58, r: 10, t: 30, b: 44 }, hovermode: "closest", xaxis: axis("diameter (Å)"), yaxis: axis("share of the volume", { rangemode: "tozero" }),
+  }, CONFIG);
+}
+
 // The curves of a folder above one another, each divided by its largest value, the first at the bottom.
 function drawWaterfall(place, curves) {
   const traces = [];
