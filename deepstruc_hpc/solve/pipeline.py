@@ -19,7 +19,7 @@ from deepstruc_hpc.solve.checks.checks import Answer, check
 from deepstruc_hpc.solve.checks.extra_terms import with_terms
 from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.measurement.describe import Measurement, describe
-from deepstruc_hpc.solve.ranking.applicability import applies
+from deepstruc_hpc.solve.ranking.applicability import applies, errors_hide
 from deepstruc_hpc.solve.ranking.posterior import Posterior
 from deepstruc_hpc.solve.ranking.ranking import Ranking, rank
 from deepstruc_hpc.solve.search.improve import improve
@@ -63,7 +63,8 @@ def solve_curve(curve: PdfCurve, settings: SolveSettings, sources: Sources) -> A
     searched = applies(candidates, measurement, settings.refusal).status == "ok"  # searching would only fit what is out of domain a little better
     if searched and not settled(candidates):
         candidates = improve(candidates, measurement, settings, generator=sources.generator, scorer=scorer)
-    candidates = with_phases(candidates, measurement, sources.sources, settings)
+    if not errors_hide(candidates, measurement, settings.refusal):  # a further phase would explain the errors
+        candidates = with_phases(candidates, measurement, sources.sources, settings)
 
     def ranked(found: CandidateSet) -> Ranking:
         return rank(found, scorer(found.fitted()))

@@ -150,6 +150,14 @@ def applies(candidates: CandidateSet, measurement: Measurement, settings: Refusa
     return verdict(seen, settings)
 
 
+def errors_hide(candidates: CandidateSet, measurement: Measurement, settings: RefusalSettings) -> bool:
+    """Whether errors, seen below the shortest bond of the best candidate, are so strong that small differences of fits mean nothing."""
+    best = candidates.candidates[candidates.best]
+    shortest = shortest_distance(best.structure.positions) * float(candidates.zoom[candidates.best])
+    found = ripples(measurement.curve, min(RIPPLES[1], BELOW_BOND * shortest))
+    return found is not None and found > settings.ripples
+
+
 def _is_largest(candidate: Candidate, tried: NDArray[np.int64]) -> bool:
     """Whether a particle is among the largest that were tried on its lattice; a crystal × sphere and a molecule have the size that they have."""
     return candidate.crystal_fit is None and candidate.length > 0 and len(tried) > 1 and len(candidate.structure) >= LARGEST * int(tried.max())
