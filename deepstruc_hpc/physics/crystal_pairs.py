@@ -13,7 +13,8 @@ Float = NDArray[np.float64]
 
 
 @compiled
-def _count_pairs(lattice: Any, fractions: Any, first: Any, spans: Any, reach: float) -> int:
+def _fill_pairs(lattice: Any, fractions: Any, first: Any, spans: Any, reach: float, table: Any) -> int:  # noqa: PLR0917 - compiled
+    """Fill the table as far as it goes, and count all pairs."""
     found = 0
     for a in range(first.shape[0]):
         i = first[a]
@@ -29,33 +30,14 @@ def _count_pairs(lattice: Any, fractions: Any, first: Any, spans: Any, reach: fl
                         z = u * lattice[0, 2] + v * lattice[1, 2] + w * lattice[2, 2]
                         d2 = x * x + y * y + z * z
                         if 1e-6 < d2 <= reach * reach:
+                            if found < table.shape[0]:
+                                table[found, 0] = i
+                                table[found, 1] = j
+                                table[found, 2] = n0
+                                table[found, 3] = n1
+                                table[found, 4] = n2
                             found += 1
     return found
-
-
-@compiled
-def _fill_pairs(lattice: Any, fractions: Any, first: Any, spans: Any, reach: float, table: Any) -> None:  # noqa: PLR0917 - compiled
-    found = 0
-    for a in range(first.shape[0]):
-        i = first[a]
-        for j in range(fractions.shape[0]):
-            for n0 in range(-spans[0], spans[0] + 1):
-                for n1 in range(-spans[1], spans[1] + 1):
-                    for n2 in range(-spans[2], spans[2] + 1):
-                        u = fractions[j, 0] - fractions[i, 0] + n0
-                        v = fractions[j, 1] - fractions[i, 1] + n1
-                        w = fractions[j, 2] - fractions[i, 2] + n2
-                        x = u * lattice[0, 0] + v * lattice[1, 0] + w * lattice[2, 0]
-                        y = u * lattice[0, 1] + v * lattice[1, 1] + w * lattice[2, 1]
-                        z = u * lattice[0, 2] + v * lattice[1, 2] + w * lattice[2, 2]
-                        d2 = x * x + y * y + z * z
-                        if 1e-6 < d2 <= reach * reach:
-                            table[found, 0] = i
-                            table[found, 1] = j
-                            table[found, 2] = n0
-                            table[found, 3] = n1
-                            table[found, 4] = n2
-                            found += 1
 
 
 @compiled
@@ -87,7 +69,8 @@ def site_pairs(lattice: Float, fractions: Float, first: NDArray[np.intp], reach:
     spans = np.floor(reach * np.linalg.norm(np.linalg.inv(lattice), axis=0)).astype(np.intp) + 1  # fractions differ by less than 1
     places, sites = np.ascontiguousarray(fractions), np.ascontiguousarray(first)
     cell = np.ascontiguousarray(lattice)
-    table = np.empty((_count_pairs(cell, places, sites, spans, reach), 5), dtype=np.intp)
+    count = _fill_pairs(cell, places, sites, spans, reach, np.empty((0, 5), dtype=np.intp))
+    table = np.empty((count, 5), dtype=np.intp)
     _fill_pairs(cell, places, sites, spans, reach, table)
     return table
 

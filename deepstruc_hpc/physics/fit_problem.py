@@ -188,9 +188,7 @@ class FitProblem:
             zoom: (C, 2) bounds of the zoom.
             begin: (C, 3) zoom, U in Å², delta2 in Å².
         """
-        every = np.zeros((len(spectra), 2))
-        every[index] = zoom
-        batch = self._batch(spectra, index, every, UisoGroups.of(spectra.elements, dict.fromkeys(spectra.elements, "all")))
+        batch = self._batch_of(spectra, index, zoom)
         return self._summary(batch, batch.minimum(np.arange(len(index)), np.clip(begin, batch.low, batch.high)))
 
     def agreement(self, spectra: Spectra, index: NDArray[np.int64], zoom: Float, p: Float) -> Float:
@@ -202,11 +200,15 @@ class FitProblem:
             zoom: (C, 2) bounds of the zoom.
             p: (C, 3) zoom, U in Å², delta2 in Å².
         """
-        every = np.zeros((len(spectra), 2))
-        every[index] = zoom
-        batch = self._batch(spectra, index, every, UisoGroups.of(spectra.elements, dict.fromkeys(spectra.elements, "all")))
+        batch = self._batch_of(spectra, index, zoom)
         costs = batch.evaluator.costs(index, np.clip(p, batch.low, batch.high))
         return np.sqrt(costs / batch.target.norm) if batch.target.norm > 0 else np.full(len(index), np.inf)
+
+    def _batch_of(self, spectra: Spectra, index: NDArray[np.int64], zoom: Float) -> _Batch:
+        """Some clusters of the spectra with bounds (C, 2) of their zoom and one U."""
+        every = np.zeros((len(spectra), 2))
+        every[index] = zoom
+        return self._batch(spectra, index, every, UisoGroups.of(spectra.elements, dict.fromkeys(spectra.elements, "all")))
 
     def _zoom_limits(self, rows: NDArray[np.int64]) -> Float:
         """(C, 2) bounds of the zoom of some rows of the table."""

@@ -169,6 +169,8 @@ def test_the_page_fits_a_narrow_screen(browser):
     browser.call("/window/rect", {"width": 500, "height": 900})
     try:
         browser.wait("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+        width, room = browser.run("return [document.documentElement.scrollWidth, document.documentElement.clientWidth];")
+        assert width <= room <= 500
     finally:
         browser.call("/window/rect", {"width": 1280, "height": 1000})
 

@@ -87,13 +87,13 @@ def check(ranking: Ranking, measurement: Measurement, settings: SolveSettings, *
     if verdict.status != "ok":
         message += [note for note in measurement.curve.notes if GUESSED_UNIT in note]
         return Answer(measurement, ranking, verdict, {}, _sentence([*message, *candidates.notes]), fit, details=details)
-    told = _Told(details, message)
-    left, composition = _tell_doubts(ranking, measurement, settings, told)
-    told.message.append(terms.words() if terms else "")
-    phases = _tell_phases(ranking, measurement, settings, told)
+    findings = _Findings(details, message)
+    left, composition = _doubts(ranking, measurement, settings, findings)
+    findings.message.append(terms.words() if terms else "")
+    phases = _phases(ranking, measurement, settings, findings)
     if settings.verify is not None:
-        told.tables["verify"] = (verify_with_srfit if settings.verify == "srfit" else verify_with_srreal)(ranking, measurement)
-        details["verify"] = verify_in_words(told.tables["verify"], settings.verify)
+        findings.tables["verify"] = (verify_with_srfit if settings.verify == "srfit" else verify_with_srreal)(ranking, measurement)
+        details["verify"] = verify_in_words(findings.tables["verify"], settings.verify)
     message += _strain(ranking, measurement, settings, details)
     relaxed = None
     if settings.relax:
@@ -101,11 +101,11 @@ def check(ranking: Ranking, measurement: Measurement, settings: SolveSettings, *
     doubt = intervals(ranking, open_above="lower_bound" in verdict.flags)
     details["intervals"] = {name: one.record() for name, one in doubt.items()}
     row = _row(ranking, measurement, verdict, left=left, composition=composition, phases=phases, diameter=doubt.get("diameter"))
-    return Answer(measurement, ranking, verdict, row, _sentence([*message, *candidates.notes]), fit, told.tables, details, relaxed)
+    return Answer(measurement, ranking, verdict, row, _sentence([*message, *candidates.notes]), fit, findings.tables, details, relaxed)
 
 
 @dataclass(eq=False)
-class _Told:
+class _Findings:
     """What has been said of an answer so far: for result.json, in words, as tables."""
 
     details: dict[str, Any]
@@ -113,34 +113,34 @@ class _Told:
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
 
 
-def _tell_doubts(ranking: Ranking, measurement: Measurement, settings: SolveSettings, told: _Told) -> tuple[list[str], AlloyComposition | None]:
+def _doubts(ranking: Ranking, measurement: Measurement, settings: SolveSettings, findings: _Findings) -> tuple[list[str], AlloyComposition | None]:
     """Types, sizes, orderings and compositions that the data leave; the orderings, and the composition of an alloy."""
     left = orderings(ranking, settings.rank)
     composition = alloy_composition(ranking, measurement, left[0] if len(left) == 1 else None)
-    told.message += [in_words(ranking, settings.rank, float(measurement.curve.r[-1])), _open_ordering(ranking, measurement)]
+    findings.message += [in_words(ranking, settings.rank, float(measurement.curve.r[-1])), _open_ordering(ranking, measurement)]
     if composition is not None:
-        told.details["composition"] = composition.details()
-        told.message.append(composition.words)
+        findings.details["composition"] = composition.details()
+        findings.message.append(composition.words)
     return left, composition
 
 
-def _tell_phases(ranking: Ranking, measurement: Measurement, settings: SolveSettings, told: _Told) -> str:
+def _phases(ranking: Ranking, measurement: Measurement, settings: SolveSettings, findings: _Findings) -> str:
     """What a crystal says of itself, and several phases or sizes; the shares of the weight for the summary."""
     first, phases = ranking.first, ""
     if first.crystal_fit is not None:
-        told.details["crystal"] = crystal_details(first.crystal_fit)
-        told.message += crystal_words(first.crystal_fit) if first.phases is None else []
+        findings.details["crystal"] = crystal_details(first.crystal_fit)
+        findings.message += crystal_words(first.crystal_fit) if first.phases is None else []
         if first.crystal_fit.sizes is not None:
-            told.tables["sizes"] = first.crystal_fit.sizes.table()
+            findings.tables["sizes"] = first.crystal_fit.sizes.table()
     if first.phases is not None:
-        told.tables["phases"], told.details["phases"], phases = first.phases.table(), first.phases.details(), first.phases.shares()
-        told.message.append(phases_in_words(ranking))
+        findings.tables["phases"], findings.details["phases"], phases = first.phases.table(), first.phases.details(), first.phases.shares()
+        findings.message.append(phases_in_words(ranking))
     if settings.mixtures:
         mixture = find_mixture(ranking, measurement)
-        told.details["mixture"] = mixture.details() if mixture else {"kept": False}
+        findings.details["mixture"] = mixture.details() if mixture else {"kept": False}
         if mixture is not None:
-            told.tables["mixture"] = mixture.table()
-            told.message.append(mixture.words())
+            findings.tables["mixture"] = mixture.table()
+            findings.message.append(mixture.words())
             phases = mixture.shares()
     return phases
 
