@@ -77,7 +77,7 @@ def size_words(row: Row) -> str:
         said = f"more than {low:.0f} Å across: the data end before the {'crystal' if 'bulk' in flags_of(row) else 'particle'} does"
     elif "(" in diameter:
         middle, span = diameter.rstrip(")").split(" (")
-        said = f"diameter {middle} Å; diameters from {span.replace('–', ' to ')} Å fit equally well"
+        said = f"diameter {middle} Å; {span.replace('–', ' to ')} Å with 90 %"
     else:
         said = f"diameter {diameter} Å" if diameter else ""
     return ", ".join(part for part in (atoms, said) if part)

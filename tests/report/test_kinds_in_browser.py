@@ -79,7 +79,7 @@ def test_a_compound_says_what_it_was_taken_for_and_its_notes(browser):
     said = text(browser, 1)
     assert TAKEN in said
     assert said.count(NOTE) == 1
-    assert "diameters from 23.9 to 25.6 Å fit equally well" in said
+    assert "23.9 to 25.6 Å with 90 %" in said
     assert "a piece of 2500 atoms is drawn" in said
     assert "without the one crystal that has no end" in said
 

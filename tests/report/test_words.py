@@ -109,7 +109,7 @@ def test_nothing_solved_prints_no_table(capsys, tmp_path):
 def test_a_file_says_what_it_was_taken_for_and_its_notes(solved):
     said = pdf_document(read_results(solved).pdfs[1])["words"]
     assert (said["taken_for"], said["notes"]) == (TAKEN, [NOTE])
-    assert said["size"] == "633 atoms, diameter 25.2 Å; diameters from 23.9 to 25.6 Å fit equally well"
+    assert said["size"] == "633 atoms, diameter 25.2 Å; 23.9 to 25.6 Å with 90 %"
 
 
 def test_crystals_without_an_end_are_left_out_of_rw_against_size(solved):
