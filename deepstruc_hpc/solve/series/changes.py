@@ -144,11 +144,9 @@ def _course_in_words(y: Floats, e: Floats, place: int, words: tuple[str, str]) -
     half = WINDOWS[1]
     sides = slice(max(place - half, 0), place), slice(place, place + half)
     lines = [_line(y[side], e[side]) for side in sides]
-    jump = float(np.polyval(lines[1][0], 0.0) - np.polyval(lines[0][0], float(len(y[sides[0]]))))
     steepest = max(abs(float(line[0])) for line, _ in lines)
     slopes = [float(line[0]) if abs(line[0]) > max(QUIET * error, LITTLE * steepest) else 0.0 for line, error in lines]
-    scatter = float(np.hypot(np.std(y[sides[0]] - np.polyval(lines[0][0], np.arange(len(y[sides[0]])))), 1e-12))
-    if abs(jump) > 2 * QUIET * scatter:
+    if jump := _jump(y, e, place, half):
         return f"{words[0] if jump > 0 else words[1]} at once"
     if slopes[0] == 0.0 and slopes[1] != 0.0:
         return f"{words[0] if slopes[1] > 0 else words[1]} starts"
@@ -158,6 +156,25 @@ def _course_in_words(y: Floats, e: Floats, place: int, words: tuple[str, str]) -
         return f"{words[0] if slopes[1] > 0 else words[1]} starts"
     faster = abs(slopes[1]) > abs(slopes[0])
     return f"{words[0] if slopes[1] + slopes[0] > 0 else words[1]} becomes {'faster' if faster else 'slower'}"
+
+
+def _jump(y: Floats, e: Floats, place: int, half: int) -> float:
+    """Height of a step near a place, where a step explains the course better than a bend does; else 0."""
+    part = slice(max(place - half, 0), place + half)
+    x = np.arange(len(y), dtype=np.float64)[part]
+    at = range(max(place - NEAR // 2, 1), min(place + NEAR // 2 + 1, len(y)))
+    best = {"bend": np.inf, "step": np.inf}
+    height = 0.0
+    for start in at:
+        ones, later = np.ones_like(x), (x >= start).astype(np.float64)
+        near = (x - start) / half
+        bent, _, _ = _residual(np.column_stack([ones, near, near * later]), y[part], e[part])
+        stepped, _, found = _residual(np.column_stack([ones, near, near * later, later]), y[part], e[part])
+        best["bend"] = min(best["bend"], bent)
+        if stepped < best["step"]:
+            best["step"], height = stepped, float(found[-1])
+    bits = 0.5 * len(x) * np.log(best["bend"] / best["step"])  # a step has one parameter more
+    return height if bits > 0.5 * np.log(len(x)) and abs(height) > QUIET * float(np.median(e[part])) / np.sqrt(2.0) else 0.0
 
 
 def _line(y: Floats, e: Floats) -> tuple[Floats, float]:

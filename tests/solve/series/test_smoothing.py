@@ -86,6 +86,9 @@ def test_growth_that_begins_and_a_jump_are_found(seed):
     probability, told = course_changes(begins, np.full(120, 0.01), "size", ("growth", "shrinkage"))
     assert [(abs(one.frame - true) <= 3, one.text) for one in told] == [(True, "growth starts")]
     assert probability[true - 6 : true + 7].sum() > 0.5
+    at_one_rate = np.log(120 * (1 + 0.02 * np.maximum(frames - true, 0))) / 3 + rng.normal(0, 0.002, 120)
+    _, told = course_changes(at_one_rate, np.full(120, 0.01), "size", ("growth", "shrinkage"))
+    assert [(abs(one.frame - true) <= 3, one.text) for one in told] == [(True, "growth starts")]
     jumps = 0.2 * (frames >= true) + rng.normal(0, 0.01, 120)
     _, told = course_changes(jumps, np.full(120, 0.01), "size", ("growth", "shrinkage"))
     assert [(abs(one.frame - true) <= 1, one.text) for one in told] == [(True, "growth at once")]
