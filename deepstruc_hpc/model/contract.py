@@ -7,6 +7,7 @@ other methods with the answer "nothing is known". :func:`deepstruc_hpc.testing.c
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -91,6 +92,7 @@ class Generator(Protocol):
         del curve, symbol, instrument
         return np.zeros(0), np.zeros(0)
 
+    @abstractmethod
     def propose(
         self,
         curve: PdfCurve,

@@ -67,15 +67,17 @@ def load_generator(name: str) -> Generator:
 
 
 def own_identity(name: str) -> str:
-    """What decides whether results of a user's generator still stand: its own ``identity``, and the content of the file that holds it.
+    """What decides whether results of a user's generator still stand: its own ``identity``, and the content of the files of its name and class.
 
     Raises:
         CheckpointError: as :func:`load_generator`.
     """
     made = load_generator(name)
-    file = getattr(sys.modules.get(type(made).__module__), "__file__", None)
-    content = hashlib.blake2b(Path(file).read_bytes(), digest_size=8).hexdigest() if file else "no file"
-    return f"{made.name}:{made.identity}:{content}"
+    found = OWN.fullmatch(name)
+    modules = [sys.modules.get(type(made).__module__), *([_module(name, found["place"])] if found else [])]
+    files = sorted({str(file) for module in modules if (file := getattr(module, "__file__", None))})
+    content = hashlib.blake2b(b"".join(Path(file).read_bytes() for file in files), digest_size=8)
+    return f"{made.name}:{made.identity}:{content.hexdigest()}"
 
 
 def _module(name: str, place: str) -> ModuleType:
@@ -98,7 +100,10 @@ def _of_file(path: Path) -> ModuleType:
     name = f"deepstruc_hpc_generator_{hashlib.blake2b(str(path).encode(), digest_size=6).hexdigest()}"
     if name not in sys.modules:
         loader = SourceFileLoader(name, str(path))
-        module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader, origin=str(path)))  # type: ignore[arg-type]
+        spec = importlib.util.spec_from_file_location(name, path, loader=loader)
+        if spec is None:
+            raise ImportError(f"{path} is no Python file")
+        module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module  # before it runs: dataclasses look their module up
         try:
             loader.exec_module(module)
