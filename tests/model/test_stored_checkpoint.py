@@ -1,8 +1,8 @@
 """A checkpoint that an earlier release wrote still loads and still means the same.
 
-``tests/reference/checkpoint-schema-2`` holds two small ones, untrained, as the program of schema 2 wrote them, and what they say of one curve. A change
-of the schema, of a setting's meaning, of the order of a lattice's sites or of the features of a site makes these tests fail: then old checkpoints must
-be converted where they are read, or refused by their number.
+``tests/reference/checkpoint-schema-2`` holds two small ones, untrained, as the program of schema 2 wrote them, and what they say of one curve. A
+change of the schema, of a setting's meaning, of the order of a lattice's sites or of a site's features makes these tests fail: then old checkpoints
+must be converted where they are read, or refused by their number.
 """
 
 import json
