@@ -67,12 +67,11 @@ class StallWatch:
         return tuple(found)
 
     def _in_words(self) -> str:
+        if not self._state:
+            return "no trial has begun"
         waiting = [
-            f"trial {name} has ended, and Ray Tune does not go on"
-            if ended
-            else f"trial {name} trains since its epoch {epochs}"
-            if epochs
-            else f"trial {name} has not finished an epoch"
-            for name, epochs, ended in self._state[-4:]
+            f"trial {name} trains since its epoch {epochs}" if epochs else f"trial {name} has not finished an epoch"
+            for name, epochs, ended in self._state
+            if not ended
         ]
-        return "; ".join(waiting) or "no trial has begun"
+        return "; ".join(waiting) or f"all {len(self._state)} trials that began have ended, and Ray Tune does not go on"

@@ -169,7 +169,11 @@ def test_a_search_in_which_something_happens_goes_on(tmp_path):
     trials.after(90)
     (tmp_path / "trials" / "one" / ENDED).touch()
     trials.after(90)
-    with pytest.raises(EngineError, match="trial one has ended, and Ray Tune does not go on; trial two has not finished an epoch"):
+    with pytest.raises(EngineError, match=r"minutes: trial two has not finished an epoch\. What was"):
+        trials.after(101)
+    (tmp_path / "trials" / "two" / ENDED).touch()
+    trials.after(1)
+    with pytest.raises(EngineError, match="all 2 trials that began have ended, and Ray Tune does not go on"):
         trials.after(101)
 
 
