@@ -22,7 +22,9 @@ PATHS = typer.Argument(
     None, metavar="PATH…", help="G(r) files (text, HDF5/NeXus), directories, globs, a place in a file (a.h5::/entry/pdf), lists (@NAME)."
 )
 OUT = typer.Option(None, "--out", "-o", help="Output directory. What is solved there with the same settings is not solved again.")
-MODEL = typer.Option(None, "--model", help="Checkpoint or run directory; default: the model that comes with the program, if any.")
+MODEL = typer.Option(
+    None, "--model", help="Checkpoint or run directory, or FILE.py:NAME, a generator of your own; default: the model of the program."
+)
 CATALOG = typer.Option(
     None, "--catalog", help="Catalog store, or a recipe's name (extended, shapes: built once into the cache). [default: compact, no build needed]"
 )

@@ -140,3 +140,9 @@ def surface_sites(parent: Parent, mask: NDArray[np.bool_]) -> NDArray[np.int32]:
     neighbours = parent.bonds @ filled
     coordination = np.diff(parent.bonds.indptr)
     return np.flatnonzero(np.where(mask, neighbours < coordination, neighbours > 0)).astype(np.int32)
+
+
+def composition_error(found: NDArray[np.int64], true: NDArray[np.int64], n_elements: int) -> float:
+    """½ Σ |fraction found − true fraction| over the elements, from the elements of all atoms (negative numbers do not count)."""
+    shares = [np.bincount(kinds[kinds >= 0], minlength=n_elements) / max(int((kinds >= 0).sum()), 1) for kinds in (found, true)]
+    return float(0.5 * np.abs(shares[0] - shares[1]).sum())

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from deepstruc_hpc.core.config import Config
+from deepstruc_hpc.structures.parents import Parent, parent_of
 
 
 class PdfGridConfig(Config):
@@ -74,6 +75,10 @@ class SitesConfig(Config):
         (), description="crystals whose sites are parents, too: built-in names or CIF files; the built-in ones that the catalog holds are added"
     )
     parents: tuple[str, ...] = Field((), description="names of the parents; empty: the standard set, and those of the crystals")
+
+    def lattices(self) -> tuple[Parent, ...]:
+        """The parents, in the order of their names."""
+        return tuple(parent_of(name, self.radius) for name in self.parents)
 
 
 class ModelConfig(Config):

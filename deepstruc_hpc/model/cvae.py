@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from deepstruc_hpc.data.graphs import NODE_FEATURES
@@ -12,7 +15,7 @@ from deepstruc_hpc.model.config import ModelConfig
 from deepstruc_hpc.model.decoder import make_decoder
 from deepstruc_hpc.model.encoder import Convolution, GraphEncoder, PdfPrior
 from deepstruc_hpc.model.message_passing import GineConvolution
-from deepstruc_hpc.model.parts import Decoder, Gaussian, GraphBatch
+from deepstruc_hpc.model.parts import DecodedArrays, Decoder, Gaussian, GraphBatch, Targets
 
 
 class Cvae(nn.Module):
@@ -79,5 +82,30 @@ class Cvae(nn.Module):
         return prior
 
     def decode(self, z: Tensor) -> Any:
-        """The decoder's output for (B, latent) points."""
+        """The decoder's output for (B, latent) points, for :meth:`losses` and :meth:`errors`."""
         return self.decoder(z)
+
+    def losses(self, output: Any, targets: Targets) -> dict[str, Tensor]:
+        """Terms of the reconstruction loss, see :meth:`~deepstruc_hpc.model.parts.Decoder.losses`."""
+        return self.decoder.losses(output, targets)
+
+    def errors(self, output: Any, targets: Targets) -> dict[str, Tensor]:
+        """(B,) figures of merit by name, see :meth:`~deepstruc_hpc.model.parts.Decoder.errors`."""
+        return self.decoder.errors(output, targets)
+
+    def structures(self, z: Tensor) -> Sequence[DecodedArrays]:
+        """The most probable structure of each of (B, latent) points."""
+        return self.decoder.structures(self.decode(z))
+
+    def mean_type_shares(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(T,) probabilities of the structure types, averaged over (B, latent) points."""
+        return self.decoder.mean_type_shares(points, self.pdf_mean.device)
+
+    def fillings(self, z: Tensor, allowed: Sequence[Sequence[str]]) -> list[tuple[int, NDArray[np.int64]]]:
+        """Number of the lattice and (S,) elements on its sites, −1 where empty, at each of (B, latent) points; none without lattices.
+
+        Args:
+            z: (B, latent).
+            allowed: B lists of elements to choose from; all of the model's where a list is empty.
+        """
+        return self.decoder.fillings(z, allowed)

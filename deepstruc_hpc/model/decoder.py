@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, smooth_l1_loss
 
@@ -78,6 +80,17 @@ class CoordinatesDecoder(nn.Module):
         positions = output.positions.double().cpu().numpy()
         probabilities = output.type_logits.double().softmax(dim=1).cpu().numpy()
         return [DecodedArrays(positions[row, :count], probabilities[row]) for row, count in enumerate(output.n_atoms().tolist())]
+
+    @torch.inference_mode()
+    def mean_type_shares(self, points: NDArray[np.float64], device: torch.device) -> NDArray[np.float64]:
+        """(T,) probabilities of the types, averaged over (B, latent) points."""
+        decoded = self.structures(self(torch.from_numpy(points.astype(np.float32)).to(device)))
+        return np.asarray(np.mean([structure.type_probabilities for structure in decoded], axis=0))
+
+    def fillings(self, z: Tensor, allowed: Sequence[Sequence[str]]) -> list[tuple[int, NDArray[np.int64]]]:
+        """None: coordinates lie on no sites."""
+        del z, allowed
+        return []
 
 
 DECODERS: dict[str, Callable[[ModelConfig], nn.Module]] = {"coordinates": CoordinatesDecoder, "sites": SitesDecoder}

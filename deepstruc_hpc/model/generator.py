@@ -58,6 +58,16 @@ class StructureModel:
         self.grid: Array = info.model.grid.axis()
 
     @property
+    def name(self) -> str:
+        """How results name it as the source of a structure."""
+        return "cvae"
+
+    @property
+    def identity(self) -> str:
+        """Hash of weights and settings."""
+        return self.weights_hash()
+
+    @property
     def latent_dim(self) -> int:
         """Size of a latent point."""
         return self.info.model.latent_dim

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,20 +15,20 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Proposal:
-    """A structure that the model proposes for a curve.
+    """A structure that a generator proposes for a curve.
 
     Attributes:
         structure: positions in Å, with the most probable type. Nothing is repaired: atoms may lie impossibly close.
-        latent: (latent,) the point it was decoded from.
-        log_prior: logarithm of the prior density p(z | PDF), as calibrated, at that point, nats.
-        type_probability: of the structure's type, says the decoder.
-        parent: name of the parent whose sites it fills; empty for a decoder that writes coordinates.
-        filling: that parent and (S,) which of its sites are filled, or None.
+        latent: (latent,) the point it was decoded from; of length 0 without a latent space.
+        log_prior: logarithm of the prior density p(z | PDF), as calibrated, at that point, nats; 0 without a latent space.
+        type_probability: of the structure's type, says the generator; 1 where it does not say.
+        parent: name of the parent whose sites it fills; empty where it fills none.
+        filling: that parent and (S,) which of its sites are filled, or None. Searches over sizes and sites begin from it.
     """
 
     structure: Structure
-    latent: Array
-    log_prior: float
-    type_probability: float
+    latent: Array = field(default_factory=lambda: np.zeros(0))
+    log_prior: float = 0.0
+    type_probability: float = 1.0
     parent: str = ""
     filling: tuple[Parent, NDArray[np.bool_]] | None = None

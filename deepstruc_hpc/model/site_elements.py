@@ -6,9 +6,7 @@ they are is read off contrast and distance.
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
@@ -38,9 +36,3 @@ class ElementHead(nn.Module):
 def element_loss(logits: Tensor, element: Tensor) -> Tensor:
     """Cross-entropy over the filled ones of (B, K) sites with (B, K, E) logits."""
     return cross_entropy(logits.flatten(0, 1), element.flatten().long(), ignore_index=EMPTY)
-
-
-def composition_error(found: NDArray[np.int64], true: NDArray[np.int64], n_elements: int) -> float:
-    """½ Σ |fraction found − true fraction| over the elements, from the elements of all atoms (negative numbers do not count)."""
-    shares = [np.bincount(kinds[kinds >= 0], minlength=n_elements) / max(int((kinds >= 0).sum()), 1) for kinds in (found, true)]
-    return float(0.5 * np.abs(shares[0] - shares[1]).sum())

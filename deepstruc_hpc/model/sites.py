@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, silu
 
 from deepstruc_hpc.core.errors import ConfigError
-from deepstruc_hpc.data.site_targets import EMPTY
+from deepstruc_hpc.data.site_targets import EMPTY, composition_error
 from deepstruc_hpc.model.config import ModelConfig
 from deepstruc_hpc.model.layers import ResidualNetwork, fourier_features
 from deepstruc_hpc.model.parts import DecodedArrays, SiteTargets, Targets, TensorRecord
-from deepstruc_hpc.model.site_elements import ElementHead, composition_error, element_loss
+from deepstruc_hpc.model.site_elements import ElementHead, element_loss
 from deepstruc_hpc.model.site_features import FEATURES, SiteBook
 from deepstruc_hpc.structures.lattices import lattice_of
 from deepstruc_hpc.structures.sites import canonical_permutation, centred_and_ordered
@@ -195,6 +195,19 @@ class SitesDecoder(nn.Module):
         mask = filled_sites(logits[0].cpu().numpy())
         known = self._known(allowed)
         return mask, np.where(mask, known[elements[0][:, known].argmax(dim=1).cpu().numpy()], -1)
+
+    def fillings(self, z: Tensor, allowed: Sequence[Sequence[str]]) -> list[tuple[int, NDArray[np.int64]]]:
+        """The number of each point's most probable parent, and (S,) the number of the element on each of its sites, −1 where it is empty.
+
+        Args:
+            z: (B, latent).
+            allowed: B lists of elements to choose from; all of the model's where a list is empty.
+        """
+        found = []
+        for row, parent in enumerate(self(z).parent_logits.argmax(dim=1).tolist()):
+            mask, kinds = self.filling(z[row : row + 1], parent, allowed[row])
+            found.append((parent, np.where(mask, 0, -1) if kinds is None else kinds))
+        return found
 
     def _known(self, allowed: Sequence[str]) -> NDArray[np.int64]:
         """Numbers of the allowed elements; of all where none of them is known."""

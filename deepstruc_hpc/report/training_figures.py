@@ -100,7 +100,7 @@ def reconstructions(network: Cvae, view: TrainingView, seed: int) -> list[Recons
     """Some structures of a view, spread over it, beside what is decoded from the means of their priors."""
     rows = np.unique(np.linspace(0, len(view) - 1, SHOWN).round().astype(np.int64))
     batch = to_tensors(view.batch(rows, np.random.default_rng([seed, 0]), n_graphs=1))
-    decoded = network.decoder.structures(network.decode(network.prior(batch.pdf).mean))
+    decoded = network.structures(network.prior(batch.pdf).mean)
     return [
         Reconstruction(
             view.types[int(view.structure_type[row])],

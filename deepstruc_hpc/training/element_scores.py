@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.data.dataset import TrainingView
-from deepstruc_hpc.data.site_targets import EMPTY, SiteTable
+from deepstruc_hpc.data.site_targets import EMPTY, SiteTable, composition_error
 from deepstruc_hpc.model.cvae import Cvae
-from deepstruc_hpc.model.site_elements import composition_error
-from deepstruc_hpc.model.sites import SitesDecoder
 from deepstruc_hpc.training.step import to_tensors, validation_batches
 
 Kinds = NDArray[np.int64]
@@ -52,15 +50,14 @@ def element_scores(network: Cvae, view: TrainingView, structures: Sequence[Struc
         structures: in its order.
         seed: of the PDFs' conditions.
     """
-    decoder = network.decoder_network
     elements = network.config.elements
-    if not isinstance(decoder, SitesDecoder) or not elements:
+    if not elements or network.config.decoder != "sites":
         return []
-    table = SiteTable.of(structures, decoder.book.parents(), elements)
+    table = SiteTable.of(structures, network.config.sites.lattices(), elements)
     told: list[tuple[str, ...]] = [structure.elements for structure in structures]
     return [
-        _scored(_said(network, decoder, view, seed, [()] * len(told)), table, len(elements), known=False),
-        _scored(_said(network, decoder, view, seed, told), table, len(elements), known=True),
+        _scored(_said(network, view, seed, [()] * len(told)), table, len(elements), known=False),
+        _scored(_said(network, view, seed, told), table, len(elements), known=True),
     ]
 
 
@@ -79,14 +76,12 @@ def _scored(said: list[tuple[int, Kinds]], table: SiteTable, n_elements: int, *,
 
 
 @torch.inference_mode()
-def _said(network: Cvae, decoder: SitesDecoder, view: TrainingView, seed: int, allowed: Sequence[Sequence[str]]) -> list[tuple[int, Kinds]]:
+def _said(network: Cvae, view: TrainingView, seed: int, allowed: Sequence[Sequence[str]]) -> list[tuple[int, Kinds]]:
     """The parent of every structure, and the numbers of the elements on its sites, −1 where empty."""
     found: list[tuple[int, Kinds]] = []
     for arrays in validation_batches(view, np.arange(len(view)), seed):
         mean = network.prior(to_tensors(arrays).pdf).mean
-        for row, parent in enumerate(decoder(mean).parent_logits.argmax(dim=1).tolist()):
-            _, kinds = decoder.filling(mean[row : row + 1], parent, allowed[len(found)])
-            found.append((parent, np.zeros(0, dtype=np.int64) if kinds is None else kinds))
+        found += network.fillings(mean, allowed[len(found) : len(found) + len(mean)])
     return found
 
 

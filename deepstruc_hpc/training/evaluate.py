@@ -196,7 +196,7 @@ def model_answers(network: Cvae, view: TrainingView, seed: int) -> list[Answer]:
     """Decoded from the mean of the prior, for every structure of a view."""
     answers = []
     for arrays in validation_batches(view, np.arange(len(view)), seed):
-        decoded = network.decoder.structures(network.decode(network.prior(to_tensors(arrays).pdf).mean))
+        decoded = network.structures(network.prior(to_tensors(arrays).pdf).mean)
         for structure in decoded:
             positions = np.zeros((max(view.positions.shape[1], len(structure.positions)), 3))
             positions[: len(structure.positions)] = structure.positions

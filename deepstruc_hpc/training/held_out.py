@@ -19,7 +19,6 @@ from deepstruc_hpc.data.training_pdfs import MeasuredLike, MeasuredLikePdfs
 from deepstruc_hpc.model.checkpoint import CheckpointInfo, find_checkpoint, load_network
 from deepstruc_hpc.model.config import ModelConfig
 from deepstruc_hpc.model.cvae import Cvae
-from deepstruc_hpc.model.site_features import SiteBook
 from deepstruc_hpc.structures.assignment import ParentFinder
 from deepstruc_hpc.training.config import TrainConfig
 from deepstruc_hpc.training.view import load_split, load_view
@@ -167,7 +166,7 @@ def _parents(structures: list[Structure], config: ModelConfig) -> Rows:
     """(S,) number of the parent that each structure is a piece of; −1 for none, as where it reaches beyond ``model.sites.radius``."""
     if config.decoder != "sites":
         return np.full(len(structures), ON_SOME_PARENT, dtype=np.int64)
-    finder = ParentFinder(SiteBook(config.sites.parents, config.sites.radius).parents())
+    finder = ParentFinder(config.sites.lattices())
     found = [filling_of(finder, structure, config.elements) for structure in structures]
     return np.array([-1 if filling is None else filling.parent for filling in found], dtype=np.int64)
 

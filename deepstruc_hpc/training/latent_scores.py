@@ -12,7 +12,6 @@ from scipy.stats import norm, spearmanr
 
 from deepstruc_hpc.data.dataset import TrainingView
 from deepstruc_hpc.model.cvae import Cvae
-from deepstruc_hpc.model.sites import SitesDecoder
 from deepstruc_hpc.structures.close_packed import stacking_word
 from deepstruc_hpc.training.step import to_tensors
 
@@ -96,16 +95,8 @@ def latent_answers(network: Cvae, view: TrainingView, rows: NDArray[np.int64], s
         means.append(mean)
         stds.append(std)
         posteriors.append(posterior.mean.double().numpy())
-        kinds += [_types(network, m + s * rng.standard_normal((SAMPLES, len(m)))) for m, s in zip(mean, std, strict=True)]
+        kinds += [network.mean_type_shares(m + s * rng.standard_normal((SAMPLES, len(m)))) for m, s in zip(mean, std, strict=True)]
     return LatentAnswers(np.concatenate(means), np.concatenate(stds), np.concatenate(posteriors), np.array(kinds))
-
-
-def _types(network: Cvae, points: Array) -> Array:
-    decoder = network.decoder_network
-    if isinstance(decoder, SitesDecoder):
-        return decoder.mean_type_shares(points, torch.device("cpu"))
-    decoded = network.decoder.structures(network.decode(torch.from_numpy(points.astype(np.float32))))
-    return np.asarray(np.mean([structure.type_probabilities for structure in decoded], axis=0))
 
 
 def half_width(level: float) -> float:

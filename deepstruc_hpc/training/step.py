@@ -104,8 +104,8 @@ def validation_sums(
         batch = to_tensors(arrays, device)
         output = model.decode(model.prior(batch.pdf).mean)
         size = len(batch.nn_distance)
-        sums["loss"] += float(weighted(loss, model.decoder.losses(output, batch.targets))) * size
-        errors = model.decoder.errors(output, batch.targets)
+        sums["loss"] += float(weighted(loss, model.losses(output, batch.targets))) * size
+        errors = model.errors(output, batch.targets)
         for name, values in errors.items():
             scale = batch.nn_distance if name == "mae" else torch.ones_like(values)
             sums[name] = sums.get(name, 0.0) + float((values * scale).sum())

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from deepstruc_hpc.core.config import load_config
 from deepstruc_hpc.core.errors import ConfigError, EngineError
 from deepstruc_hpc.core.ranges import Range, with_settings
 from deepstruc_hpc.core.version import __version__
@@ -22,6 +23,7 @@ from deepstruc_hpc.training.epoch_log import FILE, read_epochs
 from deepstruc_hpc.training.loop import POLL_SECONDS, Crewing, make_trainer, store_location
 from deepstruc_hpc.training.run_files import RunFiles
 from deepstruc_hpc.training.sweep_config import SweepConfig
+from deepstruc_hpc.training.sweep_watch import ENDED, StallWatch
 from deepstruc_hpc.training.tracking import ARTIFACTS, Tracker, tracking_uri
 from deepstruc_hpc.training.view import resolved_model
 
@@ -65,7 +67,7 @@ def sweep_train(store: str | os.PathLike[str], out: str | os.PathLike[str], conf
 
     Raises:
         ConfigError: ``out`` holds a search with other settings.
-        EngineError: no trial finished an epoch.
+        EngineError: no trial finished an epoch, or nothing happened for ``stall_minutes``.
     """
     root = Path(out).resolve()
     catalog = Catalog.open(store)
@@ -112,7 +114,12 @@ class _Trial:
         files.begin(settings, Catalog.open(self.store), self.store, resume=True)
         order = {"store": self.store, "config": settings.model_dump(mode="json"), "stop_at": None, "seconds": None, "call": 0.0}
         crewing = Crewing(config.workers_per_trial, self.cpus_per_worker, config.gpus_per_worker)
-        run_reporting(make_trainer(order, files, settings, crewing).fit, files.root / FILE, ray.tune.report)
+        ended = files.root / ENDED
+        ended.unlink(missing_ok=True)
+        try:
+            run_reporting(make_trainer(order, files, settings, crewing).fit, files.root / FILE, ray.tune.report)
+        finally:
+            ended.touch()
 
 
 def run_reporting(fit: Callable[[], Any], epochs: Path, report: Callable[[dict[str, float]], None]) -> None:
@@ -155,9 +162,18 @@ def run_reporting(fit: Callable[[], Any], epochs: Path, report: Callable[[dict[s
 def _begin(root: Path, config: SweepConfig) -> None:
     root.mkdir(parents=True, exist_ok=True)
     path = root / SETTINGS
-    if path.exists() and path.read_text(encoding="utf-8") != config.to_yaml():
+    if path.exists() and not _same_search(path, config):
         raise ConfigError(f"{root}: holds a search with other settings ({path}). Give the same --config and catalog to go on, or another --out.")
     path.write_text(config.to_yaml(), encoding="utf-8")
+
+
+def _same_search(path: Path, config: SweepConfig) -> bool:
+    """Whether a search was begun with the same settings; how long to wait may change."""
+    try:
+        before = load_config(SweepConfig, path)
+    except ConfigError:
+        return False
+    return before.updated(stall_minutes=config.stall_minutes) == config
 
 
 def _search(root: Path, config: SweepConfig, trial: _Trial, observer: _Observer) -> None:
@@ -165,9 +181,13 @@ def _search(root: Path, config: SweepConfig, trial: _Trial, observer: _Observer)
 
     A trial that is stopped leaves its workers' placement group behind, which Ray would keep until this process ends: the next trial would have no
     room. They are removed as they fall idle, and all that is left at the end.
+
+    Raises:
+        EngineError: Tune failed, or nothing happened for ``stall_minutes``.
     """
     before = {group.id for group in groups()}
     room, notice = IdleGroups(least=TRIAL_CPUS), WaitNotice(f"{root.name}: a trial")
+    stall = StallWatch(root / TRIALS_FOLDER, 60.0 * config.stall_minutes)
     tuner = _tuner(root, config, trial)
     failure: list[BaseException] = []
 
@@ -188,6 +208,7 @@ def _search(root: Path, config: SweepConfig, trial: _Trial, observer: _Observer)
             observer.look()
             room.look()
             notice.look()
+            stall.look()
         observer.look()
     finally:
         observer.close("FAILED" if failure else "KILLED" if thread.is_alive() else "FINISHED")
@@ -253,7 +274,6 @@ def _sampled(values: Range) -> Any:
 
 def trial_table(root: Path, config: SweepConfig) -> pd.DataFrame:
     """Every trial that finished an epoch, the best first."""
-    from deepstruc_hpc.core.config import load_config
     from deepstruc_hpc.training.config import TrainConfig
     from deepstruc_hpc.training.tracking import flattened
 

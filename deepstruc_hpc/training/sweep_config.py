@@ -25,6 +25,12 @@ class SweepConfig(Config):
     grace_epochs: int = Field(5, ge=1, description="epochs that every trial gets before ASHA may stop it")
     reduction_factor: int = Field(3, ge=2, description="ASHA keeps one in so many at each rung")
     seed: int = Field(0, ge=0)
+    stall_minutes: float = Field(
+        60.0,
+        ge=0,
+        description="minutes in which a trial must begin, finish an epoch or end; else the search ends with an error. At least ten times the longest "
+        "epoch counts; 0: wait for ever",
+    )
 
 
 def load_sweep_config(path: Path) -> SweepConfig:

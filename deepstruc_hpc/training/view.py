@@ -13,7 +13,6 @@ from deepstruc_hpc.data.site_targets import SiteTable
 from deepstruc_hpc.data.splits import Split, shape_ids, split_rows
 from deepstruc_hpc.data.training_pdfs import MeasuredLikePdfs, StoredPdfs
 from deepstruc_hpc.model.config import ModelConfig
-from deepstruc_hpc.model.site_features import SiteBook
 from deepstruc_hpc.structures.crystal_parents import built_in_crystals, crystal_parent_names
 from deepstruc_hpc.structures.parents import standard_parents
 from deepstruc_hpc.training.config import DataConfig, TrainConfig
@@ -101,7 +100,7 @@ def load_view(catalog: Catalog, config: TrainConfig, *, stored_pdfs: bool | None
 
 
 def _sites(structures: list[Structure], config: ModelConfig) -> SiteSource:
-    table = SiteTable.of(structures, SiteBook(config.sites.parents, config.sites.radius).parents(), config.elements)
+    table = SiteTable.of(structures, config.sites.lattices(), config.elements)
     return SiteSource(table, config.sites.per_structure, config.sites.edge_share)
 
 

@@ -9,7 +9,7 @@ import torch
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.data.dataset import SiteSource, TrainingView
-from deepstruc_hpc.data.site_targets import EMPTY, SiteTable
+from deepstruc_hpc.data.site_targets import EMPTY, SiteTable, composition_error
 from deepstruc_hpc.data.standard_pdf import shortest_known, with_length
 from deepstruc_hpc.data.training_pdfs import StoredPdfs
 from deepstruc_hpc.model.checkpoint import CheckpointInfo
@@ -17,7 +17,6 @@ from deepstruc_hpc.model.config import ModelConfig
 from deepstruc_hpc.model.cvae import Cvae
 from deepstruc_hpc.model.generator import StructureModel
 from deepstruc_hpc.model.losses import CvaeObjective, LossConfig
-from deepstruc_hpc.model.site_elements import composition_error
 from deepstruc_hpc.model.site_features import SiteBook
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.physics.simulate import simulate_pdf

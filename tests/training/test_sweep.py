@@ -6,14 +6,18 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from deepstruc_hpc.core.config import load_config
+from deepstruc_hpc.core.errors import EngineError
+from deepstruc_hpc.runtime.ray_session import usable_cores
 from deepstruc_hpc.training.config import load_train_config
-from deepstruc_hpc.training.sweep import run_reporting, sweep_train
+from deepstruc_hpc.training.sweep import _same_search, run_reporting, sweep_train
 from deepstruc_hpc.training.sweep_config import SweepConfig
+from deepstruc_hpc.training.sweep_watch import ENDED, StallWatch
 from deepstruc_hpc.training.tracking import flattened
 from tests.training.catalogs import tiny_settings
 
@@ -76,6 +80,8 @@ def test_two_trials_at_once_on_two_cores(tiny_store, tmp_path, tracking):
     other = sweep(tiny_store, tmp_path, trials=3)
     assert other.returncode == 2
     assert "search with other settings" in other.stderr
+    patient = SweepConfig.model_validate({**load_config(SweepConfig, tmp_path / "sweep" / "sweep.yaml").model_dump(), "stall_minutes": 500})
+    assert _same_search(tmp_path / "sweep" / "sweep.yaml", patient)  # to wait longer is no other search
 
 
 def line(epoch):
@@ -128,12 +134,78 @@ def test_a_trial_that_is_stopped_ends_in_its_report(tmp_path):
     going_on.set()
 
 
-def test_more_trials_than_there_is_room_for_all_run_and_the_session_gets_its_cores_back(
-    tiny_store, tmp_path, tracking, ray_session_2cpu, monkeypatch
-):
+class Trials:
+    """Folders of trials as a search writes them, and a clock that a test turns."""
+
+    def __init__(self, folder, patience):
+        self.folder, self.now = folder, 0.0
+        self.watch = StallWatch(folder, patience, clock=lambda: self.now)
+
+    def epoch(self, name, number, seconds=1.0):
+        (self.folder / name).mkdir(parents=True, exist_ok=True)
+        with (self.folder / name / "epochs.jsonl").open("a") as file:
+            file.write(json.dumps({"epoch": float(number), "val_loss": 1.0, "seconds": seconds}) + "\n")
+
+    def after(self, seconds):
+        self.now += seconds
+        self.watch.look()
+
+
+def test_a_search_in_which_nothing_happens_ends_with_a_word(tmp_path):
+    trials = Trials(tmp_path / "trials", 100.0)
+    trials.after(0)
+    with pytest.raises(EngineError, match=r"nothing has happened for 2 minutes: no trial has begun.*a second call goes on.*stall_minutes"):
+        trials.after(101)
+
+
+def test_a_search_in_which_something_happens_goes_on(tmp_path):
+    """Fails when one trial's epochs do not keep the others waiting rightly, or when a trial that begins or ends counts for nothing."""
+    trials = Trials(tmp_path / "trials", 100.0)
+    trials.after(0)
+    for number in range(1, 6):
+        trials.epoch("one", number)
+        trials.after(90)
+    (tmp_path / "trials" / "two").mkdir()
+    trials.after(90)
+    (tmp_path / "trials" / "one" / ENDED).touch()
+    trials.after(90)
+    with pytest.raises(EngineError, match=r"minutes: trial two has not finished an epoch\. What was"):
+        trials.after(101)
+    (tmp_path / "trials" / "two" / ENDED).touch()
+    trials.after(1)
+    with pytest.raises(EngineError, match="all 2 trials that began have ended, and Ray Tune does not go on"):
+        trials.after(101)
+
+
+def test_long_epochs_are_waited_for_and_zero_waits_for_ever(tmp_path):
+    trials, patient = Trials(tmp_path / "trials", 100.0), Trials(tmp_path / "trials", 0.0)
+    trials.epoch("one", 1, seconds=60.0)
+    trials.after(0)
+    patient.after(0)
+    trials.after(590)
+    patient.after(1e6)
+    with pytest.raises(EngineError, match="trial one trains since its epoch 1"):
+        trials.after(20)
+
+
+@contextmanager
+def busy_cores():
+    """A busy loop at normal priority for each core: other people's work beside a search."""
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(usable_cores())]
+    try:
+        yield
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
+
+
+@pytest.mark.timeout(1500)  # a minute on idle cores; seven were measured beside thirty other processes on two cores
+@pytest.mark.usefixtures("tracking", "ray_session_2cpu")
+def test_more_trials_than_there_is_room_for_all_run_beside_busy_loops_and_the_session_gets_its_cores_back(tiny_store, tmp_path, monkeypatch):
     """ASHA stops trials, and so ends every one at its last epoch. Fails if a stopped trial keeps its cores: then the third waits for ever.
 
-    Tune is held up at the first result until that trial's training is over, as on a busy machine: with Ray's own way of reporting the trial would
+    The cores are busy, and Tune is held up at the first result until that trial's training is over: with Ray's own way of reporting the trial would
     then wait for ever (Ray 2.60, see ``run_reporting``).
     """
     from ray.tune.schedulers import ASHAScheduler
@@ -160,8 +232,10 @@ def test_more_trials_than_there_is_room_for_all_run_and_the_session_gets_its_cor
         "grace_epochs": 1,
         "reduction_factor": 2,
     }
-    report = sweep_train(tiny_store, tmp_path / "sweep", SweepConfig.model_validate(values))
+    with busy_cores():
+        report = sweep_train(tiny_store, tmp_path / "sweep", SweepConfig.model_validate({**values, "stall_minutes": 15}))
     assert len(report.trials) == 3
+    assert all((tmp_path / "sweep" / "trials" / trial / ENDED).exists() for trial in report.trials["trial"])
     assert len(held) == 1
     ray = quiet_ray()
     end = time.monotonic() + 30

@@ -1,16 +1,14 @@
-"""Samples of a generator as candidates, and what a generator must offer."""
+"""Samples of a generator as candidates."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from deepstruc_hpc.core.errors import PdfFileError
-from deepstruc_hpc.core.structure import Structure
+from deepstruc_hpc.core.errors import DeepstrucError, EngineError, PdfFileError, TimeLimitError
+from deepstruc_hpc.model.contract import CLOSEST_CONTACT, Generator, Proposal, SearchSpace
 from deepstruc_hpc.solve.candidates.candidate import Belief, Candidate, CandidateSet
 from deepstruc_hpc.solve.candidates.source import Budget, metal_of, metal_zoom
 from deepstruc_hpc.solve.measurement.decay import has_more_atoms
@@ -20,123 +18,33 @@ from deepstruc_hpc.structures.occupation import Occupation
 from deepstruc_hpc.structures.sites import nearest_distances
 
 if TYPE_CHECKING:
-    from deepstruc_hpc.core.curve import PdfCurve
-    from deepstruc_hpc.physics.instrument import Instrument
     from deepstruc_hpc.solve.measurement.describe import Measurement
-    from deepstruc_hpc.structures.parents import Parent
 
 BEYOND_MODEL, FEWER = 800, 10
 """Models that come with the package are trained on up to 400 atoms. Where a curve tells a metal particle of surely more than 800, a tenth of the
 samples is drawn, and no search follows them: they can only miss."""
-CLOSEST_CONTACT = 0.6
-"""Decoded structures with two atoms nearer than this share of the nearest-neighbour distance are no structures."""
-
-Floats = NDArray[np.float64]
-Mask = NDArray[np.bool_]
-
-
-class Proposal(Protocol):
-    """A structure that a generator proposes; see ``deepstruc_hpc.model.generator.Proposal``."""
-
-    @property
-    def structure(self) -> Structure: ...  # noqa: D102
-    @property
-    def latent(self) -> Floats: ...  # noqa: D102
-    @property
-    def log_prior(self) -> float: ...  # noqa: D102
-    @property
-    def filling(self) -> tuple[Parent, Mask] | None: ...  # noqa: D102
-
-
-class SearchSpace(Protocol):
-    """The latent space of a generator that decodes occupations of template lattices, for one curve.
-
-    Attributes:
-        lattices: L of them.
-        names: of each.
-        kinds: structure type of each.
-        probability: (L,) of each for this curve.
-        mean, std: (D,) of the prior over latent points, the widths as calibrated.
-        most_atoms: of the largest structure.
-    """
-
-    @property
-    def lattices(self) -> Sequence[Parent]: ...  # noqa: D102
-    @property
-    def names(self) -> Sequence[str]: ...  # noqa: D102
-    @property
-    def kinds(self) -> Sequence[str]: ...  # noqa: D102
-    @property
-    def probability(self) -> Floats: ...  # noqa: D102
-    @property
-    def mean(self) -> Floats: ...  # noqa: D102
-    @property
-    def std(self) -> Floats: ...  # noqa: D102
-    @property
-    def most_atoms(self) -> int: ...  # noqa: D102
-
-    def occupations(self, points: Floats, lattice: int) -> list[Mask]:
-        """The most probable occupation of a lattice at each of (B, D) latent points."""
-        ...
-
-    def site_order(self, point: Floats, lattice: int) -> NDArray[np.intp]:
-        """(S,) sites from the most to the least probable at one latent point."""
-        ...
-
-
-class Generator(Protocol):
-    """What solving asks of a generative model."""
-
-    @property
-    def decodes_elements(self) -> bool:
-        """Whether structures come with elements of their own."""
-        ...
-
-    def prior(self, curve: PdfCurve, /, *, symbol: str | None = None, instrument: Instrument | None = None) -> tuple[Floats, Floats]:
-        """Mean and standard deviation, (D,) each, of p(z | PDF)."""
-        ...
-
-    def propose(
-        self,
-        curve: PdfCurve,
-        *,
-        symbol: str,
-        n_samples: int,
-        sigma: float,
-        rng: np.random.Generator,
-        instrument: Instrument | None = None,
-        elements: Sequence[str] = (),
-    ) -> Sequence[Proposal]:
-        """Structures for a curve, from latent points about the mean of the prior."""
-        ...
-
-    def type_probabilities(self, curve: PdfCurve, *, symbol: str | None = None, instrument: Instrument | None = None) -> Mapping[str, float]:
-        """What the generator says of the structure types before anything is fitted."""
-        ...
-
-    def site_odds(self, curve: PdfCurve, *, symbol: str, instrument: Instrument | None = None) -> Callable[[str], Floats | None]:
-        """A function of a lattice's name to (S,) ln p/(1 − p) of its sites, or None where the generator knows nothing of it."""
-        ...
-
-    def search_space(self, curve: PdfCurve, *, symbol: str, instrument: Instrument, rng: np.random.Generator) -> SearchSpace | None:
-        """The latent space to search in, or None for a generator that decodes no occupations."""
-        ...
 
 
 class GeneratorSource:
     """Samples of a generator.
 
     Args:
-        generator: a trained model.
-    """
+        generator: a trained model, or one of a user's own.
 
-    name = "cvae"
+    Attributes:
+        name: of the generator.
+    """
 
     def __init__(self, generator: Generator) -> None:
         self.generator = generator
+        self.name = generator.name
 
     def candidates(self, measurement: Measurement, budget: Budget) -> CandidateSet:
-        """Samples of every width, without those whose atoms clash; nothing for a sample of other matter than the generator was trained on."""
+        """Samples of every width, without those whose atoms clash; nothing for a sample of other matter than the generator was trained on.
+
+        Raises:
+            EngineError: the generator failed.
+        """
         symbol = measurement.sample.elements[0] if self.generator.decodes_elements else metal_of(measurement.sample)
         if symbol is None:
             return CandidateSet()
@@ -145,6 +53,12 @@ class GeneratorSource:
             belief = self._belief(measurement, symbol)
         except PdfFileError as uncovered:
             return CandidateSet(notes=(f"the model was not asked: {uncovered}",))
+        except (DeepstrucError, TimeLimitError):
+            raise
+        except Exception as broken:
+            raise EngineError(
+                f"the generator {self.name} failed: {type(broken).__name__}: {broken}. deepstruc_hpc.testing.check_generator says what it must do."
+            ) from broken
         usable = tuple(scaled for one in drawn if (scaled := _at_own_scale(one, measurement, symbol)) is not None)
         return CandidateSet(usable, belief=belief, counts={"samples": len(drawn), "clashing": len(drawn) - len(usable)})
 
@@ -160,7 +74,7 @@ class GeneratorSource:
                 found = self.generator.propose(
                     measurement.curve, symbol=symbol, n_samples=count, sigma=sigma, rng=rng, instrument=measurement.instrument, elements=elements
                 )
-                drawn += [_candidate(proposal) for proposal in found]
+                drawn += [_candidate(proposal, self.name) for proposal in found]
         return drawn
 
     def _belief(self, measurement: Measurement, symbol: str) -> Belief:
@@ -169,7 +83,7 @@ class GeneratorSource:
         return Belief(types, np.ravel(mean), np.ravel(std))
 
 
-def _candidate(proposal: Proposal) -> Candidate:
+def _candidate(proposal: Proposal, source: str) -> Candidate:
     latent = tuple(float(value) for value in np.ravel(proposal.latent))
     structure = proposal.structure
     occupation = None
@@ -178,7 +92,7 @@ def _candidate(proposal: Proposal) -> Candidate:
         occupation = Occupation(lattice, mask, structure.structure_type, structure.symbols[0], 0.0)
     complexity = float(structure.structure_type in FAULTED)
     return Candidate(
-        structure, "cvae", listed=False, latent=latent, log_prior=float(proposal.log_prior), complexity=complexity, occupation=occupation
+        structure, source, listed=False, latent=latent, log_prior=float(proposal.log_prior), complexity=complexity, occupation=occupation
     )
 
 
@@ -207,3 +121,6 @@ def as_metal(candidate: Candidate, symbol: str, distance: float, zoom: tuple[flo
     held = candidate.occupation
     occupation = None if held is None else replace(held, symbol=symbol, length=distance)
     return replace(candidate, zoom=zoom, length=distance, atomic_volume=volume, occupation=occupation)
+
+
+__all__ = ["BEYOND_MODEL", "Generator", "GeneratorSource", "SearchSpace", "as_metal"]

@@ -27,7 +27,7 @@ class NamedArtefacts:
     """What the user names; None and empty: what comes with the package.
 
     Attributes:
-        model: checkpoint or name.
+        model: checkpoint or name, or ``FILE.py:NAME`` of a generator of the user's own.
         catalog: store, or the name of a recipe.
         crystals: CIF files and folders of them.
         structures: XYZ and CIF files and folders of them.
@@ -44,7 +44,7 @@ class Artefacts:
     """What candidates come from.
 
     Attributes:
-        model: name or path for ``load_model``, or None.
+        model: name or path for ``load_generator``, or None.
         catalog: store for ``Catalog.open``, or None.
         crystals, structures: absolute paths.
         ids: their ids, part of every result's identity.
@@ -155,7 +155,11 @@ def _bytes(path: Path) -> bytes:
 
 def _model(given: str | Path | None, ids: dict[str, str], notes: list[str]) -> str | None:
     from deepstruc_hpc.model.checkpoint import WEIGHTS, find_checkpoint, read_info
+    from deepstruc_hpc.model.loading import full_name, is_own, own_identity
 
+    if given is not None and is_own(str(given)):
+        ids["model"] = own_identity(full_name(str(given)))
+        return full_name(str(given))
     name = DEFAULT_MODEL if given is None else str(given)
     if given is not None and Path(given).exists():
         name = str(Path(given).resolve())

@@ -26,7 +26,7 @@ def latent_table(candidates: CandidateSet, shapes: pd.DataFrame | None) -> pd.Da
         A table with the columns kind (``mean``, ``sample`` or ``catalog``), z1, z2, structure_type, rw, std1, std2, catalog_id.
     """
     rows: list[tuple[Any, ...]] = []
-    if candidates.belief is not None:
+    if candidates.belief is not None and len(candidates.belief.mean):
         rows.append(("mean", *_first_two(candidates.belief.mean), "", np.nan, *_first_two(candidates.belief.std), ""))
     fitted = {}
     for candidate, rw in zip(candidates, candidates.rw, strict=True):

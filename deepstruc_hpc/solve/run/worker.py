@@ -13,7 +13,7 @@ from deepstruc_hpc.core.config import validate_config
 from deepstruc_hpc.core.errors import DeepstrucError, NotApplicableError, OutputError, TimeLimitError
 from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.data.pdf_files import file_hash, read_pdf
-from deepstruc_hpc.model.generator import StructureModel
+from deepstruc_hpc.model.contract import Generator
 from deepstruc_hpc.solve.candidates.catalog import CatalogSource
 from deepstruc_hpc.solve.candidates.crystals import CrystalSource
 from deepstruc_hpc.solve.candidates.generator import GeneratorSource
@@ -36,7 +36,7 @@ class WorkerPlan:
     Attributes:
         out: output directory, absolute.
         settings: for all files; an item's own values come on top.
-        model: path or name for ``load_model``, or None.
+        model: path or name for ``load_generator``, or None.
         catalog: store for ``Catalog.open``, or None.
         crystals: folders and files of CIFs to cut particles from.
         structures: folders and files of clusters to take as they are.
@@ -149,20 +149,22 @@ class Solver:
         return ItemTables(ranking.frame(), ranking.types, answer.fit, latent, best, more=answer.tables, relaxed=answer.relaxed)
 
     def _latent_map(self) -> pd.DataFrame | None:
-        """Where the shapes of the catalog lie in the model's latent space; made once and kept."""
-        if self._map is None and self.catalog is not None and self.model is not None and self.plan.catalog is not None:
+        """Where the shapes of the catalog lie in the model's latent space; made once and kept. None for a generator that encodes no structures."""
+        if self._map is None and self.catalog is not None and self.plan.catalog is not None:
+            from deepstruc_hpc.model.generator import StructureModel
             from deepstruc_hpc.model.latent_map import latent_map
 
-            self._map = latent_map(self.model, Catalog.open(self.plan.catalog))
+            if isinstance(self.model, StructureModel):
+                self._map = latent_map(self.model, Catalog.open(self.plan.catalog))
         return self._map
 
 
-def _open_model(name: str | None) -> StructureModel | None:
+def _open_model(name: str | None) -> Generator | None:
     if name is None:
         return None
-    from deepstruc_hpc.model.checkpoint import load_model
+    from deepstruc_hpc.model.loading import load_generator
 
-    return load_model(name)
+    return load_generator(name)
 
 
 def failure_record(item: PdfItem, plan: WorkerPlan, message: str) -> ItemRecord:

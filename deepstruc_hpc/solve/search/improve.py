@@ -59,7 +59,7 @@ def _with_generator(candidates: CandidateSet, measurement: Measurement, settings
     if space is None:
         return candidates
     if settings.latent_search:
-        found = search_latent(space, measurement, symbol=symbol, budget=settings.latent_search, rng=rng)
+        found = search_latent(space, measurement, symbol=symbol, budget=settings.latent_search, rng=rng, source=generator.name)
         candidates = _with(candidates, found, measurement, "latent_search")
     if settings.neighbours:
         candidates = _with(candidates, other_sizes(space, candidates), measurement, "next_sites")

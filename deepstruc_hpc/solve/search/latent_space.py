@@ -52,7 +52,9 @@ class _Track:
     best: float = np.inf
 
 
-def search_latent(space: SearchSpace, measurement: Measurement, *, symbol: str, budget: int, rng: np.random.Generator) -> CandidateSet:
+def search_latent(
+    space: SearchSpace, measurement: Measurement, *, symbol: str, budget: int, rng: np.random.Generator, source: str = "cvae"
+) -> CandidateSet:
     """Decode and fit about ``budget`` latent points where they fit ever better.
 
     Args:
@@ -61,6 +63,7 @@ def search_latent(space: SearchSpace, measurement: Measurement, *, symbol: str, 
         symbol: metal.
         budget: structures to decode.
         rng: random numbers.
+        source: name of the generator.
 
     Returns:
         Different structures, fitted.
@@ -72,7 +75,7 @@ def search_latent(space: SearchSpace, measurement: Measurement, *, symbol: str, 
     while spent < budget and tracks:
         tracks = tracks[: max((budget - spent) // POPULATION, 1)]
         points = [track.strategy.ask() for track in tracks]
-        made = [_decoded(space, track, asked, measurement, symbol) for track, asked in zip(tracks, points, strict=True)]
+        made = [_decoded(space, track, asked, measurement, symbol=symbol, source=source) for track, asked in zip(tracks, points, strict=True)]
         spent += sum(len(one) for one in made)
         fresh = {candidate.fingerprint: candidate for one in made for candidate in one if candidate.fingerprint not in seen}
         fitted = fit(CandidateSet(tuple(fresh.values())), measurement)
@@ -104,7 +107,7 @@ def _tracks(space: SearchSpace, rng: np.random.Generator) -> list[_Track]:
     return tracks
 
 
-def _decoded(space: SearchSpace, track: _Track, points: Floats, measurement: Measurement, symbol: str) -> list[Candidate]:
+def _decoded(space: SearchSpace, track: _Track, points: Floats, measurement: Measurement, *, symbol: str, source: str) -> list[Candidate]:
     """One candidate a latent point."""
     distance, zoom = nn_distance(symbol, "twelve"), metal_zoom(measurement, symbol)
     lattice = space.lattices[track.lattice]
@@ -114,7 +117,7 @@ def _decoded(space: SearchSpace, track: _Track, points: Floats, measurement: Mea
         structure = lattice.structure(mask, symbol, distance, f"{symbol} latent search {lattice.name} {int(mask.sum())} atoms")
         candidate = Candidate(
             structure,
-            "cvae",
+            source,
             listed=False,
             latent=tuple(float(value) for value in point),
             log_prior=-0.5 * float((((point - space.mean) / space.std) ** 2).sum()),

@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 
 from deepstruc_hpc.core.curve import PdfCurve
+from deepstruc_hpc.core.errors import EngineError
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.model.checkpoint import CheckpointInfo, save_checkpoint
 from deepstruc_hpc.model.config import ModelConfig
+from deepstruc_hpc.model.contract import Generator, Proposal
 from deepstruc_hpc.model.cvae import Cvae
-from deepstruc_hpc.model.proposal import Proposal
 from deepstruc_hpc.solve.candidates.generator import GeneratorSource
 from deepstruc_hpc.solve.candidates.source import Budget
 from deepstruc_hpc.solve.config import RefusalSettings, SolveSettings
@@ -68,10 +69,8 @@ def test_samples_of_an_untrained_model_alone_are_refused_with_their_rw(measured,
     assert row["structure_type"] == ""
 
 
-class _Told:
+class _Told(Generator):
     """A generator that proposes what it is told."""
-
-    decodes_elements = False
 
     def __init__(self, *structures):
         self.structures = structures
@@ -113,6 +112,17 @@ def test_samples_start_at_the_metals_distance_and_clashing_ones_are_dropped_and_
     assert placed.zoom[0] < 2.9 / 2.88 < placed.zoom[1]
     assert (offered.counts["samples"], offered.counts["clashing"]) == (2, 1)
     assert offered.belief.types == {"sc": 1.0}
+
+
+def test_a_generator_that_breaks_is_named_in_the_error():
+    class Broken(_Told):
+        name = "my diffusion"
+
+        def propose(self, curve, **_):
+            raise KeyError("weights")
+
+    with pytest.raises(EngineError, match=r"the generator my diffusion failed: KeyError: 'weights'\. .*check_generator"):
+        GeneratorSource(Broken()).candidates(_measurement(), Budget(samples=10, sigma=(3.0,), most_atoms=100))
 
 
 @pytest.mark.parametrize("composition", ["CeO2", "SF6"])
