@@ -188,7 +188,7 @@ class Batch:
             "ids": self.sources.ids,
             "notes": self.notes,
             "inputs": [str(name) for name in self.names],
-            "versions": _versions(),
+            "versions": versions(),
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         }
 
@@ -284,7 +284,8 @@ def _changed(path: Path, before: str) -> bool:
         return False
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of the packages that decide an answer, as far as they are installed."""
     found = {}
     for name in ("deepstruc_hpc", "numpy", "scipy", "torch", "ray"):
         try:
