@@ -46,7 +46,8 @@ $("leave").addEventListener("click", async () => { await call("DELETE", "api/ses
 
 // ---- the files of a new job
 
-function size(bytes) { return bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : `${(bytes / 1e6).toFixed(1)} MB`; }
+const KIB = 1024, MIB = 1024 * KIB;
+function size(bytes) { return bytes < MIB ? `${Math.max(1, Math.round(bytes / KIB))} KiB` : `${Number((bytes / MIB).toFixed(1))} MiB`; }
 
 function choose(files) {
   chosen = [...chosen, ...files].filter((file) => !file.name.startsWith("."));
@@ -144,7 +145,7 @@ const number = (value, digits) => (Number.isFinite(value) ? value.toFixed(digits
 const COLUMNS = [
   ["file", (row) => row.name, "file"], ["state", (row) => make("span", { class: `state ${row.state}` }, STATES[row.state] || row.state), ""], ["phase", (row) => row.result.phase || "", ""],
   ["atoms", (row) => row.result.atoms || "", "number"], ["diameter (Å)", (row) => row.result.diameter || "", "number"], ["Rw", (row) => number(row.result.rw, 3), "number"],
-  ["probability", (row) => number(row.result.probability, 2), "number"], ["flags", (row) => (row.result.flags || []).join(", "), ""], ["message", (row) => row.message, "message"],
+  ["probability", (row) => (row.result.probability > 0.995 ? "> 0.99" : number(row.result.probability, 2)), "number"], ["flags", (row) => (row.result.flags || []).join(", "), ""], ["message", (row) => row.message, "message"],
 ];
 
 function curveRow(row) { return make("tr", {}, COLUMNS.map(([head, show, kind]) => make("td", { class: kind, "data-head": head === "file" || head === "message" ? null : head }, show(row)))); }
@@ -229,10 +230,13 @@ async function begin() {
   await watch();
 }
 
-(async () => {
+async function open_() {
   const given = /^#token=([\w.~-]+)$/.exec(window.location.hash);
   try {
-    if (given) { window.history.replaceState(null, "", window.location.pathname); await enter(given[1]); }
+    if (given) { window.history.replaceState(null, "", window.location.pathname); await enter(given[1]); problem(""); }
     await begin();
   } catch (error) { if (me === null) askForToken(); if (given) problem(error.message); }
-})();
+}
+
+window.addEventListener("hashchange", () => { if (window.location.hash.startsWith("#token=")) open_(); });
+open_();
