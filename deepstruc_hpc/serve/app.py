@@ -35,7 +35,7 @@ def create_app(server: Server) -> FastAPI:
 
     app = FastAPI(
         title="deepstruc-hpc", version=__version__, description=DESCRIPTION, lifespan=lifespan, openapi_url="/api/openapi.json", docs_url=None,
-        redoc_url=None, root_path=server.settings.root_path,
+        redoc_url=None,
     )  # fmt: skip
     app.state.server = server
     app.include_router(api.router)
