@@ -41,13 +41,15 @@ class Dispatcher:
         self._bell, self._ear = Pipe()
         self._ringing = threading.Lock()
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
+        self._thread: threading.Thread | None = None
         self._pages: dict[str, float] = {}
         self._failed_starts, self._next_start = 0, 0.0
 
     def start(self) -> None:
         """Take up what an earlier server left, and go on."""
         self.queue.recover()
+        self._stopping.clear()
+        self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
         self._thread.start()
 
     def wake(self) -> None:
@@ -60,7 +62,9 @@ class Dispatcher:
         """End the workers; what they have not finished begins again with the next start."""
         self._stopping.set()
         self.wake()
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
 
     @property
     def pids(self) -> list[int]:
@@ -84,6 +88,7 @@ class Dispatcher:
         finally:
             for worker in self._workers:
                 worker.end()
+            self._workers.clear()
 
     def _step(self) -> None:
         self._fill()

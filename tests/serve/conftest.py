@@ -14,30 +14,65 @@ from pathlib import Path
 import pytest
 
 TOKENS = {"anna": "token-of-anna-123456", "bert": "token-of-bert-123456"}
-QUICK = {"samples": 0, "latent_search": 0, "neighbours": 0, "sources": ["catalog"]}
-"""What makes a real solve as cheap as it can be: the shapes of the catalog, fitted once."""
+QUICK = {"samples": 0, "latent_search": 0, "neighbours": 0, "sources": ["catalog"], "rmax": 16.0}
+"""What makes a real solve as cheap as it can be: a few shapes of a catalog, fitted once."""
+RECIPE = """
+name: serve-tests
+elements: [Pt]
+min_atoms: 55
+max_atoms: 150
+families:
+  - icosahedral
+  - {family: fcc, limit: 4}
+  - {family: octahedral}
+pdf: {qmin: 0.7, qmax: 25.0, qdamp: 0.04, uiso: 0.0038, delta2: 2.0, rmin: 2.0, rmax: 20.0, rstep: 0.05}
+"""
 ROOT = Path(__file__).resolve().parents[2]
 PDFS = ROOT / "examples" / "pdfs"
 
 
-@pytest.fixture
-def make_client(tmp_path):
-    """Makes a client of an application whose server has no workers; limits as named."""
-    from fastapi.testclient import TestClient
+@pytest.fixture(scope="session")
+def small_catalog(tmp_path_factory):
+    """A dozen shapes of platinum."""
+    from deepstruc_hpc.catalog.build import build_catalog
+    from deepstruc_hpc.catalog.recipe import load_recipe
 
+    folder = tmp_path_factory.mktemp("serve-shapes")
+    (folder / "recipe.yaml").write_text(RECIPE)
+    build_catalog(load_recipe(folder / "recipe.yaml"), folder / "shapes.zarr", workers=0, progress=False)
+    return str(folder / "shapes.zarr")
+
+
+@pytest.fixture
+def make_app(tmp_path):
+    """Makes an application, not started, whose server has no workers; limits as named."""
     from deepstruc_hpc.serve.app import create_app
     from deepstruc_hpc.serve.server import open_server
     from deepstruc_hpc.serve.settings import Limits, ServeSettings
 
     with contextlib.ExitStack() as stack:
 
-        def make(root_path="", **limits):
+        def make(**limits):
             server = open_server(ServeSettings(data=tmp_path / "data", workers=0, limits=Limits(**limits)))
             stack.callback(server.close)
             for name, token in TOKENS.items():
                 server.database.set_token(name, token)
-            client = stack.enter_context(TestClient(create_app(server), base_url="http://127.0.0.1", root_path=root_path))
-            client.server = server
+            return create_app(server)
+
+        yield make
+
+
+@pytest.fixture
+def make_client(make_app):
+    """Makes a client of such an application, started."""
+    from fastapi.testclient import TestClient
+
+    with contextlib.ExitStack() as stack:
+
+        def make(root_path="", **limits):
+            app = make_app(**limits)
+            client = stack.enter_context(TestClient(app, base_url="http://127.0.0.1", root_path=root_path))
+            client.server = app.state.server
             return client
 
         yield make
@@ -146,8 +181,8 @@ class RealServer:
 
 
 @pytest.fixture(scope="package")
-def real_server(tmp_path_factory):
+def real_server(tmp_path_factory, small_catalog):
     """One server for the tests that need real workers and leave it whole."""
-    server = RealServer(tmp_path_factory.mktemp("served") / "data")
+    server = RealServer(tmp_path_factory.mktemp("served") / "data", "--catalog", small_catalog)
     yield server
     server.stop()

@@ -138,6 +138,7 @@ def test_requests_of_a_user_are_limited(make_client):
     assert [answer.status_code for answer in answers] == [200] * 5 + [429]
     assert int(answers[-1].headers["retry-after"]) >= 1
     assert client.get("/api/me", headers=BERT).status_code == 200
+    assert [client.get("/assets/icon.svg").status_code for _ in range(20)][-1] == 429, "an address without a token is limited, too"
 
 
 def test_a_file_may_have_its_limit_and_no_byte_more(make_client):
