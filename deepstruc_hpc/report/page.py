@@ -52,7 +52,7 @@ def write_report(directory: str | Path, *, figures: bool = True, chemiscope: boo
         results = read_results(directory)
     if chemiscope:
         write_chemiscope(results)
-    return write_atomically(results.directory / PAGE, _page_text(results, title))
+    return write_atomically(results.directory / PAGE, page_text(results, title))
 
 
 def _draw_missing(results: FolderResult) -> bool:
@@ -75,7 +75,8 @@ def _lacks(pdf: PdfResult, name: str, table: pd.DataFrame | None) -> bool:
     return table is not None and len(table) > 1 and name not in pdf.files
 
 
-def _page_text(results: FolderResult, title: str = "") -> str:
+def page_text(results: FolderResult, title: str = "") -> str:
+    """The page of results that were read, as HTML; ``title`` stands above it, else the directory's name."""
     documents = [pdf_document(pdf) for pdf in results.pdfs]
     types = {str(row.get("structure_type") or "") for pdf in results.pdfs for row in _rows_with_types(pdf)}
     folder = {

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 TOKENS = {"anna": "token-of-anna-123456", "bert": "token-of-bert-123456"}
+LOCAL_TOKEN = "token-of-the-local-user"  # noqa: S105 - of tests
 QUICK = {"samples": 0, "latent_search": 0, "neighbours": 0, "sources": ["catalog"], "rmax": 16.0}
 """What makes a real solve as cheap as it can be: a few shapes of a catalog, fitted once."""
 RECIPE = """
@@ -142,7 +143,7 @@ class Api:
 class RealServer:
     """``deepstruc-hpc serve`` as a process of its own, in a group that can be ended."""
 
-    def __init__(self, data, *options, token="token-of-the-local-user"):
+    def __init__(self, data, *options, token=LOCAL_TOKEN):
         command = [sys.executable, "-m", "deepstruc_hpc", "serve", "--port", "0", "--data", str(data), "--workers", "1", *options]
         environment = {**os.environ, "DEEPSTRUC_HPC_TOKEN": token, "PYTHONPATH": str(ROOT)}
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True)

@@ -165,15 +165,21 @@ def test_files_jobs_and_bytes_of_a_user_are_limited(make_client):
 
 
 def test_a_request_that_is_no_upload_is_small(client):
-    assert client.post("/api/jobs", content=b'{"title": "' + b"x" * 70_000 + b'"}', headers={**ANNA, "Content-Type": "application/json"}).status_code == 413
+    assert (
+        client.post("/api/jobs", content=b'{"title": "' + b"x" * 70_000 + b'"}', headers={**ANNA, "Content-Type": "application/json"}).status_code
+        == 413
+    )
 
 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
         ({"composition": "CeO2 wt%"}, "weight"), ({"composition": "Xx2"}, "Xx"), ({"elements": ["Zz"]}, "Zz"), ({"elements": ["../etc"]}, "elements"),
+
         ({"qmax": 1e9}, "qmax"), ({"qmin": 5, "qmax": 3}, "qmax"), ({"rmin": 9, "rmax": 3}, "rmax"), ({"samples": 10**9}, "samples"),
-        ({"instrument": "/etc/passwd"}, "instrument"), ({"sources": ["structures"]}, "sources"), ({"sample": "soup"}, "sample"), ({"radiation": "radar"}, "radiation"),
+
+        ({"instrument": "/etc/passwd"}, "instrument"), ({"sources": ["structures"]}, "sources"), ({"sample": "soup"}, "sample"),
+        ({"radiation": "radar"}, "radiation"),
     ],
 )  # fmt: skip
 def test_settings_are_checked_and_none_names_a_file(client, settings, words):
@@ -214,7 +220,8 @@ def test_a_deleted_job_leaves_nothing(client, done):
     assert list((client.server.settings.data / "jobs").iterdir()) == []
 
 
-TRICKS = ["../../../../history.sqlite", "..%2f..%2f..%2fhistory.sqlite", "%2e%2e/%2e%2e/uploads/f00001.gr", "/etc/passwd", "//etc/passwd", "ceria/../../uploads/f00001.gr",
+TRICKS = ["../../../../history.sqlite", "..%2f..%2f..%2fhistory.sqlite", "%2e%2e/%2e%2e/uploads/f00001.gr", "/etc/passwd", "//etc/passwd",
+          "ceria/../../uploads/f00001.gr",
           "ceria\\..\\..\\history.sqlite", "ceria/%00", "summary.csv/", "ceria", ".hidden", "link", "file:///etc/passwd"]  # fmt: skip
 
 

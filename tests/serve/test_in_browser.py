@@ -1,5 +1,7 @@
 """In a real browser: open the link, drop and choose files, watch, open the report, cancel, share, on a wide screen and on a phone's."""
 
+import itertools
+
 import pytest
 
 from tests.report.browser import CHROMIUM, DRIVER, MISSING, Browser
@@ -57,7 +59,9 @@ def test_files_are_solved_watched_and_opened(browser):
     assert browser.run("return document.getElementById('title').textContent;") == "Platinum & <b>co</b>"
     assert browser.run("return document.querySelectorAll('details.pdf[open] canvas').length;") >= 5
     assert browser.run("return document.querySelectorAll('img').length;") == 0
-    injected = "const s = document.createElement('script'); s.textContent = 'window.injected = 1'; document.body.append(s); return window.injected || 0;"
+    injected = (
+        "const s = document.createElement('script'); s.textContent = 'window.injected = 1'; document.body.append(s); return window.injected || 0;"
+    )
     assert browser.run(injected) == 0, "a script that is not the page's own does not run"
     assert any("Content Security Policy" in message for message in browser.complaints())
     browser.call("/back", {})
@@ -94,8 +98,8 @@ def test_nothing_is_wider_than_the_screen(browser, width):
         if path:
             browser.go(browser.run("return new URL('api', location.href).href;"))
             browser.wait("document.querySelectorAll('.operation').length > 10")
-        outside = "!e.closest('.scroll, pre, .unseen, .skip, .hidden-input') && e.getBoundingClientRect().width && e.getBoundingClientRect().right > innerWidth + 1"
-        wide = f"Array.from(document.querySelectorAll('body *')).filter((e) => !e.matches('.hidden-input, .unseen, .skip') && {outside})"
+        outside = "!e.closest('.scroll, pre, .unseen, .skip, .hidden-input') && e.getBoundingClientRect().right > innerWidth + 1"
+        wide = f"Array.from(document.querySelectorAll('body *')).filter((e) => {outside})"
         assert browser.run(f"return {wide}.map((e) => e.tagName + '.' + e.className);") == []
         if path:
             browser.call("/back", {})
@@ -104,10 +108,17 @@ def test_nothing_is_wider_than_the_screen(browser, width):
 
 def test_every_control_has_a_name_and_can_be_reached_by_keys(browser):
     """Fails when a field has no label, a button no words, or a control is taken out of the order of the Tab key."""
-    nameless = """return Array.from(document.querySelectorAll('main input, main select, main button, main a, main progress')).filter((e) => e.offsetParent).filter((e) =>
-        !(e.labels?.length || e.getAttribute('aria-label') || e.textContent.trim())).map((e) => e.outerHTML);"""
+    controls = "main input, main select, main button, main a, main progress"
+    named = "e.labels?.length || e.getAttribute('aria-label') || e.textContent.trim()"
+    shown = f"Array.from(document.querySelectorAll('{controls}')).filter((e) => e.offsetParent)"
+    nameless = f"return {shown}.filter((e) => !({named})).map((e) => e.outerHTML);"
     assert browser.run(nameless) == []
     assert browser.run("return Array.from(document.querySelectorAll('main [tabindex]')).filter((e) => e.tabIndex > 0).length;") == 0
-    assert browser.run("return Array.from(document.querySelectorAll('h1, h2, h3'), (e) => e.tagName).filter((tag, i, all) => i && tag[1] - all[i - 1][1] > 1);") == []
+    levels = browser.run("return Array.from(document.querySelectorAll('h1, h2, h3'), (e) => Number(e.tagName[1]));")
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels)), "no level of heading is left out"
     assert browser.run("return document.documentElement.lang && document.title.length > 0;")
-    assert browser.run("return ['problem', 'told', 'sending'].map((id) => document.getElementById(id).getAttribute('role'));") == ["alert", "status", "status"]
+    assert browser.run("return ['problem', 'told', 'sending'].map((id) => document.getElementById(id).getAttribute('role'));") == [
+        "alert",
+        "status",
+        "status",
+    ]

@@ -30,7 +30,9 @@ def _virtual(handle, other):
     handle.create_virtual_dataset("entry/virtual", layout)
 
 
-@pytest.mark.parametrize(("reaches", "words"), [(_external_link, "link into another file"), (_external_numbers, "another file"), (_virtual, "another")])
+@pytest.mark.parametrize(
+    ("reaches", "words"), [(_external_link, "link into another file"), (_external_numbers, "another file"), (_virtual, "another")]
+)
 def test_a_file_that_reaches_for_another_is_refused(tmp_path, reaches, words):
     other = tmp_path / "secret.h5"
     with h5py.File(other, "w") as handle:
