@@ -61,6 +61,8 @@ def serve(
         return
     from deepstruc_hpc.serve.run import run
 
+    if model is not None or catalog is not None:
+        _check_sources(model, catalog)
     run(settings, local_token="" if users_only else _token(token), say=typer.echo)
 
 
@@ -109,6 +111,16 @@ def _settings(options: dict[str, Any], overrides: list[str]) -> ServeSettings:
     given = {name: value for name, value in options.items() if value is not None}
     loaded = load_config(ServeSettings, None, [f"data={given['data']}", *overrides])
     return validate_config(ServeSettings, {**loaded.model_dump(), **given}, source="options")
+
+
+def _check_sources(model: str | None, catalog: str | None) -> None:
+    """Say at once what is wrong with a model or a catalog, and build a catalog that is known by its name and is not there yet."""
+    from deepstruc_hpc.cli.solve import prepare_catalog
+    from deepstruc_hpc.solve.config import SOURCES
+    from deepstruc_hpc.solve.run.artefacts import NamedArtefacts, resolve_sources
+
+    prepare_catalog(catalog, None)
+    resolve_sources(NamedArtefacts(model, catalog), SOURCES)
 
 
 def _database(data: Path) -> Database:

@@ -25,6 +25,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     401: {"model": Problem, "description": "No token, or nobody's"},
     403: {"model": Problem, "description": "A cookie without the page's own header"},
     404: {"model": Problem, "description": "No such job of yours"},
+    408: {"model": Problem, "description": "An upload stopped coming"},
     409: {"model": Problem, "description": "The job is not in the state for this, or a limit is reached"},
     413: {"model": Problem, "description": "Too many bytes"},
     422: {"model": Problem, "description": "A value is wrong"},

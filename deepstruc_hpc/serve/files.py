@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import zipfile
 from collections.abc import AsyncIterator, Iterator
@@ -20,6 +21,8 @@ TYPES = {
 """Of results by their ending; whatever else is sent as bytes."""
 PAGE = "index.html"
 CHUNK_BYTES = 256 * 1024
+LONGEST_PAUSE_S = 60.0
+"""Within an upload: a client that sends nothing for longer gives its connection up."""
 
 
 async def keep_upload(chunks: AsyncIterator[bytes], path: Path, most: int) -> int:
@@ -34,13 +37,13 @@ async def keep_upload(chunks: AsyncIterator[bytes], path: Path, most: int) -> in
         Its size in bytes.
 
     Raises:
-        NotAllowedError: more bytes than allowed came. Nothing is left then, nor where the connection ends.
+        NotAllowedError: more bytes than allowed came, or none for long. Nothing is left then, nor where the connection ends.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial, size = path.with_name(f".{path.name}.part"), 0
     try:
         with partial.open("wb") as handle:
-            async for chunk in chunks:
+            async for chunk in _in_time(chunks):
                 size += len(chunk)
                 if size > most:
                     raise NotAllowedError(f"the file has more than {most} bytes", 413)
@@ -51,6 +54,18 @@ async def keep_upload(chunks: AsyncIterator[bytes], path: Path, most: int) -> in
     finally:
         partial.unlink(missing_ok=True)
     return size
+
+
+async def _in_time(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    while True:
+        try:
+            async with asyncio.timeout(LONGEST_PAUSE_S):
+                chunk = await anext(chunks)
+        except StopAsyncIteration:
+            return
+        except TimeoutError as silent:
+            raise NotAllowedError(f"nothing came for {LONGEST_PAUSE_S:g} s", 408) from silent
+        yield chunk
 
 
 def listing(out: Path) -> dict[str, Path]:

@@ -15,7 +15,7 @@ from tests.report.kinds import summary_frame, write_kinds
 
 @pytest.fixture(scope="module")
 def frame(tmp_path_factory):
-    out = write_kinds(tmp_path_factory.mktemp("a <b>folder</b>"))
+    out = write_kinds(tmp_path_factory.mktemp("results") / "a <b>folder")
     return SolvedFrame.of(summary_frame(), out)
 
 

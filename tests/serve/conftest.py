@@ -144,7 +144,21 @@ class RealServer:
     """``deepstruc-hpc serve`` as a process of its own, in a group that can be ended."""
 
     def __init__(self, data, *options, token=LOCAL_TOKEN):
-        command = [sys.executable, "-m", "deepstruc_hpc", "serve", "--port", "0", "--data", str(data), "--workers", "1", *options]
+        command = [
+            sys.executable,
+            "-m",
+            "deepstruc_hpc",
+            "serve",
+            "--port",
+            "0",
+            "--data",
+            str(data),
+            "--workers",
+            "1",
+            "--set",
+            "niceness=0",
+            *options,
+        ]
         environment = {**os.environ, "DEEPSTRUC_HPC_TOKEN": token, "PYTHONPATH": str(ROOT)}
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True)
         line = self.process.stdout.readline()

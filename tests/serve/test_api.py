@@ -1,5 +1,6 @@
 """What clients may do and may not: tokens, limits, paths, names, states."""
 
+import asyncio
 import io
 import itertools
 import json
@@ -9,9 +10,11 @@ import zipfile
 import pytest
 
 from deepstruc_hpc.report.page import script_mark, write_report
+from deepstruc_hpc.serve import files
 from deepstruc_hpc.serve.orders import PageOutcome, ReadOutcome, SolveOutcome
 from deepstruc_hpc.serve.queue import result_dir
 from deepstruc_hpc.serve.security import COOKIE, OWN_HEADER
+from deepstruc_hpc.serve.settings import NotAllowedError
 from tests.report.kinds import write_kinds
 from tests.serve.conftest import TOKENS, as_user
 
@@ -340,3 +343,14 @@ def test_health_tells_a_watcher_what_is_wrong(client):
 def test_numbers_that_json_does_not_know_are_refused(client):
     answer = client.post("/api/jobs", content=json.dumps({"settings": {"qmax": float("nan")}}), headers={**ANNA, "Content-Type": "application/json"})
     assert answer.status_code == 422
+
+
+def test_an_upload_that_stops_coming_is_given_up(monkeypatch, tmp_path):
+    async def stalled():
+        yield b"half"
+        await asyncio.sleep(3600)
+
+    monkeypatch.setattr(files, "LONGEST_PAUSE_S", 0.05)
+    with pytest.raises(NotAllowedError, match="nothing came"):
+        asyncio.run(files.keep_upload(stalled(), tmp_path / "f00001.gr", 1000))
+    assert list(tmp_path.glob("f*")) == list(tmp_path.glob(".f*")) == []

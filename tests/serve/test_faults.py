@@ -57,6 +57,7 @@ def test_a_cancelled_curve_frees_its_worker_which_goes_on(real_server):
     assert psutil.Process(pids[0]).cpu_times().user - used < 20, "the cancelled curves were solved to their ends"
 
 
+@pytest.mark.slow
 def test_a_killed_server_goes_on_where_it_stood(tmp_path, small_catalog):
     """kill -9: the finished curve is not solved again, the one at work is, the rest follows, and the page is that of all."""
     server = RealServer(tmp_path, "--catalog", small_catalog)

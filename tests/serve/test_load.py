@@ -3,6 +3,8 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from deepstruc_hpc.serve.server import open_database
 from deepstruc_hpc.serve.settings import ServeSettings
 from tests.serve.conftest import PDFS, QUICK, Api
@@ -12,6 +14,7 @@ LONGEST_S = 300.0
 """For all of it, on a machine with others at work; 20 s of CPU."""
 
 
+@pytest.mark.slow
 def test_fifty_clients_with_five_hundred_files(real_server, tmp_path):
     data = next(path for path in (part.split("=", 1)[-1] for part in real_server.process.args) if path.endswith("/data"))
     database = open_database(ServeSettings(data=data))
