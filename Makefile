@@ -21,7 +21,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) install --quiet -e '.[dev]' -c constraints.txt
+	$(PIP) install --quiet -e '.[dev,serve]' -c constraints.txt
 	@touch $@ $(VENV)/.installed
 
 install: $(VENV)/.installed ## the program in .venv

@@ -6,7 +6,10 @@ quick.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import html
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -28,13 +31,14 @@ PAGE = "index.html"
 CURVES = ("r", "g_obs", "g_calc")
 
 
-def write_report(directory: str | Path, *, figures: bool = True, chemiscope: bool = True) -> Path:
+def write_report(directory: str | Path, *, figures: bool = True, chemiscope: bool = True, title: str = "") -> Path:
     """Write the report of a directory that solve filled.
 
     Args:
         directory: the ``--out`` of solve; only its files are read.
         figures: also draw the PNG figures that are missing (``fit.png``, ``latent.png`` of each PDF, ``waterfall.png``).
         chemiscope: also write ``chemiscope.json.gz``, for the chemiscope viewer.
+        title: of the page; the directory's name where it is empty.
 
     Returns:
         The path of ``index.html`` in the directory.
@@ -48,7 +52,7 @@ def write_report(directory: str | Path, *, figures: bool = True, chemiscope: boo
         results = read_results(directory)
     if chemiscope:
         write_chemiscope(results)
-    return write_atomically(results.directory / PAGE, _page_text(results))
+    return write_atomically(results.directory / PAGE, page_text(results, title))
 
 
 def _draw_missing(results: FolderResult) -> bool:
@@ -71,11 +75,12 @@ def _lacks(pdf: PdfResult, name: str, table: pd.DataFrame | None) -> bool:
     return table is not None and len(table) > 1 and name not in pdf.files
 
 
-def _page_text(results: FolderResult) -> str:
+def page_text(results: FolderResult, title: str = "") -> str:
+    """The page of results that were read, as HTML; ``title`` stands above it, else the directory's name."""
     documents = [pdf_document(pdf) for pdf in results.pdfs]
     types = {str(row.get("structure_type") or "") for pdf in results.pdfs for row in _rows_with_types(pdf)}
     folder = {
-        "directory": results.directory.resolve().name,
+        "directory": title or results.directory.resolve().name,
         "rows": [
             {"name": pdf.name, **{k: v for k, v in pdf.row.items() if k != "folder"}, "words": document["words"]}
             for pdf, document in zip(results.pdfs, documents, strict=True)
@@ -96,8 +101,28 @@ def _page_text(results: FolderResult) -> str:
         plotly=plotly_script(),
         folder=_script("folder", to_json(folder)),
         data=data,
-        script="\n".join(asset(name) for name in ("elements.js", "atoms.js", "plots.js", "page.js")),
+        script=page_script(),
     )
+
+
+def page_script() -> str:
+    """The page's own JavaScript."""
+    return "\n".join(asset(name) for name in ("elements.js", "atoms.js", "plots.js", "page.js"))
+
+
+@lru_cache(maxsize=1)
+def script_hashes() -> tuple[str, ...]:
+    """Of the two scripts of ``index.html`` as they stand in it, for the ``script-src`` of a Content-Security-Policy: ``sha256-…``.
+
+    They are made from the program's own files and not from a page, so that a script which got into a page from data has none.
+    """
+    scripts = (f"\n{text}\n" for text in (plotly_script(), page_script()))
+    return tuple("sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts)
+
+
+def script_mark() -> str:
+    """Which scripts a page that is written now holds: a page of other scripts has to be written again before it runs under such a policy."""
+    return " ".join(script_hashes())
 
 
 def _rows_with_types(pdf: PdfResult) -> list[dict[str, object]]:

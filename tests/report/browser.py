@@ -18,16 +18,16 @@ ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 
 
 class Browser:
-    """A window of 1280 × 1000 that reaches no network; use as a context manager."""
+    """A window of 1280 × 1000 that reaches no network but, where asked, servers on this machine; use as a context manager."""
 
-    def __init__(self, profile: Path) -> None:
+    def __init__(self, profile: Path, *, local: bool = False) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.driver = subprocess.Popen([DRIVER, f"--port={self.port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         arguments = [
             "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1280,1000", f"--user-data-dir={profile}",
-            "--host-resolver-rules=MAP * ~NOTFOUND", "--disable-background-networking", "--no-first-run",
+            f"--host-resolver-rules=MAP * ~NOTFOUND{' , EXCLUDE 127.0.0.1' if local else ''}", "--disable-background-networking", "--no-first-run",
         ]  # fmt: skip
         wanted = {"goog:chromeOptions": {"binary": CHROMIUM, "args": arguments}, "goog:loggingPrefs": {"browser": "ALL"}}
         self.session = self._start(wanted)["sessionId"]
@@ -55,7 +55,31 @@ class Browser:
         return self._call(method, f"/session/{self.session}{path}", body if method == "POST" else None)
 
     def open(self, page: Path) -> None:
-        self.call("/url", {"url": page.resolve().as_uri()})
+        self.go(page.resolve().as_uri())
+
+    def go(self, address: str) -> None:
+        self.call("/url", {"url": address})
+
+    def choose(self, selector: str, *files: Path) -> None:
+        """Give files to an element that takes them."""
+        element = self.call("/element", {"using": "css selector", "value": selector})[ELEMENT]
+        self.call(f"/element/{element}/value", {"text": "\n".join(str(file) for file in files)})
+
+    def type(self, selector: str, text: str) -> None:
+        """Press the keys of a text in an element."""
+        element = self.call("/element", {"using": "css selector", "value": selector})[ELEMENT]
+        self.call(f"/element/{element}/value", {"text": text})
+
+    def width(self, pixels: int) -> None:
+        """Show the page as a screen of this width does: a window is never narrower than 500."""
+        screen = {"width": pixels, "height": 844, "deviceScaleFactor": 1, "mobile": pixels < 500}
+        self.call("/goog/cdp/execute", {"cmd": "Emulation.setDeviceMetricsOverride", "params": screen})
+
+    def whole(self, path: Path) -> Path:
+        """A picture of the whole page, not of the window alone."""
+        done = self.call("/goog/cdp/execute", {"cmd": "Page.captureScreenshot", "params": {"captureBeyondViewport": True}})
+        path.write_bytes(base64.b64decode(done["data"]))
+        return path
 
     def run(self, script: str, *arguments):
         return self.call("/execute/sync", {"script": script, "args": list(arguments)})

@@ -23,6 +23,7 @@ from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.measurement.describe import check_sample_options
 from deepstruc_hpc.solve.run.artefacts import Folders, NamedArtefacts, folders, resolve_sources
 from deepstruc_hpc.solve.run.cif_folders import read_folder
+from deepstruc_hpc.solve.run.frame import SolvedFrame
 from deepstruc_hpc.solve.run.inputs import PdfItem, find_pdfs, is_whole, make_items, read_values, skipped_in_words
 from deepstruc_hpc.solve.run.output import Draw, ItemRecord
 from deepstruc_hpc.solve.run.summary import Summary
@@ -78,7 +79,7 @@ def solve(
     settings: SolveSettings | None = None,
     options: BatchOptions | None = None,
     **changes: Any,
-) -> pd.DataFrame:
+) -> SolvedFrame:
     """Solve measured PDFs and write the results into a directory.
 
     Args:
@@ -93,7 +94,7 @@ def solve(
         **changes: fields of either (``samples=200, elements="Au", workers=2``); they win.
 
     Returns:
-        The summary: one row a PDF of the output directory, columns as in ``summary.csv`` and ``folder``.
+        The summary: one row a PDF of the output directory, columns as in ``summary.csv`` and ``folder``. Its ``show()`` is the report in a notebook.
 
     Raises:
         PdfFileError: nothing to solve. ConfigError: a setting is wrong. OutputError: ``out`` cannot be written.
@@ -104,7 +105,8 @@ def solve(
     science = {name: value for name, value in changes.items() if name not in own}
     chosen = validate_config(SolveSettings, {**(settings or SolveSettings()).model_dump(), **science}, source="solve")
     named = NamedArtefacts(model, catalog, folders(crystals), folders(structures))
-    return Batch(paths, Path(out).expanduser().resolve(), chosen, run, named).run()
+    directory = Path(out).expanduser().resolve()
+    return SolvedFrame.of(Batch(paths, directory, chosen, run, named).run(), directory)
 
 
 class Batch:
@@ -188,7 +190,7 @@ class Batch:
             "ids": self.sources.ids,
             "notes": self.notes,
             "inputs": [str(name) for name in self.names],
-            "versions": _versions(),
+            "versions": versions(),
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         }
 
@@ -284,7 +286,8 @@ def _changed(path: Path, before: str) -> bool:
         return False
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of the packages that decide an answer, as far as they are installed."""
     found = {}
     for name in ("deepstruc_hpc", "numpy", "scipy", "torch", "ray"):
         try:
