@@ -19,7 +19,7 @@ from deepstruc_hpc.core.version import __version__
 from deepstruc_hpc.data.catalog_index import index_key, write_index
 from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.data.catalog_verify import verify
-from deepstruc_hpc.data.manifest import ROOT, BlockEntry, Manifest, create_store, write_skeleton
+from deepstruc_hpc.data.manifest import ROOT, BlockEntry, Manifest, create_store, leftovers, write_skeleton
 from deepstruc_hpc.data.schema import BLOCKS
 from deepstruc_hpc.data.store_files import StoreFiles, writing
 from deepstruc_hpc.runtime.pool import ItemFailure, Worker, map_over_actors
@@ -189,12 +189,10 @@ def forget_damaged(files: StoreFiles, manifest: Manifest) -> Manifest:
 
 
 def remove_orphans(files: StoreFiles, manifest: Manifest) -> None:
-    """Delete groups that no manifest names: what killed builds left."""
-    named = {block.path for block in manifest.blocks.values()}
+    """Delete blocks that no manifest names: what killed builds left."""
     with writing(files.url):
-        for name in files.folders(BLOCKS):
-            if f"{BLOCKS}/{name}" not in named:
-                files.delete(f"{BLOCKS}/{name}")
+        for path in leftovers(files, manifest):
+            files.delete(path)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from deepstruc_hpc.core.errors import StoreError
 from deepstruc_hpc.core.structure import Structure
-from deepstruc_hpc.data.schema import BLOCK_ARRAYS, COLUMN_ARRAYS, COLUMNS, ROWS_PER_CHUNK
+from deepstruc_hpc.data.schema import BLOCK_ARRAYS, COLUMN_ARRAYS, COLUMNS
 from deepstruc_hpc.data.species import atomic_numbers, element_symbols
 
 DIGEST_BYTES = 16
@@ -76,7 +76,7 @@ def is_text(values: NDArray[Any]) -> bool:
 
 
 def encode_block(block: BlockContent, attributes: Mapping[str, Any]) -> dict[str, bytes]:
-    """The block as the files of a Zarr v3 group, name → bytes: made in memory, so that it can be hashed and written whole."""
+    """The block as the parts of a Zarr v3 group, name → bytes: made in memory, so that it can be hashed and written whole."""
     import zarr
     from zarr.storage import MemoryStore
 
@@ -84,7 +84,7 @@ def encode_block(block: BlockContent, attributes: Mapping[str, Any]) -> dict[str
     group = zarr.create_group(MemoryStore(memory), zarr_format=3, attributes=dict(attributes))
     for spec in BLOCK_ARRAYS:
         values = getattr(block, spec.name)
-        _create(group, spec.name, values, rows=ROWS_PER_CHUNK if spec.name == "pdf" else None, dims=spec.dims, unit=spec.unit)
+        _create(group, spec.name, values, rows=spec.rows_per_chunk, dims=spec.dims, unit=spec.unit)
     columns = group.create_group(COLUMNS)
     units = {spec.name: spec.unit for spec in COLUMN_ARRAYS}
     for name, values in block.columns.items():
@@ -92,8 +92,13 @@ def encode_block(block: BlockContent, attributes: Mapping[str, Any]) -> dict[str
     return {key: memory[key].to_bytes() for key in sorted(memory)}
 
 
+def bytes_digest(content: bytes) -> str:
+    """Hash over the bytes of a block's file."""
+    return blake2b(content, digest_size=DIGEST_BYTES).hexdigest()
+
+
 def files_digest(files: Mapping[str, bytes]) -> str:
-    """Hash over names and bytes of the files of a block."""
+    """Hash over names and bytes of the files of a block of format 1, which is a folder."""
     digest = blake2b(digest_size=DIGEST_BYTES)
     for name in sorted(files):
         digest.update(f"{name} {len(files[name])}\n".encode())
@@ -101,18 +106,26 @@ def files_digest(files: Mapping[str, bytes]) -> str:
     return digest.hexdigest()
 
 
-def read_block(group: Any, *, pdf: bool = True) -> BlockContent:
+def read_block(group: Any, *, pdf: bool = True, columns: Sequence[str] | None = None) -> BlockContent:
     """Read the arrays of an opened Zarr group.
+
+    Args:
+        group: see :func:`deepstruc_hpc.data.block_file.open_block`.
+        pdf: False leaves the PDFs out.
+        columns: names of the columns that are wanted; None for all.
 
     Raises:
         StoreError: an array is missing or cannot be decoded.
     """
     try:
-        columns = {name: read_column(array) for name, array in sorted(group[COLUMNS].arrays())}
+        stored = group[COLUMNS]
+        wanted = sorted(stored.arrays()) if columns is None else [(name, stored[name]) for name in columns]
+        table = {name: read_column(array) for name, array in wanted}
         curves = group["pdf"][:] if pdf else np.empty((0, 0), dtype=np.float32)
-        return BlockContent(group["positions"][:], group["species"][:], group["offsets"][:], curves, columns)
+        return BlockContent(group["positions"][:], group["species"][:], group["offsets"][:], curves, table)
     except (KeyError, ValueError, RuntimeError, OSError, TypeError) as damaged:
-        raise StoreError(f"{group.path}: the block cannot be read ({damaged}). Run: deepstruc-hpc catalog verify STORE") from damaged
+        name = group.attrs.get("block", group.path)
+        raise StoreError(f"block {name} cannot be read ({damaged}). Run: deepstruc-hpc catalog verify STORE") from damaged
 
 
 def read_column(array: Any) -> NDArray[Any]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from deepstruc_hpc.core.errors import StoreError
 from deepstruc_hpc.core.structure import Structure
+from deepstruc_hpc.data.block_file import PDF_DATA, SUFFIX, BlockFile, open_block
 from deepstruc_hpc.data.catalog_block import BlockContent, read_block
 from deepstruc_hpc.data.catalog_index import column_names, read_columns
 from deepstruc_hpc.data.conditions import PdfConditions
@@ -166,14 +167,20 @@ class Catalog:
     def _map_pdf(self, number: int) -> NDArray[np.float32] | None:
         if not self.files.is_local:
             return None
-        folder = self.files.path / self.blocks[number].path / "pdf"
+        path, n_bytes = self.blocks[number].path, self.blocks[number].n_bytes
         try:
-            return mapped_rows(folder, json.loads((folder / "zarr.json").read_bytes()))
-        except (OSError, ValueError, KeyError, TypeError, IndexError):  # Zarr says what is wrong with it
+            if path.endswith(SUFFIX):
+                block = BlockFile(self.files, path, n_bytes)
+                data = block.members[PDF_DATA]
+                return mapped_rows(self.files.path / path, json.loads(block.content("pdf/zarr.json")), data.start, data.size)
+            folder = self.files.path / path
+            data_file = folder / PDF_DATA
+            return mapped_rows(data_file, json.loads((folder / "pdf" / "zarr.json").read_bytes()), 0, data_file.stat().st_size)
+        except (OSError, ValueError, KeyError, TypeError, IndexError, StoreError):  # Zarr says what is wrong with it
             return None
 
     def _read_atoms(self, number: int) -> BlockContent:
-        return read_block(self.group(number), pdf=False)
+        return read_block(self.group(number), pdf=False, columns=("structure_type", "label"))
 
     @cached_property
     def root(self) -> Any:
@@ -190,7 +197,7 @@ class Catalog:
         """
         block = self.blocks[number]
         try:
-            return self.root[block.path]
+            return open_block(self.files, block.path, block.n_bytes)
         except (KeyError, OSError, ValueError) as missing:
             raise StoreError(
                 f"block {block.id} of {self.files.url} cannot be opened. Run: deepstruc-hpc catalog verify {self.files.url}"

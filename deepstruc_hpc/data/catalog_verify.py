@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from deepstruc_hpc.core.errors import StoreError
-from deepstruc_hpc.data.catalog_block import BlockContent, files_digest, read_block
+from deepstruc_hpc.data.block_file import SUFFIX
+from deepstruc_hpc.data.catalog_block import BlockContent, bytes_digest, files_digest, read_block
 from deepstruc_hpc.data.catalog_store import Catalog
-from deepstruc_hpc.data.manifest import BlockEntry
-from deepstruc_hpc.data.schema import BLOCKS, COLUMN_NAMES
+from deepstruc_hpc.data.manifest import BlockEntry, leftovers
+from deepstruc_hpc.data.schema import COLUMN_NAMES
 from deepstruc_hpc.data.species import SYMBOLS
 
 
@@ -45,24 +46,21 @@ def verify(catalog: Catalog, on_block: Callable[[], None] = lambda: None) -> lis
 
 
 def orphans(catalog: Catalog) -> list[str]:
-    """Groups that no manifest names: left by builds that were killed. They do no harm and the next build removes them."""
-    named = {block.path for block in catalog.blocks}
-    return [name for name in catalog.files.folders(BLOCKS) if f"{BLOCKS}/{name}" not in named]
+    """Blocks that no manifest names: left by builds that were killed. They do no harm and the next build removes them."""
+    return leftovers(catalog.files, catalog.manifest)
 
 
 def check_block(catalog: Catalog, number: int, block: BlockEntry, seen: dict[str, str]) -> Iterator[str]:
     """What is wrong with one block; ``seen`` collects the ids of structures over the blocks."""
-    prefix = f"{block.path}/"
     try:
-        found = catalog.files.read_all(catalog.files.keys(block.path))
+        digest = stored_digest(catalog, block)
     except OSError as unreadable:
         yield f"cannot be read ({unreadable})"
         return
-    stored = {key.removeprefix(prefix): content for key, content in found.items()}
-    if not stored:
+    if digest is None:
         yield "its files are missing"
         return
-    if files_digest(stored) != block.digest:
+    if digest != block.digest:
         yield "the bytes on disk are not those that were written (checksum)"
     try:
         content = read_block(catalog.group(number))
@@ -77,6 +75,22 @@ def check_block(catalog: Catalog, number: int, block: BlockEntry, seen: dict[str
         if structure_id in seen:
             yield f"structure {structure_id} is also in block {seen[structure_id]}"
         seen[structure_id] = block.id
+
+
+def stored_digest(catalog: Catalog, block: BlockEntry) -> str | None:
+    """Hash of a block's bytes as they are now; None where there are none.
+
+    Raises:
+        OSError: they cannot be read.
+    """
+    if block.path.endswith(SUFFIX):
+        try:
+            return bytes_digest(catalog.files.read(block.path))
+        except FileNotFoundError:
+            return None
+    prefix = f"{block.path}/"
+    found = catalog.files.read_all(catalog.files.keys(block.path))
+    return files_digest({key.removeprefix(prefix): content for key, content in found.items()}) if found else None
 
 
 def invariants(content: BlockContent, n_points: int) -> Iterator[str]:

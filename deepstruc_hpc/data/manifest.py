@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from deepstruc_hpc.core.errors import StoreError
-from deepstruc_hpc.data.catalog_block import DIGEST_BYTES, BlockContent, encode_block, files_digest
+from deepstruc_hpc.data.block_file import SUFFIX, pack
+from deepstruc_hpc.data.catalog_block import DIGEST_BYTES, BlockContent, bytes_digest, encode_block
 from deepstruc_hpc.data.conditions import PdfConditions
-from deepstruc_hpc.data.schema import BLOCKS, FORMAT, SCHEMA_VERSION
+from deepstruc_hpc.data.schema import BLOCKS, FORMAT, READABLE_VERSIONS, SCHEMA_VERSION
 from deepstruc_hpc.data.store_files import StoreFiles
 
 ROOT = "zarr.json"
@@ -25,11 +26,11 @@ class BlockEntry:
 
     Attributes:
         id: place in the catalog and a hash of what was planned for it.
-        path: group in the store; a block that was made twice has another one.
+        path: file in the store (in format 1 a folder); a block that was made twice has another one.
         n_structures: rows.
         n_atoms: atoms of all rows.
         content: hash of all values.
-        digest: hash of the files' bytes.
+        digest: hash of the file's bytes (in format 1 of the names and bytes of the folder's files).
         n_bytes: size on disk.
         parameters: parameter columns of this block, name → ``float64`` or ``str``.
     """
@@ -129,8 +130,11 @@ class Manifest:
             raise StoreError(f"{files.url}: cannot be read ({unreadable}).") from unreadable
         if body.get("format") != FORMAT:
             raise StoreError(f"{files.url}: a Zarr group, but not a catalog of this program. Choose another path.")
-        if body.get("schema_version") != SCHEMA_VERSION:
-            raise StoreError(f"{files.url}: schema {body.get('schema_version')}, this program reads {SCHEMA_VERSION}. Build the catalog anew.")
+        if body.get("schema_version") not in READABLE_VERSIONS:
+            raise StoreError(
+                f"{files.url}: the store has format {body.get('schema_version')}, this program reads {READABLE_VERSIONS[0]} to "
+                f"{READABLE_VERSIONS[-1]}. Install a newer deepstruc_hpc."
+            )
         checksum = body.pop("checksum", "")
         if checksum != _checksum(body):
             raise StoreError(
@@ -181,11 +185,16 @@ def write_block(files: StoreFiles, block_id: str, block: BlockContent, *, nonce:
         parameters: which columns are parameters of shapes, with their kind.
     """
     content = block.content_hash()
-    encoded = encode_block(block, {"block": block_id, "content": content})
-    path = f"{BLOCKS}/{block_id}-{nonce}"
-    files.write({f"{path}/{name}": data for name, data in encoded.items()})
-    n_bytes = sum(len(data) for data in encoded.values())
-    return BlockEntry(block_id, path, len(block), int(block.offsets[-1]), content, files_digest(encoded), n_bytes, dict(parameters))
+    packed = pack(encode_block(block, {"block": block_id, "content": content}))
+    path = f"{BLOCKS}/{block_id}-{nonce}{SUFFIX}"
+    files.write({path: packed})
+    return BlockEntry(block_id, path, len(block), int(block.offsets[-1]), content, bytes_digest(packed), len(packed), dict(parameters))
+
+
+def leftovers(files: StoreFiles, manifest: Manifest) -> list[str]:
+    """Paths of blocks, and of parts of blocks, that the manifest does not name: what killed builds left."""
+    named = {block.path for block in manifest.blocks.values()}
+    return [f"{BLOCKS}/{name}" for name in files.names(BLOCKS) if name != ROOT and f"{BLOCKS}/{name}" not in named]
 
 
 def _checksum(body: Mapping[str, Any]) -> str:

@@ -60,6 +60,20 @@ class StoreFiles:
         found: dict[str, bytes] = self._fs.cat([f"{self._root}/{key}" for key in keys])
         return {key: found[f"{self._root}/{key}"] for key in keys}
 
+    def read_range(self, key: str, start: int, stop: int) -> bytes:
+        """The bytes of one key from ``start`` to ``stop``.
+
+        Raises:
+            FileNotFoundError: there is no such key.
+        """
+        if self.is_local:
+            with (self.path / key).open("rb") as stream:
+                stream.seek(start)
+                return stream.read(stop - start)
+        with answering():
+            content: bytes = self._fs.cat_file(f"{self._root}/{key}", start=start, end=stop)
+        return content
+
     def exists(self, key: str) -> bool:
         """True when the key is there."""
         return (self.path / key).is_file() if self.is_local else bool(self._fs.isfile(f"{self._root}/{key}"))
@@ -104,13 +118,13 @@ class StoreFiles:
         found = self._fs.find(f"{self._root}/{prefix}")
         return sorted(str(name).removeprefix(self._root).lstrip("/") for name in found)
 
-    def folders(self, prefix: str) -> list[str]:
-        """Names of the folders directly under a prefix, sorted."""
-        depth = len(prefix.split("/"))
+    def names(self, prefix: str) -> list[str]:
+        """Names of what lies directly under a prefix, files and folders, sorted."""
         if self.is_local:
             base = self.path / prefix
-            return sorted(path.name for path in base.iterdir() if path.is_dir()) if base.is_dir() else []
-        return sorted({key.split("/")[depth] for key in self.keys(prefix) if key.count("/") > depth})
+            return sorted(path.name for path in base.iterdir()) if base.is_dir() else []
+        depth = len(prefix.split("/"))
+        return sorted({key.split("/")[depth] for key in self.keys(prefix) if key.count("/") >= depth})
 
     def delete(self, key: str) -> None:
         """Remove a key or everything under a prefix; nothing happens where there is none."""
