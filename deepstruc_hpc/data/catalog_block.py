@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -47,6 +47,40 @@ class BlockContent:
         species = np.concatenate([atomic_numbers(structure.symbols) for structure in structures])
         return cls(positions, species, offsets, np.ascontiguousarray(pdf, dtype=np.float32), columns)
 
+    @classmethod
+    def joined(cls, contents: Sequence[BlockContent], parameters: Sequence[Mapping[str, str]]) -> BlockContent:
+        """The rows of several blocks one after the other. A column that a block lacks is NaN or empty there.
+
+        Args:
+            contents: the blocks.
+            parameters: of each block, its parameter columns with their kind; one that is a number here and a word there becomes a word.
+        """
+        if len(contents) == 1:
+            return contents[0]
+        kinds = joined_kinds(parameters)
+        columns = {}
+        for name in [name for name in contents[0].columns if name not in kinds] + sorted(kinds):
+            columns[name] = np.concatenate([_filled(content, name, kinds.get(name, "")) for content in contents])
+        counts = np.concatenate([np.diff(content.offsets) for content in contents])
+        return cls(
+            np.concatenate([content.positions for content in contents]),
+            np.concatenate([content.species for content in contents]),
+            np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            np.concatenate([content.pdf for content in contents]),
+            columns,
+        )
+
+    def taking(self, rows: NDArray[np.int64] | None) -> BlockContent:
+        """Some structures of the block, or all of them for None."""
+        if rows is None or np.array_equal(rows, np.arange(len(self))):
+            return self
+        lengths = np.diff(self.offsets)[rows]
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        atoms = np.repeat(self.offsets[rows] - offsets[:-1], lengths) + np.arange(offsets[-1])
+        columns = {name: values[rows] for name, values in self.columns.items()}
+        pdf = self.pdf[rows] if len(self.pdf) else self.pdf
+        return BlockContent(self.positions[atoms], self.species[atoms], offsets, pdf, columns)
+
     def structure(self, row: int) -> Structure:
         """Structure of one row."""
         start, stop = int(self.offsets[row]), int(self.offsets[row + 1])
@@ -68,6 +102,22 @@ class BlockContent:
             digest.update(f"{name} {'str' if text else values.dtype.str} {values.shape}\n".encode())
             digest.update("\0".join(values.tolist()).encode() if text else np.ascontiguousarray(values).tobytes())
         return digest.hexdigest()
+
+
+def joined_kinds(parameters: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Parameter columns of several blocks, name → ``float64``, or ``str`` where one of them says so, in alphabetical order."""
+    kinds: dict[str, str] = {}
+    for block in parameters:
+        for name, kind in block.items():
+            kinds[name] = kind if kinds.get(name, kind) == kind else "str"
+    return dict(sorted(kinds.items()))
+
+
+def _filled(content: BlockContent, name: str, kind: str) -> NDArray[Any]:
+    if name not in content.columns:
+        return np.full(len(content), "", dtype=object) if kind == "str" else np.full(len(content), np.nan)
+    values = content.columns[name]
+    return values.astype(str).astype(object) if kind == "str" else values
 
 
 def is_text(values: NDArray[Any]) -> bool:

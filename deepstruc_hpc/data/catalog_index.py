@@ -89,7 +89,7 @@ def _arrow_schema(manifest: Manifest) -> Any:
 
 def _block_columns(files: StoreFiles, block: BlockEntry, names: Sequence[str], manifest: Manifest) -> dict[str, NDArray[Any]]:
     kinds = parameter_columns(manifest)
-    group: Any = None
+    group, live = None, block.live_rows()
     values: dict[str, NDArray[Any]] = {}
     for name in names:
         if name in kinds and name not in block.parameters:
@@ -101,6 +101,7 @@ def _block_columns(files: StoreFiles, block: BlockEntry, names: Sequence[str], m
             stored = read_column(group[name])
         except (KeyError, ValueError, RuntimeError, OSError) as damaged:
             raise StoreError(f"block {block.id}: column {name} cannot be read ({damaged}). Run: deepstruc-hpc catalog verify STORE") from damaged
+        stored = stored if live is None else stored[live]
         values[name] = stored.astype(str).astype(object) if kinds.get(name) == "str" else stored
     return values
 
