@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
 from os import PathLike
@@ -23,11 +23,11 @@ from deepstruc_hpc.data.manifest import ROOT, Manifest, create_store, leftovers,
 from deepstruc_hpc.data.manifest_writer import ManifestWriter
 from deepstruc_hpc.data.schema import BLOCKS
 from deepstruc_hpc.data.store_files import StoreFiles, writing
+from deepstruc_hpc.data.store_lock import LOCK, building
 from deepstruc_hpc.runtime.pool import ItemFailure, Worker, map_over_actors
 from deepstruc_hpc.runtime.progress import progress_bar
 from deepstruc_hpc.runtime.ray_session import ray_session
 
-LOCK = ".build.lock"
 _OURS = {ROOT, "r", BLOCKS, LOCK}
 
 
@@ -198,31 +198,6 @@ def remove_orphans(files: StoreFiles, manifest: Manifest) -> None:
     with writing(files.url):
         for path in leftovers(files, manifest):
             files.delete(path)
-
-
-@contextmanager
-def building(files: StoreFiles) -> Iterator[None]:
-    """Keeps a second build out of a directory while this one runs. The system lifts the lock when the process ends, however it ends.
-
-    Raises:
-        StoreError: another build is at work there.
-    """
-    if not files.is_local:
-        yield
-        return
-    import fcntl
-
-    with writing(files.url):
-        files.path.mkdir(parents=True, exist_ok=True)
-        stream = (files.path / LOCK).open("w")
-    with stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as busy:
-            raise StoreError(f"{files.url}: another build is writing this store. Wait for it, or choose another --out.") from busy
-        except OSError:  # a file system without locks: go on as on an object store
-            pass
-        yield
 
 
 def _here(make_worker: Callable[[], Worker], blocks: Iterator[PlannedBlock], label: str, total: int) -> Iterator[tuple[PlannedBlock, Any]]:

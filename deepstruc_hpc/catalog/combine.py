@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepstruc_hpc.catalog.blocks import check_engine
-from deepstruc_hpc.catalog.build import BuildReport, build_missing, building, report_of
+from deepstruc_hpc.catalog.build import BuildReport, build_missing, report_of
 from deepstruc_hpc.catalog.copying import CopiedBlock, Piece, copied_block, copy_into, require_complete
 from deepstruc_hpc.catalog.plan import identity, make_plan
 from deepstruc_hpc.catalog.recipe import Recipe, recipe_hash
@@ -23,6 +23,7 @@ from deepstruc_hpc.data.catalog_verify import id_numbers
 from deepstruc_hpc.data.conditions import changed_conditions
 from deepstruc_hpc.data.manifest import ROOT, Manifest
 from deepstruc_hpc.data.store_files import StoreFiles
+from deepstruc_hpc.data.store_lock import building
 
 _NAMING = ("id", "fingerprint", "elements", "nn_distance")
 

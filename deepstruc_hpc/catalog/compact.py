@@ -10,7 +10,7 @@ from functools import partial
 from os import PathLike
 from typing import Any
 
-from deepstruc_hpc.catalog.build import building, finish, remove_orphans
+from deepstruc_hpc.catalog.build import finish, remove_orphans
 from deepstruc_hpc.catalog.copying import BlockCopier, CopiedBlock, Piece, copied_block, require_complete
 from deepstruc_hpc.catalog.over_blocks import over_blocks
 from deepstruc_hpc.catalog.plan import LARGEST_BLOCK
@@ -18,6 +18,7 @@ from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.data.manifest import BlockEntry, Manifest
 from deepstruc_hpc.data.manifest_writer import ManifestWriter
 from deepstruc_hpc.data.store_files import StoreFiles
+from deepstruc_hpc.data.store_lock import building
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def compact_catalog(
         return _report(before.manifest, before, n_blocks, len(groups), dry_run=True, seconds=0.0)
     files = StoreFiles(store)
     with building(files):
-        before = Catalog.open(store)
+        before = Catalog(files, Manifest.read(files))
         remove_orphans(files, before.manifest)
         planned = dict(_planned(before, rows))
         writer = ManifestWriter(files, before.manifest)

@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from deepstruc_hpc.catalog.build import building, finish
+from deepstruc_hpc.catalog.build import finish
 from deepstruc_hpc.catalog.copying import require_complete
 from deepstruc_hpc.core.errors import ConfigError
 from deepstruc_hpc.data.catalog_store import Catalog
+from deepstruc_hpc.data.manifest import Manifest
 from deepstruc_hpc.data.manifest_writer import ManifestWriter
 from deepstruc_hpc.data.store_files import StoreFiles
+from deepstruc_hpc.data.store_lock import building
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def delete_structures(store: str | PathLike[str], where: str, *, dry_run: bool =
         return _deleted(Catalog.open(store), where, write=False)
     Catalog.open(store)
     with building(files):
-        return _deleted(Catalog.open(store), where, write=True)
+        return _deleted(Catalog(files, Manifest.read(files)), where, write=True)
 
 
 def _deleted(catalog: Catalog, where: str, *, write: bool) -> DeleteReport:

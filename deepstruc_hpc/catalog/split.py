@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from deepstruc_hpc.catalog.build import building
 from deepstruc_hpc.catalog.copying import CopiedBlock, Piece, copied_block, copy_into, require_complete
 from deepstruc_hpc.catalog.plan import LARGEST_BLOCK
 from deepstruc_hpc.catalog.recipe import recipe_hash
@@ -24,6 +23,7 @@ from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.data.manifest import Manifest
 from deepstruc_hpc.data.splits import SplitName, split_rows
 from deepstruc_hpc.data.store_files import StoreFiles
+from deepstruc_hpc.data.store_lock import building
 
 SetFormat = Literal["lists", "stores"]
 MOST_SETS = 100

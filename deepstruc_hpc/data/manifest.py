@@ -20,6 +20,8 @@ from deepstruc_hpc.data.schema import BLOCKS, FORMAT, READABLE_VERSIONS, SCHEMA_
 from deepstruc_hpc.data.store_files import StoreFiles
 
 ROOT = "zarr.json"
+WRITER = "writer"
+"""Attribute by which a command stamps the manifest of a store on an object store when it begins; see :mod:`deepstruc_hpc.data.store_lock`."""
 MARKS = ("deleted", "n_deleted", "n_atoms_deleted", "stored")
 """Keys of a block's entry that are there only where rows are deleted."""
 
@@ -207,6 +209,7 @@ class Manifest:
                 f"{files.url}: the store has format {body.get('schema_version')}, this program reads {READABLE_VERSIONS[0]} to "
                 f"{READABLE_VERSIONS[-1]}. Install a newer deepstruc_hpc."
             )
+        body.pop(WRITER, None)
         checksum = body.pop("checksum", "")
         if checksum != _checksum(body):
             raise StoreError(
@@ -275,6 +278,13 @@ def leftovers(files: StoreFiles, manifest: Manifest) -> list[str]:
     """Paths of blocks, and of parts of blocks, that the manifest does not name: what killed builds left."""
     named = {block.path for block in manifest.blocks.values()}
     return [f"{BLOCKS}/{name}" for name in files.names(BLOCKS) if name != ROOT and f"{BLOCKS}/{name}" not in named]
+
+
+def stamped(document: bytes, writer: str) -> bytes:
+    """A manifest with the name of the command that writes it from now on, which changes its bytes and nothing else."""
+    content = json.loads(document)
+    content["attributes"][WRITER] = writer
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _checksum(body: Mapping[str, Any]) -> str:
