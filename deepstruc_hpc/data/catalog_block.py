@@ -117,7 +117,9 @@ def _filled(content: BlockContent, name: str, kind: str) -> NDArray[Any]:
     if name not in content.columns:
         return np.full(len(content), "", dtype=object) if kind == "str" else np.full(len(content), np.nan)
     values = content.columns[name]
-    return values.astype(str).astype(object) if kind == "str" else values
+    if kind == "str" and values.dtype.kind == "f":
+        return np.array(["" if np.isnan(value) else str(value) for value in values.tolist()], dtype=object)
+    return values
 
 
 def is_text(values: NDArray[Any]) -> bool:
