@@ -77,6 +77,7 @@ def stages(plan: Plan, store: Path) -> BuildReport:
         (blocks, "_build", "build structures"),
         (blocks, "simulate_pdf_batch", "simulate PDFs"),
         (manifest, "encode_block", "encode"),
+        (manifest, "pack", "encode"),
         (manifest.StoreFiles, "write", "write and sync"),
     )
     with ExitStack() as stack:

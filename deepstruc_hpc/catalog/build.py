@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
 from os import PathLike
@@ -19,15 +19,15 @@ from deepstruc_hpc.core.version import __version__
 from deepstruc_hpc.data.catalog_index import index_key, write_index
 from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.data.catalog_verify import verify
-from deepstruc_hpc.data.manifest import ROOT, BlockEntry, Manifest, create_store, write_skeleton
+from deepstruc_hpc.data.manifest import ROOT, Manifest, create_store, leftovers, write_skeleton
+from deepstruc_hpc.data.manifest_writer import ManifestWriter
 from deepstruc_hpc.data.schema import BLOCKS
 from deepstruc_hpc.data.store_files import StoreFiles, writing
+from deepstruc_hpc.data.store_lock import LOCK, building
 from deepstruc_hpc.runtime.pool import ItemFailure, Worker, map_over_actors
 from deepstruc_hpc.runtime.progress import progress_bar
 from deepstruc_hpc.runtime.ray_session import ray_session
 
-SECONDS_BETWEEN_MANIFESTS = 0.5
-LOCK = ".build.lock"
 _OURS = {ROOT, "r", BLOCKS, LOCK}
 
 
@@ -40,7 +40,7 @@ class BuildReport:
         recipe_hash: the catalog's id.
         content_hash: of all that is stored now.
         n_structures: in the store now.
-        n_planned: that the recipe asks for.
+        n_planned: that the recipe asks for, without those that were deleted since.
         n_blocks: in the store now.
         n_built: blocks made by this call.
         n_found: blocks that were there.
@@ -119,7 +119,7 @@ def build_missing(files: StoreFiles, manifest: Manifest, plans: list[Plan], *, w
     pending = sum(block_id not in manifest.blocks for plan in plans for block_id in plan.block_ids)
     remove_orphans(files, manifest)
     started = time.perf_counter()
-    writer = _ManifestWriter(files, manifest)
+    writer = ManifestWriter(files, manifest)
     with ExitStack() as stack:
         stack.callback(writer.flush)
         if pending and workers != 0:
@@ -161,6 +161,11 @@ def open_or_create(files: StoreFiles, plan: Plan) -> Manifest:
     manifest = Manifest.read(files)
     if manifest.recipe_hash != recipe.id:
         raise StoreError(f"{files.url}: holds another recipe ({_difference(manifest, recipe)}). Choose another --out, or remove the store.")
+    if manifest.n_settled:
+        raise StoreError(
+            f"{files.url}: was merged, split or compacted, so its blocks are no longer those of the recipe. To mend a damaged block, make the store "
+            "anew with another --out."
+        )
     strange = sorted(set(manifest.blocks) - set(plan.block_ids))
     if strange:
         raise StoreError(
@@ -189,55 +194,10 @@ def forget_damaged(files: StoreFiles, manifest: Manifest) -> Manifest:
 
 
 def remove_orphans(files: StoreFiles, manifest: Manifest) -> None:
-    """Delete groups that no manifest names: what killed builds left."""
-    named = {block.path for block in manifest.blocks.values()}
+    """Delete blocks that no manifest names: what killed builds left."""
     with writing(files.url):
-        for name in files.folders(BLOCKS):
-            if f"{BLOCKS}/{name}" not in named:
-                files.delete(f"{BLOCKS}/{name}")
-
-
-@contextmanager
-def building(files: StoreFiles) -> Iterator[None]:
-    """Keeps a second build out of a directory while this one runs. The system lifts the lock when the process ends, however it ends.
-
-    Raises:
-        StoreError: another build is at work there.
-    """
-    if not files.is_local:
-        yield
-        return
-    import fcntl
-
-    with writing(files.url):
-        files.path.mkdir(parents=True, exist_ok=True)
-        stream = (files.path / LOCK).open("w")
-    with stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as busy:
-            raise StoreError(f"{files.url}: another build is writing this store. Wait for it, or choose another --out.") from busy
-        except OSError:  # a file system without locks: go on as on an object store
-            pass
-        yield
-
-
-class _ManifestWriter:
-    """Collects finished blocks and replaces the manifest at most twice a second."""
-
-    def __init__(self, files: StoreFiles, manifest: Manifest) -> None:
-        self._files, self.manifest = files, manifest
-        self._written, self._dirty = time.monotonic(), False
-
-    def add(self, entry: BlockEntry) -> None:
-        self.manifest, self._dirty = self.manifest.with_block(entry), True
-        if time.monotonic() - self._written > SECONDS_BETWEEN_MANIFESTS:
-            self.flush()
-
-    def flush(self) -> None:
-        if self._dirty:
-            self._files.write({ROOT: self.manifest.to_bytes()})
-            self._written, self._dirty = time.monotonic(), False
+        for path in leftovers(files, manifest):
+            files.delete(path)
 
 
 def _here(make_worker: Callable[[], Worker], blocks: Iterator[PlannedBlock], label: str, total: int) -> Iterator[tuple[PlannedBlock, Any]]:
@@ -283,7 +243,7 @@ def report_of(files: StoreFiles, manifest: Manifest, found: frozenset[str], fail
         recipe_hash=manifest.recipe_hash,
         content_hash=manifest.content_hash,
         n_structures=sum(block.n_structures for block in blocks),
-        n_planned=manifest.n_planned,
+        n_planned=manifest.n_planned - sum(block.n_deleted for block in blocks),
         n_blocks=len(manifest.blocks),
         n_built=len(manifest.blocks) - len(found),
         n_found=len(found),

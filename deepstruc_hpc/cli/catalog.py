@@ -6,20 +6,19 @@ import json
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
+from deepstruc_hpc.cli import catalog_store
+from deepstruc_hpc.cli.catalog_store import AS_JSON, RECIPE, STORE, print_facts
 from deepstruc_hpc.cli.document import print_document
 from deepstruc_hpc.core.errors import ConfigError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-STORE = typer.Argument(..., help="The catalog: a directory, or a URL such as s3://bucket/catalog.")
-RECIPE = typer.Argument(..., help="A recipe: a YAML file, or the name of one that comes with the program (monometallic, demo, …).")
 WHERE = typer.Option("", "--where", help="Expression over the columns, e.g. 'structure_type == \"fcc\" and n_atoms < 100'.")
-AS_JSON = typer.Option(False, "--json", help="One JSON document on stdout.")
 WORKERS = typer.Option(None, "--workers", min=0, help="Ray actors; by default one a core. 0: in this process, without Ray.")
 ROWS_OF_A_TABLE = 50
 
@@ -46,11 +45,8 @@ def register(app: typer.Typer) -> None:
     group.command("info")(info)
     group.command("list")(list_structures)
     group.command("export")(export_files)
-    group.command("verify")(verify_store)
-    group.command("append")(append)
-    group.command("merge")(merge)
-    group.command("diff")(diff)
     group.command("card")(card)
+    catalog_store.register(group)
     app.add_typer(group, name="catalog")
 
 
@@ -74,10 +70,10 @@ def build(
 
     loaded = load_recipe(recipe, limit=limit)
     if dry_run:
-        _print_facts(estimate(loaded, workers), as_json)
+        print_facts(estimate(loaded, workers), as_json)
         return
     report = build_catalog(loaded, out, workers=workers, repair=repair)
-    _print_facts(report.facts(), as_json)
+    print_facts(report.facts(), as_json)
     for block, reason in report.failed.items():
         typer.echo(f"failed: block {block}: {reason}", err=True)
     if not report.complete:
@@ -92,7 +88,7 @@ def info(store: str = STORE, *, as_json: bool = AS_JSON) -> None:
     from deepstruc_hpc.catalog.query import describe
     from deepstruc_hpc.data.catalog_store import Catalog
 
-    _print_facts(describe(Catalog.open(store)), as_json)
+    print_facts(describe(Catalog.open(store)), as_json)
 
 
 def list_structures(
@@ -138,74 +134,6 @@ def export_files(
     typer.echo(f"{count} files in {directory}, described in {directory / 'index.csv'}")
 
 
-def verify_store(store: str = STORE, *, as_json: bool = AS_JSON) -> None:
-    """Check every checksum and invariant; exit code 1 and the block's name where one fails.
-
-    Example: deepstruc-hpc catalog verify demo.zarr
-    """
-    from deepstruc_hpc.data.catalog_store import Catalog
-    from deepstruc_hpc.data.catalog_verify import orphans, verify
-    from deepstruc_hpc.runtime.progress import progress_bar
-
-    catalog = Catalog.open(store)
-    with progress_bar("checking blocks", len(catalog.blocks)) as bar:
-        faults = verify(catalog, bar.advance)
-    left = orphans(catalog)
-    if as_json:
-        found = [{"block": fault.block, "message": fault.message} for fault in faults]
-        print_document(json.dumps({"store": catalog.files.url, "blocks": len(catalog.blocks), "faults": found, "left_over": left}, indent=1))
-    else:
-        typer.echo("\n".join(str(fault) for fault in faults) or f"{len(catalog.blocks)} blocks with {len(catalog)} structures: no fault")
-        if left:
-            typer.echo(f"{len(left)} groups that no manifest names are left of interrupted builds; the next build removes them", err=True)
-        if faults:
-            typer.echo("mend it: deepstruc-hpc catalog build RECIPE --out STORE --repair makes the damaged blocks again", err=True)
-    if faults:
-        raise typer.Exit(1)
-
-
-def append(recipe: str = RECIPE, store: str = STORE, *, workers: int | None = WORKERS, as_json: bool = AS_JSON) -> None:
-    """Add what a second recipe asks for to a catalog; structures that it holds already are left out.
-
-    Example: deepstruc-hpc catalog append more.yaml demo.zarr
-    """
-    from deepstruc_hpc.catalog.combine import append_recipe
-    from deepstruc_hpc.catalog.recipe import load_recipe
-
-    report = append_recipe(load_recipe(recipe), store, workers=workers)
-    _print_facts(report.facts(), as_json)
-    if not report.complete:
-        raise typer.Exit(1)
-
-
-def merge(
-    stores: list[str] = typer.Argument(..., help="Catalogs with the same conditions; of a structure in several the first counts."),
-    *,
-    out: str = typer.Option(..., "--out", help="The new store."),
-    as_json: bool = AS_JSON,
-) -> None:
-    """Put catalogs together into a new one.
-
-    Example: deepstruc-hpc catalog merge metals.zarr alloys.zarr --out all.zarr
-    """
-    from deepstruc_hpc.catalog.combine import merge_catalogs
-
-    _print_facts(merge_catalogs(stores, out).facts(), as_json)
-
-
-def diff(
-    first: str = typer.Argument(..., help="One catalog."), second: str = typer.Argument(..., help="Another."), *, as_json: bool = AS_JSON
-) -> None:
-    """Say which structures only one of two catalogs holds.
-
-    Example: deepstruc-hpc catalog diff old.zarr new.zarr
-    """
-    from deepstruc_hpc.catalog.combine import difference
-    from deepstruc_hpc.data.catalog_store import Catalog
-
-    _print_facts(difference(Catalog.open(first), Catalog.open(second)), as_json)
-
-
 def card(store: str = STORE) -> None:
     """Write the catalog card with a figure of one structure of each type, README.md and structures.png in the store.
 
@@ -217,21 +145,6 @@ def card(store: str = STORE) -> None:
     catalog = Catalog.open(store)
     write_card(catalog, figure=True)
     typer.echo(f"{catalog.files.url}/{CARD} and {FIGURE}")
-
-
-def _print_facts(facts: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        print_document(json.dumps(facts, indent=1, ensure_ascii=False))
-        return
-    width = max(len(name) for name in facts)
-    for name, value in facts.items():
-        if isinstance(value, dict):
-            shown = "  ".join(f"{key} {part}" for key, part in value.items())
-        elif isinstance(value, list):
-            shown = ", ".join(str(part) for part in value)
-        else:
-            shown = ("yes" if value else "no") if isinstance(value, bool) else str(value)
-        typer.echo(f"{name.replace('_', ' '):{width}}  {shown}")
 
 
 def _print_rows(rows: pd.DataFrame, table_format: TableFormat) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepstruc_hpc.core.errors import StoreError
+from deepstruc_hpc.data.block_file import open_block
 from deepstruc_hpc.data.catalog_block import read_column
 from deepstruc_hpc.data.manifest import BlockEntry, Manifest
 from deepstruc_hpc.data.schema import COLUMN_ARRAYS, COLUMN_NAMES, COLUMNS
@@ -46,12 +47,11 @@ def write_index(files: StoreFiles, manifest: Manifest) -> None:
     import pyarrow.parquet as pq
 
     schema = _arrow_schema(manifest)
-    groups = _block_groups(files)
     key = index_key(manifest)
     repeating = [name for name in schema.names if name in _REPEATING]
     with files.large_file(key) as path, pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=repeating) as writer:
         for block in manifest.ordered:
-            values = _block_columns(groups, block, schema.names, manifest)
+            values = _block_columns(files, block, schema.names, manifest)
             writer.write_table(pa.table({name: pa.array(values[name], type=schema.field(name).type) for name in schema.names}, schema=schema))
     for name in (name for name in _root_files(files) if name.startswith(PREFIX) and name != key):
         files.delete(name)
@@ -70,8 +70,7 @@ def read_columns(files: StoreFiles, manifest: Manifest, names: Sequence[str]) ->
             return frame
     except (OSError, pa.ArrowException):
         pass
-    groups = _block_groups(files)
-    parts = [_block_columns(groups, block, names, manifest) for block in manifest.ordered]
+    parts = [_block_columns(files, block, names, manifest) for block in manifest.ordered]
     kinds = _arrow_schema(manifest)
     if not parts:
         return pd.DataFrame({name: pd.Series(dtype=kinds.field(name).type.to_pandas_dtype()) for name in names})
@@ -88,14 +87,9 @@ def _arrow_schema(manifest: Manifest) -> Any:
     return pa.schema([(name, types[kind]) for name, kind in kinds.items()])
 
 
-def _block_groups(files: StoreFiles) -> Any:
-    import zarr
-
-    return zarr.open_group(files.zarr_store(), mode="r", zarr_format=3, use_consolidated=False)
-
-
-def _block_columns(groups: Any, block: BlockEntry, names: Sequence[str], manifest: Manifest) -> dict[str, NDArray[Any]]:
+def _block_columns(files: StoreFiles, block: BlockEntry, names: Sequence[str], manifest: Manifest) -> dict[str, NDArray[Any]]:
     kinds = parameter_columns(manifest)
+    group, live = None, block.live_rows()
     values: dict[str, NDArray[Any]] = {}
     for name in names:
         if name in kinds and name not in block.parameters:
@@ -103,9 +97,11 @@ def _block_columns(groups: Any, block: BlockEntry, names: Sequence[str], manifes
             values[name] = missing
             continue
         try:
-            stored = read_column(groups[f"{block.path}/{COLUMNS}/{name}"])
+            group = open_block(files, block.path, block.n_bytes)[COLUMNS] if group is None else group
+            stored = read_column(group[name])
         except (KeyError, ValueError, RuntimeError, OSError) as damaged:
             raise StoreError(f"block {block.id}: column {name} cannot be read ({damaged}). Run: deepstruc-hpc catalog verify STORE") from damaged
+        stored = stored if live is None else stored[live]
         values[name] = stored.astype(str).astype(object) if kinds.get(name) == "str" else stored
     return values
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from deepstruc_hpc.core.errors import StoreError
 from deepstruc_hpc.core.structure import Structure
+from deepstruc_hpc.data.block_file import PDF_DATA, SUFFIX, BlockFile, open_block
 from deepstruc_hpc.data.catalog_block import BlockContent, read_block
 from deepstruc_hpc.data.catalog_index import column_names, read_columns
 from deepstruc_hpc.data.conditions import PdfConditions
@@ -41,6 +42,7 @@ class Catalog:
         self.blocks: list[BlockEntry] = manifest.ordered
         self.starts: NDArray[np.int64] = np.concatenate([[0], np.cumsum([block.n_structures for block in self.blocks])]).astype(np.int64)
         self.mapped_pdf = lru_cache(maxsize=MAPPED_FILES)(self._map_pdf)
+        self._live = lru_cache(maxsize=MAPPED_FILES)(lambda number: self.blocks[number].live_rows())
         self._atoms_of = lru_cache(maxsize=BLOCKS_IN_MEMORY)(self._read_atoms)
 
     @classmethod
@@ -143,8 +145,8 @@ class Catalog:
         chosen = self._normalised(np.asarray(indices, dtype=np.int64))
         for number, places in self.by_block(chosen):
             atoms = self._atoms_of(number)
-            for place in places:
-                found[int(place)] = atoms.structure(int(chosen[place] - self.starts[number]))
+            for place, row in zip(places, self.stored_rows(number, chosen[places] - self.starts[number]), strict=True):
+                found[int(place)] = atoms.structure(int(row))
         return [found[place] for place in range(len(chosen))]
 
     def block_slices(self) -> list[slice]:
@@ -152,28 +154,37 @@ class Catalog:
         return [slice(int(start), int(stop)) for start, stop in zip(self.starts[:-1], self.starts[1:], strict=True)]
 
     def read_block(self, number: int, *, pdf: bool = True) -> BlockContent:
-        """All arrays of one block, as stored."""
-        return read_block(self.group(number), pdf=pdf)
+        """All arrays of one block, without its deleted rows."""
+        return read_block(self.group(number), pdf=pdf).taking(self._live(number))
 
     def block_pdf(self, number: int) -> NDArray[np.float32]:
-        """(S, R) PDFs of one block: the fastest way to all of them. In a directory they are mapped from the file, read-only."""
-        mapped = self.mapped_pdf(number)
-        if mapped is not None:
-            return mapped
-        values: NDArray[np.float32] = self.array(number, "pdf")[:]
-        return values
+        """(S, R) PDFs of one block: the fastest way to all of them. In a directory they are mapped, read-only; copied where rows are deleted."""
+        mapped, live = self.mapped_pdf(number), self._live(number)
+        values: NDArray[np.float32] = self.array(number, "pdf")[:] if mapped is None else mapped
+        return values if live is None else values[live]
+
+    def stored_rows(self, number: int, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where rows of a block lie in its arrays: the same numbers, but for a block with deleted rows."""
+        live = self._live(number)
+        return rows if live is None else live[rows]
 
     def _map_pdf(self, number: int) -> NDArray[np.float32] | None:
         if not self.files.is_local:
             return None
-        folder = self.files.path / self.blocks[number].path / "pdf"
+        path, n_bytes = self.blocks[number].path, self.blocks[number].n_bytes
         try:
-            return mapped_rows(folder, json.loads((folder / "zarr.json").read_bytes()))
-        except (OSError, ValueError, KeyError, TypeError, IndexError):  # Zarr says what is wrong with it
+            if path.endswith(SUFFIX):
+                block = BlockFile(self.files, path, n_bytes)
+                data = block.members[PDF_DATA]
+                return mapped_rows(self.files.path / path, json.loads(block.content("pdf/zarr.json")), data.start, data.size)
+            folder = self.files.path / path
+            data_file = folder / PDF_DATA
+            return mapped_rows(data_file, json.loads((folder / "pdf" / "zarr.json").read_bytes()), 0, data_file.stat().st_size)
+        except (OSError, ValueError, KeyError, TypeError, IndexError, StoreError):  # Zarr says what is wrong with it
             return None
 
     def _read_atoms(self, number: int) -> BlockContent:
-        return read_block(self.group(number), pdf=False)
+        return read_block(self.group(number), pdf=False, columns=("structure_type", "label"))
 
     @cached_property
     def root(self) -> Any:
@@ -190,14 +201,15 @@ class Catalog:
         """
         block = self.blocks[number]
         try:
-            return self.root[block.path]
+            return open_block(self.files, block.path, block.n_bytes)
         except (KeyError, OSError, ValueError) as missing:
             raise StoreError(
-                f"block {block.id} of {self.files.url} cannot be opened. Run: deepstruc-hpc catalog verify {self.files.url}"
+                f"block {block.id} of {self.files.url} cannot be opened. Where the store was compacted meanwhile, open the catalog again; else run: "
+                f"deepstruc-hpc catalog verify {self.files.url}"
             ) from missing
 
     def array(self, number: int, name: str) -> Any:
-        """One Zarr array of a block, not read yet.
+        """One Zarr array of a block as it is stored, deleted rows among the others, not read yet.
 
         Raises:
             StoreError: it is not there.
@@ -254,7 +266,7 @@ class PdfView:
         chosen = np.atleast_1d(rows)
         values = np.empty((len(chosen), len(catalog.r)), dtype=np.float32)
         for number, places in catalog.by_block(chosen):
-            inside = chosen[places] - catalog.starts[number]
+            inside = catalog.stored_rows(number, chosen[places] - catalog.starts[number])
             mapped = catalog.mapped_pdf(number)
             if mapped is not None:
                 values[places] = mapped[inside]

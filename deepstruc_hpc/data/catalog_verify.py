@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 
 import numpy as np
+from numpy.typing import NDArray
 
 from deepstruc_hpc.core.errors import StoreError
-from deepstruc_hpc.data.catalog_block import BlockContent, files_digest, read_block
+from deepstruc_hpc.data.block_file import SUFFIX
+from deepstruc_hpc.data.catalog_block import BlockContent, bytes_digest, files_digest, read_block
 from deepstruc_hpc.data.catalog_store import Catalog
-from deepstruc_hpc.data.manifest import BlockEntry
-from deepstruc_hpc.data.schema import BLOCKS, COLUMN_NAMES
+from deepstruc_hpc.data.manifest import BlockEntry, leftovers
+from deepstruc_hpc.data.schema import COLUMN_NAMES
 from deepstruc_hpc.data.species import SYMBOLS
+
+ID_DIGITS = 16
+"""Hexadecimal digits of a structure's id."""
+_HEX = re.compile("[0-9a-f]")
 
 
 @dataclass(frozen=True)
@@ -26,57 +34,129 @@ class Fault:
         return f"block {self.block}: {self.message}" if self.block else self.message
 
 
+@dataclass(frozen=True, eq=False)
+class CheckedBlock:
+    """What a check of one block found.
+
+    Attributes:
+        faults: what is wrong, in words.
+        ids: (S,) uint64, the structures' ids as numbers.
+    """
+
+    faults: tuple[str, ...]
+    ids: NDArray[np.uint64]
+
+
+class BlockChecker:
+    """Checks blocks of one catalog by their numbers; holds the opened catalog."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def __call__(self, item: int) -> CheckedBlock:
+        """Check one block: bytes against the manifest's digest, values against the content hash, and what must hold of the values."""
+        ids: list[str] = []
+        faults = tuple(check_block(self._catalog, item, ids))
+        return CheckedBlock(faults, id_numbers(ids))
+
+
 def verify(catalog: Catalog, on_block: Callable[[], None] = lambda: None) -> list[Fault]:
-    """Check all blocks: bytes against the manifest's digest, values against the content hash, and what must hold of the values.
+    """Check all blocks, one after the other.
 
     Args:
         catalog: an open catalog.
         on_block: called after each block, for a progress bar.
     """
-    faults: list[Fault] = []
-    seen: dict[str, str] = {}
-    stored_r = _stored_r(catalog)
-    if stored_r is not None:
-        faults.append(stored_r)
-    for number, block in enumerate(catalog.blocks):
-        faults += [Fault(block.id, message) for message in check_block(catalog, number, block, seen)]
+    checker = BlockChecker(catalog)
+    checked: dict[int, CheckedBlock] = {}
+    for number in range(len(catalog.blocks)):
+        checked[number] = checker(number)
         on_block()
-    return faults
+    return faults_of(catalog, checked)
+
+
+def faults_of(catalog: Catalog, checked: Mapping[int, CheckedBlock]) -> list[Fault]:
+    """All that is wrong with a catalog, from the checks of its blocks: those of each block, and structures that two blocks hold."""
+    found: dict[int, list[str]] = {number: list(checked[number].faults) for number in sorted(checked)}
+    for first, second, number in _repeated(checked):
+        found[second].append(f"structure {number:016x} is also in block {catalog.blocks[first].id}")
+    stored_r = _stored_r(catalog)
+    whole = [] if stored_r is None else [stored_r]
+    return whole + [Fault(catalog.blocks[number].id, message) for number, messages in found.items() for message in messages]
+
+
+def id_numbers(ids: Sequence[str]) -> NDArray[np.uint64]:
+    """(S,) the ids of structures as numbers of 64 bits: what their 16 hexadecimal digits say; of another id a hash."""
+    if all(len(name) == ID_DIGITS and not _HEX.sub("", name) for name in ids):
+        return np.frombuffer(bytes.fromhex("".join(ids)), dtype=">u8").astype(np.uint64)
+    return np.array([int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big") for name in ids], dtype=np.uint64)
+
+
+def _repeated(checked: Mapping[int, CheckedBlock]) -> Iterator[tuple[int, int, int]]:
+    """First block, later block and id of structures that are there twice."""
+    numbers = sorted(checked)
+    ids = np.concatenate([checked[number].ids for number in numbers]) if numbers else np.empty(0, dtype=np.uint64)
+    owners = np.repeat(numbers, [len(checked[number].ids) for number in numbers])
+    order = np.argsort(ids, kind="stable")
+    same = np.flatnonzero(ids[order][1:] == ids[order][:-1])
+    yield from ((int(owners[order[place]]), int(owners[order[place + 1]]), int(ids[order[place]])) for place in same)
 
 
 def orphans(catalog: Catalog) -> list[str]:
-    """Groups that no manifest names: left by builds that were killed. They do no harm and the next build removes them."""
-    named = {block.path for block in catalog.blocks}
-    return [name for name in catalog.files.folders(BLOCKS) if f"{BLOCKS}/{name}" not in named]
+    """Blocks that no manifest names: left by builds that were killed. They do no harm and the next build removes them."""
+    return leftovers(catalog.files, catalog.manifest)
 
 
-def check_block(catalog: Catalog, number: int, block: BlockEntry, seen: dict[str, str]) -> Iterator[str]:
-    """What is wrong with one block; ``seen`` collects the ids of structures over the blocks."""
-    prefix = f"{block.path}/"
+def check_block(catalog: Catalog, number: int, ids: list[str]) -> Iterator[str]:
+    """What is wrong with one block; the ids of its structures are added to ``ids``."""
+    block = catalog.blocks[number]
     try:
-        found = catalog.files.read_all(catalog.files.keys(block.path))
+        digest = stored_digest(catalog, block)
     except OSError as unreadable:
         yield f"cannot be read ({unreadable})"
         return
-    stored = {key.removeprefix(prefix): content for key, content in found.items()}
-    if not stored:
+    if digest is None:
         yield "its files are missing"
         return
-    if files_digest(stored) != block.digest:
+    if digest != block.digest:
         yield "the bytes on disk are not those that were written (checksum)"
     try:
         content = read_block(catalog.group(number))
-        matches = content.content_hash() == block.content
+        matches = content.content_hash() == block.stored_content
     except (StoreError, UnicodeDecodeError, AttributeError, IndexError) as damaged:
         yield f"cannot be decoded ({damaged})"
         return
     if not matches:
         yield "the values are not those that were written (content hash)"
     yield from invariants(content, len(catalog.r))
-    for structure_id in content.columns.get("id", np.empty(0, dtype=object)).tolist():
-        if structure_id in seen:
-            yield f"structure {structure_id} is also in block {seen[structure_id]}"
-        seen[structure_id] = block.id
+    yield from _marks(block, len(content))
+    live = block.live_rows()
+    stored_ids = content.columns.get("id", np.empty(0, dtype=object))
+    ids += (stored_ids if live is None or len(stored_ids) != len(content) else stored_ids[live]).tolist()
+
+
+def _marks(block: BlockEntry, rows: int) -> Iterator[str]:
+    """What is wrong with what the manifest says of the rows."""
+    if block.n_structures + block.n_deleted != rows:
+        yield f"{rows} rows are stored, the manifest says {block.n_structures} and {block.n_deleted} deleted ones"
+    elif len(block.deleted_rows()) != block.n_deleted:
+        yield f"{len(block.deleted_rows())} rows are marked as deleted, the manifest says {block.n_deleted}"
+
+
+def stored_digest(catalog: Catalog, block: BlockEntry) -> str | None:
+    """Hash of a block's bytes as they are now; None where there are none.
+
+    Raises:
+        OSError: they cannot be read.
+    """
+    if block.path.endswith(SUFFIX):
+        try:
+            return bytes_digest(catalog.files.read(block.path))
+        except FileNotFoundError:
+            return None
+    prefix = f"{block.path}/"
+    found = catalog.files.read_all(catalog.files.keys(block.path))
+    return files_digest({key.removeprefix(prefix): content for key, content in found.items()}) if found else None
 
 
 def invariants(content: BlockContent, n_points: int) -> Iterator[str]:

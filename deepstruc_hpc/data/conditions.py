@@ -51,3 +51,9 @@ class PdfConditions(Config):
         """(R,) Å: rmin, rmin + rstep, … up to rmax."""
         count = int(np.floor((self.rmax - self.rmin) / self.rstep + 1e-6)) + 1
         return np.asarray(self.rmin + self.rstep * np.arange(count), dtype=np.float64)
+
+
+def changed_conditions(first: PdfConditions, second: PdfConditions) -> dict[str, tuple[Any, Any]]:
+    """The keys in which two sets of conditions differ, with both values; a serialised set may lack a key that has its default."""
+    pairs = {key: (getattr(first, key), getattr(second, key)) for key in PdfConditions.model_fields}
+    return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}

@@ -9,14 +9,21 @@ from hashlib import blake2b
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from deepstruc_hpc.core.errors import StoreError
-from deepstruc_hpc.data.catalog_block import DIGEST_BYTES, BlockContent, encode_block, files_digest
+from deepstruc_hpc.data.block_file import SUFFIX, pack
+from deepstruc_hpc.data.catalog_block import DIGEST_BYTES, BlockContent, bytes_digest, encode_block
 from deepstruc_hpc.data.conditions import PdfConditions
-from deepstruc_hpc.data.schema import BLOCKS, FORMAT, SCHEMA_VERSION
+from deepstruc_hpc.data.marks import marked_content, pack_marks, unpack_marks
+from deepstruc_hpc.data.schema import BLOCKS, FORMAT, READABLE_VERSIONS, SCHEMA_VERSION
 from deepstruc_hpc.data.store_files import StoreFiles
 
 ROOT = "zarr.json"
+WRITER = "writer"
+"""Attribute by which a command stamps the manifest of a store on an object store when it begins; see :mod:`deepstruc_hpc.data.store_lock`."""
+MARKS = ("deleted", "n_deleted", "n_atoms_deleted", "stored")
+"""Keys of a block's entry that are there only where rows are deleted."""
 
 
 @dataclass(frozen=True)
@@ -25,13 +32,17 @@ class BlockEntry:
 
     Attributes:
         id: place in the catalog and a hash of what was planned for it.
-        path: group in the store; a block that was made twice has another one.
-        n_structures: rows.
-        n_atoms: atoms of all rows.
-        content: hash of all values.
-        digest: hash of the files' bytes.
+        path: file in the store (in format 1 a folder); a block that was made twice has another one.
+        n_structures: rows that count.
+        n_atoms: atoms of these rows.
+        content: hash of all values, and of which rows count.
+        digest: hash of the file's bytes (in format 1 of the names and bytes of the folder's files).
         n_bytes: size on disk.
         parameters: parameter columns of this block, name → ``float64`` or ``str``.
+        deleted: the deleted rows, see :mod:`deepstruc_hpc.data.marks`; empty where there are none.
+        n_deleted: deleted rows.
+        n_atoms_deleted: their atoms.
+        stored: hash of all stored values where rows are deleted.
     """
 
     id: str
@@ -42,6 +53,47 @@ class BlockEntry:
     digest: str
     n_bytes: int
     parameters: Mapping[str, str] = field(default_factory=dict)
+    deleted: str = ""
+    n_deleted: int = 0
+    n_atoms_deleted: int = 0
+    stored: str = ""
+
+    @property
+    def stored_content(self) -> str:
+        """Hash of all values in the file, deleted rows among them."""
+        return self.stored or self.content
+
+    def live_rows(self) -> NDArray[np.int64] | None:
+        """Rows of the stored arrays that count; None for all."""
+        return np.flatnonzero(~self._marks()) if self.n_deleted else None
+
+    def deleted_rows(self) -> NDArray[np.int64]:
+        """Rows of the stored arrays that do not count."""
+        return np.flatnonzero(self._marks()) if self.n_deleted else np.empty(0, dtype=np.int64)
+
+    def without_rows(self, rows: NDArray[np.integer[Any]], n_atoms: int) -> BlockEntry:
+        """The entry when some more rows are deleted.
+
+        Args:
+            rows: of the stored arrays, none of them deleted before.
+            n_atoms: of these rows.
+        """
+        marks = self._marks()
+        marks[rows] = True
+        return replace(
+            self,
+            n_structures=self.n_structures - len(rows),
+            n_atoms=self.n_atoms - n_atoms,
+            content=marked_content(self.stored_content, marks),
+            deleted=pack_marks(marks),
+            n_deleted=self.n_deleted + len(rows),
+            n_atoms_deleted=self.n_atoms_deleted + n_atoms,
+            stored=self.stored_content,
+        )
+
+    def _marks(self) -> NDArray[np.bool_]:
+        rows = self.n_structures + self.n_deleted
+        return unpack_marks(self.deleted, rows) if self.n_deleted else np.zeros(rows, dtype=bool)
 
 
 @dataclass(frozen=True)
@@ -53,9 +105,11 @@ class Manifest:
         recipe_hash: hash of the recipes: the catalog's id.
         conditions: of all PDFs.
         code_version: version of the program that made the catalog.
-        n_planned: structures that the recipes ask for.
-        n_blocks_planned: blocks that the recipes ask for.
+        n_planned: structures that the recipes ask for, without those that a compaction dropped.
+        n_blocks_planned: blocks of a complete catalog.
         blocks: those that are there, by id.
+        n_settled: recipes whose blocks were joined or divided: they are no longer those of a plan.
+        forgotten: entries of damaged blocks with deleted rows; the rows are deleted again when the block is there again.
     """
 
     recipes: tuple[Mapping[str, Any], ...]
@@ -65,6 +119,8 @@ class Manifest:
     n_planned: int
     n_blocks_planned: int
     blocks: Mapping[str, BlockEntry] = field(default_factory=dict)
+    n_settled: int = 0
+    forgotten: Mapping[str, BlockEntry] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -86,11 +142,28 @@ class Manifest:
 
     def with_block(self, block: BlockEntry) -> Manifest:
         """The state after one more block."""
-        return replace(self, blocks={**self.blocks, block.id: block})
+        before = self.forgotten.get(block.id)
+        if before is not None and not block.n_deleted:
+            block = block.without_rows(before.deleted_rows(), before.n_atoms_deleted)
+        forgotten = {name: entry for name, entry in self.forgotten.items() if name != block.id}
+        return replace(self, blocks={**self.blocks, block.id: block}, forgotten=forgotten)
 
     def without(self, block_ids: Collection[str]) -> Manifest:
-        """The state with some blocks forgotten."""
-        return replace(self, blocks={name: block for name, block in self.blocks.items() if name not in block_ids})
+        """The state with some blocks forgotten, but not which of their rows were deleted."""
+        kept = {name: block for name, block in self.blocks.items() if name not in block_ids}
+        marked = {name: block for name, block in self.blocks.items() if name in block_ids and block.n_deleted}
+        return replace(self, blocks=kept, forgotten={**self.forgotten, **marked})
+
+    def with_joined(self, members: Collection[str], block: BlockEntry) -> Manifest:
+        """The state in which one block stands for some that follow each other."""
+        kept = {name: entry for name, entry in self.blocks.items() if name not in members}
+        return replace(
+            self,
+            blocks={**kept, block.id: block},
+            n_planned=self.n_planned - sum(self.blocks[name].n_deleted for name in members),
+            n_blocks_planned=self.n_blocks_planned - len(members) + 1,
+            n_settled=len(self.recipes),
+        )
 
     def to_bytes(self) -> bytes:
         """The root group's metadata document with the manifest as its attributes."""
@@ -104,7 +177,9 @@ class Manifest:
             "n_blocks_planned": self.n_blocks_planned,
             "conditions": self.conditions.model_dump(mode="json"),
             "recipes": list(self.recipes),
-            "blocks": [asdict(block) for block in self.ordered],
+            "n_settled": self.n_settled,
+            "blocks": [_written(block) for block in self.ordered],
+            "forgotten": [_written(block) for block in self.forgotten.values()],
         }
         attributes = {**body, "checksum": _checksum(body)}
         return json.dumps({"zarr_format": 3, "node_type": "group", "attributes": attributes}, ensure_ascii=False, separators=(",", ":")).encode()
@@ -129,8 +204,12 @@ class Manifest:
             raise StoreError(f"{files.url}: cannot be read ({unreadable}).") from unreadable
         if body.get("format") != FORMAT:
             raise StoreError(f"{files.url}: a Zarr group, but not a catalog of this program. Choose another path.")
-        if body.get("schema_version") != SCHEMA_VERSION:
-            raise StoreError(f"{files.url}: schema {body.get('schema_version')}, this program reads {SCHEMA_VERSION}. Build the catalog anew.")
+        if body.get("schema_version") not in READABLE_VERSIONS:
+            raise StoreError(
+                f"{files.url}: the store has format {body.get('schema_version')}, this program reads {READABLE_VERSIONS[0]} to "
+                f"{READABLE_VERSIONS[-1]}. Install a newer deepstruc_hpc."
+            )
+        body.pop(WRITER, None)
         checksum = body.pop("checksum", "")
         if checksum != _checksum(body):
             raise StoreError(
@@ -145,7 +224,15 @@ class Manifest:
             body["n_planned"],
             body["n_blocks_planned"],
             blocks,
+            body.get("n_settled", 0),
+            {entry["id"]: BlockEntry(**entry) for entry in body.get("forgotten", [])},
         )
+
+
+def _written(block: BlockEntry) -> dict[str, Any]:
+    """An entry as it stands in the manifest: without what is said of deleted rows where there are none."""
+    entry = asdict(block)
+    return entry if block.n_deleted else {name: value for name, value in entry.items() if name not in MARKS}
 
 
 def create_store(files: StoreFiles, manifest: Manifest) -> None:
@@ -181,11 +268,23 @@ def write_block(files: StoreFiles, block_id: str, block: BlockContent, *, nonce:
         parameters: which columns are parameters of shapes, with their kind.
     """
     content = block.content_hash()
-    encoded = encode_block(block, {"block": block_id, "content": content})
-    path = f"{BLOCKS}/{block_id}-{nonce}"
-    files.write({f"{path}/{name}": data for name, data in encoded.items()})
-    n_bytes = sum(len(data) for data in encoded.values())
-    return BlockEntry(block_id, path, len(block), int(block.offsets[-1]), content, files_digest(encoded), n_bytes, dict(parameters))
+    packed = pack(encode_block(block, {"block": block_id, "content": content}))
+    path = f"{BLOCKS}/{block_id}-{nonce}{SUFFIX}"
+    files.write({path: packed})
+    return BlockEntry(block_id, path, len(block), int(block.offsets[-1]), content, bytes_digest(packed), len(packed), dict(parameters))
+
+
+def leftovers(files: StoreFiles, manifest: Manifest) -> list[str]:
+    """Paths of blocks, and of parts of blocks, that the manifest does not name: what killed builds left."""
+    named = {block.path for block in manifest.blocks.values()}
+    return [f"{BLOCKS}/{name}" for name in files.names(BLOCKS) if name != ROOT and f"{BLOCKS}/{name}" not in named]
+
+
+def stamped(document: bytes, writer: str) -> bytes:
+    """A manifest with the name of the command that writes it from now on, which changes its bytes and nothing else."""
+    content = json.loads(document)
+    content["attributes"][WRITER] = writer
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _checksum(body: Mapping[str, Any]) -> str:

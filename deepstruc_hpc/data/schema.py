@@ -4,8 +4,8 @@ A catalog is a Zarr v3 hierarchy::
 
     STORE/zarr.json                 root group: recipe, hashes, code version and the manifest (its attributes)
     STORE/r/                        the r grid of all PDFs
-    STORE/blocks/<block>/           one immutable group a block: the arrays below
-    STORE/blocks/<block>/columns/   one array a column, with the parameters of the shapes
+    STORE/blocks/<block>.zarr.zip   one immutable file a block, which holds a Zarr group: the arrays below, and in its group ``columns`` one array a
+                                    column, with the parameters of the shapes
     STORE/columns-<hash>.parquet    all columns of all blocks once more, for queries; can be made again
     STORE/README.md                 the catalog card
 """
@@ -16,12 +16,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 FORMAT = "deepstruc_hpc catalog"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Format of what is written: 1 had a folder a block, 2 has a file a block. docs/store-format.md describes both."""
+READABLE_VERSIONS = (1, 2)
+"""Formats that are read; a store of format 1 to which blocks are added holds both kinds and says 2."""
 
 BLOCKS = "blocks"
 COLUMNS = "columns"
 ROWS_PER_CHUNK = 128
-"""Rows of ``pdf`` a chunk, not compressed; a block's chunks share one shard, that is one file, in which the rows lie one after the other."""
+"""Rows of ``pdf`` a chunk, not compressed; a block's chunks share one shard, in which the rows lie one after the other."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class ArraySpec:
         dtype: NumPy's name, or ``str``.
         unit: ``Å``, ``Å⁻²`` or empty.
         meaning: one line.
+        rows_per_chunk: rows a Zarr chunk; None for the whole array in one.
     """
 
     name: str
@@ -41,6 +45,12 @@ class ArraySpec:
     dtype: Literal["float32", "float64", "int64", "int32", "uint8", "str"]
     unit: str
     meaning: str
+    rows_per_chunk: int | None = None
+
+    @property
+    def chunk(self) -> str:
+        """The chunk in words."""
+        return "all" if self.rows_per_chunk is None else f"{self.rows_per_chunk} rows"
 
 
 ROOT_ARRAYS = (ArraySpec("r", ("r",), "float64", "Å", "distances at which every PDF is given"),)
@@ -49,7 +59,7 @@ BLOCK_ARRAYS = (
     ArraySpec("positions", ("atom", "axis"), "float32", "Å", "positions of all atoms of the block, one structure after the other"),
     ArraySpec("species", ("atom",), "uint8", "", "atomic number of each atom"),
     ArraySpec("offsets", ("structure + 1",), "int64", "", "structure i owns the atoms offsets[i] to offsets[i + 1]"),
-    ArraySpec("pdf", ("structure", "r"), "float32", "Å⁻²", "G(r) of each structure under the catalog's conditions"),
+    ArraySpec("pdf", ("structure", "r"), "float32", "Å⁻²", "G(r) of each structure under the catalog's conditions", ROWS_PER_CHUNK),
 )
 
 COLUMN_ARRAYS = (
@@ -73,11 +83,13 @@ COLUMN_NAMES = tuple(spec.name for spec in COLUMN_ARRAYS)
 
 def schema_table() -> str:
     """The stored arrays as a Markdown table, for the catalog card."""
-    lines = ["| array | dimensions | dtype | unit | meaning |", "|---|---|---|---|---|"]
+    lines = ["| array | dimensions | dtype | unit | chunk | meaning |", "|---|---|---|---|---|---|"]
     groups = (("", ROOT_ARRAYS), (f"{BLOCKS}/*/", BLOCK_ARRAYS), (f"{BLOCKS}/*/{COLUMNS}/", COLUMN_ARRAYS))
     for prefix, specs in groups:
-        lines += [f"| `{prefix}{spec.name}` | {', '.join(spec.dims)} | {spec.dtype} | {spec.unit} | {spec.meaning} |" for spec in specs]
+        lines += [
+            f"| `{prefix}{spec.name}` | {', '.join(spec.dims)} | {spec.dtype} | {spec.unit} | {spec.chunk} | {spec.meaning} |" for spec in specs
+        ]
     lines.append(
-        f"| `{BLOCKS}/*/{COLUMNS}/<parameter>` | structure | float64 or str | | parameters of the shapes; NaN or empty where a shape has none |"
+        f"| `{BLOCKS}/*/{COLUMNS}/<parameter>` | structure | float64 or str | | all | parameters of the shapes; NaN or empty where a shape has none |"
     )
     return "\n".join(lines)

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ class StoreFiles:
 
     A write of one key is atomic: a reader sees the old bytes or the new ones. On a directory that is a temporary name, fsync and rename; object
     stores do it by themselves.
+
+    Attributes:
+        guarded: keys that only this object may write, with the ETag of what is there (None for nothing); see :mod:`deepstruc_hpc.data.store_lock`.
     """
 
     def __init__(self, url: str | os.PathLike[str]) -> None:
@@ -33,6 +37,7 @@ class StoreFiles:
         else:
             self.url = text.rstrip("/")
             self._fs, self._root = _open_url(self.url)
+        self.guarded: dict[str, str | None] = {}
 
     def __reduce__(self) -> tuple[type[StoreFiles], tuple[str]]:
         return StoreFiles, (self.url,)
@@ -60,15 +65,33 @@ class StoreFiles:
         found: dict[str, bytes] = self._fs.cat([f"{self._root}/{key}" for key in keys])
         return {key: found[f"{self._root}/{key}"] for key in keys}
 
+    def read_range(self, key: str, start: int, stop: int) -> bytes:
+        """The bytes of one key from ``start`` to ``stop``.
+
+        Raises:
+            FileNotFoundError: there is no such key.
+        """
+        if self.is_local:
+            with (self.path / key).open("rb") as stream:
+                stream.seek(start)
+                return stream.read(stop - start)
+        with answering():
+            content: bytes = self._fs.cat_file(f"{self._root}/{key}", start=start, end=stop)
+        return content
+
     def exists(self, key: str) -> bool:
         """True when the key is there."""
-        return (self.path / key).is_file() if self.is_local else bool(self._fs.isfile(f"{self._root}/{key}"))
+        if self.is_local:
+            return (self.path / key).is_file()
+        self._fs.invalidate_cache()  # another process may have written it
+        return bool(self._fs.isfile(f"{self._root}/{key}"))
 
     def write(self, contents: Mapping[str, bytes]) -> None:
         """Write keys, each atomically, the last one when all others are there.
 
         Raises:
             OutputError: no space, read-only, or no such place.
+            StoreError: a guarded key was written by another command.
         """
         with writing(self.url):
             if self.is_local:
@@ -77,7 +100,52 @@ class StoreFiles:
             *others, last = [(f"{self._root}/{key}", content) for key, content in contents.items()]
             if others:
                 self._fs.pipe(dict(others))
-            self._fs.pipe_file(*last)
+            if last[0].removeprefix(f"{self._root}/") not in self.guarded:
+                self._fs.pipe_file(*last)
+                return
+        self._write_guarded(last[0].removeprefix(f"{self._root}/"), last[1])
+
+    def _write_guarded(self, key: str, content: bytes) -> None:
+        with writing(self.url):
+            etag = self.write_if(key, content, self.guarded[key])
+        if etag is None:
+            raise StoreError(
+                f"{self.url}: another command has taken this store over, because this one did not renew its lock in time. Nothing that the store "
+                "names is lost; when the other has ended, the same command goes on."
+            )
+        self.guarded[key] = etag
+
+    @property
+    def is_conditional(self) -> bool:
+        """True where a write can be made to depend on what is there: on S3."""
+        return not self.is_local and bool({"s3", "s3a"} & {*([self._fs.protocol] if isinstance(self._fs.protocol, str) else self._fs.protocol)})
+
+    def write_if(self, key: str, content: bytes, etag: str | None) -> str | None:
+        """Write a key of a store with conditional writes if what is there has an ETag, or, for None, if nothing is there.
+
+        Returns:
+            The new ETag; None where something else is there, or, with an ETag given, nothing.
+        """
+        condition: dict[str, Any] = {"mode": "create"} if etag is None else {"IfMatch": etag}
+        try:
+            with answering():
+                return str(self._fs.pipe_file(f"{self._root}/{key}", content, **condition)["ETag"])
+        except OSError as refused:
+            if not _is_unmet(refused):
+                raise
+        there = self.state(key)  # a write that was repeated after a lost answer meets itself
+        return there[0] if there is not None and self.read(key) == content else None
+
+    def state(self, key: str) -> tuple[str, float] | None:
+        """ETag of a key and its age in seconds by the server's clock; None where there is none."""
+        bucket, _, name = f"{self._root}/{key}".partition("/")
+        try:
+            with answering():
+                head = self._fs.call_s3("head_object", Bucket=bucket, Key=name)
+        except FileNotFoundError:
+            return None
+        now = parsedate_to_datetime(head["ResponseMetadata"]["HTTPHeaders"]["date"])
+        return str(head["ETag"]), (now - head["LastModified"]).total_seconds()
 
     @contextmanager
     def large_file(self, key: str) -> Iterator[Path]:
@@ -104,13 +172,13 @@ class StoreFiles:
         found = self._fs.find(f"{self._root}/{prefix}")
         return sorted(str(name).removeprefix(self._root).lstrip("/") for name in found)
 
-    def folders(self, prefix: str) -> list[str]:
-        """Names of the folders directly under a prefix, sorted."""
-        depth = len(prefix.split("/"))
+    def names(self, prefix: str) -> list[str]:
+        """Names of what lies directly under a prefix, files and folders, sorted."""
         if self.is_local:
             base = self.path / prefix
-            return sorted(path.name for path in base.iterdir() if path.is_dir()) if base.is_dir() else []
-        return sorted({key.split("/")[depth] for key in self.keys(prefix) if key.count("/") > depth})
+            return sorted(path.name for path in base.iterdir()) if base.is_dir() else []
+        depth = len(prefix.split("/"))
+        return sorted({key.split("/")[depth] for key in self.keys(prefix) if key.count("/") >= depth})
 
     def delete(self, key: str) -> None:
         """Remove a key or everything under a prefix; nothing happens where there is none."""
@@ -154,6 +222,12 @@ def writing(place: str) -> Iterator[None]:
         raise OutputError(
             f"{place}: cannot be written ({reason}). Free space or choose another --out; what the manifest names is whole, the same command goes on."
         ) from failed
+
+
+def _is_unmet(refused: OSError) -> bool:
+    """True for a conditional write that was refused because of its condition."""
+    answer = getattr(refused.__cause__, "response", None) or {}
+    return answer.get("Error", {}).get("Code") in {"PreconditionFailed", "ConditionalRequestConflict", "412", "409", "NoSuchKey"}
 
 
 def _open_url(url: str) -> tuple[Any, str]:

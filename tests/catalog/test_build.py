@@ -126,7 +126,7 @@ def test_what_no_manifest_names_is_removed_by_the_next_build(tmp_path):
     stray = tmp_path / "store" / "blocks" / "00-000000-deadbeef-0123"
     stray.mkdir()
     (stray / "zarr.json").write_text("{}")
-    assert orphans(Catalog.open(tmp_path / "store")) == [stray.name]
+    assert orphans(Catalog.open(tmp_path / "store")) == [f"blocks/{stray.name}"]
     assert len(Catalog.open(tmp_path / "store")) == len(make_plan(small_recipe()))
     build_catalog(small_recipe(), tmp_path / "store", workers=0, progress=False)
     assert orphans(Catalog.open(tmp_path / "store")) == []

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from deepstruc_hpc.catalog.build import build_catalog
-from deepstruc_hpc.catalog.combine import append_recipe, difference, merge_catalogs
+from deepstruc_hpc.catalog.combine import append_recipe, merge_catalogs
+from deepstruc_hpc.catalog.difference import difference
 from deepstruc_hpc.core.errors import StoreError
 from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.data.catalog_verify import verify

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from deepstruc_hpc.catalog.build import build_catalog
-from deepstruc_hpc.catalog.combine import append_recipe, difference
+from deepstruc_hpc.catalog.combine import append_recipe
+from deepstruc_hpc.catalog.difference import difference
 from deepstruc_hpc.catalog.dry_run import estimate
 from deepstruc_hpc.catalog.recipe import load_recipe
 from deepstruc_hpc.cli.app import run

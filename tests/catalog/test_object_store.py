@@ -1,21 +1,30 @@
 """A catalog on an object store: a real S3 server (moto's) over HTTP, through s3fs, by the same commands as on a disk."""
 
 import json
+import os
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
+from deepstruc_hpc.catalog.blocks import BlockBuilder
 from deepstruc_hpc.catalog.build import build_catalog
-from deepstruc_hpc.catalog.combine import append_recipe
+from deepstruc_hpc.catalog.combine import append_recipe, merge_catalogs
+from deepstruc_hpc.catalog.delete import delete_structures
 from deepstruc_hpc.cli.app import run
 from deepstruc_hpc.core.errors import OutputError, StoreError
+from deepstruc_hpc.data import store_lock
 from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.data.catalog_verify import orphans, verify
 from deepstruc_hpc.data.manifest import ROOT
 from deepstruc_hpc.data.pdf_stream import pdf_batches
 from deepstruc_hpc.data.splits import split_rows
+from deepstruc_hpc.data.store_files import StoreFiles
+from deepstruc_hpc.data.store_lock import LOCK, Lease, building
 from tests.catalog.recipes import small_recipe
 from tests.data.s3_server import s3_server
 
@@ -90,10 +99,9 @@ def test_a_changed_byte_is_found_and_that_block_alone_made_again(bucket, on_disk
     build_catalog(RECIPE, url, workers=0, progress=False)
     catalog = Catalog.open(url)
     block = catalog.blocks[1]
-    key = next(key for key in catalog.files.keys(f"{block.path}/pdf") if "/c/" in key)
-    content = bytearray(catalog.files.read(key))
+    content = bytearray(catalog.files.read(block.path))
     content[len(content) // 2] ^= 1
-    catalog.files.write({key: bytes(content)})
+    catalog.files.write({block.path: bytes(content)})
     assert {fault.block for fault in verify(Catalog.open(url))} == {block.id}
     report = build_catalog(RECIPE, url, workers=0, progress=False, repair=True)
     assert (report.n_built, report.content_hash) == (1, on_disk.content_hash)
@@ -120,6 +128,111 @@ def test_actors_write_to_the_bucket(bucket, on_disk, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     assert Catalog.open(url).content_hash == on_disk.content_hash
+
+
+def waiting(monkeypatch, when=2):
+    """The block of this number, from the first that is built, waits; returns its two events: it has come, it may go on."""
+    came, go, count = threading.Event(), threading.Event(), [0]
+    build = BlockBuilder.__call__
+
+    def wait(self, item):
+        count[0] += 1
+        if count[0] == when:
+            came.set()
+            assert go.wait(120)
+        return build(self, item)
+
+    monkeypatch.setattr(BlockBuilder, "__call__", wait)
+    return came, go
+
+
+def test_of_two_builds_at_once_one_is_refused_and_nothing_is_lost(bucket, on_disk, monkeypatch):
+    url = f"{bucket}/twice"
+    came, go = waiting(monkeypatch)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(build_catalog, RECIPE, url, workers=0, progress=False)
+        assert came.wait(120)
+        for change in (
+            lambda: build_catalog(RECIPE, url, workers=0, progress=False),
+            lambda: append_recipe(RECIPE, url, workers=0, progress=False),
+            lambda: merge_catalogs([on_disk.files.url], url, workers=0, progress=False),
+        ):
+            with pytest.raises(StoreError, match=f"another build is writing this store .process {os.getpid()} on "):
+                change()
+        go.set()
+        assert first.result().content_hash == on_disk.content_hash
+    assert verify(Catalog.open(url)) == orphans(Catalog.open(url)) == []
+    assert not StoreFiles(url).exists(LOCK)
+    assert delete_structures(url, "n_atoms == 13").n_deleted > 0
+
+
+def test_a_build_that_lost_its_lock_names_nothing_more_and_the_other_ends_whole(bucket, on_disk, monkeypatch):
+    """The first is asleep for longer than its lease. Fails when the manifest is written without a condition."""
+    url = f"{bucket}/asleep"
+    came, go = waiting(monkeypatch)
+    monkeypatch.setattr(Lease, "_renew", lambda _: None)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(build_catalog, RECIPE, url, workers=0, progress=False)
+        assert came.wait(120)
+        monkeypatch.setattr(store_lock, "LEASE_SECONDS", -1.0)
+        report = build_catalog(RECIPE, url, workers=0, progress=False)
+        go.set()
+        with pytest.raises(StoreError, match="taken this store over"):
+            first.result()
+    assert (report.complete, report.content_hash) == (True, on_disk.content_hash)
+    assert Catalog.open(url).content_hash == on_disk.content_hash
+    assert verify(Catalog.open(url)) == []
+
+
+def test_the_manifest_is_out_of_reach_as_soon_as_another_has_the_lock(stored, monkeypatch):
+    """Also before the other has written it: the blocks that it is about to remove can no longer be named. Fails when the manifest is not stamped."""
+    monkeypatch.setattr(Lease, "_renew", lambda _: None)
+    files, others = StoreFiles(stored.files.url), StoreFiles(stored.files.url)
+    with building(files):
+        files.write({ROOT: stored.manifest.to_bytes()})
+        monkeypatch.setattr(store_lock, "LEASE_SECONDS", -1.0)
+        with building(others), pytest.raises(StoreError, match="taken this store over"):
+            files.write({ROOT: stored.manifest.without({stored.blocks[0].id}).to_bytes()})
+    assert Catalog.open(stored.files.url).content_hash == stored.content_hash
+
+
+def test_the_lock_of_a_process_that_was_killed_here_holds_nobody_up(bucket):
+    files = StoreFiles(f"{bucket}/killed")
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    with building(files):
+        held = json.loads(files.read(LOCK))
+    files.write({LOCK: json.dumps({**held, "process": os.getppid()}).encode()})
+    with pytest.raises(StoreError, match="another build"), building(files):
+        pass
+    files.write({LOCK: json.dumps({**held, "process": ended.pid, "system": "another"}).encode()})
+    with pytest.raises(StoreError, match=r"its lock ends in \d+ s"), building(files):
+        pass
+    files.write({LOCK: json.dumps({**held, "process": ended.pid}).encode()})
+    with building(files):
+        assert json.loads(files.read(LOCK))["process"] == os.getpid()
+    assert not files.exists(LOCK)
+
+
+def test_a_lock_is_renewed_and_not_taken_from_whoever_took_it(bucket, monkeypatch):
+    files, other = StoreFiles(f"{bucket}/renewed"), StoreFiles(f"{bucket}/renewed")
+    monkeypatch.setattr(store_lock, "LEASE_SECONDS", 0.12)
+    with building(files):
+        first, end = other.state(LOCK), time.monotonic() + 60
+        while other.state(LOCK)[0] == first[0]:
+            assert time.monotonic() < end
+        other.write({LOCK: b'{"owner": "other"}'})
+    assert json.loads(other.read(LOCK)) == {"owner": "other"}
+
+
+def test_a_write_whose_answer_was_lost_counts_as_done(bucket):
+    files = StoreFiles(f"{bucket}/repeated")
+    etag = files.write_if("key", b"one", None)
+    assert files.write_if("key", b"one", None) == etag
+    assert files.write_if("key", b"two", None) is None
+    assert files.write_if("key", b"two", '"other"') is None
+    assert files.write_if("nothing", b"two", etag) is None
+    assert files.read("key") == b"one"
 
 
 def test_no_catalog_and_no_bucket_are_said_in_one_sentence(bucket):

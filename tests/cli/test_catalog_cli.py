@@ -123,8 +123,8 @@ def test_verify_is_silent_about_a_sound_store_and_names_a_damaged_block(recipe, 
     assert run(["catalog", "build", recipe, "--out", place, "--workers", "0"]) == 0
     assert run(["catalog", "verify", place]) == 0
     block = Catalog.open(place).blocks[1]
-    victim = tmp_path / "s" / block.path / "pdf" / "c" / "0" / "0"
-    victim.write_bytes(victim.read_bytes()[:-1] + b"\x00")
+    victim = tmp_path / "s" / block.path
+    victim.write_bytes(victim.read_bytes()[:-1] + b"\x01")
     capsys.readouterr()
     assert run(["catalog", "verify", place]) == 1
     assert block.id in capsys.readouterr().out
