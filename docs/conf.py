@@ -1,7 +1,7 @@
 """The documentation site: Sphinx over docs/*.md (MyST), the notebooks of docs/tutorials and the docstrings. ``make docs`` builds it.
 
-Sphinx, because its search index is a script and so works from a folder with no server, its autodoc follows the docstrings' own markup
-(``:func:`` roles), and it turns every broken link or anchor into a warning, which ``make docs`` counts as an error. Nothing is loaded from the network.
+Sphinx, because its search index is a script and so works from a folder with no server, because its autodoc follows the docstrings' own markup
+(``:func:`` roles), and because every broken link or anchor is a warning, and ``make docs`` counts that as an error. Nothing comes from the network.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel
@@ -69,7 +69,8 @@ def command_pages() -> dict[str, str]:
     ]
     for name, entries in by_page.items():
         for words, command in entries:
-            lines.append(f"| [`deepstruc-hpc {' '.join(words)}`]({name}.md#{'-'.join(('deepstruc-hpc', *words))}) | {_cell(_first_sentence(command))} |")
+            title = " ".join(("deepstruc-hpc", *words))
+            lines.append(f"| [`{title}`]({name}.md#{title.replace(' ', '-')}) | {_cell(_first_sentence(command))} |")
     lines += ["", "```{toctree}", ":hidden:", "", *by_page, "```", ""]
     return {**found, "cli/index.md": "\n".join(lines)}
 
@@ -140,8 +141,16 @@ def _meaning(param: Any) -> str:
 
 def settings_pages() -> dict[str, str]:
     """A page a file of settings, and an overview."""
-    found, lines = {}, ["# Settings", "", "Files in YAML. An unknown key is an error that names the nearest known one. A key of a group is written", ""]
-    lines[-1:] = ["with a dot on the command line (`--set rank.model_error=0.03`) and below its group in a file.", "", "| settings | read by |", "|---|---|"]
+    found: dict[str, str] = {}
+    lines = [
+        "# Settings",
+        "",
+        "Files in YAML. An unknown key is an error that names the nearest known one. A key of a group is written with a dot on the command line",
+        "(`--set rank.model_error=0.03`), and below its group in a file.",
+        "",
+        "| settings | read by |",
+        "|---|---|",
+    ]
     for name, module, class_name, reader in SETTINGS:
         config = getattr(import_module(module), class_name)
         found[f"settings/{name}.md"] = _settings_page(name, config, reader)
@@ -200,21 +209,25 @@ def _type(field: FieldInfo) -> str:
 
 def _type_words(annotation: Any) -> str:
     origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is None:
+        return _plain_words(annotation)
     if origin is Annotated:
         return _type_words(inner[0])
     if origin is Literal:
         return ", ".join(str(value) for value in inner)
+    if origin is dict:
+        return f"table: {_type_words(inner[0])} → {_type_words(inner[1])}"
     if origin in {tuple, list}:
         kinds = [kind for kind in inner if kind is not Ellipsis]
-        return f"list of {_type_words(kinds[0])}" if len(set(kinds)) == 1 and Ellipsis in inner else f"[{', '.join(map(_type_words, kinds))}]"
-    if origin is dict:
-        return f"{_type_words(inner[0])}: {_type_words(inner[1])}"
-    if origin is Union or type(annotation).__name__ == "UnionType":
-        return " or ".join(_type_words(kind) for kind in inner if kind is not type(None))
+        return f"list of {_type_words(kinds[0])}" if len(kinds) == 1 else f"[{', '.join(map(_type_words, kinds))}]"
+    return " or ".join(_type_words(kind) for kind in inner if kind is not type(None))
+
+
+def _plain_words(annotation: Any) -> str:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "group"
-    names = {int: "whole number", float: "number", str: "text", bool: "true or false", Path: "path"}
-    return names.get(annotation, getattr(annotation, "__name__", str(annotation)).lower())
+    names = {int: "whole number", float: "number", str: "text", bool: "true or false", Path: "path", Any: "any"}
+    return names.get(annotation, str(getattr(annotation, "__name__", annotation)).lower())
 
 
 def _default(field: FieldInfo) -> str:

@@ -1,7 +1,7 @@
 """Runs the tutorials as a reader would, each from its first cell to its last, in a folder of its own.
 
-    python docs/tutorials/run.py                      # runs all, says which failed
-    python docs/tutorials/run.py beamline-folder --write   # and keeps what the cells printed in the notebook
+python docs/tutorials/run.py                      # runs all, says which failed
+python docs/tutorials/run.py beamline-folder --write   # and keeps what the cells printed in the notebook
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ def run(name: str, folder: Path) -> nbformat.NotebookNode:
         (folder / "examples").symlink_to(ROOT / "examples")
     notebook = nbformat.read(HERE / f"{name}.ipynb", as_version=4)
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "RAY_USAGE_STATS_ENABLED": "0"}
-    client = NotebookClient(notebook, timeout=SECONDS_A_CELL, kernel_name="python3", resources={"metadata": {"path": str(place)}})
+    client = NotebookClient(
+        notebook, timeout=SECONDS_A_CELL, coalesce_streams=True, kernel_name="python3", resources={"metadata": {"path": str(place)}}
+    )
     client.execute(env=environment)
     return notebook
 
