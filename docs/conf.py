@@ -27,6 +27,7 @@ highlight_language = "none"
 nb_execution_mode = "off"  # the outputs in the notebooks are shown; tests/docs/test_tutorials.py runs them
 nb_number_source_lines = False
 myst_heading_anchors = 4
+smartquotes = False  # an option is --composition, with two hyphens
 myst_links_external_new_tab = False
 
 autodoc_mock_imports = ["mlflow", "optuna", "ray", "torch_geometric"]  # heavy, and nothing of theirs is shown

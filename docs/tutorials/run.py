@@ -57,7 +57,8 @@ def tidy(notebook: nbformat.NotebookNode, folder: Path) -> nbformat.NotebookNode
 
 def _without_paths(value: Any, folder: Path) -> Any:
     if isinstance(value, str):
-        return re.sub(rf"{re.escape(str(folder.resolve()))}/docs/tutorials/|{re.escape(str(ROOT))}/", "", value)
+        place = re.escape(str(folder.resolve() / "docs" / "tutorials"))
+        return re.sub(rf"{place}/|{re.escape(str(ROOT))}/", "", re.sub(rf"{place}(?![/\w])", ".", value))
     if isinstance(value, dict):
         return nbformat.from_dict({key: entry if key == "image/png" else _without_paths(entry, folder) for key, entry in value.items()})
     return [_without_paths(entry, folder) for entry in value] if isinstance(value, list) else value
