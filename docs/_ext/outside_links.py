@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOWN = {
+    "CHANGELOG.md": "reference/changes",
+    "CONTRIBUTING.md": "reference/contributing",
     "catalog/README.md": "reference/recipes",
     "slurm/README.md": "reference/batch-scripts",
     "deepstruc_hpc/model/pretrained/default/README.md": "reference/model-card",
