@@ -15,6 +15,7 @@ from tests.report.browser import CHROMIUM, DRIVER, MISSING, Browser
 pytest.importorskip("sphinx", reason="the tools of the site are not installed: pip install '.[docs]' -c constraints.txt")
 pytest.importorskip("myst_nb")
 pytest.importorskip("furo")
+pytestmark = pytest.mark.timeout(1200)  # the first test builds the site
 LOADS = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src"}
 
 

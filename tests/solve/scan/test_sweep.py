@@ -4,13 +4,14 @@ import json
 import os
 import subprocess
 import sys
+import threading
 
 import pandas as pd
 import pytest
 
 from deepstruc_hpc.core.errors import ConfigError, PdfFileError
 from deepstruc_hpc.solve.scan.stability import answers, stability
-from deepstruc_hpc.solve.scan.sweep import PointRunner, SweepOrder, sweep_solve
+from deepstruc_hpc.solve.scan.sweep import PointRunner, SweepOrder, _tuner, sweep_solve
 from deepstruc_hpc.solve.scan.sweep_config import SolveSweepConfig, load_solve_sweep
 
 SPACE = {"rmax": {"choice": [12, 15]}, "qdamp": {"uniform": [0.02, 0.04]}}
@@ -85,6 +86,11 @@ def test_nothing_to_solve_is_refused_and_nothing_is_written(shapes_store, tmp_pa
     with pytest.raises(PdfFileError, match="no such file"):
         sweep_solve(tmp_path / "nothing", tmp_path / "out", scan(), catalog=shapes_store)
     assert not (tmp_path / "out").exists()
+
+
+def test_tune_writes_down_the_callback_of_a_bar_that_has_locks(tmp_path):
+    """Fails where a scan with a bar ends before its first point."""
+    _tuner(SweepOrder(("a.gr",), tmp_path), scan().all_points(), [0], 1, threading.Lock().acquire)
 
 
 @pytest.mark.ray
