@@ -3,11 +3,12 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= demo-output
+SITE ?= site
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 export RAY_USAGE_STATS_ENABLED ?= 0
 export MLFLOW_DISABLE_TELEMETRY ?= true
 
-.PHONY: help install install-dev system-packages demo test lint bench clean
+.PHONY: help install install-dev system-packages demo docs tutorials test lint bench clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -21,7 +22,11 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) install --quiet -e '.[dev,serve]' -c constraints.txt
+	$(PIP) install --quiet -e '.[dev,docs,serve]' -c constraints.txt
+	@touch $@ $(VENV)/.installed $(VENV)/.installed-docs
+
+$(VENV)/.installed-docs: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install --quiet -e '.[docs]' -c constraints.txt
 	@touch $@ $(VENV)/.installed
 
 install: $(VENV)/.installed ## the program in .venv
@@ -33,6 +38,13 @@ system-packages: ## SLURM and Chromium for the tests that use the real ones (Deb
 
 demo: install ## catalog -> training -> solved PDFs -> report, at most 4 minutes after installation
 	$(BIN)/python examples/demo.py --out $(DEMO)
+
+docs: $(VENV)/.installed-docs ## the documentation as a site, site/index.html; a warning is an error
+	$(BIN)/python -m sphinx -b html --fail-on-warning --keep-going --quiet docs $(SITE)
+	@echo "Open $(SITE)/index.html"
+
+tutorials: $(VENV)/.installed-docs ## run the tutorials and keep what they print in the notebooks (minutes)
+	$(BIN)/python docs/tutorials/run.py --write
 
 test: install-dev system-packages lint ## lint, types, import contracts and all tests
 	$(BIN)/python -m pytest
@@ -48,4 +60,4 @@ bench: install-dev ## every speed claim, ours beside the peer
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 clean: ## remove what was built here
-	rm -rf $(DEMO) build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(DEMO) $(SITE) docs/reference/generated build dist .pytest_cache .mypy_cache .ruff_cache

@@ -33,12 +33,12 @@ def _angstrom(value: Any) -> Any:
 class FamilyChoice(Config):
     """One line of a recipe: a family with what differs from the recipe's defaults. Numbers of atoms have no unit."""
 
-    family: str
-    elements: tuple[str, ...] | None = None
-    min_atoms: int | None = Field(default=None, ge=1)
-    max_atoms: int | None = Field(default=None, ge=1)
+    family: str = Field(description="name of the family")
+    elements: tuple[str, ...] | None = Field(default=None, description="symbols; without them the recipe's")
+    min_atoms: int | None = Field(default=None, ge=1, description="smallest structure; without it the recipe's")
+    max_atoms: int | None = Field(default=None, ge=1, description="largest structure; without it the recipe's")
     limit: int | None = Field(default=None, ge=1, description="at most so many shapes, spread evenly over the family's list")
-    options: dict[str, Any] = Field(default_factory=dict)
+    options: dict[str, Any] = Field(default_factory=dict, description="options of the family; docs/families.md lists them")
 
 
 def _as_choice(value: Any) -> Any:
@@ -48,16 +48,16 @@ def _as_choice(value: Any) -> Any:
 class Recipe(Config):
     """What a catalog holds. Lengths in Å, Q in Å⁻¹, Uiso in Å²."""
 
-    name: str
-    description: str = ""
-    length_unit: Annotated[Literal["angstrom"], BeforeValidator(_angstrom)] = "angstrom"
-    elements: tuple[str, ...] = ()
+    name: str = Field(description="for people; not part of the hash")
+    description: str = Field(default="", description="for people; not part of the hash")
+    length_unit: Annotated[Literal["angstrom"], BeforeValidator(_angstrom)] = Field(default="angstrom", description="nothing else is accepted")
+    elements: tuple[str, ...] = Field(default=(), description="symbols, or paper for the 28 metals of the paper")
     nn_distance: dict[str, float] | Literal["metallic_radius", "metallic_radius_12"] = Field(
         default="metallic_radius", description="Å by element, or twice the metallic radius (single-bond as in the paper, or of twelve neighbours)"
     )
-    min_atoms: int = Field(default=5, ge=1)
-    max_atoms: int = Field(default=200, ge=1, le=100_000)
-    families: tuple[Annotated[FamilyChoice, BeforeValidator(_as_choice)], ...]
+    min_atoms: int = Field(default=5, ge=1, description="smallest structure")
+    max_atoms: int = Field(default=200, ge=1, le=100_000, description="largest structure")
+    families: tuple[Annotated[FamilyChoice, BeforeValidator(_as_choice)], ...] = Field(description="names, or groups of the keys below")
     pdf: PdfConditions = PdfConditions()
     duplicates: Literal["drop", "geometry", "keep"] = Field(
         default="drop",
@@ -65,7 +65,7 @@ class Recipe(Config):
     )
     limit: int | None = Field(default=None, ge=1, description="at most so many structures, spread evenly over structure types and within each")
     block_size: int | None = Field(default=None, ge=1, le=1_000_000, description="structures a block; by default a 16th of the catalog, 64 to 4096")
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, description="part of the hash; families that draw at random have a seed of their own among their options")
     leave_out: tuple[str, ...] = Field(default=(), description="fingerprints of shapes that the catalog must not hold, such as those of a test set")
 
     @field_validator("elements", mode="before")

@@ -6,6 +6,7 @@ Exit codes: 0 all done; 1 finished, but some items failed; 2 wrong usage or inpu
 from __future__ import annotations
 
 import errno
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -50,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the ``deepstruc-hpc`` script."""
     if hasattr(signal, "SIGUSR1"):  # a batch system's warning before the time limit: stop as after Ctrl-C, which nothing that is finished is lost by
         signal.signal(signal.SIGUSR1, signal.default_int_handler)
+    os.environ["MPLBACKEND"] = "Agg"  # figures are files; a notebook names its own backend here, which this environment may not have
     words = list(sys.argv[1:] if arguments is None else arguments)
     options_end = words.index("--") if "--" in words else len(words)
     debug = "--debug" in words[:options_end]

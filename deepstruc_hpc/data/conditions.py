@@ -18,7 +18,7 @@ class PdfConditions(Config):
         default="native",
         description="what makes the curves: this program, or diffpy.srreal's DebyePDFCalculator; in the recipe's hash where not native",
     )
-    radiation: Literal["xray", "neutron"] = "xray"
+    radiation: Literal["xray", "neutron"] = Field(default="xray", description="which scattering factors")
     qmin: float = Field(default=0.7, ge=0.0, le=20.0, description="Å⁻¹")
     qmax: float = Field(default=25.0, gt=1.0, le=100.0, description="Å⁻¹")
     qdamp: float = Field(default=0.04, ge=0.0, le=1.0, description="Å⁻¹")

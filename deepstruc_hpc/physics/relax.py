@@ -69,7 +69,7 @@ def relax(
 ) -> RelaxedStructure:
     """Refine the positions of the atoms of a fitted candidate.
 
-    Minimises Rw² + restraint · ⟨|x − x₀|²⟩/(0.1 Å)² + 100 Σ max(0, min_distance − d)²/Å² over positions and U; the scale is eliminated. U stays above
+    Minimises Rw² + restraint · ⟨(x − x₀)²⟩/(0.1 Å)² + 100 Σ max(0, min_distance − d)²/Å² over positions and U; the scale is eliminated. U stays above
     0.002 Å², so that noise is not fitted with ever sharper peaks. Where the data says nothing about an atom, the restraint keeps it in place.
 
     Args:

@@ -27,14 +27,14 @@ class ClusterProfile(Config):
 
     description: str = Field(default="", description="what it is, for people")
     scheduler: Literal["slurm", "local"] = Field(default="slurm", description="local: no SLURM, the work runs on this machine")
-    partition: str | None = None
-    account: str | None = None
-    qos: str | None = None
+    partition: str | None = Field(default=None, description="as sbatch --partition takes it")
+    account: str | None = Field(default=None, description="as sbatch --account takes it; many sites need one")
+    qos: str | None = Field(default=None, description="as sbatch --qos takes it")
     constraint: str | None = Field(default=None, description="node features, as sbatch --constraint takes them")
-    reservation: str | None = None
+    reservation: str | None = Field(default=None, description="as sbatch --reservation takes it")
     nodes: int = Field(default=1, ge=1, description="nodes of a job unless --nodes says otherwise")
     cpus_per_node: int | None = Field(default=None, ge=1, description="cores that a job takes on each node; needed with SLURM")
-    gpus_per_node: int = Field(default=0, ge=0)
+    gpus_per_node: int = Field(default=0, ge=0, description="GPUs that a job takes on each node")
     gpu_request: Literal["gpus-per-node", "gres"] = Field(default="gpus-per-node", description="the option by which the site hands out GPUs")
     gpu_type: str | None = Field(default=None, description="for example a100")
     memory_gb_per_node: float | None = Field(default=None, gt=0, description="GiB; without it the site's default holds, and all of an exclusive node")
@@ -51,12 +51,12 @@ class ClusterProfile(Config):
     network_interface: str | None = Field(default=None, description="for example ib0; without it the node's name decides")
     port_range: tuple[int, int] = Field(default=(20000, 29999), description="the head's ports are taken from it")
     requeue: bool = Field(default=True, description="go on in a new start of the job after its time limit or a lost node")
-    max_requeues: int = Field(default=20, ge=0)
+    max_requeues: int = Field(default=20, ge=0, description="starts after the first one")
     on_node_failure: Literal["requeue", "continue"] | None = Field(
         default=None, description="without it build and solve go on with the nodes left, train and sweep are requeued"
     )
     warn_seconds: int = Field(default=300, ge=30, description="how long before the limit the work is told to save and stop")
-    ray_start_seconds: int = Field(default=300, ge=10)
+    ray_start_seconds: int = Field(default=300, ge=10, description="s that Ray may take to come up on all nodes")
     stages: dict[Literal["build", "train", "sweep", "solve"], dict[str, Any]] = Field(
         default_factory=dict, description="settings that differ for one stage, for example train: {partition: gpu, gpus_per_node: 4}"
     )

@@ -19,7 +19,7 @@ class InstrumentValues(Config):
     qbroad: float | None = Field(None, ge=0, description="Å⁻¹")
     qmin: float | None = Field(None, ge=0, description="Å⁻¹")
     qmax: float | None = Field(None, gt=0, description="Å⁻¹")
-    radiation: Literal["xray", "neutron"] | None = None
+    radiation: Literal["xray", "neutron"] | None = Field(None, description="which scattering factors")
 
 
 class Calibration(Config):

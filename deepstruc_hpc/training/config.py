@@ -26,7 +26,7 @@ class OptimiserConfig(Config):
     learning_rate: float = Field(2e-3, gt=0, description="highest rate")
     final_rate: float = Field(1e-5, ge=0, description="rate at the end")
     warmup: float = Field(0.02, ge=0, lt=1, description="share of the training in which the rate rises")
-    weight_decay: float = Field(1e-4, ge=0)
+    weight_decay: float = Field(1e-4, ge=0, description="of AdamW, a step, times the rate")
     clip_norm: float = Field(1.0, gt=0, description="gradients longer than this are shortened to it")
 
 
@@ -59,7 +59,7 @@ class TrainConfig(Config):
         0.0, ge=0, description="wall time of this call from its first step; the schedules then shrink to end with it; 0: no limit"
     )
     patience: int = Field(0, ge=0, description="epochs without a better validation loss before the training ends; 0: never")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, description="of weights, batches and noise")
     torch_threads: int = Field(1, ge=1, description="threads of each CPU worker")
     max_failures: int = Field(3, ge=0, description="lost workers after which the training gives up")
     experiment: str = Field("deepstruc_hpc", min_length=1, description="name of the MLflow experiment")

@@ -17,14 +17,14 @@ class SweepConfig(Config):
 
     base: TrainConfig = Field(TrainConfig(), description="settings of every trial")
     space: dict[str, Range] = Field(min_length=1, description="settings that are searched, by their dotted key")
-    trials: int = Field(16, ge=1)
+    trials: int = Field(16, ge=1, description="trainings that are started")
     concurrent: int = Field(2, ge=1, description="trials at a time")
-    workers_per_trial: int = Field(1, ge=1)
-    gpus_per_worker: float = Field(0.0, ge=0)
+    workers_per_trial: int = Field(1, ge=1, description="Ray Train workers of each training")
+    gpus_per_worker: float = Field(0.0, ge=0, description="0 trains on CPUs")
     metric: Literal["val_loss", "val_mae"] = Field("val_loss", description="smaller is better")
     grace_epochs: int = Field(5, ge=1, description="epochs that every trial gets before ASHA may stop it")
     reduction_factor: int = Field(3, ge=2, description="ASHA keeps one in so many at each rung")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, description="of the choice of settings")
     stall_minutes: float = Field(
         60.0,
         ge=0,

@@ -213,6 +213,9 @@ def _tuner(order: SweepOrder, points: list[Point], pending: list[int], concurren
         def on_trial_complete(self, *_: Any, **__: Any) -> None:
             on_trial()
 
+        def __reduce__(self) -> tuple[Any, ...]:  # Tune writes its callbacks to disk; a bar has locks, which cannot be written
+            return tune.Callback, ()
+
     trainable = tune.with_resources(tune.with_parameters(Trial, order=order, points=points), {"CPU": 1})
     return tune.Tuner(
         trainable,
