@@ -7,7 +7,6 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-import torch
 from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -17,6 +16,7 @@ from deepstruc_hpc.core.errors import CheckpointError
 from deepstruc_hpc.core.files import write_atomically
 from deepstruc_hpc.model.cvae import Cvae
 from deepstruc_hpc.model.size_head import BLEND, SizeHead, SizeHeadConfig, feature_count
+from deepstruc_hpc.model.size_reading import SizeReader
 
 SIZE_WEIGHTS, SIZE_DESCRIPTION = "size_head.safetensors", "size_head.json"
 SIZE_SCHEMA = 1
@@ -77,6 +77,16 @@ def load_size_head(directory: Path, network: Cvae) -> tuple[SizeHead, SizeInfo] 
     return head.to(next(network.parameters()).device).eval(), info
 
 
+def size_reader(directory: Path, network: Cvae) -> SizeReader | None:
+    """What reads sizes for a checkpoint; None where it has no size head.
+
+    Raises:
+        CheckpointError: as :func:`load_size_head`.
+    """
+    loaded = load_size_head(directory, network)
+    return None if loaded is None else SizeReader(network, loaded[0])
+
+
 def _read_info(path: Path) -> SizeInfo:
     try:
         values: Any = json.loads(path.read_text(encoding="utf-8"))
@@ -91,4 +101,4 @@ def _read_info(path: Path) -> SizeInfo:
         raise CheckpointError(f"{path}: {invalid.errors()[0]['msg']}. The size head is damaged; remove its two files.") from invalid
 
 
-__all__ = ["SizeInfo", "load_size_head", "prior_hash", "save_size_head"]
+__all__ = ["SizeInfo", "load_size_head", "prior_hash", "save_size_head", "size_reader"]
