@@ -1,14 +1,15 @@
 """Type and number of atoms that a model says of particles of 13 to 2,000 atoms, as generated: with its size head and without it.
 
-    deepstruc-hpc catalog build held_out --out held_out.zarr       # 20 to 350 atoms: a fifth of the shapes is asked, as `evaluate --test-share 0.2` does
-    deepstruc-hpc catalog build large --out large.zarr             # 401 to 1,000 atoms
-    deepstruc-hpc catalog build larger --out larger.zarr           # 1,001 to 2,000 atoms
+    deepstruc-hpc catalog build held_out --out held_out.zarr   # 20 to 350 atoms: those that `evaluate --split shape --test-share 0.2` asks
+    deepstruc-hpc catalog build large --out large.zarr         # of these the structures of 401 to 1,000 atoms
+    deepstruc-hpc catalog build larger --out larger.zarr       # 1,001 to 2,000 atoms
     python benchmarks/model_sizes.py held_out.zarr large.zarr larger.zarr [--model default] [--limit 600] [--seed 0]
 
-No shape of these catalogs was trained on (the size head's training left them out by name). Three kinds of curves: measured-like, as the model's training
-has it (r to 14 to 30 Å, noise to 6 % and a line to 15 % of the RMS of G, Qdamp known to 0.008 Å⁻¹, Qmin 0.5 to 1.5, Qmax 16 to 28 Å⁻¹, strain to
-1 %); the same with r to 30 to 60 Å, as particles of 3 to 5 nm are measured; and clean. One line a range of sizes and kind of curve: type right and N within
-5 % and exact without the head and with it; share of true sizes within one and within 1.64 of the stated widths (68 and 90 % if they are true).
+No shape of these catalogs was trained on (the size head's training left them out by name). Three kinds of curves: measured-like, as the model's
+training has it (r to 14 to 30 Å, noise to 6 % and a line to 15 % of the RMS of G, Qdamp known to 0.008 Å⁻¹, Qmin 0.5 to 1.5, Qmax 16 to 28 Å⁻¹,
+strain to 1 %); the same with r to 30 to 60 Å, as particles of 3 to 5 nm are measured; and clean. One line a range of sizes and kind of curve: type
+right and N within 5 % and exact without the head and with it; share of true sizes within one and within 1.64 of the
+stated widths (68 and 90 % if they are true).
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from deepstruc_hpc.data.training_pdfs import MeasuredLike, MeasuredLikePdfs
 from deepstruc_hpc.model.checkpoint import find_checkpoint, load_network
 from deepstruc_hpc.model.parts import DecodedArrays
 from deepstruc_hpc.model.size_checkpoint import size_reader
+from deepstruc_hpc.model.size_head import on_model_axis
+from deepstruc_hpc.model.size_reading import SizeReader
 from deepstruc_hpc.structures.lattices import lattice_of
 from deepstruc_hpc.training.held_out import clean, spread, training_settings
 from deepstruc_hpc.training.size_training import LONG_RANGE, model_end
@@ -73,16 +76,18 @@ def answers(path: Path, model: str, kind: str, limit: int, seed: int) -> Said:
     rows = asked_rows(catalog, limit, seed)
     structures, units = catalog.structures(rows), catalog.columns["nn_distance"].to_numpy(dtype=np.float64)[rows]
     kinds = [lattice_of(str(name)) for name in catalog.columns["structure_type"].to_numpy()[rows]]
-    pdfs = MeasuredLikePdfs.of(structures, units, [shape_ids(catalog.columns)[row] for row in rows], *axis_of(kind, reader.axis, network, info, model))
+    axis, ranges, end = axis_of(kind, reader, training_settings(info, model).data.conditions)
+    shapes = np.asarray(shape_ids(catalog.columns))[rows].tolist()
+    pdfs = MeasuredLikePdfs.of(structures, units, shapes, axis, ranges, compared_to=end)
     names = info.model.structure_types
     said: list[tuple[DecodedArrays, DecodedArrays]] = []
     log_n, width = [], []
     for first in range(0, len(rows), VALIDATION_BATCH):
         batch = np.arange(first, min(first + VALIDATION_BATCH, len(rows)))
         pdf = pdfs(batch, np.random.default_rng([seed, first, 0xA11D]))
-        near = pdf_on_model_axis(pdf, network.config.grid.points)
         with torch.inference_mode():
-            plain = network.decoder.structures(network.decode(network.prior(torch.from_numpy(near)).mean))
+            near = on_model_axis(torch.from_numpy(pdf), network.config.grid.points)
+            plain = network.decoder.structures(network.decode(network.prior(near).mean))
         read = reader.read(pdf)
         said += zip(plain, reader.structures(pdf), strict=True)
         log_n.append(read.log_n.double().numpy())
@@ -95,18 +100,11 @@ def answers(path: Path, model: str, kind: str, limit: int, seed: int) -> Said:
     return Said(true, counts[0], counts[1], np.array(right[0]), np.array(right[1]), away)
 
 
-def pdf_on_model_axis(pdf: NDArray[np.float32], points: int) -> NDArray[np.float32]:
-    """(B, 2, R) what the model alone sees."""
-    from deepstruc_hpc.model.size_head import on_model_axis
-
-    return on_model_axis(torch.from_numpy(pdf), points).numpy()
-
-
-def axis_of(kind: str, axis: NDArray[np.float64], network, info, model: str) -> tuple[NDArray[np.float64], MeasuredLike, float]:  # type: ignore[no-untyped-def]
+def axis_of(kind: str, reader: SizeReader, ranges: MeasuredLike) -> tuple[NDArray[np.float64], MeasuredLike, float]:
     """The axis, the conditions, and where noise is compared to the curve, of a kind of curves."""
-    ranges, near = training_settings(info, model).data.conditions, axis[: network.config.grid.points]
+    near = reader.axis[: reader.network.config.grid.points]
     if kind == "far":
-        return axis, ranges.updated(rmax=LONG_RANGE), model_end(network)
+        return reader.axis, ranges.updated(rmax=LONG_RANGE), model_end(reader.network)
     return near, clean(ranges) if kind == "clean" else ranges, np.inf
 
 

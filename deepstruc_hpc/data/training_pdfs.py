@@ -136,6 +136,7 @@ class MeasuredLikePdfs:
         shapes: Sequence[str],
         grid: NDArray[np.float64],
         ranges: MeasuredLike,
+        *,
         compared_to: float = np.inf,
     ) -> MeasuredLikePdfs:
         """Spectra of every different shape.

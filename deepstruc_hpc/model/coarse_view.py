@@ -1,9 +1,9 @@
 """Coarse to fine: a particle larger than a decoder's training seen as one of a size that it knows, and the decoder's answer stretched again.
 
-The PDF of a large particle is that of a small one of the same kind but for its decay: G(r) of a body is that of the endless crystal times the body's
-shape function γ(r). So G times γ(small)/γ(large) of two spheres looks as if the particle were small: type and outline can be read off it, and the noise of the far
-end, where a small particle has no pairs, is gone. What the decoder then says of sites near the origin holds for sites farther out by the ratio of
-the two radii.
+The PDF of a large particle is that of a small one of the same kind but for its decay: G(r) of a body is that of the endless crystal times the
+body's shape function γ(r). So G times γ(small)/γ(large) of two spheres looks as if the particle were small: type and outline can be read off it,
+and the noise of the far end, where a small particle has no pairs, is gone. What the decoder then says of sites near the origin holds for sites
+farther out by the ratio of the two radii.
 
 Source of the shape function: Howell, Proffen & Conradson, Phys. Rev. B 73 (2006) 094107; of a sphere: 1 − 3r/2D + r³/2D³.
 """
@@ -96,7 +96,8 @@ def stretched_sites(parent: Parent, logits: NDArray[np.floating], coarse_atoms: 
 
 def _blurred(parent: Parent, logits: NDArray[np.floating], points: Array) -> Array:
     """(P,) log-odds at points between the parent's sites: a mean over the nearest ones with a Gaussian weight; −∞ far from all."""
-    distance, nearest = cKDTree(parent.sites).query(points, k=min(NEIGHBOURS, len(parent)))
+    found = cKDTree(parent.sites).query(points, k=min(NEIGHBOURS, len(parent)))
+    distance, nearest = np.asarray(found[0]), np.asarray(found[1])
     weight = np.exp(-0.5 * ((distance**2 - distance[:, :1] ** 2) / BLUR**2))
     mean = (weight * np.asarray(logits, dtype=np.float64)[nearest]).sum(axis=1) / weight.sum(axis=1)
     return np.asarray(np.where(distance[:, 0] > FARTHEST, -np.inf, mean))

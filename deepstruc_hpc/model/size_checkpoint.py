@@ -1,4 +1,7 @@
-"""The two files of a size head beside a model's own: ``size_head.safetensors`` and ``size_head.json``. A checkpoint without them is as good as ever."""
+"""The two files of a size head beside a model's own: ``size_head.safetensors`` and ``size_head.json``.
+
+A checkpoint without them is as good as ever.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +76,9 @@ def load_size_head(directory: Path, network: Cvae) -> tuple[SizeHead, SizeInfo] 
         fresh = {name: tensor for name, tensor in head.state_dict().items() if name.startswith(BLEND)}
         head.load_state_dict(fresh | stored)
     except (OSError, SafetensorError, RuntimeError) as broken:
-        raise CheckpointError(f"{weights}: cannot be read ({str(broken).splitlines()[0]}). The size head is damaged; remove its two files.") from broken
+        raise CheckpointError(
+            f"{weights}: cannot be read ({str(broken).splitlines()[0]}). The size head is damaged; remove its two files."
+        ) from broken
     return head.to(next(network.parameters()).device).eval(), info
 
 

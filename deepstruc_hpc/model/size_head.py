@@ -19,6 +19,7 @@ from deepstruc_hpc.model.config import PdfGridConfig
 from deepstruc_hpc.model.cvae import Cvae
 from deepstruc_hpc.model.layers import ResidualNetwork
 from deepstruc_hpc.model.parts import TensorRecord
+from deepstruc_hpc.model.size_references import WINDOW, ReferenceStrengths
 
 MIDDLE, SPREAD = 5.3, 1.6
 """ln N of a particle of 200 atoms, and how far the sizes of 13 to 3,000 atoms spread about it: answers are in units of order 1."""
@@ -103,20 +104,27 @@ class SizeBlend(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.network = nn.Sequential(nn.Linear(self.INPUTS, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, 4))
+        last = nn.Linear(width, 4)
         with torch.no_grad():
-            last = self.network[-1]
-            assert isinstance(last, nn.Linear)
             last.weight.mul_(0.1)
             last.bias.zero_()
+        self.network = nn.Sequential(nn.Linear(self.INPUTS, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), last)
 
     def forward(self, head: SizeMixture, field: FieldReading) -> tuple[Tensor, Tensor]:
         """(B,) mean and logarithm of the standard deviation of ln N."""
         mean, std = head.moments()
         size = (mean - MIDDLE) / SPREAD
-        seen = [size, size.square(), std.log() + 3.0, 10 * field.log_ratio.clamp(-0.5, 0.5), 10 * (field.log_exact - field.log_ratio).clamp(-0.5, 0.5)]
+        seen = [
+            size,
+            size.square(),
+            std.log() + 3.0,
+            10 * field.log_ratio.clamp(-0.5, 0.5),
+            10 * (field.log_exact - field.log_ratio).clamp(-0.5, 0.5),
+        ]
         x = self.network(torch.stack([*seen, field.log_width + 3.0, field.latent_width + 2.0], dim=1))
-        return mean + x[:, 0].sigmoid() * field.log_ratio + x[:, 1].sigmoid() * (field.log_exact - field.log_ratio) + 0.1 * x[:, 2], std.log() + x[:, 3]
+        return mean + x[:, 0].sigmoid() * field.log_ratio + x[:, 1].sigmoid() * (field.log_exact - field.log_ratio) + 0.1 * x[:, 2], std.log() + x[
+            :, 3
+        ]
 
 
 class SizeHead(nn.Module):
@@ -135,13 +143,15 @@ class SizeHead(nn.Module):
     def __init__(self, config: SizeHeadConfig, grid: PdfGridConfig, features: int) -> None:
         super().__init__()
         self.config = config
-        axis = long_axis(config, grid)
+        axis = self.axis = long_axis(config, grid)
         windows = window_shares(axis, config.window)
         self.short = grid.points
         self.register_buffer("windows", torch.from_numpy(windows), persistent=False)
         self.register_buffer("g_mean", torch.zeros(len(axis)))
         self.register_buffer("g_std", torch.ones(len(axis)))
-        self.network = ResidualNetwork(len(axis) + 2 * windows.shape[1] + features, config.hidden, config.layers)
+        self.strengths = ReferenceStrengths(axis, window_shares(axis, WINDOW))
+        inputs = len(axis) + 2 * windows.shape[1] + self.strengths.outputs + features
+        self.network = ResidualNetwork(inputs, config.hidden, config.layers)
         self.answer = nn.Linear(config.hidden, 3 * config.components)
         self.blend = SizeBlend(config.blend)
         with torch.no_grad():
@@ -159,6 +169,7 @@ class SizeHead(nn.Module):
         count = known.sum(dim=0).clamp(min=1.0)
         mean = (g * known).sum(dim=0) / count
         self.g_mean.copy_(mean)
+        self.strengths.initialise(self.axis)
         self.g_std.copy_((((g - mean).square() * known).sum(dim=0) / count).sqrt().clamp(min=0.02))
 
     def forward(self, pdf: Tensor, features: Tensor) -> SizeMixture:
@@ -168,7 +179,8 @@ class SizeHead(nn.Module):
         share = known @ self.windows
         strength = 0.5 * (((g.square() * known) @ self.windows) / share.clamp(min=1e-6) + FAINTEST).log() * (share > KNOWN_SHARE)
         scaled = (g - self.g_mean) / self.g_std * known
-        x = self.answer(self.network(torch.cat([scaled, share, strength, features], dim=1)))
+        inputs = torch.cat([scaled, share, strength, self.strengths(g, known), features], dim=1)
+        x = self.answer(self.network(inputs))
         logits, mean, log_std = x.chunk(3, dim=1)
         middle, half = (WIDEST + SHARPEST) / 2, (WIDEST - SHARPEST) / 2
         return SizeMixture(logits.log_softmax(dim=1), MIDDLE + SPREAD * mean, middle + half * torch.tanh(log_std / half))
@@ -198,7 +210,8 @@ def on_model_axis(pdf: Tensor, points: int) -> Tensor:
 @torch.no_grad()
 def prior_features(network: Cvae, pdf: Tensor) -> Tensor:
     """(B, hidden + latent) what a trained prior has made of (B, 2, R) PDFs on the model's axis: its last layer, and the mean of the latent point."""
-    seen = network.pdf_prior.features(network._scaled(pdf))
+    g, known = pdf[:, 0], pdf[:, 1]
+    seen = network.pdf_prior.features(torch.stack([(g - network.pdf_mean) / network.pdf_std * known, known], dim=1))
     return torch.cat([seen, network.pdf_prior.head.mean(seen)], dim=1)
 
 

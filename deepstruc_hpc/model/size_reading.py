@@ -12,13 +12,13 @@ from torch import Tensor
 from deepstruc_hpc.model.coarse_view import COARSE_ATOMS, atomic_volumes, coarse_view, stretched_sites
 from deepstruc_hpc.model.cvae import Cvae
 from deepstruc_hpc.model.parts import DecodedArrays
-from deepstruc_hpc.model.size_head import FieldReading, SizeHead, SizeMixture, long_axis, on_model_axis, prior_features
 from deepstruc_hpc.model.sites import FEWEST_ATOMS, SitesDecoder, SitesOutput
+from deepstruc_hpc.model.size_head import FieldReading, SizeHead, SizeMixture, long_axis, on_model_axis, prior_features
 from deepstruc_hpc.structures.sites import centred_and_ordered
 
 SURE = 0.02
-"""Sites with probabilities below it, or as near to 1, count as empty, or filled: of thousands of sites that nobody doubts, the small probabilities would
-add up to atoms."""
+"""Sites with probabilities below it, or as near to 1, count as empty, or filled: of thousands of sites that nobody doubts, the small probabilities
+would add up to atoms."""
 
 Array = NDArray[np.float64]
 
@@ -49,7 +49,8 @@ class SizedAnswer:
 
     def n_atoms(self) -> NDArray[np.int64]:
         """(B,) the number of atoms that is said, in whole atoms."""
-        return np.maximum(np.rint(np.exp(self.log_n.double().cpu().numpy())), FEWEST_ATOMS).astype(np.int64)
+        whole = np.rint(np.exp(self.log_n.double().cpu().numpy()))
+        return np.asarray(np.maximum(whole, FEWEST_ATOMS), dtype=np.int64)
 
 
 class SizeReader:
@@ -108,7 +109,8 @@ class SizeReader:
 def _field_reading(logits: list[NDArray[np.float32]], supposed: Array, latent_width: Tensor) -> FieldReading:
     counts = np.array([_counts(row) for row in logits])
     columns = [np.log(counts[:, 0] / supposed), np.log(counts[:, 1] / supposed), np.log(counts[:, 2] / counts[:, 0])]
-    return FieldReading(*(torch.from_numpy(column).to(latent_width) for column in columns), latent_width)
+    ratio, exact, width = (torch.from_numpy(column).to(latent_width) for column in columns)
+    return FieldReading(ratio, exact, width, latent_width)
 
 
 def _counts(logits: NDArray[np.float32]) -> tuple[float, float, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.structure import Structure
@@ -53,6 +54,6 @@ class SizedModel(StructureModel):
         unit = self.nn_distance(curve, symbol)
         return self._structure(self.sizes.structures(self._long(curve, unit, instrument))[0], symbol, unit, "as generated")
 
-    def _long(self, curve: PdfCurve, unit: float, instrument: Instrument | None) -> np.ndarray:  # type: ignore[type-arg]
+    def _long(self, curve: PdfCurve, unit: float, instrument: Instrument | None) -> NDArray[np.float32]:
         qdamp = (instrument or Instrument()).qdamp
         return curve_to_grid(curve, unit, self.sizes.axis, qdamp=qdamp, rmin=float(shortest_known(np.array(unit))))[None]

@@ -8,15 +8,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import numpy as np
 import torch
 import typer
-from numpy.typing import NDArray
 from torch import Tensor
 
 from deepstruc_hpc.model.checkpoint import find_checkpoint, load_network
@@ -25,9 +24,11 @@ from deepstruc_hpc.model.size_checkpoint import SizeInfo, load_size_head, save_s
 from deepstruc_hpc.model.size_head import FieldReading, SizeBlend, SizeMixture
 from deepstruc_hpc.model.size_reading import SizeReader
 from deepstruc_hpc.training.held_out import clean, training_settings
-from deepstruc_hpc.training.size_training import SIZES, SizePool, model_end, unseen_keys
+from deepstruc_hpc.training.size_training import SIZES, SizePool, SizeSource, model_end, unseen_keys
 
-SHAPES = (3000, 2000)
+R = TypeVar("R", SizeMixture, FieldReading)
+
+SHAPES = (900, 700)
 """Shapes of the two ranges of sizes; each is asked under every kind of conditions."""
 SEED_STEP = 3
 """Added to the training's seed: other draws than those of the training and of its log's figures."""
@@ -59,12 +60,11 @@ class Readings(TensorRecord):
 
     def take(self, chosen: Tensor) -> Readings:
         """Some of the curves."""
-        parts = [type(part)(*(getattr(part, one.name)[chosen] for one in fields(part))) for part in (self.head, self.field)]
-        return Readings(self.log_n[chosen], self.shape[chosen], parts[0], parts[1])  # type: ignore[arg-type]
+        return Readings(self.log_n[chosen], self.shape[chosen], _some(self.head, chosen), _some(self.field, chosen))
 
 
 def read_all(reader: SizeReader, pools: Iterable[SizePool], seed: int) -> Readings:
-    """Every shape of every pool under four conditions: measured-like and clean, to the model's usual range and farther."""
+    """Every shape of every pool under three conditions: measured-like, to the model's usual range and farther, and clean."""
     found: list[tuple[Tensor, Tensor, SizeMixture, FieldReading]] = []
     first = 0
     for pool in pools:
@@ -76,11 +76,15 @@ def read_all(reader: SizeReader, pools: Iterable[SizePool], seed: int) -> Readin
                 log_n = torch.from_numpy(np.log(pool.n_atoms[rows])).float()
                 found.append((log_n, torch.from_numpy(rows + first), answer.head, answer.field))
         first += len(pool.n_atoms)
-    heads, readings = ([row[part] for row in found] for part in (2, 3))
-    return Readings(torch.cat([row[0] for row in found]), torch.cat([row[1] for row in found]), _joined(heads, SizeMixture), _joined(readings, FieldReading))
+    head, field = _joined([row[2] for row in found], SizeMixture), _joined([row[3] for row in found], FieldReading)
+    return Readings(torch.cat([row[0] for row in found]), torch.cat([row[1] for row in found]), head, field)
 
 
-def _joined(parts: list, kind: type):  # type: ignore[no-untyped-def,type-arg]
+def _some(part: R, chosen: Tensor) -> R:
+    return type(part)(*(getattr(part, one.name)[chosen] for one in fields(part)))
+
+
+def _joined(parts: Sequence[R], kind: type[R]) -> R:
     return kind(*(torch.cat([getattr(part, one.name) for part in parts]) for one in fields(kind)))
 
 
@@ -88,7 +92,8 @@ def blend_loss(blend: SizeBlend, asked: Readings) -> Tensor:
     """−ln of the t density of ln N, its mean over the curves."""
     mean, log_std = blend(asked.head, asked.field)
     z = (asked.log_n - mean) * (-log_std).exp()
-    return (log_std + 0.5 * (FREEDOM + 1.0) * (z.square() / FREEDOM).log1p()).mean()
+    loss: Tensor = (log_std + 0.5 * (FREEDOM + 1.0) * (z.square() / FREEDOM).log1p()).mean()
+    return loss
 
 
 def fit_blend(blend: SizeBlend, asked: Readings, seed: int) -> dict[str, float]:
@@ -108,7 +113,7 @@ def fit_blend(blend: SizeBlend, asked: Readings, seed: int) -> dict[str, float]:
     for _ in range(STEPS):
         optimizer.zero_grad(set_to_none=True)
         loss = blend_loss(blend, fitted)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
         with torch.no_grad():
@@ -155,8 +160,8 @@ def blended(checkpoint: str, run: Path, *, seed: int = 0, unseen: Iterable[Path]
     head, said = loaded
     reader = SizeReader(network, head)
     ranges, kept = training_settings(info, checkpoint).data.conditions, unseen_keys(unseen)
-    pools = [SizePool.of(sizes, count, seed + SEED_STEP, reader.axis, model_end(network), ranges, kept)
-             for sizes, count in zip(SIZES, shapes, strict=True)]  # fmt: skip
+    source = SizeSource(reader.axis, model_end(network), ranges, frozenset(kept))
+    pools = [source.pool(sizes, count, seed + SEED_STEP) for sizes, count in zip(SIZES, shapes, strict=True)]
     asked = read_all(reader, pools, seed)
     torch.manual_seed(seed)
     head.blend = SizeBlend(head.config.blend)
@@ -174,7 +179,7 @@ def main(
 ) -> None:
     """Fit how the readings of sizes are weighed."""
     torch.set_num_threads(1)
-    print(json.dumps(blended(checkpoint, run, seed=seed, unseen=unseen).blend_log, indent=1))
+    typer.echo(json.dumps(blended(checkpoint, run, seed=seed, unseen=unseen).blend_log, indent=1))
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from deepstruc_hpc.data.training_pdfs import LONGEST_PEAK, MeasuredLike, Measure
 from deepstruc_hpc.model.checkpoint import find_checkpoint, load_network
 from deepstruc_hpc.model.cvae import Cvae
 from deepstruc_hpc.model.size_checkpoint import SizeInfo, prior_hash, save_size_head
-from deepstruc_hpc.model.size_head import BLEND, SizeHead, SizeHeadConfig, feature_count, long_axis, on_model_axis, prior_features
+from deepstruc_hpc.model.size_head import BLEND, SizeHead, SizeHeadConfig, feature_count, on_model_axis, prior_features
 from deepstruc_hpc.training.config import OptimiserConfig, learning_rate
 from deepstruc_hpc.training.held_out import training_settings
 from deepstruc_hpc.training.prefetch import ahead
@@ -38,22 +38,22 @@ SIZES = ((13, MIDDLE_SIZE), (MIDDLE_SIZE + 1, 3000))
 """Atoms of the two pools. Answers are asked for up to 2,000; above, so that a size near the end of the range is not pushed inward."""
 LONG_RANGE = (30.0, 60.0)
 """Å, ends of curves as particles of 3 to 5 nm are measured; every second batch has them, the others end as the model's own training has it."""
-POOL = (1500, 3000)
+POOL = (600, 1200)
 """Shapes of the two ranges of sizes that are drawn at a time; then others are drawn."""
-POOL_STEPS = 2000
-"""Steps of training for which they serve: each is seen some 120 times under other conditions."""
+POOL_STEPS = 800
+"""Steps of training for which they serve: each is seen some 110 times under other conditions."""
 BATCH = (96, 160)
 """Structures of the two ranges of sizes in a step. Below 400 atoms the model's own decoder helps, above it the head is alone."""
 AHEAD = 200
 """Batches that may lie ready, 1 MB each: the network learns from them while the next shapes are drawn."""
 INITIAL = 6
 """Batches to which the scales of the inputs are fitted."""
-SAVED, LOGGED = 250, 1000
+SAVED, LOGGED = 200, 600
 """Steps after which the state is written, and after which the log has another line and the head's files are written."""
 AVERAGE = 0.999
 """The weights that are kept are a running mean, which forgets with this factor a step."""
 OPTIMISER = OptimiserConfig(learning_rate=2e-3, weight_decay=1e-3)
-CHECKED = 600
+CHECKED = 300
 """Shapes of each range of sizes, never trained on, by which the log's figures are made."""
 
 
@@ -71,15 +71,6 @@ class SizePool:
     near: MeasuredLikePdfs
     far: MeasuredLikePdfs
 
-    @classmethod
-    def of(cls, sizes: tuple[int, int], count: int, seed: int, axis: NDArray[np.float64], model_end: float, ranges: MeasuredLike,
-           unseen: Iterable[Key]) -> SizePool:  # fmt: skip
-        """``count`` shapes drawn with a seed."""
-        structures = list(islice(shapes_between(*sizes, seed, frozenset(unseen)), count))
-        units = np.full(count, NN_DISTANCE)
-        near = MeasuredLikePdfs.of(structures, units, [str(number) for number in range(count)], axis, ranges, compared_to=model_end)
-        return cls(np.array([len(one) for one in structures]), near, replace(near, ranges=ranges.updated(rmax=LONG_RANGE)))
-
     def draw(self, count: int, far: bool, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """(B, 2, L) new PDFs of random shapes, and their numbers of atoms."""
         rows = rng.integers(0, len(self.n_atoms), count)
@@ -87,29 +78,39 @@ class SizePool:
 
 
 @dataclass(frozen=True, eq=False)
-class SizeFeed:
-    """Where batches come from.
+class SizeSource:
+    """Where shapes and batches come from.
 
     Attributes:
         axis: (L,) r / d_nn.
         end: see :func:`model_end`.
         ranges: of the conditions.
         kept: keys of shapes that are not trained on.
-        pools: shapes of the two ranges that are drawn at a time.
     """
 
     axis: NDArray[np.float64]
     end: float
     ranges: MeasuredLike
     kept: frozenset[Key]
-    pools: tuple[int, int]
 
-    def batches(self, seed: int, step: int) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
-        """(B, 2, L) PDFs and (B,) numbers of atoms, endlessly, other ones for every seed and first step."""
+    def pool(self, sizes: tuple[int, int], count: int, seed: int) -> SizePool:
+        """``count`` shapes drawn with a seed."""
+        structures = list(islice(shapes_between(*sizes, seed, self.kept), count))
+        names = [str(number) for number in range(count)]
+        near = MeasuredLikePdfs.of(structures, np.full(count, NN_DISTANCE), names, self.axis, self.ranges, compared_to=self.end)
+        return SizePool(np.array([len(one) for one in structures]), near, replace(near, ranges=self.ranges.updated(rmax=LONG_RANGE)))
+
+    def batches(self, pools: tuple[int, int], seed: int, step: int) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+        """(B, 2, L) PDFs and (B,) numbers of atoms, endlessly, other ones for every seed and first step.
+
+        Args:
+            pools: shapes of the two ranges that are drawn at a time.
+            seed: of the training.
+            step: of the training.
+        """
         rng = np.random.default_rng([seed, step, 0x512E])
         while True:
-            parts = [SizePool.of(sizes, count, int(rng.integers(2**31)), self.axis, self.end, self.ranges, self.kept)
-                     for sizes, count in zip(SIZES, self.pools, strict=True)]  # fmt: skip
+            parts = [self.pool(sizes, count, int(rng.integers(2**31))) for sizes, count in zip(SIZES, pools, strict=True)]
             for number in range(POOL_STEPS):
                 drawn = [part.draw(count, bool(number % 2), rng) for part, count in zip(parts, BATCH, strict=True)]
                 yield np.concatenate([one[0] for one in drawn]), np.concatenate([one[1] for one in drawn])
@@ -208,8 +209,16 @@ def checked(network: Cvae, head: SizeHead, pools: list[SizePool], seed: int) -> 
     return found
 
 
-def train_size_head(checkpoint: str, out: Path, *, minutes: float, seed: int = 0, unseen: Iterable[Path] = (), resume: bool = False,
-                    pools: tuple[int, int] = POOL) -> SizeInfo:  # fmt: skip
+def train_size_head(
+    checkpoint: str,
+    out: Path,
+    *,
+    minutes: float,
+    seed: int = 0,
+    unseen: Iterable[Path] = (),
+    resume: bool = False,
+    pools: tuple[int, int] = POOL,
+) -> SizeInfo:
     """Train for some minutes and write the head.
 
     Args:
@@ -223,54 +232,56 @@ def train_size_head(checkpoint: str, out: Path, *, minutes: float, seed: int = 0
     """
     began, cpu_began = time.monotonic(), time.process_time()
     network, info = load_network(find_checkpoint(checkpoint))
-    ranges = training_settings(info, checkpoint).data.conditions
-    config = SizeHeadConfig()
-    training = SizeTraining.fresh(network, seed, config)
-    axis, end = long_axis(config, network.config.grid), model_end(network)
+    training = SizeTraining.fresh(network, seed, SizeHeadConfig())
     out.mkdir(parents=True, exist_ok=True)
-    state = out / "state.pt"
     if resume:
-        training.load(state)
+        training.load(out / "state.pt")
     before = training.seconds, training.cpu_seconds
-    kept = unseen_keys(unseen)
-    tests = [SizePool.of(sizes, CHECKED, seed + 1, axis, end, ranges, kept) for sizes in SIZES]
-    kept |= {key for sizes in SIZES for key in _keys(sizes, seed + 1, CHECKED, kept)}
-
-    def clock() -> float:
-        return time.monotonic() - began
-
-    feed = SizeFeed(axis, end, ranges, frozenset(kept), pools)
-    batches = ahead(feed.batches(seed, training.steps), AHEAD)
-    losses: list[float] = []
+    source = SizeSource(training.head.axis, model_end(network), training_settings(info, checkpoint).data.conditions, frozenset(unseen_keys(unseen)))
+    tests = [source.pool(sizes, CHECKED, seed + 1) for sizes in SIZES]
+    source = replace(source, kept=source.kept | {key for sizes in SIZES for key in _keys(sizes, seed + 1, CHECKED, source.kept)})
+    batches = ahead(source.batches(pools, seed, training.steps), AHEAD)
     if not training.steps:
         training.head.initialise(torch.from_numpy(np.concatenate([next(batches)[0] for _ in range(INITIAL)])))
-    limit = 60.0 * minutes
+    losses: list[float] = []
     while True:
         pdf, n_atoms = next(batches)
-        losses.append(training.step(pdf, n_atoms, min(clock() / limit, 1.0)))
-        training.seconds, training.cpu_seconds = before[0] + clock(), before[1] + time.process_time() - cpu_began
-        over = clock() >= limit
-        if training.steps % SAVED and not over:
+        progress = (time.monotonic() - began) / (60.0 * minutes)
+        losses.append(training.step(pdf, n_atoms, min(progress, 1.0)))
+        if training.steps % SAVED and progress < 1.0:
             continue
-        training.save(state)
-        if training.steps % LOGGED and not over:
+        training.seconds, training.cpu_seconds = before[0] + time.monotonic() - began, before[1] + time.process_time() - cpu_began
+        training.save(out / "state.pt")
+        if training.steps % LOGGED and progress < 1.0:
             continue
-        head = training.averaged()
-        line = {"steps": training.steps, "structures": training.steps * sum(BATCH), "minutes": round(training.seconds / 60, 2),
-                "cpu_minutes": round(training.cpu_seconds / 60, 2), "loss": round(math.fsum(losses) / len(losses), 4),
-                **checked(network, head, tests, seed)}  # fmt: skip
+        written = _logged(training, out, tests, seed, losses)
         losses = []
-        with (out / "log.jsonl").open("a", encoding="utf-8") as log:
-            log.write(json.dumps(line) + "\n")
-        print(json.dumps(line), flush=True)
-        written = SizeInfo(head=config, prior_hash=prior_hash(network), fewest_atoms=SIZES[0][0], most_atoms=SIZES[1][1], seed=seed, log=line)
-        save_size_head(out, head, written)
-        if over:
+        if progress >= 1.0:
             return written
 
 
+def _logged(training: SizeTraining, out: Path, tests: list[SizePool], seed: int, losses: list[float]) -> SizeInfo:
+    """One line of the log, and the head's files."""
+    head = training.averaged()
+    line = {
+        "steps": training.steps,
+        "structures": training.steps * sum(BATCH),
+        "minutes": round(training.seconds / 60, 2),
+        "cpu_minutes": round(training.cpu_seconds / 60, 2),
+        "loss": round(math.fsum(losses) / len(losses), 4),
+        **checked(training.network, head, tests, seed),
+    }
+    with (out / "log.jsonl").open("a", encoding="utf-8") as log:
+        log.write(json.dumps(line) + "\n")
+    typer.echo(json.dumps(line))
+    hashed = prior_hash(training.network)
+    written = SizeInfo(head=head.config, prior_hash=hashed, fewest_atoms=SIZES[0][0], most_atoms=SIZES[-1][1], seed=seed, log=line)
+    save_size_head(out, head, written)
+    return written
+
+
 def model_end(network: Cvae) -> float:
-    """r / d_nn up to which curves are made for the model alone: noise is a share of the RMS of G up to there."""
+    """R / d_nn up to which curves are made for the model alone: noise is a share of the RMS of G up to there."""
     return float(network.config.grid.axis()[-1]) * LONGEST_PEAK
 
 
@@ -291,6 +302,7 @@ def _keys(sizes: tuple[int, int], seed: int, count: int, unseen: Iterable[Key]) 
 def main(
     checkpoint: Annotated[str, typer.Argument(help="model beside which the size head will lie: directory, run or name")],
     out: Annotated[Path, typer.Option(help="run directory")],
+    *,
     minutes: Annotated[float, typer.Option(help="wall time of this call")] = 40.0,
     seed: Annotated[int, typer.Option(help="of weights and draws")] = 0,
     unseen: Annotated[list[Path], typer.Option(help="catalog none of whose shapes is trained on")] = [],  # noqa: B006
