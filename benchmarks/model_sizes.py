@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 
 from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.data.splits import shape_ids, split_rows
-from deepstruc_hpc.data.training_pdfs import MeasuredLike, MeasuredLikePdfs
+from deepstruc_hpc.data.training_pdfs import MeasuredLikePdfs
 from deepstruc_hpc.model.checkpoint import find_checkpoint, load_network
 from deepstruc_hpc.model.parts import DecodedArrays
 from deepstruc_hpc.model.size_checkpoint import size_reader
@@ -66,8 +67,8 @@ def asked_rows(catalog: Catalog, limit: int, seed: int) -> NDArray[np.int64]:
     return spread(np.flatnonzero(n_atoms > CLASSES[0][1]).astype(np.int64), limit)
 
 
-def answers(path: Path, model: str, kind: str, limit: int, seed: int) -> Said:
-    """Both answers to every curve of a kind of one catalog."""
+def answers(path: Path, model: str, limit: int, seed: int) -> dict[str, Said]:
+    """Both answers to every curve of every kind of one catalog."""
     network, info = load_network(find_checkpoint(model))
     reader = size_reader(find_checkpoint(model), network.eval())
     if reader is None:
@@ -76,36 +77,43 @@ def answers(path: Path, model: str, kind: str, limit: int, seed: int) -> Said:
     rows = asked_rows(catalog, limit, seed)
     structures, units = catalog.structures(rows), catalog.columns["nn_distance"].to_numpy(dtype=np.float64)[rows]
     kinds = [lattice_of(str(name)) for name in catalog.columns["structure_type"].to_numpy()[rows]]
-    axis, ranges, end = axis_of(kind, reader, training_settings(info, model).data.conditions)
     shapes = np.asarray(shape_ids(catalog.columns))[rows].tolist()
-    pdfs = MeasuredLikePdfs.of(structures, units, shapes, axis, ranges, compared_to=end)
-    names = info.model.structure_types
-    said: list[tuple[DecodedArrays, DecodedArrays]] = []
-    log_n, width = [], []
-    for first in range(0, len(rows), VALIDATION_BATCH):
-        batch = np.arange(first, min(first + VALIDATION_BATCH, len(rows)))
-        pdf = pdfs(batch, np.random.default_rng([seed, first, 0xA11D]))
-        with torch.inference_mode():
-            near = on_model_axis(torch.from_numpy(pdf), network.config.grid.points)
-            plain = network.decoder.structures(network.decode(network.prior(near).mean))
-        read = reader.read(pdf)
-        said += zip(plain, reader.structures(pdf), strict=True)
-        log_n.append(read.log_n.double().numpy())
-        width.append(read.log_std.double().exp().numpy())
+    ranges = training_settings(info, model).data.conditions
+    near = MeasuredLikePdfs.of(structures, units, shapes, reader.axis[: network.config.grid.points], ranges)
+    far = MeasuredLikePdfs.of(structures, units, shapes, reader.axis, ranges.updated(rmax=LONG_RANGE), compared_to=model_end(network))
+    curves = {"measured": near, "far": far, "clean": replace(near, ranges=clean(ranges))}
     true = np.array([len(one) for one in structures])
-    right = [[lattice_of(names[int(one.type_probabilities.argmax())]) == name for one, name in zip(column, kinds, strict=True)]
-             for column in zip(*said, strict=True)]  # fmt: skip
-    counts = [np.array([len(one.positions) for one in column]) for column in zip(*said, strict=True)]
-    away = np.abs(np.concatenate(log_n) - np.log(true)) / np.concatenate(width)
-    return Said(true, counts[0], counts[1], np.array(right[0]), np.array(right[1]), away)
+    return {kind: said(reader, pdfs, true, kinds, info.model.structure_types, seed) for kind, pdfs in curves.items()}
 
 
-def axis_of(kind: str, reader: SizeReader, ranges: MeasuredLike) -> tuple[NDArray[np.float64], MeasuredLike, float]:
-    """The axis, the conditions, and where noise is compared to the curve, of a kind of curves."""
-    near = reader.axis[: reader.network.config.grid.points]
-    if kind == "far":
-        return reader.axis, ranges.updated(rmax=LONG_RANGE), model_end(reader.network)
-    return near, clean(ranges) if kind == "clean" else ranges, np.inf
+def said(reader: SizeReader, pdfs: MeasuredLikePdfs, true: NDArray[np.int64], kinds: list[str], names: Sequence[str], seed: int) -> Said:
+    """Both answers to the curves of C structures, by the random numbers with which `evaluate` asks.
+
+    Args:
+        reader: of the model.
+        pdfs: of the structures.
+        true: (C,) numbers of atoms.
+        kinds: C lattices.
+        names: of the model's types.
+        seed: of the conditions.
+    """
+    network = reader.network
+    pairs: list[tuple[DecodedArrays, DecodedArrays]] = []
+    away = []
+    for first in range(0, len(true), VALIDATION_BATCH):
+        rows = np.arange(first, min(first + VALIDATION_BATCH, len(true)))
+        pdf = pdfs(rows, np.random.default_rng([seed, first, 0xA11D]))
+        with torch.inference_mode():
+            seen = on_model_axis(torch.from_numpy(pdf), network.config.grid.points)
+            plain = network.decoder.structures(network.decode(network.prior(seen).mean))
+        answer = reader.read(pdf)
+        pairs += zip(plain, reader.generated(answer), strict=True)
+        away.append(np.abs(answer.log_n.double().numpy() - np.log(true[rows])) / answer.log_std.double().exp().numpy())
+    columns = list(zip(*pairs, strict=True))
+    right = [np.array([lattice_of(names[int(one.type_probabilities.argmax())]) == kind for one, kind in zip(column, kinds, strict=True)])
+             for column in columns]  # fmt: skip
+    counts = [np.array([len(one.positions) for one in column]) for column in columns]
+    return Said(true, counts[0], counts[1], right[0], right[1], np.concatenate(away))
 
 
 def percent(hits: NDArray[np.bool_]) -> str:
@@ -125,9 +133,9 @@ def main() -> None:
     began = time.process_time()
     print("| curves | atoms | structures | type right | N within 5 % | N exact | median error of N | within 1 and 1.64 widths |")
     print("|---|---|---|---|---|---|---|---|")
-    for kind in ("measured", "far", "clean"):
-        said = [answers(path, given.model, kind, given.limit, given.seed) for path in given.catalogs]
-        together = Said(*(np.concatenate([getattr(one, name) for one in said]) for name in Said.__dataclass_fields__))
+    every = [answers(path, given.model, given.limit, given.seed) for path in given.catalogs]
+    for kind in every[0]:
+        together = Said(*(np.concatenate([getattr(one[kind], name) for one in every]) for name in Said.__dataclass_fields__))
         for low, high in CLASSES:
             inside = (together.true > low) & (together.true <= high)
             if inside.any():

@@ -95,7 +95,10 @@ class SizeReader:
 
     def structures(self, pdf: NDArray[np.float32]) -> list[DecodedArrays]:
         """As generated: the most probable sites of the most probable parent, as many as :meth:`read` says."""
-        answer = self.read(pdf)
+        return self.generated(self.read(pdf))
+
+    def generated(self, answer: SizedAnswer) -> list[DecodedArrays]:
+        """The structures of an answer."""
         types = self.decoder.type_shares(answer.output)
         found = []
         for row, (number, count) in enumerate(zip(answer.parent.tolist(), answer.n_atoms().tolist(), strict=True)):

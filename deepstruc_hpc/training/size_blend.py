@@ -28,7 +28,7 @@ from deepstruc_hpc.training.size_training import SIZES, SizePool, SizeSource, mo
 
 R = TypeVar("R", SizeMixture, FieldReading)
 
-SHAPES = (900, 700)
+SHAPES = (600, 450)
 """Shapes of the two ranges of sizes; each is asked under every kind of conditions."""
 SEED_STEP = 3
 """Added to the training's seed: other draws than those of the training and of its log's figures."""
