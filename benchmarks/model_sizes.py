@@ -83,10 +83,10 @@ def answers(path: Path, model: str, limit: int, seed: int) -> dict[str, Said]:
     far = MeasuredLikePdfs.of(structures, units, shapes, reader.axis, ranges.updated(rmax=LONG_RANGE), compared_to=model_end(network))
     curves = {"measured": near, "far": far, "clean": replace(near, ranges=clean(ranges))}
     true = np.array([len(one) for one in structures])
-    return {kind: said(reader, pdfs, true, kinds, info.model.structure_types, seed) for kind, pdfs in curves.items()}
+    return {kind: said(reader, pdfs, true, kinds=kinds, names=info.model.structure_types, seed=seed) for kind, pdfs in curves.items()}
 
 
-def said(reader: SizeReader, pdfs: MeasuredLikePdfs, true: NDArray[np.int64], kinds: list[str], names: Sequence[str], seed: int) -> Said:
+def said(reader: SizeReader, pdfs: MeasuredLikePdfs, true: NDArray[np.int64], *, kinds: list[str], names: Sequence[str], seed: int) -> Said:
     """Both answers to the curves of C structures, by the random numbers with which `evaluate` asks.
 
     Args:

@@ -79,7 +79,7 @@ class FieldReading(TensorRecord):
 
     Attributes:
         log_ratio: (B,) ln of the expected number of filled sites over the number supposed.
-        log_exact: (B,) the same of the number whose doubtful sites alone count by their probability.
+        log_exact: (B,) the same of the number of sites that are more probably filled than empty: exact where the decoder is sure of its sites.
         log_width: (B,) ln of the relative standard deviation of the number of filled sites at the mean latent point.
         latent_width: (B,) mean logarithm of the latent standard deviations.
     """

@@ -16,10 +16,6 @@ from deepstruc_hpc.model.sites import FEWEST_ATOMS, SitesDecoder, SitesOutput
 from deepstruc_hpc.model.size_head import FieldReading, SizeHead, SizeMixture, long_axis, on_model_axis, prior_features
 from deepstruc_hpc.structures.sites import centred_and_ordered
 
-SURE = 0.02
-"""Sites with probabilities below it, or as near to 1, count as empty, or filled: of thousands of sites that nobody doubts, the small probabilities
-would add up to atoms."""
-
 Array = NDArray[np.float64]
 
 
@@ -117,9 +113,8 @@ def _field_reading(logits: list[NDArray[np.float32]], supposed: Array, latent_wi
 
 
 def _counts(logits: NDArray[np.float32]) -> tuple[float, float, float]:
-    """The expected number of filled sites; the same without what nobody doubts; and its standard deviation."""
+    """The expected number of filled sites; that of sites more probably filled than empty; and the standard deviation of the number."""
     share = 1.0 / (1.0 + np.exp(-logits.astype(np.float64)))
-    doubted = (share > SURE) & (share < 1.0 - SURE)
-    exact = float(np.count_nonzero(share >= 1.0 - SURE)) + float(share[doubted].sum())
     spread = float(np.sqrt((share * (1.0 - share)).sum()))
-    return max(float(share.sum()), float(FEWEST_ATOMS)), max(exact, float(FEWEST_ATOMS)), max(spread, 1e-3)
+    fewest = float(FEWEST_ATOMS)
+    return max(float(share.sum()), fewest), max(float(np.count_nonzero(logits > 0)), fewest), max(spread, 1e-3)
