@@ -113,6 +113,8 @@ class MeasuredLikePdfs:
         grid: (R,) r / d_nn.
         sines: (Q, F): (2/π) sin(qr) dq.
         ranges: of the conditions.
+        compared_to: r / d_nn up to which the RMS of G is taken that noise and line are a share of. Particles are over where a long axis goes on, and
+            their noise does not sink with the length of the axis.
     """
 
     spectra: Floats
@@ -124,6 +126,7 @@ class MeasuredLikePdfs:
     fine: NDArray[np.float64]
     sines: Floats
     ranges: MeasuredLike
+    compared_to: float = np.inf
 
     @classmethod
     def of(
@@ -133,6 +136,8 @@ class MeasuredLikePdfs:
         shapes: Sequence[str],
         grid: NDArray[np.float64],
         ranges: MeasuredLike,
+        *,
+        compared_to: float = np.inf,
     ) -> MeasuredLikePdfs:
         """Spectra of every different shape.
 
@@ -142,6 +147,7 @@ class MeasuredLikePdfs:
             shapes: S names; structures of one name differ in element and scale only.
             grid: (R,) r / d_nn.
             ranges: of the conditions.
+            compared_to: r / d_nn up to which the RMS of G is taken that noise and line are a share of.
 
         Raises:
             StoreError: a structure holds several elements.
@@ -171,6 +177,7 @@ class MeasuredLikePdfs:
             fine=np.asarray(fine, dtype=np.float64),
             sines=(2 / np.pi * step * np.sin(np.outer(q, fine))).astype(np.float32),
             ranges=ranges,
+            compared_to=compared_to,
         )
 
     def __call__(self, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float32]:
@@ -184,8 +191,10 @@ class MeasuredLikePdfs:
         damping = np.exp(-0.5 * (drawn["qdamp"] * unit * self.fine) ** 2).astype(np.float32)
         clean = np.asarray((fq @ self.sines) * damping, dtype=np.float32)
         noise = np.asarray((rng.standard_normal(fq.shape, dtype=np.float32) * window) @ self.sines, dtype=np.float32)
-        amplitude = drawn["noise"] * _rms(clean) / np.maximum(_rms(noise), 1e-12)
-        line: Floats = _signs(rng, len(rows)) * drawn["baseline"] * _rms(clean) * (self.fine / self.fine[-1]).astype(np.float32)
+        near = int(np.searchsorted(self.fine, self.compared_to, side="right"))
+        loudness = _rms(clean[:, :near])
+        amplitude = drawn["noise"] * loudness / np.maximum(_rms(noise[:, :near]), 1e-12)
+        line: Floats = _signs(rng, len(rows)) * drawn["baseline"] * loudness * (self.fine / self.fine[near - 1]).astype(np.float32)
         measured = np.asarray(clean + amplitude * noise + line, dtype=np.float32)
         at = self.grid * (first_neighbour_distances(self.fine, measured, np.reciprocal(drawn["expected"])) * drawn["zoom"])
         assumed = np.maximum(drawn["qdamp"] + _signs(rng, len(rows)) * drawn["qdamp_error"], 0.0)

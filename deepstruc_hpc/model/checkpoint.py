@@ -22,6 +22,8 @@ from deepstruc_hpc.core.version import __version__
 from deepstruc_hpc.model.checkpoint_info import SCHEMA_VERSION, CheckpointInfo
 from deepstruc_hpc.model.cvae import Cvae
 from deepstruc_hpc.model.generator import StructureModel
+from deepstruc_hpc.model.size_checkpoint import size_reader
+from deepstruc_hpc.model.sized_model import SizedModel
 
 WEIGHTS, DESCRIPTION, STATE = "model.safetensors", "config.json", "training_state.pt"
 PRETRAINED_DIR = Path(__file__).resolve().parent / "pretrained"
@@ -168,8 +170,10 @@ def load_model(path_or_name: str | Path, *, device: torch.device | str = "cpu") 
     Raises:
         CheckpointError: there is none, or it does not fit this program.
     """
-    network, info = load_network(find_checkpoint(path_or_name), device=device)
-    return StructureModel(network, info)
+    directory = find_checkpoint(path_or_name)
+    network, info = load_network(directory, device=device)
+    sizes = size_reader(directory, network)
+    return StructureModel(network, info) if sizes is None else SizedModel(network, info, sizes)
 
 
 __all__ = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -19,6 +20,8 @@ from deepstruc_hpc.data.measured_curve import measured_curve
 from deepstruc_hpc.data.splits import SplitName, shape_ids
 from deepstruc_hpc.model.cvae import Cvae
 from deepstruc_hpc.model.generator import StructureModel
+from deepstruc_hpc.model.parts import DecodedArrays
+from deepstruc_hpc.model.size_reading import SizeReader
 from deepstruc_hpc.runtime.progress import Bars, no_bar
 from deepstruc_hpc.structures.lattices import OUTLINES
 from deepstruc_hpc.training.baselines import TreeScores, neighbour_answers, tree_scores
@@ -152,7 +155,7 @@ def measured(held: HeldOut, store: str | os.PathLike[str], settings: EvaluateSet
     counted = np.flatnonzero(held.on_parent)
     merged = merged_types(asked.types, OUTLINES if info.model.decoder == "sites" else {})
     with bars("asking the model and what it has to beat", None):
-        answers = model_answers(held.network, asked, seed)
+        answers = model_answers(held.network, asked, seed, held.sizes)
         nearest = neighbour_answers(held.listed, asked, seed)
         latent = latent_answers(held.network, asked, np.arange(len(asked)), seed).take(counted)
         trees = tree_scores(held.listed, asked, counted, seed, merged) if settings.trees else None
@@ -192,11 +195,14 @@ def measured(held: HeldOut, store: str | os.PathLike[str], settings: EvaluateSet
 
 
 @torch.inference_mode()
-def model_answers(network: Cvae, view: TrainingView, seed: int) -> list[Answer]:
-    """Decoded from the mean of the prior, for every structure of a view."""
+def model_answers(network: Cvae, view: TrainingView, seed: int, sizes: SizeReader | None = None) -> list[Answer]:
+    """Decoded from the mean of the prior, for every structure of a view; in as many atoms as a size head says, where there is one."""
     answers = []
     for arrays in validation_batches(view, np.arange(len(view)), seed):
-        decoded = network.structures(network.prior(to_tensors(arrays).pdf).mean)
+        if sizes is not None:
+            decoded: Sequence[DecodedArrays] = sizes.structures(arrays.pdf)
+        else:
+            decoded = network.structures(network.prior(to_tensors(arrays).pdf).mean)
         for structure in decoded:
             positions = np.zeros((max(view.positions.shape[1], len(structure.positions)), 3))
             positions[: len(structure.positions)] = structure.positions

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -19,6 +20,8 @@ from deepstruc_hpc.data.training_pdfs import MeasuredLike, MeasuredLikePdfs
 from deepstruc_hpc.model.checkpoint import CheckpointInfo, find_checkpoint, load_network
 from deepstruc_hpc.model.config import ModelConfig
 from deepstruc_hpc.model.cvae import Cvae
+from deepstruc_hpc.model.size_checkpoint import size_reader
+from deepstruc_hpc.model.size_reading import SizeReader
 from deepstruc_hpc.structures.assignment import ParentFinder
 from deepstruc_hpc.training.config import TrainConfig
 from deepstruc_hpc.training.view import load_split, load_view
@@ -48,6 +51,7 @@ class HeldOut:
         listed: L training structures on a parent: what the baselines choose from.
         listed_rows: (L,) their rows of the catalog.
         seen_in_training: whether this test set may hold structures that the model was trained on: another catalog, split or seed.
+        sizes: reads sizes for the model, where it has a size head.
     """
 
     directory: str
@@ -62,6 +66,7 @@ class HeldOut:
     listed: TrainingView
     listed_rows: Rows
     seen_in_training: bool
+    sizes: SizeReader | None = None
 
     @classmethod
     def of(
@@ -118,6 +123,7 @@ class HeldOut:
             listed=load_view(catalog, config, stored_pdfs=pdfs == "stored", rows=listed_rows),
             listed_rows=listed_rows,
             seen_in_training=not same,
+            sizes=size_reader(Path(directory), network.eval()),
         ).under(clean(config.data.conditions) if pdfs == "clean" else config.data.conditions)
 
     def under(self, conditions: MeasuredLike) -> HeldOut:

@@ -280,6 +280,15 @@ def test_of_equal_corners_that_may_be_missing_as_many_are_taken_as_are_expected(
     assert expected_atoms(np.full(30, -9.0, dtype=np.float32)) == FEWEST_ATOMS
 
 
+def test_what_nobody_doubts_adds_up_to_no_atoms_where_the_model_is_sure():
+    """55 sites filled, 6,000 empty at odds of 1 in 2,000: three atoms too many by the mean; ten sites in doubt, and the mean is taken again."""
+    sure = np.concatenate([np.full(55, 8.0), np.full(6000, -7.6)]).astype(np.float32)
+    assert expected_atoms(sure) == 58
+    assert filled_sites(sure).sum() == 55
+    doubtful = np.concatenate([sure, np.full(10, -0.5)]).astype(np.float32)
+    assert filled_sites(doubtful).sum() == expected_atoms(doubtful) == 62
+
+
 def test_a_checkpoint_of_the_sites_decoder_reads_back(tmp_path):
     net = network(3).eval()
     save_checkpoint(tmp_path / "ck", net, CheckpointInfo(model=TINY))

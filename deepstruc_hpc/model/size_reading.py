@@ -1,0 +1,120 @@
+"""Sizes and structures of any size from a model with a decoder over sites and its size head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from deepstruc_hpc.model.coarse_view import COARSE_ATOMS, atomic_volumes, coarse_view, stretched_sites
+from deepstruc_hpc.model.cvae import Cvae
+from deepstruc_hpc.model.parts import DecodedArrays
+from deepstruc_hpc.model.sites import FEWEST_ATOMS, SitesDecoder, SitesOutput
+from deepstruc_hpc.model.size_head import FieldReading, SizeHead, SizeMixture, long_axis, on_model_axis, prior_features
+from deepstruc_hpc.structures.sites import centred_and_ordered
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class SizedAnswer:
+    """What a model says of B curves.
+
+    Attributes:
+        log_n: (B,) mean of ln N.
+        log_std: (B,) ln of the standard deviation of ln N.
+        head: the size head's own mixture.
+        field: the decoder's reading.
+        supposed: (B,) number of atoms as which the particles were shown to the decoder.
+        output: the decoder's, of the mean latent points of the coarse views.
+        parent: (B,) number of the most probable parent.
+        logits: of the sites of that parent, (S,) each.
+    """
+
+    log_n: Tensor
+    log_std: Tensor
+    head: SizeMixture
+    field: FieldReading
+    supposed: Array
+    output: SitesOutput
+    parent: NDArray[np.int64]
+    logits: list[NDArray[np.float32]]
+
+    def n_atoms(self) -> NDArray[np.int64]:
+        """(B,) the number of atoms that is said, in whole atoms."""
+        whole = np.rint(np.exp(self.log_n.double().cpu().numpy()))
+        return np.asarray(np.maximum(whole, FEWEST_ATOMS), dtype=np.int64)
+
+
+class SizeReader:
+    """Reads sizes off PDFs, and says which sites particles of these sizes fill.
+
+    The head says a size. The curve is shown to the model as if the particle were at most as large as the model knows, and the decoder's answer is
+    a second reading: how many of the sites of such a particle it fills, over how many it should. Both are weighed by how sure they are.
+
+    Args:
+        network: in evaluation mode, with a decoder over sites of one-element particles.
+        head: of this network.
+
+    Attributes:
+        axis: (L,) r / d_nn, on which curves are read; the model's own axis is its first part.
+    """
+
+    def __init__(self, network: Cvae, head: SizeHead) -> None:
+        decoder = network.decoder_network
+        if not isinstance(decoder, SitesDecoder):
+            raise TypeError("a size head needs a decoder over sites.")
+        self.network, self.decoder, self.head = network, decoder, head.eval()
+        self.axis = long_axis(head.config, network.config.grid)
+
+    @torch.no_grad()
+    def read(self, pdf: NDArray[np.float32]) -> SizedAnswer:
+        """What is said of (B, 2, L) PDFs on the reader's axis or on the first part of it, at least the model's own."""
+        points = self.network.config.grid.points
+        seen = torch.from_numpy(np.ascontiguousarray(pdf, dtype=np.float32)).to(next(self.network.parameters()).device)
+        near = on_model_axis(seen, points)
+        features = prior_features(self.network, near)
+        mixture = self.head(seen, features)
+        size = np.exp(mixture.moments()[0].double().cpu().numpy())
+        direct = self.network.decode(features[:, -self.network.config.latent_dim :]).parent_logits.argmax(dim=1).cpu().numpy()
+        coarse, supposed = coarse_view(near.cpu().numpy(), self.axis[:points], size, atomic_volumes(self.decoder, direct))
+        prior = self.network.prior(torch.from_numpy(coarse).to(seen.device))
+        output = self.network.decode(prior.mean)
+        parent = output.parent_logits.argmax(dim=1).cpu().numpy().astype(np.int64)
+        logits = [self.decoder.site_logits(output.z[row : row + 1], int(kind))[0].cpu().numpy() for row, kind in enumerate(parent)]
+        field = _field_reading(logits, supposed, prior.log_std.mean(dim=1))
+        mean, log_std = self.head.blend(mixture, field)
+        return SizedAnswer(mean, log_std, mixture, field, supposed, output, parent, logits)
+
+    def structures(self, pdf: NDArray[np.float32]) -> list[DecodedArrays]:
+        """As generated: the most probable sites of the most probable parent, as many as :meth:`read` says."""
+        return self.generated(self.read(pdf))
+
+    def generated(self, answer: SizedAnswer) -> list[DecodedArrays]:
+        """The structures of an answer."""
+        types = self.decoder.type_shares(answer.output)
+        found = []
+        for row, (number, count) in enumerate(zip(answer.parent.tolist(), answer.n_atoms().tolist(), strict=True)):
+            logits = answer.logits[row]
+            coarse = min(_counts(logits)[0], float(count)) if answer.supposed[row] >= COARSE_ATOMS else float(count)
+            sites = stretched_sites(self.decoder.book.parent(number), logits, coarse, count)
+            found.append(DecodedArrays(centred_and_ordered(sites), types[row]))
+        return found
+
+
+def _field_reading(logits: list[NDArray[np.float32]], supposed: Array, latent_width: Tensor) -> FieldReading:
+    counts = np.array([_counts(row) for row in logits])
+    columns = [np.log(counts[:, 0] / supposed), np.log(counts[:, 1] / supposed), np.log(counts[:, 2] / counts[:, 0])]
+    ratio, exact, width = (torch.from_numpy(column).to(latent_width) for column in columns)
+    return FieldReading(ratio, exact, width, latent_width)
+
+
+def _counts(logits: NDArray[np.float32]) -> tuple[float, float, float]:
+    """The expected number of filled sites; that of sites more probably filled than empty; and the standard deviation of the number."""
+    share = 1.0 / (1.0 + np.exp(-logits.astype(np.float64)))
+    spread = float(np.sqrt((share * (1.0 - share)).sum()))
+    fewest = float(FEWEST_ATOMS)
+    return max(float(share.sum()), fewest), max(float(np.count_nonzero(logits > 0)), fewest), max(spread, 1e-3)

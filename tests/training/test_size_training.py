@@ -1,0 +1,86 @@
+"""Training of a size head: it learns, goes on where it stopped, and weighs two readings by how sure they are."""
+
+import json
+from itertools import islice
+
+import numpy as np
+import torch
+
+from deepstruc_hpc.model import size_references
+from deepstruc_hpc.model.checkpoint import load_network, save_checkpoint
+from deepstruc_hpc.model.size_checkpoint import load_size_head
+from deepstruc_hpc.model.size_head import FieldReading, SizeBlend, SizeHeadConfig, SizeMixture
+from deepstruc_hpc.training import size_training
+from deepstruc_hpc.training.size_blend import Readings, fit_blend
+from deepstruc_hpc.training.size_shapes import shape_key, shapes_between
+from deepstruc_hpc.training.size_training import SizeTraining, train_size_head
+from tests.model.clusters import tiny_info, tiny_network
+
+
+def test_shapes_are_of_the_sizes_asked_for_the_same_every_time_and_without_those_kept():
+    first = list(islice(shapes_between(401, 700, 3), 12))
+    assert all(401 <= len(one) <= 700 for one in first)
+    again = list(islice(shapes_between(401, 700, 3), 12))
+    assert [one.positions.tobytes() for one in first] == [one.positions.tobytes() for one in again]
+    kept = {shape_key(first[4].positions, 2.77)}
+    others = [one.label for one in islice(shapes_between(401, 700, 3, kept), 11)]
+    assert others == [one.label for number, one in enumerate(first) if number != 4]
+
+
+def test_a_key_does_not_see_orientation_order_or_scale():
+    structure = next(shapes_between(401, 500, 1))
+    turn, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))
+    moved = (structure.positions @ turn)[::-1] * 1.3 + [4.0, -2.0, 1.0]
+    assert shape_key(moved, 2.77 * 1.3) == shape_key(structure.positions, 2.77)
+
+
+def test_a_head_learns_by_heart():
+    """Twelve curves whose strength tells their size: after 80 steps the loss is that of a few per cent."""
+    rng = np.random.default_rng(0)
+    network = tiny_network()
+    training = SizeTraining.fresh(network, 0, SizeHeadConfig(stop=8.0, hidden=32, layers=1))
+    n_atoms = np.round(np.exp(np.linspace(3, 7, 12))).astype(np.int64)
+    points = training.head.points
+    g = rng.normal(size=(12, points)) * np.exp(-np.arange(points) / (5.0 * np.log(n_atoms)[:, None]))
+    pdf = np.stack([g, np.ones_like(g)], axis=1).astype(np.float32)
+    losses = [training.step(pdf, n_atoms, 0.2) for _ in range(80)]
+    assert losses[-1] < -1.0 < losses[0]
+
+
+def test_a_training_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    """The states of steps and weights come back; the head's files are those of the model that it lies beside."""
+    monkeypatch.setattr(size_training, "CHECKED", 4)
+    monkeypatch.setattr(size_training, "BATCH", (4, 4))
+    monkeypatch.setattr(size_training, "SIZES", ((13, 60), (61, 120)))
+    monkeypatch.setattr(size_references, "reference_curves", lambda _, axis: np.zeros((len(size_references.ZOOMS), len(axis)), dtype=np.float32))
+    checkpoint = save_checkpoint(tmp_path / "model", tiny_network(), tiny_info())
+    first = train_size_head(str(checkpoint), tmp_path / "run", minutes=1e-6, pools=(4, 4))
+    second = train_size_head(str(checkpoint), tmp_path / "run", minutes=1e-6, pools=(4, 4), resume=True)
+    assert second.log["steps"] > first.log["steps"] > 0
+    assert second.log["minutes"] >= first.log["minutes"]
+    network, _ = load_network(checkpoint)
+    assert load_size_head(tmp_path / "run", network) is not None
+    assert len((tmp_path / "run" / "log.jsonl").read_text().splitlines()) == 2
+    assert json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[-1])["steps"] == second.log["steps"]
+
+
+def test_readings_are_weighed_by_how_sure_they_are():
+    """Head and decoder err in turn, and say so in their widths: the blend is better than either alone."""
+    rng = np.random.default_rng(0)
+    count = 800
+    truth = rng.uniform(3.0, 7.0, count)
+    widths = np.where(rng.random((2, count)) < 0.5, 0.02, 0.2)
+    head, field = truth + widths * rng.normal(size=(2, count))
+    columns = [torch.from_numpy(part).float() for part in (truth, head, np.log(widths[0]), field - head, np.log(widths[1]))]
+    mixture = SizeMixture(torch.zeros(count, 1), columns[1][:, None], columns[2][:, None])
+    reading = FieldReading(columns[3], columns[3], columns[4], torch.zeros(count))
+    asked = Readings(columns[0], torch.arange(count), mixture, reading)
+    torch.manual_seed(0)
+    blend = SizeBlend(16)
+    fit_blend(blend, asked, 0)
+    with torch.no_grad():
+        mean, log_std = blend(mixture, reading)
+    error = (mean - columns[0]).abs().numpy()
+    assert np.mean(error) < 0.8 * min(np.mean(np.abs(head - truth)), np.mean(np.abs(field - truth)))
+    sure = log_std.numpy() < np.median(log_std.numpy())
+    assert error[sure].mean() < 0.5 * error[~sure].mean()
