@@ -25,6 +25,8 @@ NEAR = 6
 """Frames within which changes are one."""
 TOLD = 0.5
 """Probability from which a change is told."""
+SURE = 3.0
+"""Nats, 20 to 1, from which a change is called a step and not a bend."""
 QUIET, LITTLE = 3.0, 0.15
 """Times its uncertainty, and part of the slope on the other side: a slope below either is none."""
 
@@ -159,22 +161,21 @@ def _course_in_words(y: Floats, e: Floats, place: int, words: tuple[str, str]) -
 
 
 def _jump(y: Floats, e: Floats, place: int, half: int) -> float:
-    """Height of a step near a place, where a step explains the course better than a bend does; else 0."""
+    """Height of a step near a place, where a step beside a bend explains the course surely better than the bend alone does; else 0."""
     part = slice(max(place - half, 0), place + half)
     x = np.arange(len(y), dtype=np.float64)[part]
-    at = range(max(place - NEAR // 2, 1), min(place + NEAR // 2 + 1, len(y)))
-    best = {"bend": np.inf, "step": np.inf}
-    height = 0.0
-    for start in at:
+    bend, step, height, alike = np.inf, np.inf, 0.0, 0.0
+    for start in range(max(place - NEAR // 2, 1), min(place + NEAR // 2 + 1, len(y))):
         ones, later = np.ones_like(x), (x >= start).astype(np.float64)
         near = (x - start) / half
-        bent, _, _ = _residual(np.column_stack([ones, near, near * later]), y[part], e[part])
-        stepped, _, found = _residual(np.column_stack([ones, near, near * later, later]), y[part], e[part])
-        best["bend"] = min(best["bend"], bent)
-        if stepped < best["step"]:
-            best["step"], height = stepped, float(found[-1])
-    bits = 0.5 * len(x) * np.log(best["bend"] / best["step"])  # a step has one parameter more
-    return height if bits > 0.5 * np.log(len(x)) and abs(height) > QUIET * float(np.median(e[part])) / np.sqrt(2.0) else 0.0
+        bent, kinked, _ = _residual(np.column_stack([ones, near, near * later]), y[part], e[part])
+        stepped, jumped, found = _residual(np.column_stack([ones, near, near * later, later]), y[part], e[part])
+        bend = min(bend, bent)
+        if stepped < step:
+            step, height, alike = stepped, float(found[-1]), min(_alike(kinked), _alike(jumped))
+    count = max(len(x) * (1.0 - alike) / (1.0 + alike), 6.0)
+    nats = 0.5 * (count * np.log(bend / step) - np.log(count))  # a step has one parameter more
+    return height if min(nats, _most(height, e[part])) > SURE else 0.0
 
 
 def _line(y: Floats, e: Floats) -> tuple[Floats, float]:
