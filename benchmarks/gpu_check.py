@@ -238,6 +238,7 @@ def _training_batches() -> tuple[dict[str, list[Any]], Callable[..., Callable[[A
     from deepstruc_hpc.model.cvae import Cvae
     from deepstruc_hpc.model.losses import CvaeObjective
     from deepstruc_hpc.training.config import load_train_config
+    from deepstruc_hpc.training.session import INITIAL_SAMPLE
     from deepstruc_hpc.training.step import StepSchedule, to_tensors, train_step
     from deepstruc_hpc.training.view import load_view, resolved_model
 
@@ -252,10 +253,12 @@ def _training_batches() -> tuple[dict[str, list[Any]], Callable[..., Callable[[A
         for where, size in BATCH.items()
     }
 
+    sample = to_tensors(view.batch(rng.choice(usable, INITIAL_SAMPLE), rng))
+
     def make(where: str, *, half: bool) -> Callable[[Any], float]:
         torch.manual_seed(0)
         model = Cvae(config.model)
-        model.initialise(batches["cpu"][0].graphs, batches["cpu"][0].pdf)
+        model.initialise(sample.graphs, sample.pdf)
         objective = CvaeObjective(model.to(where), config.loss)
         optimizer = torch.optim.AdamW(objective.parameters(), lr=1e-3)
         generator = torch.Generator().manual_seed(0)

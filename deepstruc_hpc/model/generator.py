@@ -315,13 +315,9 @@ class StructureModel:
         mean, std = self.prior_as_trained(curve, nn_distance=self.nn_distance(curve, symbol), instrument=instrument)
         random = rng or np.random.default_rng(0)
         points = mean + std * random.standard_normal((PARENT_SAMPLES, self.latent_dim))
-        decoder = self.network.decoder_network
-        if isinstance(decoder, SitesDecoder):
-            shares = decoder.mean_type_shares(points, self.device)
-        else:
-            shares = np.mean([decoded.type_probabilities for decoded in self._decode_arrays(points)], axis=0)
+        shares = self.network.mean_type_shares(points)
         found = dict(zip(self.info.model.structure_types, (float(share) for share in shares), strict=True))
-        if isinstance(decoder, SitesDecoder):
+        if self.info.model.decoder == "sites":
             found |= {outline: found[lattice] for outline, lattice in OUTLINES.items() if lattice in found}
         return found
 
@@ -388,7 +384,7 @@ class StructureModel:
         decoded: list[DecodedArrays] = []
         for start in range(0, len(points), DECODE_BATCH):
             part = torch.from_numpy(points[start : start + DECODE_BATCH].astype(np.float32)).to(self.device)
-            decoded += _arrays(self.network, part)
+            decoded += self.network.structures(part)
         return decoded
 
     def _structure(self, decoded: DecodedArrays, symbol: str, unit: float, what: str) -> Structure:
@@ -396,7 +392,3 @@ class StructureModel:
         if decoded.symbols is not None:
             return Structure(decoded.symbols, decoded.positions * unit, kind, f"cvae {kind} {what}")
         return Structure.of_element(symbol, decoded.positions * unit, kind, f"{symbol} cvae {kind} {what}")
-
-
-def _arrays(network: Cvae, points: torch.Tensor) -> Sequence[DecodedArrays]:
-    return network.decoder.structures(network.decode(points))
