@@ -151,7 +151,7 @@ const COLUMNS = [
 function curveRow(row) { return make("tr", {}, COLUMNS.map(([head, show, kind]) => make("td", { class: kind, "data-head": head === "file" || head === "message" ? null : head }, show(row)))); }
 
 function curveTable(entry) {
-  const rows = [...entry.curves.values()].sort((a, b) => a.number - b.number);
+  const rows = [...entry.curves.values()].sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }) || a.number - b.number);
   return [make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Curves of ${entry.job.title}` }, make("table", { class: "curves" }, make("thead", {}, make("tr", {}, COLUMNS.map(([head, , kind]) => make("th", { class: kind === "number" ? kind : null, scope: "col" }, head)))),
     make("tbody", {}, rows.slice(0, MOST_ROWS).map(curveRow)))), rows.length > MOST_ROWS ? make("p", { class: "hint" }, `The first ${MOST_ROWS} of ${rows.length} curves; the report shows all.`) : null].filter(Boolean);
 }
