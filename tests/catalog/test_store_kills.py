@@ -53,7 +53,7 @@ def ids(store):
 
 def kill_at(place, command, count, between):
     """The command, ended by the kernel at its write of this number: before it, or between the temporary files and their names."""
-    manifest_writer.SECONDS_BETWEEN_MANIFESTS = 0.0
+    manifest_writer.SECONDS_BETWEEN_MANIFESTS, manifest_writer.SHARE_OF_MANIFESTS = 0.0, float("inf")
     left = [count]
 
     def end_when_due():
