@@ -121,7 +121,7 @@ def build_missing(files: StoreFiles, manifest: Manifest, plans: list[Plan], *, w
     started = time.perf_counter()
     writer = ManifestWriter(files, manifest)
     with ExitStack() as stack:
-        stack.callback(writer.flush)
+        stack.callback(writer.close)
         if pending and workers != 0:
             session = stack.enter_context(ray_session(workers))
             workers = min(pending, workers or max(1, int(session.cpus)))

@@ -37,8 +37,9 @@ def append_recipe(recipe: Recipe, store: str | PathLike[str], *, workers: int | 
     """
     check_engine(recipe)
     files = StoreFiles(store)
-    manifest = Manifest.read(files)
+    Manifest.read(files)  # before the lock, which would make a folder where there is none
     with ExitStack() as session, building(files):
+        manifest = Manifest.read(files)
         if manifest.conditions != recipe.pdf:
             raise StoreError(
                 f"{files.url}: its PDFs have other conditions than the recipe ({_differing(manifest, recipe)}). Give the recipe the same pdf: lines."

@@ -88,7 +88,7 @@ def compact_catalog(
         planned = dict(_planned(before, rows))
         writer = ManifestWriter(files, before.manifest)
         with ExitStack() as stack:
-            stack.callback(writer.flush)
+            stack.callback(writer.close)
             copier = partial(BlockCopier, [before], files.url)
             for block, entry in over_blocks(copier, list(planned.values()), workers=workers, label="joining blocks", progress=progress):
                 writer.put(writer.manifest.with_joined([before.blocks[piece.block].id for piece in block.pieces], entry))

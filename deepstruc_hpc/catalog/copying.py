@@ -79,7 +79,7 @@ def copy_into(
     missing = [block for block in blocks if block.id not in found]
     writer = ManifestWriter(out, manifest)
     with ExitStack() as stack:
-        stack.callback(writer.flush)
+        stack.callback(writer.close)
         for _, entry in over_blocks(partial(BlockCopier, sources, out.url), missing, workers=workers, label=label, progress=progress):
             writer.add(entry)
     finish(out, writer.manifest)

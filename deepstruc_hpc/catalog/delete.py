@@ -84,7 +84,7 @@ def _deleted(catalog: Catalog, where: str, *, write: bool) -> DeleteReport:
         writer = ManifestWriter(catalog.files, catalog.manifest)
         if touched:
             writer.put(manifest)
-        writer.flush()
+        writer.close()
         finish(catalog.files, manifest)
     by_type = {str(name): int(count) for name, count in rows["structure_type"].value_counts().items()}
     marked = sum(block.n_deleted for block in manifest.blocks.values())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import blake2b
 from typing import Any
@@ -142,11 +142,17 @@ class Manifest:
 
     def with_block(self, block: BlockEntry) -> Manifest:
         """The state after one more block."""
-        before = self.forgotten.get(block.id)
-        if before is not None and not block.n_deleted:
-            block = block.without_rows(before.deleted_rows(), before.n_atoms_deleted)
-        forgotten = {name: entry for name, entry in self.forgotten.items() if name != block.id}
-        return replace(self, blocks={**self.blocks, block.id: block}, forgotten=forgotten)
+        return self.with_blocks([block])
+
+    def with_blocks(self, blocks: Sequence[BlockEntry]) -> Manifest:
+        """The state after some more blocks. One that was damaged and had deleted rows has them again."""
+        if not blocks:
+            return self
+        forgotten, added = dict(self.forgotten), {}
+        for block in blocks:
+            before = forgotten.pop(block.id, None)
+            added[block.id] = block if before is None or block.n_deleted else block.without_rows(before.deleted_rows(), before.n_atoms_deleted)
+        return replace(self, blocks={**self.blocks, **added}, forgotten=forgotten)
 
     def without(self, block_ids: Collection[str]) -> Manifest:
         """The state with some blocks forgotten, but not which of their rows were deleted."""

@@ -68,7 +68,12 @@ def _locked_directory(files: StoreFiles) -> Iterator[None]:
             raise StoreError(f"{files.url}: another build is writing this store. Wait for it, or choose another --out.") from busy
         except OSError:  # a file system without locks: go on as on an object store without
             pass
-        yield
+        try:
+            yield
+        finally:
+            if [path.name for path in files.path.iterdir()] == [LOCK]:  # nothing was made: leave nothing
+                (files.path / LOCK).unlink()
+                files.path.rmdir()
 
 
 class Lease:
