@@ -29,9 +29,8 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         store = arguments.store or make_store(Path(folder) / "store", arguments.limit, arguments.max_atoms)
-        print(
-            f"{'way':14}{'structures':>11}{'CPU s / 10⁴':>13}{'wall s / 10⁴':>14}{'a CPU second':>14}{'MB of memory':>14}{'bytes each':>12}{'min for 10⁶':>13}"
-        )
+        titles = ("structures", "CPU s / 10⁴", "wall s / 10⁴", "a CPU second", "MB of memory", "bytes each", "CPU min / 10⁶")
+        print(f"{'way':14}" + "".join(f"{title:>15}" for title in titles))
         for way in WAYS:
             count = arguments.plain if way == "ase.io.write" else arguments.limit
             cpu, wall, memory, n_bytes, done = apart(export, store, Path(folder), way, count)

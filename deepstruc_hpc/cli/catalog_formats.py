@@ -34,6 +34,7 @@ class FilesFollow(StrEnum):
 def register(group: typer.Typer) -> None:
     """Add the commands to the group ``catalog``."""
     group.command("export")(export_structures)
+    group.command("import")(import_structures)
 
 
 def export_structures(
@@ -64,3 +65,40 @@ def export_structures(
         print_document(json.dumps(asdict(report), ensure_ascii=False, indent=1))
     else:
         typer.echo(f"{report.structures} structures in {report.out}, {report.written} of them written now")
+
+
+def import_structures(
+    source: Path = typer.Argument(..., help="Extended XYZ with any number of frames, an ASE database, a CIF, or a folder of such files."),
+    out: str = typer.Argument(..., help="The catalog to make or to complete: a directory or a URL."),
+    *,
+    pdf: str = typer.Option("", "--pdf", help="Conditions of the PDFs: this recipe's (name or YAML file). [default: the export's, or the paper's]"),
+    settings: list[str] = typer.Option([], "--set", help="One condition, as in a recipe's pdf: radiation=neutron, qmax=30, rmax=50, …; may repeat."),
+    structure_type: str = typer.Option("unknown", "--structure-type", help="Of structures that do not name one."),
+    max_atoms: int = typer.Option(20_000, "--max-atoms", min=1, help="Larger structures are refused."),
+    workers: int | None = typer.Option(None, "--workers", min=0, help="Ray actors; by default one a core. 0: in this process, without Ray."),
+    as_json: bool = AS_JSON,
+) -> None:
+    """Make a catalog, with simulated PDFs, of structures from elsewhere; the same command goes on after an interruption.
+
+    Structures that cannot be taken are listed in import-report.csv in the catalog; exit code 1 then.
+
+    Example: deepstruc-hpc catalog import clusters.extxyz clusters.zarr --set qmax=22 --set rmax=40
+    """
+    from deepstruc_hpc.catalog.formats.import_catalog import exported_conditions, import_catalog
+    from deepstruc_hpc.catalog.recipe import load_recipe
+    from deepstruc_hpc.core.config import load_config
+    from deepstruc_hpc.data.conditions import PdfConditions
+
+    base = load_recipe(pdf).pdf if pdf else exported_conditions(source) or PdfConditions()
+    overrides = [*(f"{key}={value}" for key, value in base.model_dump(mode="json").items()), *settings]
+    conditions = load_config(PdfConditions, overrides=overrides)
+    report = import_catalog(source, out, conditions=conditions, structure_type=structure_type, max_atoms=max_atoms, workers=workers, progress=True)
+    if as_json:
+        print_document(json.dumps(report.facts(), ensure_ascii=False, indent=1))
+    else:
+        typer.echo(f"{report.n_structures} of {report.n_found} structures in {report.store}")
+    for name, reason in report.refused:
+        typer.echo(f"refused: {name}: {reason}", err=True)
+    if report.n_refused:
+        typer.echo(f"{report.n_refused} refused, all of them in {report.report}", err=True)
+        raise typer.Exit(1)

@@ -46,7 +46,7 @@ class AseDatabase:
         """Add the structures of a chunk in one transaction."""
         from ase import Atoms
 
-        with written_or_said(self._path), _connect(self._path) as database:
+        with written_or_said(self._path), open_database(self._path) as database:
             if chunk.first == 0:
                 database.metadata = self._metadata
             for row, columns in enumerate(chunk.rows()):
@@ -62,7 +62,7 @@ class AseDatabase:
         """Nothing follows the last row."""
 
     def _rows(self) -> int:
-        with _connect(self._path) as database:
+        with open_database(self._path) as database:
             return int(database.count())
 
 
@@ -103,7 +103,8 @@ def key_name(name: str) -> str:
     return word
 
 
-def _connect(path: Path) -> Any:
+def open_database(path: Path) -> Any:
+    """A connection, to be used in a ``with`` block, which is one transaction."""
     from ase.db import connect
 
     return connect(str(path), use_lock_file=False)
