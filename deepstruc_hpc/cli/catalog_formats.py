@@ -22,6 +22,8 @@ class FileFormat(StrEnum):
     EXTXYZ = "extxyz"
     ASE = "ase"
     PARQUET = "parquet"
+    OPTIMADE = "optimade"
+    ROCRATE = "rocrate"
 
 
 class FilesFollow(StrEnum):
@@ -39,7 +41,7 @@ def register(group: typer.Typer) -> None:
 
 def export_structures(
     store: str = typer.Argument(..., help="The catalog: a directory, or a URL such as s3://bucket/catalog."),
-    out: Path = typer.Argument(..., help="A folder (xyz, cif, parquet) or a file (extxyz: .extxyz; ase: .db or .aselmdb)."),
+    out: Path = typer.Argument(..., help="A folder (xyz, cif, parquet, rocrate) or a file (.extxyz; ase: .db, .aselmdb; optimade: .jsonl)."),
     *,
     where: str = typer.Option("", "--where", help="Expression over the columns, e.g. 'structure_type == \"fcc\" and n_atoms < 100'."),
     limit: int | None = typer.Option(None, "--limit", min=1, help="At most so many structures, the first ones."),

@@ -9,22 +9,23 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from deepstruc_hpc.catalog.formats import ase_database, extxyz
+from deepstruc_hpc.catalog.formats import ase_database, extxyz, optimade
 from deepstruc_hpc.catalog.formats.files import StructureFiles
 from deepstruc_hpc.catalog.formats.parquet import ParquetDataset
 from deepstruc_hpc.catalog.formats.provenance import Options, Provenance
 from deepstruc_hpc.catalog.formats.record import FOLDER_RECORD, ExportRecord, alone
+from deepstruc_hpc.catalog.formats.ro_crate import ResearchCrate
 from deepstruc_hpc.catalog.formats.selection import Chunk, Selection
 from deepstruc_hpc.core.errors import ConfigError, OutputError
 from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.data.splits import SplitName
 from deepstruc_hpc.runtime.progress import Bars, no_bar, progress_bar
 
-Format = Literal["xyz", "cif", "extxyz", "ase", "parquet"]
-_FILE_ENDINGS: Mapping[str, tuple[str, ...]] = {"extxyz": extxyz.SUFFIXES, "ase": ase_database.SUFFIXES}
+Format = Literal["xyz", "cif", "extxyz", "ase", "parquet", "optimade", "rocrate"]
+_FILE_ENDINGS: Mapping[str, tuple[str, ...]] = {"extxyz": extxyz.SUFFIXES, "ase": ase_database.SUFFIXES, "optimade": optimade.SUFFIXES}
 """Formats of one file, with the endings by which other programs know them; the others are folders."""
 
-_WITH_OPTIONS = ("parquet",)
+_WITH_OPTIONS = ("parquet", "rocrate")
 """Formats that carry the division and the provenance."""
 
 
@@ -121,8 +122,11 @@ def _sink(selection: Selection, target: Path, kind: Format, record: ExportRecord
         return extxyz.ExtendedXyz(target, record)
     if kind == "ase":
         return ase_database.AseDatabase(target, record, selection)
-    if kind == "parquet":
-        return ParquetDataset(target, record, selection, options)
+    if kind == "optimade":
+        return optimade.Optimade(target, record, selection)
+    if kind in _WITH_OPTIONS:
+        dataset = ResearchCrate if kind == "rocrate" else ParquetDataset
+        return dataset(target, record, selection, options)
     return StructureFiles(target, record, kind)
 
 

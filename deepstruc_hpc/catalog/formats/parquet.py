@@ -40,7 +40,7 @@ class ParquetDataset:
     needs_pdf = True
 
     def __init__(self, folder: Path, record: ExportRecord, selection: Selection, options: Options) -> None:
-        self._folder, self._record, self._selection, self._options = folder, record, selection, options
+        self.folder, self.record, self.selection, self.options = folder, record, selection, options
         self._schema = arrow_schema(selection)
         self._part, self._rows = int(record.facts.get("part", 0)), 0
         self._rows_a_part = _rows_a_part(selection)
@@ -56,13 +56,13 @@ class ParquetDataset:
     def write(self, chunk: Chunk) -> None:
         """Add the structures of a chunk to the files of the part, and close these where the part is full."""
         table = arrow_table(chunk, self._schema)
-        of_set = np.asarray(table.column(f"split_{self._options.split}").to_pylist())
-        with written_or_said(self._folder):
+        of_set = np.asarray(table.column(f"split_{self.options.split}").to_pylist())
+        with written_or_said(self.folder):
             for name in SETS:
                 rows = np.flatnonzero(of_set == name)
                 if len(rows):
                     if name not in self._writers:
-                        self._writers[name] = _Part(self._folder / DATA / f"{name}-{self._part:05d}.parquet", self._schema)
+                        self._writers[name] = _Part(self.folder / DATA / f"{name}-{self._part:05d}.parquet", self._schema)
                     self._writers[name].add(table if len(rows) == len(chunk) else table.take(rows))
             self._rows += len(chunk)
             done = chunk.first + len(chunk)
@@ -70,14 +70,16 @@ class ParquetDataset:
                 for writer in self._writers.values():
                     writer.close()
                 self._writers, self._rows, self._part = {}, 0, self._part + 1
-                self._record.save(done, part=self._part)
+                self.record.save(done, part=self._part)
 
     def finish(self) -> None:
-        """Write what describes the files: the card. Every part has been closed when its last structure came."""
+        """Write what describes the files: the card and the Croissant file. Every part has been closed when its last structure came."""
+        from deepstruc_hpc.catalog.formats.croissant import CROISSANT, croissant_text
         from deepstruc_hpc.catalog.formats.hugging_face import CARD, card_text
 
-        counts = rows_of_sets(self._folder)
-        write_atomically(self._folder / CARD, card_text(self._selection, self._options, counts), remedy=REMEDY)
+        counts = rows_of_sets(self.folder)
+        write_atomically(self.folder / CROISSANT, croissant_text(self.selection, self.folder, self.options), remedy=REMEDY)
+        write_atomically(self.folder / CARD, card_text(self.selection, self.options, counts), remedy=REMEDY)
 
     def close(self) -> None:
         """Drop the files of a part that is not whole."""
