@@ -10,6 +10,7 @@ from pathlib import Path
 import typer
 
 from deepstruc_hpc.cli.document import print_document
+from deepstruc_hpc.core.errors import ConfigError
 
 AS_JSON = typer.Option(False, "--json", help="One JSON document on stdout.")
 
@@ -31,6 +32,7 @@ class FilesFollow(StrEnum):
 
     SHAPE = "shape"
     RANDOM = "random"
+    PROTOTYPE = "prototype"
 
 
 def register(group: typer.Typer) -> None:
@@ -41,7 +43,7 @@ def register(group: typer.Typer) -> None:
 
 def export_structures(
     store: str = typer.Argument(..., help="The catalog: a directory, or a URL such as s3://bucket/catalog."),
-    out: Path = typer.Argument(..., help="A folder (xyz, cif, parquet, rocrate) or a file (.extxyz; ase: .db, .aselmdb; optimade: .jsonl)."),
+    out: Path = typer.Argument(..., help="A folder; for extxyz, ase and optimade also a file (.extxyz, .db, .jsonl)."),
     *,
     where: str = typer.Option("", "--where", help="Expression over the columns, e.g. 'structure_type == \"fcc\" and n_atoms < 100'."),
     limit: int | None = typer.Option(None, "--limit", min=1, help="At most so many structures, the first ones."),
@@ -71,8 +73,9 @@ def export_structures(
 
 def import_structures(
     source: Path = typer.Argument(..., help="Extended XYZ with any number of frames, an ASE database, a CIF, or a folder of such files."),
-    out: str = typer.Argument(..., help="The catalog to make or to complete: a directory or a URL."),
+    out: str = typer.Argument("", help="The catalog to make or to complete: a directory or a URL."),
     *,
+    store: str = typer.Option("", "--out", help="The same as OUT."),
     pdf: str = typer.Option("", "--pdf", help="Conditions of the PDFs: this recipe's (name or YAML file). [default: the export's, or the paper's]"),
     settings: list[str] = typer.Option([], "--set", help="One condition, as in a recipe's pdf: radiation=neutron, qmax=30, rmax=50, …; may repeat."),
     structure_type: str = typer.Option("unknown", "--structure-type", help="Of structures that do not name one."),
@@ -91,10 +94,14 @@ def import_structures(
     from deepstruc_hpc.core.config import load_config
     from deepstruc_hpc.data.conditions import PdfConditions
 
+    if bool(out) == bool(store):
+        raise ConfigError("catalog import: name the catalog to make once: catalog import SOURCE OUT.")
     base = load_recipe(pdf).pdf if pdf else exported_conditions(source) or PdfConditions()
     overrides = [*(f"{key}={value}" for key, value in base.model_dump(mode="json").items()), *settings]
     conditions = load_config(PdfConditions, overrides=overrides)
-    report = import_catalog(source, out, conditions=conditions, structure_type=structure_type, max_atoms=max_atoms, workers=workers, progress=True)
+    report = import_catalog(
+        source, out or store, conditions=conditions, structure_type=structure_type, max_atoms=max_atoms, workers=workers, progress=True
+    )
     if as_json:
         print_document(json.dumps(report.facts(), ensure_ascii=False, indent=1))
     else:

@@ -146,6 +146,12 @@ def test_the_files_are_the_sets_that_training_would_take(catalog, dataset, tmp_p
         assert ids == catalog.columns["id"].iloc[getattr(rows, name)].tolist()
 
 
+def test_no_structure_type_is_on_two_sides_of_the_division_by_prototype(dataset):
+    frame = pd.read_parquet(dataset / "data", columns=["structure_type", "split_prototype"])
+    assert (frame.groupby("structure_type")["split_prototype"].nunique() == 1).all()
+    assert set(frame["split_prototype"]) <= {"train", "validation", "test"}
+
+
 def test_duckdb_queries_the_parquet_files(catalog, dataset):
     duckdb = pytest.importorskip("duckdb", reason="duckdb is not installed")
     answer = duckdb.sql(f"select count(*), sum(n_atoms), sum(len(numbers)), min(len(pdf)), max(pdf[1]) from '{dataset}/data/*.parquet'").fetchall()[0]  # noqa: S608
@@ -224,6 +230,8 @@ def test_an_export_never_overwrites_what_it_did_not_write(catalog, tmp_path):
         export_catalog(catalog, tmp_path / "other.extxyz", "extxyz", limit=4)
     with pytest.raises(ConfigError, match="its name must end in"):
         export_catalog(catalog, tmp_path / "a.sqlite", "ase")
+    assert export_catalog(catalog, tmp_path / "folder", "extxyz", limit=1).out == str(tmp_path / "folder" / "structures.extxyz")
+    assert len(ase.io.read(tmp_path / "folder" / "structures.extxyz", ":")) == 1
 
 
 @pytest.mark.parametrize("limit", [1, 9, 10_000])

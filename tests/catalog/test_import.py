@@ -222,7 +222,19 @@ def test_the_command_takes_conditions_as_in_recipes_and_fails_softly(tmp_path, c
     with connect(tmp_path / "a.db") as database:
         database.write(cluster())
         database.write(Atoms("Au2", [[0, 0, 0], [0, 0, 0.1]]))
-    words = ["catalog", "import", str(tmp_path / "a.db"), str(tmp_path / "s"), "--workers", "0", "--pdf", "smoke", "--set", "radiation=neutron"]
+    words = [
+        "catalog",
+        "import",
+        str(tmp_path / "a.db"),
+        "--out",
+        str(tmp_path / "s"),
+        "--workers",
+        "0",
+        "--pdf",
+        "smoke",
+        "--set",
+        "radiation=neutron",
+    ]
     assert run([*words, "--set", "qmax=20", "--json"]) == 1
     printed = capsys.readouterr()
     assert json.loads(printed.out)["n_structures"] == 1

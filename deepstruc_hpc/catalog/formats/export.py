@@ -12,13 +12,12 @@ from typing import Literal, Protocol
 from deepstruc_hpc.catalog.formats import ase_database, extxyz, optimade
 from deepstruc_hpc.catalog.formats.files import StructureFiles
 from deepstruc_hpc.catalog.formats.parquet import ParquetDataset
-from deepstruc_hpc.catalog.formats.provenance import Options, Provenance
+from deepstruc_hpc.catalog.formats.provenance import Division, Options, Provenance
 from deepstruc_hpc.catalog.formats.record import FOLDER_RECORD, ExportRecord, alone
 from deepstruc_hpc.catalog.formats.ro_crate import ResearchCrate
 from deepstruc_hpc.catalog.formats.selection import Chunk, Selection
 from deepstruc_hpc.core.errors import ConfigError, OutputError
 from deepstruc_hpc.data.catalog_store import Catalog
-from deepstruc_hpc.data.splits import SplitName
 from deepstruc_hpc.runtime.progress import Bars, no_bar, progress_bar
 
 Format = Literal["xyz", "cif", "extxyz", "ase", "parquet", "optimade", "rocrate"]
@@ -69,7 +68,7 @@ def export_catalog(
     *,
     where: str = "",
     limit: int | None = None,
-    split: SplitName = "shape",
+    split: Division = "shape",
     provenance: Provenance | None = None,
     progress: bool = False,
 ) -> ExportReport:
@@ -91,7 +90,7 @@ def export_catalog(
         EngineError: the format's library is not installed.
     """
     started = time.perf_counter()
-    target, options = Path(out), Options(split, provenance or Provenance())
+    target, options = _target(Path(out), kind), Options(split, provenance or Provenance())
     record_path = _record_path(target, kind)
     selection = Selection(catalog, where, limit)
     with alone(record_path):
@@ -130,17 +129,22 @@ def _sink(selection: Selection, target: Path, kind: Format, record: ExportRecord
     return StructureFiles(target, record, kind)
 
 
+def _target(out: Path, kind: Format) -> Path:
+    """The file or folder that is written; a format of one file takes a folder's name, too, and lies in it as ``structures`` with its own ending."""
+    endings = _FILE_ENDINGS.get(kind)
+    if endings is None or out.suffix in endings:
+        return out
+    if out.suffix and not out.is_dir():
+        raise ConfigError(f"{out}: --format {kind} writes one file; its name must end in {' or '.join(endings)}, or be a folder's.")
+    return out / f"structures{endings[0]}"
+
+
 def _record_path(target: Path, kind: Format) -> Path:
     """Beside a file, inside a folder."""
-    endings = _FILE_ENDINGS.get(kind)
-    if endings is None:
+    if kind not in _FILE_ENDINGS:
         if target.exists() and not target.is_dir():
             raise OutputError(f"{target}: a file is in the way. Name a directory.")
         return target / FOLDER_RECORD
-    if target.suffix not in endings:
-        raise ConfigError(f"{target}: --format {kind} writes one file; its name must end in {' or '.join(endings)}.")
-    if target.is_dir():
-        raise OutputError(f"{target}: a directory is in the way. Name a file.")
     record = target.with_name(f"{target.name}.json")
     if target.exists() and not record.exists():
         raise OutputError(f"{target}: a file that this program did not export is in the way. Choose another name, or remove it.")

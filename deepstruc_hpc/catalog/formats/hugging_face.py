@@ -76,6 +76,7 @@ def card_text(selection: Selection, options: Options, counts: Counter[str]) -> s
         *(f"| `{spec.name}` | {spec.unit} | {spec.meaning} |" for spec in COLUMN_ARRAYS),
         "| `split_random` | | train, validation or test by a hash of the id: one shape in different metals may be on all sides |",
         "| `split_shape` | | the same by a hash of the fingerprint: a shape is on one side only, in whatever metal |",
+        "| `split_prototype` | | the same by a hash of the structure type: no type is on two sides |",
         "| `numbers` | | atomic numbers, (N,) |",
         "| `positions` | Å | positions, (N, 3), about the centroid |",
         f"| `pdf` | Å⁻² | G(r) at the {len(catalog.r)} distances of `{GRID}` |",

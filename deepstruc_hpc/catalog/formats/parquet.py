@@ -1,7 +1,7 @@
 """A folder of Parquet files in the layout of the Hugging Face hub: structures, PDFs, columns and divisions into train, validation and test.
 
-``data/train-00000.parquet``, ``data/validation-00000.parquet``, … hold the structures; ``r.parquet`` the distances at which every PDF is given. Both
-divisions of :mod:`deepstruc_hpc.data.splits` are columns; one of them names the files, too.
+``data/train-00000.parquet``, ``data/validation-00000.parquet``, … hold the structures; ``r.parquet`` the distances at which every PDF is given. Three
+divisions are columns, those of :mod:`deepstruc_hpc.data.splits` and one by structure type; one of them names the files, too.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepstruc_hpc.catalog.formats.provenance import Options
+from deepstruc_hpc.catalog.formats.provenance import Division, Options
 from deepstruc_hpc.catalog.formats.record import REMEDY, ExportRecord, written_or_said
 from deepstruc_hpc.catalog.formats.selection import Chunk, Selection
 from deepstruc_hpc.core.files import write_atomically
-from deepstruc_hpc.data.splits import SplitName, set_names
+from deepstruc_hpc.data.splits import set_names
 
 DATA, GRID = "data", "r.parquet"
 SETS = ("train", "validation", "test")
@@ -29,7 +29,7 @@ BYTES_A_PART = 256 * 2**20
 ROWS_A_GROUP = 1024
 """Structures a row group: what a reader holds in memory at least; 12 MB at 2,801 points."""
 
-_SPLIT_KEYS: Mapping[SplitName, str] = {"random": "id", "shape": "fingerprint"}
+_SPLIT_KEYS: Mapping[Division, str] = {"random": "id", "shape": "fingerprint", "prototype": "structure_type"}
 ARRAYS = ("numbers", "positions", "pdf")
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from deepstruc_hpc.core.errors import ConfigError
-from deepstruc_hpc.data.splits import SplitName
+
+Division = Literal["shape", "random", "prototype"]
+"""How structures are divided into sets: by fingerprint, by id, or by structure type (the prototype of a compound, the ordering of an alloy)."""
 
 _ORCID = re.compile(r"\s*\(?(?:https://orcid\.org/)?(\d{4}-\d{4}-\d{4}-\d{3}[\dX])\)?\s*$")
 _SPDX = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*")
@@ -52,5 +55,5 @@ class Options:
         provenance: licence and authors.
     """
 
-    split: SplitName = "shape"
+    split: Division = "shape"
     provenance: Provenance = Provenance()
