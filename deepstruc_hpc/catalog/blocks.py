@@ -26,16 +26,16 @@ from deepstruc_hpc.structures.families import family_named
 def make_block(block: PlannedBlock, conditions: PdfConditions) -> BlockContent:
     """Structures, PDFs and columns of a planned block: the same bytes wherever it runs."""
     structures = [_build(planned) for planned in block.structures]
-    instrument = Instrument(
-        radiation=conditions.radiation, qmin=conditions.qmin, qmax=conditions.qmax, qdamp=conditions.qdamp, qbroad=conditions.qbroad
-    )
-    pdf = _curves(structures, instrument, conditions)
+    pdf = simulated(structures, conditions)
     columns: dict[str, NDArray[Any]] = {**_columns(block, structures), **_parameters(block)}
     return BlockContent.of_structures(structures, pdf, columns)
 
 
-def _curves(structures: list[Structure], instrument: Instrument, conditions: PdfConditions) -> NDArray[np.float32]:
-    """(S, R) Å⁻² by the engine of the conditions."""
+def simulated(structures: list[Structure], conditions: PdfConditions) -> NDArray[np.float32]:
+    """(S, R) Å⁻²: the PDFs of structures by the engine of the conditions."""
+    instrument = Instrument(
+        radiation=conditions.radiation, qmin=conditions.qmin, qmax=conditions.qmax, qdamp=conditions.qdamp, qbroad=conditions.qbroad
+    )
     uiso, delta1, delta2 = conditions.uiso, conditions.delta1, conditions.delta2
     if conditions.engine == "native":
         return simulate_pdf_batch(structures, conditions.r, instrument, uiso=uiso, delta1=delta1, delta2=delta2)

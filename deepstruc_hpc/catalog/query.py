@@ -1,21 +1,16 @@
-"""Ask a catalog: what is in it, which structures, and as files."""
+"""Ask a catalog: what is in it, and which structures."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepstruc_hpc.core.errors import ConfigError, OutputError
 from deepstruc_hpc.data.catalog_index import read_columns
 from deepstruc_hpc.data.catalog_store import Catalog
-from deepstruc_hpc.data.store_files import writing
-from deepstruc_hpc.data.structure_files import write_cif, write_xyz
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,39 +53,6 @@ def describe(catalog: Catalog) -> dict[str, Any]:
 def select(catalog: Catalog, where: str = "", columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Rows of a catalog; without names the columns that people look at first."""
     return catalog.query(where, list(columns) if columns else list(SHOWN))
-
-
-def export(catalog: Catalog, directory: str | Path, where: str = "", kind: Literal["xyz", "cif"] = "xyz") -> int:
-    """Write the structures for which an expression holds, one file each, and ``index.csv`` with their columns.
-
-    Returns:
-        Number of files.
-
-    Raises:
-        OutputError: the directory cannot be written.
-    """
-    target = Path(directory)
-    if target.exists() and not target.is_dir():
-        raise OutputError(f"{target}: a file is in the way. Name a directory.")
-    rows = catalog.query(where)
-    if rows.empty:
-        raise ConfigError(f"--where {where}: no structure of {catalog.files.url} fits. See deepstruc-hpc catalog info {catalog.files.url}")
-    names = [f"{_file_stem(row)}.{kind}" for row in rows[["formula", "structure_type", "id"]].to_dict("records")]
-    with writing(str(target)):
-        target.mkdir(parents=True, exist_ok=True)
-        for first in range(0, len(rows), 1024):
-            numbers = rows.index.to_numpy()[first : first + 1024]
-            for structure, name, catalog_id in zip(catalog.structures(numbers), names[first : first + 1024], rows["id"].iloc[first:], strict=False):
-                if kind == "xyz":
-                    write_xyz(structure, target / name, f"{structure.label} id={catalog_id}")
-                else:
-                    write_cif(structure, target / name)
-        rows.assign(file=names).to_csv(target / "index.csv", index=False)
-    return len(names)
-
-
-def _file_stem(row: Mapping[Any, Any]) -> str:
-    return re.sub(r"[^A-Za-z0-9_.+-]", "_", f"{row['formula']}_{row['structure_type']}_{row['id']}")
 
 
 def _counted(values: pd.Series[Any]) -> dict[str, int]:

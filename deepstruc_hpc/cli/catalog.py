@@ -1,16 +1,15 @@
-"""``deepstruc-hpc catalog …``: build, look into, export and check catalogs of structures."""
+"""``deepstruc-hpc catalog …``: build, look into and check catalogs of structures."""
 
 from __future__ import annotations
 
 import json
 import sys
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from deepstruc_hpc.cli import catalog_store
+from deepstruc_hpc.cli import catalog_formats, catalog_store
 from deepstruc_hpc.cli.catalog_store import AS_JSON, RECIPE, STORE, print_facts
 from deepstruc_hpc.cli.document import print_document
 from deepstruc_hpc.core.errors import ConfigError
@@ -31,22 +30,15 @@ class TableFormat(StrEnum):
     JSON = "json"
 
 
-class FileFormat(StrEnum):
-    """What ``export`` writes."""
-
-    XYZ = "xyz"
-    CIF = "cif"
-
-
 def register(app: typer.Typer) -> None:
     """Add the group of commands to the application."""
     group = typer.Typer(no_args_is_help=True, help="Structures with their simulated PDFs: build a catalog from a recipe, ask it, check it.")
     group.command("build")(build)
     group.command("info")(info)
     group.command("list")(list_structures)
-    group.command("export")(export_files)
     group.command("card")(card)
     catalog_store.register(group)
+    catalog_formats.register(group)
     app.add_typer(group, name="catalog")
 
 
@@ -114,24 +106,6 @@ def list_structures(
     _print_rows(shown, table_format)
     if len(shown) < len(rows):
         typer.echo(f"{len(shown)} of {len(rows)} rows; --limit shows more", err=True)
-
-
-def export_files(
-    store: str = STORE,
-    directory: Path = typer.Argument(..., help="Where to write the files and their index.csv."),
-    *,
-    where: str = WHERE,
-    file_format: FileFormat = typer.Option(FileFormat.XYZ, "--format", help="xyz or cif."),
-) -> None:
-    """Write structures as files.
-
-    Example: deepstruc-hpc catalog export demo.zarr structures --where 'elements == "Au" and n_atoms < 60'
-    """
-    from deepstruc_hpc.catalog.query import export
-    from deepstruc_hpc.data.catalog_store import Catalog
-
-    count = export(Catalog.open(store), directory, where, file_format.value)
-    typer.echo(f"{count} files in {directory}, described in {directory / 'index.csv'}")
 
 
 def card(store: str = STORE) -> None:

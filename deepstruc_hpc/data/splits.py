@@ -46,19 +46,20 @@ def split_rows(columns: pd.DataFrame, kind: SplitName, *, validation: float = 0.
         StoreError: when no row is left to train on.
     """
     keys = list(columns["id"].astype(str)) if kind == "random" else shape_ids(columns)
-    places = {key: item_seed(seed, f"split/{key}") / 2.0**63 for key in set(keys)}
-    place = np.array([places[key] for key in keys])
-    held_out = validation + test
-    sets = Split(
-        train=np.flatnonzero(place >= held_out),
-        validation=np.flatnonzero(place < validation),
-        test=np.flatnonzero((place >= validation) & (place < held_out)),
-    )
+    names = set_names(keys, validation=validation, test=test, seed=seed)
+    sets = Split(train=np.flatnonzero(names == "train"), validation=np.flatnonzero(names == "validation"), test=np.flatnonzero(names == "test"))
     if len(sets.train) == 0:
         raise StoreError(
             f"the {kind} split of {len(columns)} structures leaves none to train on. Use a larger catalog or smaller validation and test shares."
         )
     return sets
+
+
+def set_names(keys: Sequence[str], *, validation: float = 0.2, test: float = 0.2, seed: int = 0) -> NDArray[np.str_]:
+    """The set of each key, (S,): ``train``, ``validation`` or ``test``. Equal keys fall into one set, whatever stands beside them."""
+    places = {key: item_seed(seed, f"split/{key}") / 2.0**63 for key in set(keys)}
+    place = np.array([places[key] for key in keys])
+    return np.where(place < validation, "validation", np.where(place < validation + test, "test", "train"))
 
 
 def shape_ids(columns: pd.DataFrame) -> list[str]:

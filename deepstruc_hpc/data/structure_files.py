@@ -116,7 +116,25 @@ def _parse_xyz(path: Path, text: str) -> Structure:
     return Structure(tuple(symbols), positions, known.get("structure_type", "unknown"), known.get("label", path.stem))
 
 
+def read_cell(path: str | Path) -> tuple[Structure, NDArray[np.float64]]:
+    """The content of one cell of a CIF and the cell's vectors, (3, 3) Å.
+
+    Raises:
+        StructureError: the file is missing or broken.
+    """
+    where = Path(path)
+    try:
+        text = where.read_text(encoding="utf-8-sig", errors="replace")
+    except OSError as unreadable:
+        raise StructureError(f"{where}: cannot be read ({unreadable}).") from unreadable
+    return _parse_cell(where, text)
+
+
 def _parse_cif(path: Path, text: str) -> Structure:
+    return _parse_cell(path, text)[0]
+
+
+def _parse_cell(path: Path, text: str) -> tuple[Structure, NDArray[np.float64]]:
     from pymatgen.io.cif import CifParser  # slow to import, and only CIF needs it
 
     try:
@@ -128,7 +146,8 @@ def _parse_cif(path: Path, text: str) -> Structure:
     if not cell.is_ordered:
         raise StructureError(f"{path}: some sites are partly occupied. Give an ordered structure, or a crystal as a recipe of the catalog.")
     positions: NDArray[np.float64] = np.asarray(cell.cart_coords, dtype=np.float64)
-    return Structure(tuple(site.specie.symbol for site in cell), positions, "unknown", path.stem)
+    structure = Structure(tuple(site.specie.symbol for site in cell), positions, "unknown", path.stem)
+    return structure, np.asarray(cell.lattice.matrix, dtype=np.float64)
 
 
 def _one_line(text: str) -> str:

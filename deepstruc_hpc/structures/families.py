@@ -14,6 +14,7 @@ from deepstruc_hpc.structures.bodies import BODY_FAMILIES
 from deepstruc_hpc.structures.crystal_cut import CRYSTAL_FAMILIES
 from deepstruc_hpc.structures.derived_families import alloy_family, disordered_family
 from deepstruc_hpc.structures.family import Family, Shape
+from deepstruc_hpc.structures.open_families import PROTOTYPE_CUT, multicomponent_family
 from deepstruc_hpc.structures.paper_families import ANTI_MACKAY, PAPER_FAMILIES
 from deepstruc_hpc.structures.random_family import RANDOM_FAMILIES
 
@@ -24,7 +25,7 @@ ENTRY_POINT_GROUP = "deepstruc_hpc.structures"
 FAMILIES: dict[str, Family] = {family.name: family for family in (*PAPER_FAMILIES, ANTI_MACKAY, *BODY_FAMILIES, *CRYSTAL_FAMILIES, *RANDOM_FAMILIES)}
 """Built-in families by name."""
 
-FAMILIES |= {family.name: family for family in (alloy_family(FAMILIES), disordered_family(FAMILIES))}
+FAMILIES |= {family.name: family for family in (alloy_family(FAMILIES), disordered_family(FAMILIES), multicomponent_family(FAMILIES), PROTOTYPE_CUT)}
 
 
 def family_named(name: str) -> Family:
