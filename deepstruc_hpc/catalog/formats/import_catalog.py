@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from deepstruc_hpc.catalog.blocks import simulated, single_threaded
-from deepstruc_hpc.catalog.build import building, finish, remove_orphans
+from deepstruc_hpc.catalog.build import finish, remove_orphans
 from deepstruc_hpc.catalog.formats.particles import Particle, columns_of, particle
 from deepstruc_hpc.catalog.formats.sources import Part, Source, open_source, read_part, said, source_files
 from deepstruc_hpc.catalog.plan import BLOCKS_A_CATALOG, LARGEST_BLOCK, SMALLEST_BLOCK
@@ -32,6 +32,7 @@ from deepstruc_hpc.data.conditions import PdfConditions
 from deepstruc_hpc.data.manifest import ROOT, BlockEntry, Manifest, create_store, write_block
 from deepstruc_hpc.data.schema import COLUMN_NAMES
 from deepstruc_hpc.data.store_files import StoreFiles
+from deepstruc_hpc.data.store_lock import building
 from deepstruc_hpc.runtime.pool import ItemFailure, Worker, map_over_actors
 from deepstruc_hpc.runtime.progress import Bars, no_bar, progress_bar
 from deepstruc_hpc.runtime.ray_session import ray_session
