@@ -104,7 +104,7 @@ def page(device: str, parts: dict[str, tuple[Rows, float]]) -> str:
     lines = [
         "# On a CUDA device",
         "",
-        f"Written by `python benchmarks/gpu_check.py --out docs/gpu.md` on {datetime.now(UTC):%Y-%m-%d}: {said}. torch {torch.__version__}, "
+        f"Written by `python benchmarks/gpu_check.py {' '.join(sys.argv[1:])}` on {datetime.now(UTC):%Y-%m-%d}: {said}. torch {torch.__version__}, "
         f"Python {platform.python_version()}, {os.cpu_count()} cores. One run; other programs on the machine make the figures worse.",
         "",
         "| part | what | result | note |",
