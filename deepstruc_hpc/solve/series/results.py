@@ -124,8 +124,8 @@ def measures_of(ranking: Ranking) -> dict[str, Measures]:
     phases = ranking.first.phases
     if phases is None:
         return {"": {"size": sizes_of(ranking), "lattice": lattice_of_first(ranking)}}
-    parts = zip(phases.fit.names, phases.fit.parts, phases.fit.weights, strict=True)
-    return {" ".join(name): {"size": _size(part), "lattice": _lattice(part)} for name, part, weight in parts if weight >= FOLLOWED}
+    strong = [part for part, weight in zip(phases.fit.parts, phases.fit.weights, strict=True) if weight >= FOLLOWED]
+    return {f"{part.candidate.formula} {part.candidate.group}": {"size": _size(part), "lattice": _lattice(part)} for part in strong}
 
 
 def _size(fitted: CrystalFit) -> tuple[float, float] | None:
