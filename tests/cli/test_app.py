@@ -1,6 +1,7 @@
 """The command line's promises: light start, one-line errors, exit codes, examples in every help."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -42,6 +43,14 @@ def test_importing_the_package_imports_neither_torch_nor_ray():
     code = "import sys, deepstruc_hpc; print(sorted({'torch', 'ray', 'mlflow', 'numpy'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_commands_draw_in_a_notebook_whose_backend_is_not_installed_here():
+    """Fails when ``MPLBACKEND``, which Jupyter sets for everything that a cell starts, reaches matplotlib."""
+    code = "from deepstruc_hpc.cli.app import main\ntry:\n    main(['--version'])\nexcept SystemExit:\n    import matplotlib.figure"
+    environment = {**os.environ, "MPLBACKEND": "module://not_installed.backend"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(("words", "command"), commands(), ids=lambda value: " ".join(value) if isinstance(value, list) else "")
