@@ -3,7 +3,7 @@
     deepstruc-hpc catalog build held_out --out held_out.zarr   # 20 to 350 atoms: those that `evaluate --split shape --test-share 0.2` asks
     deepstruc-hpc catalog build large --out large.zarr         # of these the structures of 401 to 1,000 atoms
     deepstruc-hpc catalog build larger --out larger.zarr       # 1,001 to 2,000 atoms
-    python benchmarks/model_sizes.py held_out.zarr large.zarr larger.zarr [--model default] [--limit 600] [--seed 0]
+    python benchmarks/model_sizes.py held_out.zarr large.zarr larger.zarr [--model default] [--kinds measured far clean] [--limit 600]
 
 No shape of these catalogs was trained on (the size head's training left them out by name). Three kinds of curves: measured-like, as the model's
 training has it (r to 14 to 30 Å, noise to 6 % and a line to 15 % of the RMS of G, Qdamp known to 0.008 Å⁻¹, Qmin 0.5 to 1.5, Qmax 16 to 28 Å⁻¹,
@@ -39,6 +39,7 @@ from deepstruc_hpc.training.step import VALIDATION_BATCH
 
 CLASSES = ((0, 400), (400, 1000), (1000, 2000))
 ASIDE = 0.2
+KINDS = ("measured", "far", "clean")
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +68,8 @@ def asked_rows(catalog: Catalog, limit: int, seed: int) -> NDArray[np.int64]:
     return spread(np.flatnonzero(n_atoms > CLASSES[0][1]).astype(np.int64), limit)
 
 
-def answers(path: Path, model: str, limit: int, seed: int) -> dict[str, Said]:
-    """Both answers to every curve of every kind of one catalog."""
+def answers(path: Path, model: str, chosen: Sequence[str], limit: int, seed: int) -> dict[str, Said]:
+    """Both answers to every curve of some kinds of one catalog."""
     network, info = load_network(find_checkpoint(model))
     reader = size_reader(find_checkpoint(model), network.eval())
     if reader is None:
@@ -83,7 +84,9 @@ def answers(path: Path, model: str, limit: int, seed: int) -> dict[str, Said]:
     far = MeasuredLikePdfs.of(structures, units, shapes, reader.axis, ranges.updated(rmax=LONG_RANGE), compared_to=model_end(network))
     curves = {"measured": near, "far": far, "clean": replace(near, ranges=clean(ranges))}
     true = np.array([len(one) for one in structures])
-    return {kind: said(reader, pdfs, true, kinds=kinds, names=info.model.structure_types, seed=seed) for kind, pdfs in curves.items()}
+    return {
+        kind: said(reader, pdfs, true, kinds=kinds, names=info.model.structure_types, seed=seed) for kind, pdfs in curves.items() if kind in chosen
+    }
 
 
 def said(reader: SizeReader, pdfs: MeasuredLikePdfs, true: NDArray[np.int64], *, kinds: list[str], names: Sequence[str], seed: int) -> Said:
@@ -126,6 +129,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("catalogs", nargs="+", type=Path)
     parser.add_argument("--model", default="default")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--limit", type=int, default=600)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
@@ -133,7 +137,7 @@ def main() -> None:
     began = time.process_time()
     print("| curves | atoms | structures | type right | N within 5 % | N exact | median error of N | within 1 and 1.64 widths |")
     print("|---|---|---|---|---|---|---|---|")
-    every = [answers(path, given.model, given.limit, given.seed) for path in given.catalogs]
+    every = [answers(path, given.model, given.kinds, given.limit, given.seed) for path in given.catalogs]
     for kind in every[0]:
         together = Said(*(np.concatenate([getattr(one[kind], name) for one in every]) for name in Said.__dataclass_fields__))
         for low, high in CLASSES:

@@ -20,6 +20,8 @@ from deepstruc_hpc.structures.parents import Parent, parent_of
 
 Array = NDArray[np.float64]
 
+WHOLE_ATOMS = 400
+"""Up to so many atoms particles are seen as they are: the largest of the shipped model's catalog."""
 COARSE_ATOMS = 300
 """Larger particles are seen as if they had so many atoms: the upper half of the training's 13 to 400, with room for a size that is 30 % wrong."""
 LEAST_DECAY = 1e-3
@@ -46,7 +48,7 @@ def sphere_decay(r: Array, diameter: Array) -> Array:
 
 
 def coarse_view(pdf: NDArray[np.float32], axis: Array, n_atoms: Array, volume: Array) -> tuple[NDArray[np.float32], Array]:
-    """PDFs as if their particles had at most :data:`COARSE_ATOMS` atoms.
+    """PDFs of particles of more than :data:`WHOLE_ATOMS` atoms as if they had :data:`COARSE_ATOMS`.
 
     Args:
         pdf: (B, 2, R), standardised, on an axis in nearest-neighbour distances.
@@ -57,11 +59,12 @@ def coarse_view(pdf: NDArray[np.float32], axis: Array, n_atoms: Array, volume: A
     Returns:
         The PDFs, standardised again; those of small particles as they were. And (B,) the sizes that they then stand for.
     """
-    seen = np.minimum(n_atoms, float(COARSE_ATOMS))
+    coarse = n_atoms > WHOLE_ATOMS
+    seen = np.where(coarse, float(COARSE_ATOMS), n_atoms)
     small, large = (sphere_decay(axis, sphere_diameter(size, volume)) for size in (seen, n_atoms))
     g, known = pdf[:, 0] * (small / np.maximum(large, LEAST_DECAY)), pdf[:, 1]
     rms = np.sqrt((g**2 * known).sum(axis=1) / np.maximum(known.sum(axis=1), 1.0))
-    scaled = np.where((n_atoms > COARSE_ATOMS)[:, None], g / np.where(rms > 0, rms, 1.0)[:, None], pdf[:, 0])
+    scaled = np.where(coarse[:, None], g / np.where(rms > 0, rms, 1.0)[:, None], pdf[:, 0])
     return np.stack([scaled, known], axis=1).astype(np.float32), seen
 
 

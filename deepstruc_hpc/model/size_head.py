@@ -29,6 +29,8 @@ FAINTEST = 1e-3
 """Added to the mean square of G in a window, in units of that of the whole curve: the square of 3 % noise."""
 KNOWN_SHARE = 0.5
 """A window whose points are known to a smaller share has no strength of its own."""
+COARSE_FROM, COARSE_STEEPNESS = 6.0, 0.1
+"""ln N of a particle of 400 atoms, above which the decoder is asked about coarse views; over 10 % of the size the weights may change."""
 BLEND = "blend."
 """Weights whose names begin so are fitted after the others."""
 
@@ -43,7 +45,6 @@ class SizeHeadConfig(Config):
     layers: int = Field(3, ge=1, description="residual blocks")
     components: int = Field(3, ge=1, description="normal distributions of the mixture")
     window: float = Field(0.6, gt=0, description="width of the windows in which the strength of G is read, r / d_nn")
-    blend: int = Field(32, ge=4, description="width of the network that weighs the readings")
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,40 +92,32 @@ class FieldReading(TensorRecord):
 
 
 class SizeBlend(nn.Module):
-    """One normal distribution of ln N from the head's mixture and the decoder's reading, weighed by how sure each of them is.
+    """One normal distribution of ln N from the head's mixture and the decoder's readings, weighed by how sure each of them is.
 
-    ln N = head + a · (reading − head), with a and the width from a small network that sees the widths of both, their difference and the size. Fitted
-    after the head, on simulated measurements of shapes that the head never saw.
-
-    Args:
-        width: of the network.
+    ln N = head + a · (expected number − head) + b · (exact number − expected number), with a, b and the width from linear functions of the size, of
+    the head's width, of the decoder's and of how far the two are apart. Fitted after the head, on shapes that the head never saw. At first the
+    decoder is believed below the size at which coarse views begin, and the head above.
     """
 
-    INPUTS = 7
+    INPUTS = 6
 
-    def __init__(self, width: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        last = nn.Linear(width, 4)
+        self.weigh = nn.Linear(self.INPUTS, 3)
         with torch.no_grad():
-            last.weight.mul_(0.1)
-            last.bias.zero_()
-        self.network = nn.Sequential(nn.Linear(self.INPUTS, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), last)
+            self.weigh.weight.zero_()
+            self.weigh.weight[0, 0] = -1.0
+            self.weigh.bias.copy_(torch.tensor([0.0, -4.0, 0.0]))
 
     def forward(self, head: SizeMixture, field: FieldReading) -> tuple[Tensor, Tensor]:
         """(B,) mean and logarithm of the standard deviation of ln N."""
         mean, std = head.moments()
-        size = (mean - MIDDLE) / SPREAD
-        seen = [
-            size,
-            size.square(),
-            std.log() + 3.0,
-            10 * field.log_ratio.clamp(-0.5, 0.5),
-            10 * (field.log_exact - field.log_ratio).clamp(-0.5, 0.5),
-        ]
-        x = self.network(torch.stack([*seen, field.log_width + 3.0, field.latent_width + 2.0], dim=1))
-        return mean + x[:, 0].sigmoid() * field.log_ratio + x[:, 1].sigmoid() * (field.log_exact - field.log_ratio) + 0.1 * x[:, 2], std.log() + x[
-            :, 3
-        ]
+        beyond = ((mean - COARSE_FROM) / COARSE_STEEPNESS).clamp(-3.0, 3.0)
+        apart = (field.log_ratio.abs() + 0.01).log() + 3.0
+        seen = [beyond, (mean - MIDDLE) / SPREAD, std.log() + 3.0, field.log_width + 3.0, apart, field.latent_width + 2.0]
+        share, exact, width = self.weigh(torch.stack(seen, dim=1)).unbind(dim=1)
+        moved = share.sigmoid() * field.log_ratio + exact.sigmoid() * (field.log_exact - field.log_ratio)
+        return mean + moved, std.log() + width
 
 
 class SizeHead(nn.Module):
@@ -153,7 +146,7 @@ class SizeHead(nn.Module):
         inputs = len(axis) + 2 * windows.shape[1] + self.strengths.outputs + features
         self.network = ResidualNetwork(inputs, config.hidden, config.layers)
         self.answer = nn.Linear(config.hidden, 3 * config.components)
-        self.blend = SizeBlend(config.blend)
+        self.blend = SizeBlend()
         with torch.no_grad():
             self.answer.bias[config.components : 2 * config.components] = torch.linspace(-1.2, 1.2, config.components)
 

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deepstruc_hpc.model.coarse_view import COARSE_ATOMS, atomic_volumes, coarse_view, stretched_sites
+from deepstruc_hpc.model.coarse_view import atomic_volumes, coarse_view, stretched_sites
 from deepstruc_hpc.model.cvae import Cvae
 from deepstruc_hpc.model.parts import DecodedArrays
 from deepstruc_hpc.model.sites import FEWEST_ATOMS, SitesDecoder, SitesOutput
@@ -28,6 +28,7 @@ class SizedAnswer:
         log_std: (B,) ln of the standard deviation of ln N.
         head: the size head's own mixture.
         field: the decoder's reading.
+        head_size: (B,) number of atoms that the head says.
         supposed: (B,) number of atoms as which the particles were shown to the decoder.
         output: the decoder's, of the mean latent points of the coarse views.
         parent: (B,) number of the most probable parent.
@@ -38,6 +39,7 @@ class SizedAnswer:
     log_std: Tensor
     head: SizeMixture
     field: FieldReading
+    head_size: Array
     supposed: Array
     output: SitesOutput
     parent: NDArray[np.int64]
@@ -87,7 +89,7 @@ class SizeReader:
         logits = [self.decoder.site_logits(output.z[row : row + 1], int(kind))[0].cpu().numpy() for row, kind in enumerate(parent)]
         field = _field_reading(logits, supposed, prior.log_std.mean(dim=1))
         mean, log_std = self.head.blend(mixture, field)
-        return SizedAnswer(mean, log_std, mixture, field, supposed, output, parent, logits)
+        return SizedAnswer(mean, log_std, mixture, field, size, supposed, output, parent, logits)
 
     def structures(self, pdf: NDArray[np.float32]) -> list[DecodedArrays]:
         """As generated: the most probable sites of the most probable parent, as many as :meth:`read` says."""
@@ -99,7 +101,7 @@ class SizeReader:
         found = []
         for row, (number, count) in enumerate(zip(answer.parent.tolist(), answer.n_atoms().tolist(), strict=True)):
             logits = answer.logits[row]
-            coarse = min(_counts(logits)[0], float(count)) if answer.supposed[row] >= COARSE_ATOMS else float(count)
+            coarse = min(_counts(logits)[0], float(count)) if answer.supposed[row] < answer.head_size[row] else float(count)
             sites = stretched_sites(self.decoder.book.parent(number), logits, coarse, count)
             found.append(DecodedArrays(centred_and_ordered(sites), types[row]))
         return found

@@ -164,7 +164,7 @@ def blended(checkpoint: str, run: Path, *, seed: int = 0, unseen: Iterable[Path]
     pools = [source.pool(sizes, count, seed + SEED_STEP) for sizes, count in zip(SIZES, shapes, strict=True)]
     asked = read_all(reader, pools, seed)
     torch.manual_seed(seed)
-    head.blend = SizeBlend(head.config.blend)
+    head.blend = SizeBlend()
     figures = fit_blend(head.blend, asked, seed)
     written = said.updated(blend_log=figures)
     save_size_head(run, head, written)

@@ -184,9 +184,9 @@ class SizeTraining:
         """Go on from a state."""
         state: dict[str, Any] = torch.load(path, weights_only=True)
         fresh = {name: tensor.clone() for name, tensor in self.head.state_dict().items() if name.startswith(BLEND)}
-        self.head.load_state_dict(fresh | state["head"])
+        self.head.load_state_dict(state["head"] | fresh)
         self.optimizer.load_state_dict(state["optimizer"])
-        self.average, self.steps = fresh | state["average"], state["steps"]
+        self.average, self.steps = state["average"] | fresh, state["steps"]
         self.seconds, self.cpu_seconds = state["seconds"], state["cpu_seconds"]
 
 

@@ -76,7 +76,7 @@ def test_readings_are_weighed_by_how_sure_they_are():
     reading = FieldReading(columns[3], columns[3], columns[4], torch.zeros(count))
     asked = Readings(columns[0], torch.arange(count), mixture, reading)
     torch.manual_seed(0)
-    blend = SizeBlend(16)
+    blend = SizeBlend()
     fit_blend(blend, asked, 0)
     with torch.no_grad():
         mean, log_std = blend(mixture, reading)
