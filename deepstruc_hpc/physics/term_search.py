@@ -12,7 +12,6 @@ leave the model its power: of |model|² at most ``MOST_SHARE`` may lie in the sp
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from deepstruc_hpc.physics.evidence import gain, parameter_price
 from deepstruc_hpc.physics.extra_terms import Term, columns_of
 from deepstruc_hpc.physics.form_factors import Radiation
 from deepstruc_hpc.physics.target import Target
@@ -74,12 +74,12 @@ class TermChoice:
 
 def price(terms: Sequence[Term], points: float) -> float:
     """Nats that the terms must gain, (k/2) ln m."""
-    return 0.5 * sum(1 + term.scanned for term in terms) * math.log(max(points / POINTS_PER_DATUM, 1.0))
+    return parameter_price(sum(1 + term.scanned for term in terms), points / POINTS_PER_DATUM)
 
 
 def evidence(before: float, after: float, points: float) -> float:
     """Nats that a smaller sum of squares (or Rw²) is worth, (m/2) ln(before/after)."""
-    return 0.5 * points / POINTS_PER_DATUM * math.log((before + 1e-300) / (after + 1e-300))
+    return float(gain(before + 1e-300, after + 1e-300, points / POINTS_PER_DATUM))
 
 
 def choose_terms(library: Sequence[Term], tangent: Tangent, radiation: Radiation, *, rivals: Sequence[Term] = ()) -> TermChoice:
