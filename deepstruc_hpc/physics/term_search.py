@@ -32,6 +32,7 @@ POINTS_PER_DATUM = 1.0
 particle, half of them of rough particles that no rigid candidate explains, one gains 3 nats and the others none; those with carbon gain 40 to
 220, those with solvent up to 71 (the cases of benchmarks/solve_terms.py)."""
 MOST_TERMS = 3
+"""Kept beside the particle, such as a ligand's bond, a halo and one more: a limit, so that errors of the background are not fitted one by one."""
 MOST_PAIRS = 2.0
 """Pairs of a metal and a ligand atom for each metal atom, at most: three bonds of each of two ligands to three atoms."""
 

@@ -22,6 +22,7 @@ FOUND = constants()
 USUAL = Instrument()
 """What is assumed of an instrument that nobody describes."""
 DEFAULT_RMAX = 30.0
+"""Å: beyond it a fit of explicit atoms costs more than it tells; crystals use what the data hold."""
 DEFAULT_LOW_Q = 1.2
 """Å⁻¹. Below it a curve holds small-angle scattering, cut off somewhere, and rest of the background (Farrow & Billinge, Acta Cryst. A65 (2009) 232).
 The first Bragg peak of every metal and oxide with a cell of up to about 5 Å lies above (2π/d, d ≤ 5.2 Å), so what is lost is information on the
