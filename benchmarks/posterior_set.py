@@ -1,18 +1,20 @@
 """The versioned sets of simulated measurements that the constants of the posterior come from, and that they are judged by.
 
-Two parts: ``calibration``, and ``unseen`` with another seed and other outlines. Of 20 curves 12 are metals, 3 alloys, 4 compounds, 1 two phases.
+Two parts: ``calibration``, and ``unseen`` with another seed and other outlines. Of 20 curves 14 are metals, 1 an alloy, 4 compounds, 1 two phases.
 
-- Metals: seven lattices, nine elements, 13 to 10,000 atoms (log-uniform from 13 to 400 for seven of ten, to 2,000 for two, to 10,000 for one); one
-  to three twin planes or random sequences of layers for faulted ones. Outlines of ``calibration``: superellipsoids and rough polyhedra about any
+- Metals: seven lattices, nine elements, 13 to 10,000 atoms (log-uniform from 13 to 400 for three of four, to 2,000 for 15 %, to 10,000 for 10 %); one
+  or two twin planes or random sequences of layers for faulted ones. Outlines of ``calibration``: superellipsoids and rough polyhedra about any
   point; of ``unseen``: two intersecting spheres, capped cylinders, bodies of facets at distances of their own.
 - Alloys: those of ``solve_alloys.py``. Compounds: crystals of ``compounds.yaml`` (even rows for ``calibration``, odd ones for ``unseen``) as
   spheroids of explicit atoms, every second one a lognormal distribution of spheres. Two phases: those of ``solve_mixtures.py``.
 
-A particle is not ideal: its surface is drawn in by up to 3 % of the radius (fourth power), atoms are displaced by up to 0.06 Å, up to 4 % of the
-surface atoms are missing; a third of the metals are a mean over three sizes, 6 to 20 % apart in diameter; a fifth have ligands (an element over
-bridges of the surface, with chains of carbon), a tenth a halo of solvent or flakes of carbon, which the header names in half of the cases. A
-measurement is not ideal: Qmax 15 to 28 Å⁻¹, Qmin 0.5 to 1.4, Qdamp 0.015 to 0.05 Å⁻¹, told with an error of 0.002 (7 of 10) or not at all; counting
-noise 1 to 12 % of G, white in S(Q); a slow ripple and a slope of the baseline up to 5 % each.
+Nothing is ideal, by a hardness h that is drawn evenly from 0 to 1 for each curve, so that the best fits have Rw from 0.02 to 0.2.
+A particle: its surface is drawn in by up to 5 h % of the radius (fourth power), all atoms are displaced by up to 0.06 h Å, those of the surface by up
+to 0.2 h Å (RMS along each axis), up to 4 % of the surface atoms are missing. Of metals up to 0.3 h of the scattering is of smaller particles of any
+other lattice; a third are a mean over three sizes, 6 to 20 % apart in diameter; a fifth have ligands (an element over bridges of the surface, with
+chains of carbon), a tenth a halo of solvent or flakes of carbon. The header names ligands in half of the cases. A measurement: Qmax 15 to 28 Å⁻¹,
+Qmin 0.5 to 1.4, Qdamp 0.015 to 0.05 Å⁻¹, told with an error of 0.002 (7 of 10) or not at all; counting noise 1 to 1 + 20 h % of G, white in S(Q); a
+slow ripple and a slope of the baseline up to 10 h % each.
 """
 
 from __future__ import annotations
@@ -51,12 +53,12 @@ from deepstruc_hpc.structures.prototypes import candidate_crystals
 VERSION = 1
 """Of the sets: whatever changes a curve changes this number."""
 SEEDS = {"calibration": 20261129, "unseen": 77003}
-_ORDER = "mmcmammcmm" + "mamcmmxmac"
+_ORDER = "mmcmammcmmmmmcmmxmmc"
 CLASSES = tuple({"m": "metal", "a": "alloy", "c": "compound", "x": "mixture"}[letter] for letter in _ORDER)
 FEWEST = {"stacking_fault": 30, "decahedral": 20}
 """Atoms below which a faulted particle or a decahedron is not one."""
 SIZES = ((13, 400), (400, 2000), (2000, 10000))
-SIZE_SHARES = (0.7, 0.2, 0.1)
+SIZE_SHARES = (0.75, 0.15, 0.1)
 PHASES = (("NiO", "Al2O3"), ("Ni", "Al2O3"), ("Ni", "NiO"), ("TiO2 anatase", "TiO2 rutile"))
 
 Array = NDArray[np.float64]
@@ -90,6 +92,27 @@ def simulated(part: str, number: int) -> Simulated:
         "mixture": mixture,
     }
     return makers[kind](part, rng)
+
+
+@dataclass(frozen=True)
+class Disorder:
+    """How far a particle is from ideal: contraction of the surface, and displacements of all atoms and of those of the surface, Å."""
+
+    drawn_in: float
+    everywhere: float
+    outside: float
+
+    @classmethod
+    def drawn(cls, hardness: float, rng: np.random.Generator) -> Disorder:
+        """As the module's head says."""
+        return cls(*(hardness * float(rng.uniform(0.0, most)) for most in (0.05, 0.06, 0.2)))
+
+    def of(self, positions: Array, rng: np.random.Generator) -> Array:
+        """Positions about their middle, Å, as they are in the sample."""
+        centred = positions - positions.mean(axis=0)
+        radius = np.linalg.norm(centred, axis=1) / max(float(np.linalg.norm(centred, axis=1).max()), 1e-9)
+        width = np.where(radius > 0.75, np.hypot(self.everywhere, self.outside), self.everywhere)
+        return np.asarray(centred * (1.0 - self.drawn_in * radius**4)[:, None] + rng.normal(size=centred.shape) * width[:, None])
 
 
 def outline(part: str, kind: str, rng: np.random.Generator) -> Callable[[Array], Array]:
@@ -163,6 +186,22 @@ def _firm(sites: Array, kept: NDArray[np.intp], kind: str) -> NDArray[np.intp]:
     return kept
 
 
+def _found(part: str, kind: str, size: int, rng: np.random.Generator) -> Array:
+    """Sites of about so many atoms, a little more where the outline does not let so few hold together."""
+    sites, tries = None, 0
+    while sites is None:
+        sites, tries = metal_sites(part, kind, size + tries // 4, rng), tries + 1
+    return sites
+
+
+def _another(part: str, kind: str, wanted: int, rng: np.random.Generator) -> Array:
+    """Sites of a smaller particle of another lattice."""
+    other, sites = str(rng.choice([one for one in KINDS if one != kind])), None
+    while sites is None:
+        sites = metal_sites(part, other, max(round(rng.uniform(0.2, 0.6) * min(wanted, 400)), FEWEST.get(other, 13)), rng)
+    return sites
+
+
 def metal(part: str, rng: np.random.Generator) -> Simulated:
     """A metal particle, or a few sizes of one kind."""
     kind, symbol = KINDS[int(rng.integers(len(KINDS)))], str(rng.choice(METALS))
@@ -171,8 +210,8 @@ def metal(part: str, rng: np.random.Generator) -> Simulated:
     spread = rng.uniform(0.06, 0.2) if rng.random() < 1.0 / 3.0 and wanted > 40 else 0.0
     factors = np.array([1.0]) if spread == 0.0 else np.array([1.0 - 1.2 * spread, 1.0, 1.0 + 1.2 * spread])
     unit = nn_distance(symbol, "twelve") * rng.uniform(0.98, 1.02)
-    drawn, rough, uiso = rng.uniform(0.0, 0.03), rng.uniform(0.0, 0.06), rng.uniform(0.004, 0.015)
-    ranges = _ranges(rng)
+    h, uiso = rng.random(), rng.uniform(0.004, 0.015)
+    state, ranges = Disorder.drawn(h, rng), _ranges(rng)
     largest = 1.3 * 2.0 * unit * float(np.cbrt(3.0 / (4.0 * np.pi) * wanted * metal_atomic_volume(lattice_of(kind), 1.0)))
     r = np.arange(0.0, float(np.clip(largest, 20.0, 40.0) if rng.random() < 0.5 else rng.uniform(20.0, 30.0)), 0.01)
     ligands, beside = rng.random() < 0.2 and wanted < 600, rng.random() < 0.1
@@ -180,13 +219,9 @@ def metal(part: str, rng: np.random.Generator) -> Simulated:
     delta2, told_all = 0.0 if ligands else float(rng.uniform(0.0, 4.0)), rng.random() < 0.5
     g, ideal, atoms, volume, count = np.zeros(len(r)), [], [], [], 0
     for factor in factors:
-        sites, tries = None, 0
-        size = max(round(wanted * factor**3), FEWEST.get(kind, 13))
-        while sites is None:
-            sites, tries = metal_sites(part, kind, size + tries // 4, rng), tries + 1
+        sites = _found(part, kind, max(round(wanted * factor**3), FEWEST.get(kind, 13)), rng)
         perfect = (sites - sites.mean(axis=0)) * unit
-        radius = np.linalg.norm(perfect, axis=1)
-        moved = perfect * (1.0 - drawn * (radius / max(radius.max(), 1e-9)) ** 4)[:, None] + rng.normal(0.0, rough, perfect.shape)
+        moved = state.of(perfect, rng)
         more, places = shell(moved, bond_length(symbol, element), element, rng) if ligands else ([], np.zeros((0, 3)))
         each = np.array([uiso] * len(moved) + [0.5 * uiso + 0.008 if name != "C" else 0.04 for name in more])
         own = simulate_pdf([symbol] * len(moved) + more, np.concatenate([moved, places]), r, uiso=each, delta2=delta2, **ranges)
@@ -197,23 +232,27 @@ def metal(part: str, rng: np.random.Generator) -> Simulated:
         count += len(moved)
     g /= count
     clean = g
+    share = rng.uniform(0.0, 0.3) * h
+    sites = _another(part, kind, wanted, rng)
+    beyond = simulate_pdf([symbol] * len(sites), state.of(sites * unit, rng), r, uiso=1.5 * uiso, delta2=delta2, **ranges)
+    g = (1.0 - share) * g + share * beyond
     g = g + added(str(rng.choice(["solvent", "carbon"])), float(g[r > 2].std()), r, ranges, rng) if beside else g
     weights = np.array(volume) / sum(volume)
-    diameters = np.cbrt(6.0 / np.pi * np.array(volume))
-    middle = ideal[len(ideal) // 2]
-    fit = fit_candidates([middle], PdfCurve(r, clean), rmin=2.0, rmax=min(float(r[-1]), 30.0), low_q=1.2, **ranges)
+    fit = fit_candidates([ideal[len(ideal) // 2]], PdfCurve(r, clean), rmin=2.0, rmax=min(float(r[-1]), 30.0), low_q=1.2, **ranges)
     composition = f"{symbol}{atoms[0]} {element}{max(atoms[0] // 4, 1)}" if ligands and told_all else symbol
     truth = {
         "lattice": lattice_of(kind),
         "n_atoms": float(weights @ np.array(atoms)),
-        "diameter": float(weights @ diameters),
+        "diameter": float(weights @ np.cbrt(6.0 / np.pi * np.array(volume))),
         "spread": float(spread),
         "nearest_neighbours": unit * float(fit.zoom[0]),
         "truth_rw": float(fit.rw[0]),
+        "hardness": h,
+        "other_share": share,
         "ligands": bool(ligands),
         "beside": bool(beside),
     }
-    return _measured("metal", (r, g), ranges, truth, rng, composition=composition, elements=None)
+    return _measured("metal", (r, g), ranges, truth, rng, hardness=h, composition=composition, elements=None)
 
 
 def alloy(_part: str, rng: np.random.Generator) -> Simulated:
@@ -221,10 +260,8 @@ def alloy(_part: str, rng: np.random.Generator) -> Simulated:
     made = alloy_particles(1, int(rng.integers(1, 2**31)), ())
     one = made[int(rng.integers(len(made)))]
     positions = one.structure.positions - one.structure.positions.mean(axis=0)
-    radius = np.linalg.norm(positions, axis=1)
-    moved = positions * (1.0 - rng.uniform(0, 0.03) * (radius / radius.max()) ** 4)[:, None] + rng.normal(
-        0.0, rng.uniform(0.0, 0.06), positions.shape
-    )
+    h = rng.random()
+    moved = Disorder.drawn(h, rng).of(positions, rng)
     ranges = _ranges(rng)
     r = np.arange(0.0, 40.0 if one.diameter > 26 else 30.0, 0.01)
     g = simulate_pdf(one.structure.symbols, moved, r, uiso=rng.uniform(0.004, 0.012), delta2=rng.uniform(0, 4), **ranges)
@@ -232,7 +269,7 @@ def alloy(_part: str, rng: np.random.Generator) -> Simulated:
     composition = " ".join(f"{symbol}{share:.2f}" for symbol, share in one.shares.items()) if named else None
     elements = None if named else tuple(one.shares)
     truth = {"lattice": one.lattice, "n_atoms": len(moved), "diameter": one.diameter, "spread": 0.0, "ordering": one.ordering}
-    return _measured("alloy", (r, g), ranges, truth, rng, composition=composition, elements=elements)
+    return _measured("alloy", (r, g), ranges, truth, rng, hardness=h, composition=composition, elements=elements)
 
 
 def compound(part: str, rng: np.random.Generator) -> Simulated:
@@ -245,12 +282,11 @@ def compound(part: str, rng: np.random.Generator) -> Simulated:
     volume = abs(float(np.linalg.det(crystal.lattice))) / sum(crystal.composition.values()) * zoom**3
     r = np.arange(0.0, float(rng.choice([30.0, 40.0])), 0.01)
     truth: dict[str, Any] = {"entry": name, "cell": [zoom * float(one) for one in np.linalg.norm(crystal.lattice, axis=1)], "spread": 0.0}
-    drawn, rough = rng.uniform(0.0, 0.02), rng.uniform(0.0, 0.06)
+    h = rng.random()
+    state = Disorder.drawn(0.6 * h, rng)  # bonds of compounds are stiffer
 
     def pdf(symbols: Any, positions: Array) -> Array:
-        centred = (positions - positions.mean(axis=0)) * zoom
-        radius = np.linalg.norm(centred, axis=1)
-        moved = centred * (1.0 - drawn * (radius / radius.max()) ** 4)[:, None] + rng.normal(0.0, rough, centred.shape)
+        moved = state.of((positions - positions.mean(axis=0)) * zoom, rng)
         uiso = np.array([U_ANION if symbol == anion else U_CATION for symbol in symbols])
         return np.asarray(simulate_pdf(symbols, moved, r, uiso=uiso, delta2=delta2, **ranges))
 
@@ -269,7 +305,7 @@ def compound(part: str, rng: np.random.Generator) -> Simulated:
             moment += share * float(np.cbrt(6.0 / np.pi * len(cut) * volume))
         truth |= {"n_atoms": np.pi / 6.0 * moment**3 / volume, "diameter": moment, "spread": width}
     elements = tuple(str(entries[name]["elements"]).split(",")) if "elements" in entries[name] else tuple(sorted(set(crystal.composition)))
-    return _measured("compound", (r, g), ranges, truth, rng, composition=None, elements=elements)
+    return _measured("compound", (r, g), ranges, truth, rng, hardness=h, composition=None, elements=elements)
 
 
 def crystal_of(name: str, entries: dict[str, Any] | None = None) -> Crystal:
@@ -302,6 +338,7 @@ def _measured(
     truth: dict[str, Any],
     rng: np.random.Generator,
     *,
+    hardness: float,
     composition: str | None,
     elements: tuple[str, ...] | None,
 ) -> Simulated:
@@ -310,10 +347,10 @@ def _measured(
     strength = float(g[r > 2].std())
     q = np.arange(ranges["qmin"], ranges["qmax"], 0.02)
     counting = np.sin(np.outer(r, q)) @ (q * rng.normal(size=len(q)))
-    noise = float(np.exp(rng.uniform(np.log(0.01), np.log(0.12))))
+    noise = 0.01 + float(rng.uniform(0.0, 0.2)) * hardness
     ripple = np.sin(2 * np.pi * r / rng.uniform(4, 12) + rng.uniform(0, 2 * np.pi)) * np.exp(-r / 10)
     slope = r * np.exp(-r / 6) / (6 / np.e) * rng.choice([-1.0, 1.0])
-    g = g + strength * (noise * counting / counting.std() + rng.uniform(0, 0.05) * ripple + rng.uniform(0, 0.05) * slope)
+    g = g + strength * (noise * counting / counting.std() + hardness * (rng.uniform(0, 0.1) * ripple + rng.uniform(0, 0.1) * slope))
     header: dict[str, Any] = {"mode": "xray", "qmin": round(ranges["qmin"], 3), "qmax": round(ranges["qmax"], 3)}
     if composition is not None:
         header["composition"] = composition

@@ -29,7 +29,9 @@ from deepstruc_hpc.structures.crystals import Crystal
 from deepstruc_hpc.structures.lattices import lattice_of
 
 KEPT = 16
-"""Candidates of each type, listed or found, that are kept by Rw, and as many by score: further ones lie so far behind that they add nothing."""
+"""Candidates of each type, listed or found, that are kept by Rw however badly they fit."""
+NEAR, FAR = 2.0, 4.0
+"""All are kept whose Rw is within these factors of the best one of their group and of the curve: (1/2)¹² of the likelihood where 12 data count."""
 COLUMNS = ("type", "lattice", "group", "listed", "rw", "complexity", "n_atoms", "diameter", "error", "length")
 JUDGED = 8
 """Types whose crystals are compared with the truth, in order of Rw; the others are taken for wrong."""
@@ -117,14 +119,16 @@ def _candidates(ranking: Ranking, one: Simulated, crystal: Crystal | None) -> di
     """Columns of the candidates that count, how many there are in each group, and which types are right."""
     found, rows, counts = ranking.candidates, [], {}
     types, listed = found.types, np.asarray(found.listed)
-    score = -np.log(found.rw**2 + 0.02**2) * 6.0 - 2.0 * found.complexity
+    best = float(found.rw.min())
     for kind in dict.fromkeys(types.tolist()):
         for was_listed in (True, False):
             ours = np.flatnonzero((types == kind) & (listed == was_listed))
             if not len(ours):
                 continue
             counts[f"{kind}|{int(was_listed)}"] = len(ours)
-            rows += sorted({*ours[np.argsort(found.rw[ours])[:KEPT]].tolist(), *ours[np.argsort(-score[ours])[:KEPT]].tolist()})
+            order = ours[np.argsort(found.rw[ours], kind="stable")]
+            near = found.rw[order] < min(NEAR * float(found.rw[order[0]]), FAR * best)
+            rows += order[near | (np.arange(len(order)) < KEPT)].tolist()
     table: dict[str, list[Any]] = {name: [] for name in COLUMNS}
     for place in rows:
         candidate, zoom = found.candidates[place], float(found.zoom[place])
@@ -135,12 +139,12 @@ def _candidates(ranking: Ranking, one: Simulated, crystal: Crystal | None) -> di
             candidate.on_lattice,
             candidate.kind if candidate.lattice else candidate.on_lattice,
             bool(listed[place]),
-            round(float(found.rw[place]), 5),
-            round(float(found.complexity[place]), 3),
+            round(float(found.rw[place]), 4),
+            round(float(found.complexity[place]), 2),
             candidate.n_atoms or 0,
-            0.0 if fit is not None and fit.bulk else round(candidate.diameter * zoom, 3),
+            0.0 if fit is not None and fit.bulk else round(candidate.diameter * zoom, 2),
             round(own, 5),
-            round(candidate.length * zoom, 5),
+            round(candidate.length * zoom, 4),
         )
         for name, value in zip(table, values, strict=True):
             table[name].append(value)

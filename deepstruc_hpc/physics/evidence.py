@@ -3,11 +3,10 @@
 Likelihood. A Gaussian misfit of unknown variance, integrated over the variance, gives −½ n ln(Rw²) up to a constant of the data, with n the
 independent points that the misfit counts for (:func:`log_likelihood`).
 
-Points. A curve holds (rmax − rmin)(Qmax − Qmin)/π independent numbers (:func:`independent_points`). Two things make those fewer that count. Where
-the data are flat no model misses anything: :func:`counted_points` counts by where the power of the data lies, and a curve to 40 Å of a particle of
-10 Å counts like one of 10 Å. And what a rigid, perfect model misses (relaxed surfaces, ligands, sizes) it misses at many neighbouring points at once:
-``points_per_datum`` of them count as one where kinds of structures are compared (:func:`correlated`). A further parameter of the same model is
-different: it is asked whether the data see it beside noise, so that all points count.
+Points. A curve holds (rmax − rmin)(Qmax − Qmin)/π independent numbers (:func:`independent_points`). What a rigid, perfect model misses (relaxed
+surfaces, ligands, sizes) it misses at many neighbouring points at once: ``points_per_datum`` of them count as one where kinds of structures are
+compared (:func:`correlated`). A further parameter of the same model is different: it is asked whether the data see it beside noise, so that all
+points count.
 
 Price. A parameter that is fitted costs ½ ln n (:func:`parameter_price`), so that −2 ln of the evidence is the Bayesian information criterion
 (:func:`criterion`).
@@ -19,7 +18,7 @@ Constants come from simulated measurements: ``benchmarks/calibrate_posterior.py`
 uncertainty, and says by which curves.
 
 Sources: MacKay, Information Theory, Inference and Learning Algorithms (2003), ch. 24 (likelihood); Farrow et al., Phys. Rev. B 84 (2011) 134105
-(points); Satterthwaite, Biometrics Bull. 2 (1946) 110 (counted points); Schwarz, Ann. Statist. 6 (1978) 461 (price).
+(points); Schwarz, Ann. Statist. 6 (1978) 461 (price).
 """
 
 from __future__ import annotations
@@ -37,9 +36,6 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 CONSTANTS_FILE = Path(__file__).with_name("posterior.json")
-WINDOW = 4.0
-"""Å, over which the power of data is averaged before its points are counted: at Qmax of 20 Å⁻¹ some 25 independent points, so that noise alone keeps
-more than nine tenths of its count."""
 
 
 @dataclass(frozen=True)
@@ -88,29 +84,6 @@ def independent_points(rmin: float, rmax: float, qmin: float, qmax: float) -> fl
     Source: Nyquist–Shannon; Farrow et al., Phys. Rev. B 84 (2011) 134105.
     """
     return max(rmax - rmin, 0.0) * max(qmax - qmin, 0.0) / math.pi
-
-
-def counted_points(r: Floats, g: Floats, points: float) -> float:
-    """Independent points that a misfit counts for where it is as uneven in r as the data are.
-
-    A sum of squares whose terms have variances aᵢ is spread like χ² of (Σ aᵢ)²/Σ aᵢ² degrees of freedom. With the mean square of G in windows of
-    :data:`WINDOW` for a it counts all points where G is as strong everywhere, and those within a particle where G is nothing beyond.
-
-    Args:
-        r: (R,) Å, evenly spaced.
-        g: (R,) Å⁻².
-        points: independent points of the whole range.
-
-    Returns:
-        From 0 to ``points``; ``points`` for a curve without power.
-    """
-    if len(r) < 2 or not g.any():
-        return points
-    bins = np.minimum(((r - r[0]) / WINDOW).astype(np.int64), max(int((r[-1] - r[0]) / WINDOW) - 1, 0))  # the last window takes what is left over
-    count = np.bincount(bins).astype(np.float64)
-    power = np.bincount(bins, weights=g**2) / np.maximum(count, 1.0)
-    share = count / count.sum()
-    return float(points * (share @ power) ** 2 / (share @ power**2))
 
 
 def correlated(points: float, points_per_datum: float, n_parameters: float = 0.0) -> float:
