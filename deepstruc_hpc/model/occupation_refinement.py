@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.structure import Structure
-from deepstruc_hpc.physics.agreement import independent_points
+from deepstruc_hpc.physics.evidence import independent_points, log_likelihood
 from deepstruc_hpc.physics.fit import fit_candidates
 from deepstruc_hpc.physics.instrument import Instrument
-from deepstruc_hpc.physics.likelihood import log_likelihood
 from deepstruc_hpc.physics.site_descent import SiteCurves, SiteDescent
 from deepstruc_hpc.physics.target import target_of
 from deepstruc_hpc.structures.assignment import ParentFinder

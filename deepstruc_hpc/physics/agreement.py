@@ -24,14 +24,6 @@ def rw(observed: ArrayLike, calculated: ArrayLike) -> float:
     return math.sqrt(float(difference @ difference) / norm) if norm > 0 else math.inf
 
 
-def independent_points(rmin: float, rmax: float, qmin: float, qmax: float) -> float:
-    """Number of independent points in a curve, (rmax−rmin)(Qmax−Qmin)/π: what it can know, however finely it is sampled.
-
-    Source: Nyquist–Shannon; Farrow et al., Phys. Rev. B 84 (2011) 134105.
-    """
-    return max(rmax - rmin, 0.0) * max(qmax - qmin, 0.0) / math.pi
-
-
 def aligned_matched_error(a: ArrayLike, b: ArrayLike, *, starts: int = 60, seed: int = 0) -> tuple[float, NDArray[np.int64]]:
     """Distance of two clusters after the best shift, rotation or reflection and one-to-one matching of the atoms.
 

@@ -12,8 +12,9 @@ from scipy.optimize import least_squares
 
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import PdfFileError
-from deepstruc_hpc.physics.agreement import independent_points, rw
+from deepstruc_hpc.physics.agreement import rw
 from deepstruc_hpc.physics.bulk import BulkCurve, BulkDistances
+from deepstruc_hpc.physics.evidence import independent_points
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.physics.transform import envelope
 

@@ -19,6 +19,7 @@ from scipy.optimize import least_squares
 from deepstruc_hpc.physics.crystal_problem import CurveProblem
 from deepstruc_hpc.physics.crystal_refine import EXTRAS, TOO_WIDE, Refinement
 from deepstruc_hpc.physics.crystal_size import NO_END, SMALLEST
+from deepstruc_hpc.physics.evidence import criterion
 from deepstruc_hpc.physics.shape_functions import FACETTED, shape_function
 
 Float = NDArray[np.float64]
@@ -99,10 +100,10 @@ def _promising(run: Refinement) -> list[Refinement]:
         begin = np.array([float(run.vector[run.size_place]), start])[:free]
         bounds = (np.array([NO_END, low])[:free], np.array([1.0 / SMALLEST, high])[:free])
         trial = least_squares(partial(left, name), np.clip(begin, *bounds), bounds=bounds, x_scale=np.array([5e-3, 0.1])[:free], max_nfev=15)
-        parameters = math.log(problem.n_independent) if name in EXTRAS else STRONG if name in FACETTED else 0.0
-        criterion = problem.n_independent * math.log(2.0 * float(trial.cost) / problem.norm) + parameters
-        if name not in found or criterion < found[name][0]:
-            found[name] = criterion, trial.x
+        value = criterion(2.0 * float(trial.cost) / problem.norm, problem.n_independent, 1.0 if name in EXTRAS else 0.0)
+        value += STRONG if name in FACETTED else 0.0
+        if name not in found or value < found[name][0]:
+            found[name] = value, trial.x
     better = sorted((name for name in found if name != "sphere" and found[name][0] < found["sphere"][0]), key=lambda name: found[name][0])
     trials = []
     for name in better:

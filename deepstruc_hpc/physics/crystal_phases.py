@@ -24,6 +24,7 @@ from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.physics.agreement import rw
 from deepstruc_hpc.physics.crystal_refine import ORDER, CrystalFit, CurveProblem, Refinement
 from deepstruc_hpc.physics.crystal_screen import Screened
+from deepstruc_hpc.physics.evidence import criterion
 from deepstruc_hpc.physics.form_factors import atomic_mass, scattering_factors
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.physics.transform import envelope
@@ -69,7 +70,7 @@ class PhasesFit:
     def criterion(self) -> float:
         """N ln Rw² + k ln N as :attr:`CrystalFit.criterion`; lower is better. What the choice of the phases costs is not in it."""
         n = max(self.n_independent, self.n_parameters + 1.0)
-        return float(n * np.log(max(self.rw, 1e-6) ** 2) + (self.n_parameters + self.ordered) * np.log(n))
+        return criterion(max(self.rw, 1e-6) ** 2, n, self.n_parameters + self.ordered)
 
     @cached_property
     def names(self) -> frozenset[tuple[str, str]]:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepstruc_hpc.core.curve import PdfCurve
-from deepstruc_hpc.physics.agreement import independent_points
 from deepstruc_hpc.physics.crystal_model import Axes
+from deepstruc_hpc.physics.evidence import independent_points
 from deepstruc_hpc.physics.instrument import Instrument
 
 Float = NDArray[np.float64]

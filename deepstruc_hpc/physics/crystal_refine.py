@@ -19,6 +19,7 @@ from deepstruc_hpc.physics.crystal_problem import LONGEST, RESOLUTION, CurveProb
 from deepstruc_hpc.physics.crystal_result import LACKING, ORDER, CrystalFit
 from deepstruc_hpc.physics.crystal_screen import Screened
 from deepstruc_hpc.physics.crystal_size import SMALLEST, size_of
+from deepstruc_hpc.physics.evidence import criterion
 from deepstruc_hpc.physics.histogram import class_pairs
 from deepstruc_hpc.physics.shape_functions import shape_function
 from deepstruc_hpc.physics.transform import envelope
@@ -271,8 +272,7 @@ class Refinement:
     @property
     def criterion(self) -> float:
         """N ln(Σr²/ΣG²) + k ln N over the range of this problem (Bayesian information criterion); lower is better."""
-        n = self.problem.n_independent
-        return float(n * np.log(max(self.cost / self.problem.norm, 1e-12)) + (len(self.vector) + 1) * np.log(n))
+        return criterion(max(self.cost / self.problem.norm, 1e-12), self.problem.n_independent, len(self.vector) + 1)
 
     def _errors(self) -> Float:
         """Standard uncertainties: (JᵀJ)⁻¹ · Σr²/(independent points − parameters), the points being finer than independent."""

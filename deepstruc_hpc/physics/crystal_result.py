@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from deepstruc_hpc.physics.evidence import criterion
+
 if TYPE_CHECKING:
     from deepstruc_hpc.physics.size_family import SizeFamily
     from deepstruc_hpc.structures.crystals import Crystal
@@ -95,7 +97,7 @@ class CrystalFit:
     def criterion(self) -> float:
         """N ln Rw² + k ln N with N independent points and k parameters (Bayesian information criterion); lower is better."""
         n = max(self.n_independent, self.n_parameters + 1.0)
-        return float(n * np.log(max(self.rw, 1e-6) ** 2) + (self.n_parameters + self.choices) * np.log(n))
+        return criterion(max(self.rw, 1e-6) ** 2, n, self.n_parameters + self.choices)
 
     @property
     def choices(self) -> int:

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import ConfigError
 from deepstruc_hpc.core.structure import Structure
-from deepstruc_hpc.physics.agreement import independent_points, rw
+from deepstruc_hpc.physics.agreement import rw
 from deepstruc_hpc.physics.diffpy_engine import (
     START,
     Engine,
@@ -27,6 +27,7 @@ from deepstruc_hpc.physics.diffpy_engine import (
     srreal_available,
     uiso_names,
 )
+from deepstruc_hpc.physics.evidence import independent_points
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.physics.simulate import simulate_pdf
 from deepstruc_hpc.physics.target import low_q_part

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.structure import Structure
-from deepstruc_hpc.physics.agreement import independent_points
 from deepstruc_hpc.physics.evaluator import CompiledEvaluator, Evaluator
+from deepstruc_hpc.physics.evidence import independent_points
 from deepstruc_hpc.physics.extra_terms import Term, columns_of
 from deepstruc_hpc.physics.fit_table import FitTable
 from deepstruc_hpc.physics.instrument import Instrument

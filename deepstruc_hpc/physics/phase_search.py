@@ -7,17 +7,17 @@ and for the choice among M crystals. A gain of Rw alone means nothing: with eigh
 
 Where what is there does not explain the curve (Rw above 0.4) the gain is that of the Bayesian information criterion with all N independent points,
 less 2 ln M. Where it does, another type or another shape may be what is wrong with it, which it misses at many neighbouring points at once. So the
-points count as they do in the ranking, eight for one, a misfit below the model error counts little, a phase pays for charges that its cations rarely
+points count as they do in the ranking, c for one, a misfit below the model error counts little, a phase pays for charges that its cations rarely
 have, and the gain has to be
 
-  ½ (N/8) ln((Rw₁² + e²)/(Rw₂² + e²)) − ½ (k₂ − k₁) ln(N/8) − ln(rarity) > ln M.
+  ½ (N/c) ln((Rw₁² + e²)/(Rw₂² + e²)) − ½ (k₂ − k₁) ln(N/c) − ln(rarity) > ln M.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,8 +29,8 @@ from deepstruc_hpc.physics.crystal_phases import JointRefinement, PhasesFit, Sta
 from deepstruc_hpc.physics.crystal_refine import CrystalFit, CurveProblem
 from deepstruc_hpc.physics.crystal_screen import Screen, by_rw, distinct
 from deepstruc_hpc.physics.crystal_shortlist import CoarseScreen
+from deepstruc_hpc.physics.evidence import constants, correlated, gain, log_likelihood, parameter_price
 from deepstruc_hpc.physics.instrument import Instrument
-from deepstruc_hpc.physics.likelihood import log_likelihood
 
 if TYPE_CHECKING:
     from deepstruc_hpc.structures.prototypes import CrystalCandidate
@@ -75,14 +75,14 @@ class PhaseLimits:
     least_share: float = LEAST_SHARE
     most: int = MOST_PHASES
     enough: float = 0.4
-    points_per_datum: float = 8.0
-    model_error: float = 0.02
+    points_per_datum: float = field(default_factory=lambda: constants().points_per_datum)
+    model_error: float = field(default_factory=lambda: constants().model_error)
     rarity: Callable[[Mapping[str, float]], float] = _usual
 
     def evidence(self, rw: float, points: float, n_parameters: float) -> float:
         """Nats of a fit, up to a constant of the curve: its likelihood less what its parameters cost."""
-        data = max(points / self.points_per_datum, 1.0)
-        return float(log_likelihood(rw, data, model_error=self.model_error)) - 0.5 * n_parameters * math.log(data)
+        data = correlated(points, self.points_per_datum)
+        return float(log_likelihood(rw, data, model_error=self.model_error)) - parameter_price(n_parameters, data)
 
 
 def find_phases(
@@ -176,9 +176,9 @@ class _Search:
     def single(self, fit: CrystalFit, rw: float) -> _Alone:
         """A single crystal, with the Rw of what fits better than it does where there is something."""
         best = max(min(fit.rw, rw), 1e-6)
-        gain = 2.0 * fit.n_independent * math.log(best / max(fit.rw, 1e-6))
+        better = 2.0 * gain(best**2, max(fit.rw, 1e-6) ** 2, fit.n_independent)
         rare = self.limits.rarity(fit.candidate.crystal.composition)
-        return _Alone(best, fit.n_parameters + fit.choices, fit.criterion + gain, rare)
+        return _Alone(best, fit.n_parameters + fit.choices, fit.criterion + better, rare)
 
     def charges(self, fit: PhasesFit) -> float:
         """What its phases pay for rare charges, nats."""

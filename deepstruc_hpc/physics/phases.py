@@ -20,8 +20,8 @@ from scipy.optimize import least_squares, nnls
 
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.structure import Structure
-from deepstruc_hpc.physics.agreement import independent_points
 from deepstruc_hpc.physics.evaluator import CompiledEvaluator
+from deepstruc_hpc.physics.evidence import independent_points
 from deepstruc_hpc.physics.form_factors import atomic_mass, scattering_factors
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.physics.separable import spectra_of

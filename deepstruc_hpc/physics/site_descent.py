@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from deepstruc_hpc.physics.likelihood import log_likelihood
+from deepstruc_hpc.physics.evidence import log_likelihood
 from deepstruc_hpc.physics.target import Target
 from deepstruc_hpc.physics.widths import width_scale
 

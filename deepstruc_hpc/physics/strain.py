@@ -35,6 +35,7 @@ LEAST_ERRORS, LEAST_GAIN = 3.0, 5.0
 LEAST_INSIDE = 4
 """Atoms inside: with fewer the surface is the whole particle, and its contraction a zoom."""
 MOST_STEPS = 8
+"""Of Gauss and Newton, at most: a limit of time."""
 LEAST_UISO = 5e-4
 """Å², as in the fit."""
 

@@ -12,7 +12,6 @@ leave the model its power: of |model|² at most ``MOST_SHARE`` may lie in the sp
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from deepstruc_hpc.physics.evidence import gain, parameter_price
 from deepstruc_hpc.physics.extra_terms import Term, columns_of
 from deepstruc_hpc.physics.form_factors import Radiation
 from deepstruc_hpc.physics.target import Target
@@ -32,6 +32,7 @@ POINTS_PER_DATUM = 1.0
 particle, half of them of rough particles that no rigid candidate explains, one gains 3 nats and the others none; those with carbon gain 40 to
 220, those with solvent up to 71 (the cases of benchmarks/solve_terms.py)."""
 MOST_TERMS = 3
+"""Kept beside the particle, such as a ligand's bond, a halo and one more: a limit, so that errors of the background are not fitted one by one."""
 MOST_PAIRS = 2.0
 """Pairs of a metal and a ligand atom for each metal atom, at most: three bonds of each of two ligands to three atoms."""
 
@@ -74,12 +75,12 @@ class TermChoice:
 
 def price(terms: Sequence[Term], points: float) -> float:
     """Nats that the terms must gain, (k/2) ln m."""
-    return 0.5 * sum(1 + term.scanned for term in terms) * math.log(max(points / POINTS_PER_DATUM, 1.0))
+    return parameter_price(sum(1 + term.scanned for term in terms), points / POINTS_PER_DATUM)
 
 
 def evidence(before: float, after: float, points: float) -> float:
     """Nats that a smaller sum of squares (or Rw²) is worth, (m/2) ln(before/after)."""
-    return 0.5 * points / POINTS_PER_DATUM * math.log((before + 1e-300) / (after + 1e-300))
+    return float(gain(before + 1e-300, after + 1e-300, points / POINTS_PER_DATUM))
 
 
 def choose_terms(library: Sequence[Term], tangent: Tangent, radiation: Radiation, *, rivals: Sequence[Term] = ()) -> TermChoice:

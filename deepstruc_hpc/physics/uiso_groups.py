@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepstruc_hpc.core.errors import ConfigError
+from deepstruc_hpc.physics.evidence import gain, parameter_price
 from deepstruc_hpc.physics.form_factors import element_of
 from deepstruc_hpc.physics.histogram import class_pairs
 
@@ -127,8 +128,7 @@ def more_groups_pay(cost_one: Float, cost_groups: Float, *, n_groups: int, n_ind
     Source: Schwarz, Ann. Statist. 6 (1978) 461.
     """
     rounding = RW_ACCURACY**2 * norm + 1e-300
-    gain = 0.5 * n_independent * np.log((cost_one + rounding) / (cost_groups + rounding))
-    return np.asarray(gain > 0.5 * (n_groups - 1) * math.log(max(n_independent, 1.0)))
+    return np.asarray(gain(cost_one + rounding, cost_groups + rounding, n_independent) > parameter_price(n_groups - 1, n_independent))
 
 
 def uiso_of_atoms(symbols: Sequence[str], parameters: Mapping[str, Any]) -> float | Float:

@@ -10,15 +10,19 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from deepstruc_hpc.core.config import Config
+from deepstruc_hpc.physics.evidence import constants
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.solve.instrument_file import InstrumentValues, read_instrument
 
 SOURCES = ("cvae", "catalog", "large", "crystals", "alloys", "structures")
 """Asked by default, each where it has something for the sample."""
 
+FOUND = constants()
+"""Constants of the posterior, from benchmarks/calibrate_posterior.py."""
 USUAL = Instrument()
 """What is assumed of an instrument that nobody describes."""
 DEFAULT_RMAX = 30.0
+"""Å: beyond it a fit of explicit atoms costs more than it tells; crystals use what the data hold."""
 DEFAULT_LOW_Q = 1.2
 """Å⁻¹. Below it a curve holds small-angle scattering, cut off somewhere, and rest of the background (Farrow & Billinge, Acta Cryst. A65 (2009) 232).
 The first Bragg peak of every metal and oxide with a cell of up to about 5 Å lies above (2π/d, d ≤ 5.2 Å), so what is lost is information on the
@@ -35,14 +39,22 @@ measured from 0.8 Å⁻¹ fits at Rw 0.02 with a header that says 0.5, and at 0.
 
 
 class RankSettings(Config):
-    """How fits become probabilities; the reasons stand in ``deepstruc_hpc.solve.ranking.posterior``."""
+    """How fits become probabilities: :mod:`deepstruc_hpc.solve.ranking.posterior`. Defaults are those that simulated measurements gave."""
 
-    model_error: float = Field(0.02, ge=0, description="Rw that no rigid particle is expected to beat; differences below it count little")
-    points_per_datum: float = Field(8.0, gt=0, description="independent points of the curve that together count as one: residuals are correlated")
-    prior_weight: float = Field(0.25, ge=0, le=1, description="share of the model's prior over types; the rest is uniform")
-    complexity_penalty: float = Field(2.0, ge=0, description="nats that one more fault, defect or free shape parameter must gain")
-    size_temper: float = Field(0.3, ge=0, le=1, description="power of the fits when candidates of a lattice agree on a size")
-    size_width: float = Field(1.0, ge=0, description="width of that agreement in ln(number of atoms), in units of the best Rw; 0: sizes by fit alone")
+    model_error: float = Field(FOUND.model_error, ge=0, description="Rw that no rigid particle is expected to beat; less counts little")
+    points_per_datum: float = Field(
+        FOUND.points_per_datum, gt=0, description="independent points of the curve that together count as one: residuals are correlated"
+    )
+    prior_weight: float = Field(FOUND.prior_weight, ge=0, le=1, description="share of the model's prior over types; the rest is uniform")
+    complexity_penalty: float = Field(
+        FOUND.complexity_penalty, ge=0, description="nats that one more fault, defect or free shape parameter must gain"
+    )
+    sharpness: float = Field(FOUND.sharpness, gt=0, description="power with which the candidates of a type are averaged; 1: their mean")
+    doubt: float = Field(FOUND.doubt, ge=0, le=1, description="share of the probability that none of what was tried is right, spread over the types")
+    size_temper: float = Field(FOUND.size_temper, ge=0, le=1, description="power of the fits when candidates of a lattice agree on a size")
+    size_width: float = Field(
+        FOUND.size_width, ge=0, description="width of that agreement in ln(number of atoms), in units of the best Rw; 0: sizes by fit alone"
+    )
     tell_apart: float = Field(0.1, gt=0, lt=1, description="a second type at or above this probability is said not to be told apart")
 
 

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from deepstruc_hpc.physics.agreement import aligned_matched_error, independent_points, rw
+from deepstruc_hpc.physics.agreement import aligned_matched_error, rw
+from deepstruc_hpc.physics.evidence import independent_points
 from tests.physics.clusters import ball
 
 

@@ -5,8 +5,9 @@ import pytest
 
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import ConfigError
-from deepstruc_hpc.physics.agreement import independent_points, rw
+from deepstruc_hpc.physics.agreement import rw
 from deepstruc_hpc.physics.evaluator import CompiledEvaluator
+from deepstruc_hpc.physics.evidence import independent_points
 from deepstruc_hpc.physics.fit import fit_candidates, fitted_curve
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.physics.phases import PhaseModel

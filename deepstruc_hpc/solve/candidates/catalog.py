@@ -33,6 +33,7 @@ KEEP, SHARE = 600, 16
 IN_MEMORY = 10_000
 """Of a longer list only the chosen shapes are read, for every curve."""
 READ_AT_A_TIME = 2048
+"""Shapes a block: bounds memory, changes no answer."""
 CRYSTAL_FAMILY = "crystal_cut"
 OWN_ZOOM = (0.94, 1.06)
 """Entries at their own scale: lattice constants of nanocrystals and alloys differ from tabulated or Vegard's ones by a few per cent at most."""

@@ -39,6 +39,7 @@ MOST_CUT = 3
 AROUND, STEP = 2.0, 0.5
 """Å. Radii of the particles, about that of the fitted sphere; the local search makes them finer."""
 SMALLEST_RADIUS = 2.5
+"""Å: a smaller cut holds a handful of atoms and no longer tells its crystal."""
 BLOCK_RADIUS = 12.0
 """Å. What is written as the structure of a crystal that is larger than what is cut: a sphere of it."""
 A_PARAMETER = 0.5

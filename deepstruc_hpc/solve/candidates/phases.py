@@ -6,12 +6,12 @@ set of phases becomes a candidate like others, with the curve and the Rw of all 
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 
 from deepstruc_hpc.physics.crystal_phases import PhasesFit
+from deepstruc_hpc.physics.evidence import correlated, parameter_price
 from deepstruc_hpc.physics.phase_search import PhaseLimits, find_phases
 from deepstruc_hpc.solve.candidates.candidate import Candidate, CandidateSet
 from deepstruc_hpc.solve.candidates.crystals import CrystalSource, extended
@@ -72,9 +72,9 @@ def prices_of(sets: Sequence[PhasesFit], settings: SolveSettings) -> list[float]
 
 def _cost(phases: PhasesFit, limits: PhaseLimits) -> float:
     """What a set costs beside its Rw, nats: its parameters, and charges that its cations rarely have."""
-    data = max(phases.n_independent / limits.points_per_datum, 1.0)
+    data = correlated(phases.n_independent, limits.points_per_datum)
     rare = sum(limits.rarity(part.candidate.crystal.composition) for part in phases.parts)
-    return 0.5 * (phases.n_parameters + phases.ordered) * math.log(data) + rare
+    return parameter_price(phases.n_parameters + phases.ordered, data) + rare
 
 
 def _candidate(phases: PhaseSet, price: float) -> Candidate | None:

@@ -15,8 +15,12 @@ from numpy.typing import NDArray
 from deepstruc_hpc.core.curve import PdfCurve
 
 START, STOP, STEP = 0.75, 10.5, 0.04
+"""Distances in those of nearest neighbours: from below the first shell to the diameter of a close-packed particle of some 850 atoms, in steps
+finer than π/Qmax of 25 Å⁻¹ for neighbours at 2.9 Å. A limit of the screening alone: what it lets pass is fitted in full."""
 ZOOMS = np.linspace(0.94, 1.06, 13)
+"""Expansions that are screened, in steps of 1 %: strain, and errors of the table of distances."""
 _SMOOTH = 2
+"""Points of the axis that a screened curve is averaged over, fewer than a peak has."""
 
 Floats = NDArray[np.float64]
 

@@ -37,8 +37,11 @@ SIZE_STEP = 0.15
 CLEARLY_DIFFERENT = 1.5
 """Ratio of the numbers of atoms from which two candidates of one lattice count as different phases."""
 ZOOM_STEP, ZOOM_STEPS = 0.006, 3
+"""Relative, and steps on either side: trial curves within 1.8 % in zoom; the refinement goes on from the best."""
 MOST_IN_POOL, MOST_HEADS = 500, 120
+"""Candidates that mixtures are made of, and those that start one; a limit of memory and time."""
 FOLLOWED_PAIRS, REFINED_PAIRS = 16, 6
+"""Pairs that are descended from, and refined; a limit of time."""
 MOST_EXCHANGES, EXCHANGED = 4, 4
 """Rounds in which a phase of the best pair is exchanged, and how many others are refined in the place of each."""
 SHARPER = 0.8

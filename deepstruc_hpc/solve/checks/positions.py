@@ -12,6 +12,7 @@ from deepstruc_hpc.solve.candidates.candidate import Candidate
 from deepstruc_hpc.solve.measurement.describe import Measurement
 
 MOST_ITERATIONS = 40
+"""Of the restrained refinement; a limit of time, what it reached is told."""
 RELAXED_FILE = "relaxed-001.xyz"
 
 

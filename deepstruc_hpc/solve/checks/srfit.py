@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 PARAMETERS = ("scale", "zoom", "uiso", "delta2")
 COUNT = 10
+"""Best candidates that are refined again; a limit of time."""
 _AWAY: Mapping[str, float] = {"scale": 0.9, "zoom": 1.002, "a": 1.002, "b": 1.002, "c": 1.002, "uiso": 1.2, "diameter": 1.1}
 """Factors by which the start lies away from our minimum, so that agreement is not given."""
 SEVERAL_PHASES = "several phases together are not verified"

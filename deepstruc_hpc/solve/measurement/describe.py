@@ -14,7 +14,7 @@ from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import PdfFileError
 from deepstruc_hpc.core.peaks import first_peak
 from deepstruc_hpc.core.seeds import item_rng
-from deepstruc_hpc.physics.agreement import independent_points
+from deepstruc_hpc.physics.evidence import independent_points
 from deepstruc_hpc.physics.extra_terms import Term
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.physics.target import low_q_part

@@ -27,6 +27,7 @@ OPEN_ABOVE = 0.15
 DOUBT = 3.0
 """Standard deviations from Vegard's law of a composition that was given, from which it is doubted."""
 _STEPS = {2: 50, 3: 20}
+"""Parts of the whole in which shares are tried, for two and three elements: steps of 2 and 5 %; in ten parts for more."""
 _KERNEL = 0.05
 """Shares that a search tries are about so far apart: between them the fits are taken to change smoothly."""
 NO_ORDER = frozenset({"random"})

@@ -9,6 +9,7 @@ from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.peaks import peaks
 
 TAIL_GAP = 1.15
+"""Of a particle's size: the tail is looked at beyond it and 1 Å, so that a particle a little larger than the candidate is none."""
 USUAL_Q = (2.0, 40.0)
 """Å⁻¹: below the first or above the second, four fifths of the power of G(r) do not lie for anything measured in Å."""
 LEAST_BOND = 1.4
@@ -17,6 +18,7 @@ RIPPLES = (0.3, 1.2)
 """Å. Where G(r) is a straight line, −4πρ₀r, if nothing is wrong with the data: no two atoms are so near (Peterson et al., J. Appl.
 Cryst. 36 (2003) 53)."""
 _GRID = 600
+"""Points of the spectrum in the band of the data."""
 
 
 def ripples(curve: PdfCurve, end: float) -> float | None:

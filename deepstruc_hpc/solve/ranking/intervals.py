@@ -2,11 +2,10 @@
 
 Three things make a quantity doubtful: candidates of rank 1's type that explain the curve about as well and have another value of it, the uncertainty
 of each candidate's own fit, and what no candidate models. The first two are added in quadrature, about rank 1 and with the candidates' probabilities
-as weights; the third makes residuals wider and correlated, so that neither is right as it stands. One factor for each quantity brings them to what is
-found on simulated measurements whose truth is known: ``benchmarks/solve_intervals.py`` makes them, prints the factors and how often the intervals
-then hold the truth.
-
-Quantities are positive, and their doubt is normal in the logarithm.
+as weights: the spread. The third makes residuals wider and correlated, so that neither is right as it stands, and now and then it makes an answer
+far worse than usual. So the logarithm of a quantity over its truth is taken for factor · √(spread² + floor²) · t, with t from Student's distribution:
+factor, floor and degrees of freedom of each quantity are those of simulated measurements whose truth is known (``benchmarks/calibrate_posterior.py``,
+``posterior.json``).
 """
 
 from __future__ import annotations
@@ -17,25 +16,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.stats import t as student
 
+from deepstruc_hpc.physics.evidence import record
+from deepstruc_hpc.solve.candidates.candidate import Candidate
 from deepstruc_hpc.solve.ranking.ranking import Ranking
 
 LEVELS = (0.68, 0.9, 0.95)
 """Of the intervals that are written."""
-PARTICLE_SIZE = 0.45
-"""Doubt of the diameter of explicit atoms over the spread of the candidates' diameters: 140 particles of benchmarks/solve_unseen.py, seed 1."""
-CRYSTAL_SIZE = 1.0
-"""The same of a crystal × shape and of particles cut from crystals, with the fit's own uncertainty in the spread. This and the following are those of
-benchmarks/solve_intervals.py --curves 75 --seed 7."""
-OUTLINE = 0.025
-"""Relative, added to that where the sizes have no spread: particles are no spheres, and their surface holds a layer of atoms more or less."""
-PARTICLE_LENGTH = 0.5
-"""Doubt of a nearest-neighbour distance over spread and standard uncertainty of the fitted zoom."""
-CRYSTAL_LENGTH, LEAST_LENGTH = 1.3, 2e-4
-"""Doubt of a length of a cell over its standard uncertainty in the fit, and what is added to it, relative."""
-SHARE = 1.35
-"""Doubt of a share of the weight over its standard uncertainty in the fit of all phases."""
+ONE_SIGMA = math.erf(math.sqrt(0.5))
+"""Part of the probability within a standard uncertainty."""
 LEAST_SIZE = 0.002
 """Relative: no diameter is known better, since surfaces are not smooth (a layer of atoms more or less on a tenth of the surface of 5 nm)."""
 
@@ -48,23 +38,44 @@ class Interval:
 
     Attributes:
         value: in its unit.
-        error: standard deviation of its logarithm.
+        error: standard uncertainty of its logarithm: half of the interval that holds 68 %.
         open_above: the data end before they say how large it is.
+        freedom: degrees of freedom of Student's distribution; infinite: the normal one.
+        spread: of the logarithm over candidates, with each fit's own uncertainty.
     """
 
     value: float
     error: float
     open_above: bool = False
+    freedom: float = math.inf
+    spread: float = 0.0
 
     def at(self, level: float) -> tuple[float, float | None]:
         """The central interval that holds this part of the probability; the upper end is None where it is open."""
-        width = float(norm.ppf(0.5 + 0.5 * level)) * self.error
+        width = self.error * float(student.ppf(0.5 + 0.5 * level, self.freedom) / student.ppf(0.5 + 0.5 * ONE_SIGMA, self.freedom))
         return self.value * math.exp(-width), None if self.open_above else self.value * math.exp(width)
 
     def record(self) -> dict[str, Any]:
-        """For result.json: value, standard uncertainty in the same unit, and the intervals by their per cent."""
+        """For result.json: value, standard uncertainty in the same unit, the relative spread behind it, and the intervals by their per cent."""
         intervals = {f"{100 * level:.0f}": [None if end is None else round(end, 5) for end in self.at(level)] for level in LEVELS}
-        return {"value": round(self.value, 5), "error": round(self.value * self.error, 6), **intervals}
+        numbers = {"value": round(self.value, 5), "error": round(self.value * self.error, 6), "spread": float(f"{self.spread:.4g}")}
+        return {**numbers, **intervals}
+
+
+def doubted(quantity: str, value: float, spread: float, *, least: float = 0.0, open_above: bool = False) -> Interval:
+    """The interval of a quantity with what simulated measurements say of its kind.
+
+    Args:
+        quantity: a key of ``doubts`` in posterior.json.
+        value: in its unit.
+        spread: of ln(quantity) over candidates, with each fit's own uncertainty.
+        least: of the standard uncertainty, relative.
+        open_above: as in :class:`Interval`.
+    """
+    known = record()["doubts"][quantity]
+    scale = known["factor"] * math.hypot(spread, known["floor"])
+    error = scale * float(student.ppf(0.5 + 0.5 * ONE_SIGMA, known["freedom"]))
+    return Interval(value, max(error, least), open_above, known["freedom"], spread)
 
 
 def intervals(ranking: Ranking, *, open_above: bool = False) -> dict[str, Interval]:
@@ -86,7 +97,7 @@ def intervals(ranking: Ranking, *, open_above: bool = False) -> dict[str, Interv
     phases = ranking.first.phases
     if phases is not None:
         for name, share, error in zip(phases.labels, phases.fit.weights, phases.fit.weight_errors, strict=True):
-            found[f"share {name}"] = Interval(float(share), SHARE * float(error) / max(float(share), 1e-9))
+            found[f"share {name}"] = doubted("share", float(share), float(error) / max(float(share), 1e-9))
     return found
 
 
@@ -104,9 +115,14 @@ def diameter(ranking: Ranking, *, open_above: bool = False) -> Interval | None:
         fit = candidate.crystal_fit
         own[number] = (fit.diameter_error or 0.0) / fit.diameter if fit is not None and fit.diameter else 0.0
     spread = math.sqrt(float(weight @ (log**2 + own**2)))
+    return doubted(size_kind(first), value, spread, least=LEAST_SIZE, open_above=open_above)
+
+
+def size_kind(first: Candidate) -> str:
+    """Which doubt the size of rank 1 has: of explicit atoms, of a crystal of one size, or of a distribution."""
     if first.crystal_fit is None and first.cut is None:
-        return Interval(value, max(PARTICLE_SIZE * spread, LEAST_SIZE), open_above)
-    return Interval(value, max(math.hypot(CRYSTAL_SIZE * spread, 0.0 if first.size_spread else OUTLINE), LEAST_SIZE), open_above)
+        return "particle_size"
+    return "distribution_size" if first.size_spread else "crystal_size"
 
 
 def lengths(ranking: Ranking) -> dict[str, Interval]:
@@ -114,7 +130,7 @@ def lengths(ranking: Ranking) -> dict[str, Interval]:
     first, candidates = ranking.first, ranking.candidates
     if first.crystal_fit is not None:
         cell, errors = np.array(first.crystal_fit.cell), np.array(first.crystal_fit.cell_error)
-        return _different(cell, np.hypot(CRYSTAL_LENGTH * errors / cell, LEAST_LENGTH))
+        return _different(cell, errors / cell)
     zoom, own = float(candidates.zoom[0]), _zoom_error(ranking, 0)
     ours, weight = _of_type(ranking)
     scales = np.array([candidates.candidates[place].length for place in ours]) * candidates.zoom[ours]
@@ -123,8 +139,8 @@ def lengths(ranking: Ranking) -> dict[str, Interval]:
     spread = math.sqrt(float(weight @ np.log(scales / (first.length * zoom)) ** 2) + own**2)
     if first.cut is not None:
         cell = np.linalg.norm(first.cut.crystal.lattice, axis=1) * zoom
-        return _different(cell, np.full(3, math.hypot(CRYSTAL_LENGTH * spread, LEAST_LENGTH)))
-    return {"nearest_neighbours": Interval(first.length * zoom, PARTICLE_LENGTH * spread)}
+        return _different(cell, np.full(3, spread))
+    return {"nearest_neighbours": doubted("particle_length", first.length * zoom, spread)}
 
 
 def _of_type(ranking: Ranking) -> tuple[NDArray[np.intp], Floats]:
@@ -143,10 +159,10 @@ def _zoom_error(ranking: Ranking, place: int) -> float:
     return error if math.isfinite(error) else 0.0
 
 
-def _different(cell: Floats, error: Floats) -> dict[str, Interval]:
+def _different(cell: Floats, spread: Floats) -> dict[str, Interval]:
     """a, and b and c where they are not equal to one before."""
     found: dict[str, Interval] = {}
-    for name, length, doubt in zip("abc", cell, error, strict=True):
+    for name, length, doubt in zip("abc", cell, spread, strict=True):
         if all(abs(length - one.value) > 1e-6 * length for one in found.values()):
-            found[name] = Interval(float(length), float(doubt))
+            found[name] = doubted("crystal_length", float(length), float(doubt))
     return found

@@ -1,4 +1,4 @@
-"""The posterior of candidates: one likelihood, the price of complexity, the prior over types and sizes.
+"""The posterior of the candidates of one curve: likelihood, price and prior of :mod:`deepstruc_hpc.physics.evidence`.
 
 A candidate's score is a log posterior:
 
@@ -6,23 +6,18 @@ A candidate's score is a log posterior:
 
 - n is the number of independent points, (rmax − rmin)(Qmax − Qmin)/π, counted up to where the best candidate ends (beyond it every candidate
   predicts nothing) and divided by ``points_per_datum``: what a rigid cluster misses (relaxed surfaces, ligands, a size distribution) it misses at
-  many neighbouring points at once. The form is the marginal likelihood of a Gaussian residual of unknown variance; e (``model_error``) is the part of
-  the residual that no candidate is expected to avoid.
+  many neighbouring points at once. e (``model_error``) is the part of the residual that no candidate is expected to avoid.
 - k is the number of fitted parameters, the same for all, so it cancels unless a candidate has free parameters of its own. A second U
   has paid for itself in the fit (``uiso_groups="auto"``) and is not priced again.
 - The prior over types is uniform, or mixed with what the model says about this curve.
 - Complexity counts what a perfect convex crystal or multiply twinned particle does not have: each stacking fault, and ln(1 + orbits of empty sites
   within the outline) (:func:`deepstruc_hpc.structures.occupation.complexity_of`). An outline of its own costs nothing: the list is no law of nature.
 
-The evidence of a type is the mean over its listed shapes of exp(2·score), to the power ½: halfway between its best and its average shape. Who tries a
-thousand shapes of one type finds a good fit by chance, and pays for that; a hundred sizes that fit equally well count like one. Structures that were
-found by searching (samples) are averaged in the same way, apart from the list, and the better of the two counts: samples that miss speak neither for
-nor against a listed shape. Within a type the probability is shared in proportion to exp(score + size term).
-
-The size term: the best of thousands of candidates fits the residual, too (relaxed surfaces, disorder, noise), and those that a search finds are more
-often too small than too large. What all good candidates of a lattice agree on is steadier: the mean of ln N under exp(``size_temper`` · score). A
-candidate loses ½ (distance in ln N / width)². The width is ``size_width`` times the best Rw, since sizes mean less where even the best fits badly,
-and the spread of ln N under the same weights, since there is nothing to agree with where candidates do not agree.
+The evidence of a type is the mean over its listed shapes of exp(p·score), to the power 1/p, p = ``sharpness``: between its average and its best
+shape. Who tries a thousand shapes of one type finds a good fit by chance, and pays for that; a hundred sizes that fit equally well count like one.
+Structures that were found by searching (samples) are averaged in the same way, apart from the list, and the better of the two counts: samples that
+miss speak neither for nor against a listed shape. Within a type the probability is shared in proportion to exp(score + size term). A part of the
+probability, ``doubt``, is spread evenly over the types, whatever the fits say: that often the right answer was not among what was tried.
 
 Probabilities of candidates add up to those of types. fcc crystals of any outline are one lattice: the order is that of (probability of the lattice) ×
 (fit relative to the best of the lattice), so the first candidate belongs to the most probable lattice.
@@ -36,7 +31,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from deepstruc_hpc.physics.likelihood import log_likelihood
+from deepstruc_hpc.physics.evidence import SizePrior, constants, correlated, log_likelihood, pooled, prior_of_types, shares, size_terms
 from deepstruc_hpc.solve.candidates.candidate import CandidateSet
 from deepstruc_hpc.solve.config import RankSettings
 from deepstruc_hpc.solve.measurement.describe import Measurement
@@ -44,9 +39,6 @@ from deepstruc_hpc.structures.lattices import lattice_of
 
 FITTED_PARAMETERS = 4
 """Scale, zoom, U, delta2."""
-SHARPNESS = 2.0
-LEAST_WIDTH = 0.03
-"""Of ln(number of atoms): no consensus on a size is taken to be narrower."""
 
 Floats = NDArray[np.float64]
 
@@ -71,7 +63,8 @@ class Posterior:
         types = sorted(set(candidates.types))
         lattices = dict(zip(candidates.types.tolist(), candidates.lattices.tolist(), strict=True))
         prior = mixed_prior(types, candidates.belief.types if candidates.belief else None, settings.prior_weight, lattices)
-        return cls(measurement.points_of_particle(candidates.extent), {kind: float(np.log(p)) for kind, p in prior.items()}, settings)
+        log_prior = {kind: float(np.log(max(share, 1e-300))) for kind, share in prior.items()}
+        return cls(measurement.points_of_particle(candidates.extent), log_prior, settings)
 
     @property
     def penalty(self) -> float:
@@ -80,7 +73,7 @@ class Posterior:
 
     def data(self, n_parameters: int = FITTED_PARAMETERS) -> float:
         """Degrees of freedom that count: independent points, correlated as residuals are, less the fitted parameters."""
-        return max(self.points / self.settings.points_per_datum - n_parameters, 1.0)
+        return correlated(self.points, self.settings.points_per_datum, n_parameters)
 
     def fit_score(self, rw: Floats | float, complexity: Floats | float, n_parameters: int = FITTED_PARAMETERS) -> Floats:
         """What a fit and its complexity are worth, nats, without the prior of the type."""
@@ -93,66 +86,34 @@ class Posterior:
 
     def size_terms(self, n_atoms: Floats, rw: Floats, score: Floats, lattices: NDArray[np.str_]) -> Floats:
         """(C,) nats that a candidate loses for lying away from the size that the candidates of its lattice (an alloy's of its ordering) agree on."""
-        return _size_terms(n_atoms, rw, score, lattices, self.settings)
+        known = SizePrior(self.settings.size_temper, self.settings.size_width, constants().least_size_width)
+        return size_terms(n_atoms, rw, score, lattices, known)
 
+    def shares(self, types: NDArray[np.str_], listed: NDArray[np.bool_], score: Floats) -> dict[str, float]:
+        """The probability of each structure type.
 
-def _size_terms(n_atoms: np.ndarray, rw: np.ndarray, score: np.ndarray, lattices: np.ndarray, settings: RankSettings) -> np.ndarray:
-    """(C,) nats that a candidate loses for lying away from the size that the candidates of its lattice agree on."""
-    terms = np.zeros(len(score))
-    if settings.size_width == 0:
-        return terms
-    size = np.log(np.maximum(n_atoms, 1.0))
-    for lattice in dict.fromkeys(lattices):
-        ours = lattices == lattice
-        weight = np.exp(settings.size_temper * (score[ours] - score[ours].max()))
-        middle = float(weight @ size[ours] / weight.sum())
-        disagreement = float(weight @ (size[ours] - middle) ** 2 / weight.sum())
-        width = np.hypot(max(settings.size_width * float(rw[ours].min()), LEAST_WIDTH), np.sqrt(disagreement))
-        terms[ours] = -0.5 * ((size[ours] - middle) / width) ** 2
-    return terms
+        Args:
+            types: (C,) of each candidate.
+            listed: (C,) whether it is a shape of the catalog; the others were found by searching.
+            score: (C,) nats.
+        """
+        evidence = {}
+        for kind in dict.fromkeys(types.tolist()):
+            groups = [score[(types == kind) & chosen] for chosen in (listed, ~listed)]
+            evidence[str(kind)] = max(pooled(group, self.settings.sharpness) for group in groups if len(group))
+        return shares(evidence, self.settings.doubt)
 
 
 def mixed_prior(
-    types: list[str], model: Mapping[str, float] | None, weight: float, lattice_by_type: Mapping[str, str] | None = None
+    types: Sequence[str], model: Mapping[str, float] | None, weight: float, lattice_by_type: Mapping[str, str] | None = None
 ) -> dict[str, float]:
     """Uniform over the types, mixed with the model's probabilities; types of one lattice share what the model says of it.
 
     They are outlines (fcc, octahedral) and the orderings of an alloy, whose lattice ``lattice_by_type`` names: a model of metals says nothing of
     orderings.
     """
-    uniform = 1.0 / len(types)
-    lattices = [(lattice_by_type or {}).get(kind) or lattice_of(kind) for kind in types]
-    stated = dict.fromkeys(lattices, 0.0)
+    lattices = {kind: (lattice_by_type or {}).get(kind) or lattice_of(kind) for kind in types}
+    stated: dict[str, float] = {}
     for kind, probability in (model or {}).items():
-        if lattice_of(kind) in stated:
-            stated[lattice_of(kind)] += probability
-    total = sum(stated.values())
-    if total <= 0:
-        return dict.fromkeys(types, uniform)
-    return {
-        kind: (1 - weight) * uniform + weight * stated[lattice] / total / lattices.count(lattice)
-        for kind, lattice in zip(types, lattices, strict=True)
-    }
-
-
-def type_probabilities(types: np.ndarray, listed: np.ndarray, score: np.ndarray) -> dict[str, float]:
-    """The probability of each structure type.
-
-    Args:
-        types: (C,) of each candidate.
-        listed: (C,) whether it is a shape of the catalog; the others were found by searching.
-        score: (C,) nats, the best at 0.
-    """
-    evidence = {}
-    for kind in dict.fromkeys(types):
-        groups = [score[(types == kind) & chosen] for chosen in (listed, ~listed)]
-        evidence[str(kind)] = max(_power_mean(group) for group in groups if len(group))
-    top = max(evidence.values(), default=0.0)
-    total = sum(np.exp(value - top) for value in evidence.values())
-    return {kind: float(np.exp(value - top) / total) for kind, value in evidence.items()}
-
-
-def _power_mean(score: np.ndarray) -> float:
-    """The logarithm of (mean of exp(p·score))^(1/p), p = SHARPNESS."""
-    best = float(score.max())
-    return best + float(np.log(np.mean(np.exp(SHARPNESS * (score - best)))) / SHARPNESS)
+        stated[lattice_of(kind)] = stated.get(lattice_of(kind), 0.0) + probability
+    return prior_of_types(lattices, stated, weight)

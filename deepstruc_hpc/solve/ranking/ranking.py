@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from deepstruc_hpc.solve.candidates.candidate import Candidate, CandidateSet
-from deepstruc_hpc.solve.ranking.posterior import Posterior, type_probabilities
+from deepstruc_hpc.solve.ranking.posterior import Posterior
 
 Floats = NDArray[np.float64]
 
@@ -73,7 +73,7 @@ def rank(candidates: CandidateSet, posterior: Posterior) -> Ranking:
     kinds, lattices, rw = fitted.types, fitted.lattices, fitted.rw
     score = posterior.score(rw, fitted.complexity, list(kinds))
     score = score - score.max(initial=-np.inf)
-    share = type_probabilities(kinds, fitted.listed, score)
+    share = posterior.shares(kinds, fitted.listed, score)
     # mean atoms are too small for a heavy core and too large for a heavy shell: each ordering has sizes of its own
     groups = np.array([one.kind if one.lattice else one.on_lattice for one in fitted], dtype=str)
     sized = score + posterior.size_terms(fitted.n_atoms.astype(float), rw, score, groups)

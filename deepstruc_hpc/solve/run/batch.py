@@ -32,6 +32,7 @@ from deepstruc_hpc.solve.run.worker import Solver, WorkerPlan, failure_record, i
 FEW_FILES = 4
 """So many files are solved in this process unless workers are asked for: Ray and the imports of its workers take longer."""
 LOOK_EVERY_S = 0.5
+"""Seconds between looks at a folder that is watched."""
 OnResult = Callable[[ItemRecord], None]
 
 

@@ -21,7 +21,9 @@ from deepstruc_hpc.data.hdf5_tree import is_hdf5
 PDF_SUFFIXES = (".gr", ".cgr", ".fgr", *HDF5_SUFFIXES)
 LIST_SUFFIXES = (".lst", ".list")
 WHOLE_AFTER_S = 1.0
+"""Seconds without a change after which a file is taken for whole."""
 _MOST_LISTED = 6
+"""Names in a message."""
 
 
 @dataclass(frozen=True)

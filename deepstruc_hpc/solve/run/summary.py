@@ -19,9 +19,12 @@ from deepstruc_hpc.solve.run.output import OLD_PREFIX, SUMMARY_COLUMNS, WORK_PRE
 SUMMARY_JSON = "summary.json"
 SUMMARY_CSV = "summary.csv"
 SCHEMA = 1
+"""Version of summary.json."""
 REMEDY = "Free space or choose another --out; a second call goes on."
 SAVE_EVERY_S = 2.0
+"""Seconds between writes of the summary."""
 STALE_AFTER_S = 3600.0
+"""Seconds after which a temporary file is taken for left over."""
 _NAMES = {item.name for item in fields(ItemRecord)}
 
 

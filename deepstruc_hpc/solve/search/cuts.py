@@ -16,9 +16,12 @@ from deepstruc_hpc.structures.particle_cut import ParticleCut
 RADIUS_STEPS = (0.25, -0.25, 0.5, -0.5, 1.0, -1.0)
 """Å. The list of sizes has steps of 1 Å; these make it finer, and go on where the best lies at its end."""
 ASPECTS = (1.0, 0.6, 0.75, 0.87, 1.15, 1.33, 1.67)
+"""Length over width of the spheroids that are tried, in steps of about 15 %."""
 AXES = ((0, 0, 1), (1, 1, 1), (1, 1, 0))
+"""Directions along which they are long or short, those of low indices."""
 SURFACES = ("bonded", "formula_units", "coordinated", "as_cut")
 FACETS = ({"111": 1.0}, {"100": 1.0}, {"111": 1.0, "100": 0.85}, {"101": 1.0}, {"101": 1.0, "001": 0.8})
+"""Bodies by their planes and relative distances: octahedron, cube, cuboctahedron, bipyramids."""
 SAME_VOLUME = 1.0 / 1.2
 """A body of facets at relative distance 1 holds more than the sphere inside it: its radius is taken smaller by about this much."""
 MOST_ATOMS_BY_SITES = 400

@@ -24,9 +24,11 @@ from deepstruc_hpc.structures.ordering import ORDERED, ORDERED_FRACTION, variant
 from deepstruc_hpc.structures.vegard import compositions_near, vegard_log_weight
 
 SHAPES_A_LATTICE = 3
+"""Best shapes of a lattice that get elements; a limit of time."""
 SEEDS = 2
 """Draws of a random alloy: they differ by less than the noise for all but the smallest particles."""
 AXES = ((0.0, 0.0, 1.0), (1.0, 1.0, 1.0), (1.0, 0.0, 0.0))
+"""Directions of the border between two sides, those of low indices."""
 ORDERED_WITHIN = 0.1
 """An ordered alloy is tried where its ideal share of the second element is within this of the sample's."""
 ALLOWED = -4.5

@@ -24,11 +24,15 @@ from deepstruc_hpc.structures.lattices import FAULTED
 from deepstruc_hpc.structures.occupation import Occupation
 
 POPULATION = 8
+"""Points a generation; a limit of time."""
 STEP = 1.0
+"""First step, in standard deviations of the prior."""
 NEAR = 0.003
 """Types of less probability, by the model, are searched only where fewer than :data:`FEWEST_TYPES` have more."""
 FEWEST_TYPES = 4
+"""Types that are searched at least; a limit of time."""
 LATTICES_A_TYPE = 2
+"""Starts a type; a limit of time."""
 RIVAL = 1.4
 """A type whose best Rw is within this factor of the best keeps a lattice in the search."""
 

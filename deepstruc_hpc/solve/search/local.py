@@ -24,14 +24,19 @@ from deepstruc_hpc.solve.search.moves import all_moves, joined
 from deepstruc_hpc.structures.occupation import Occupation, assign_lattice, complexity_of, in_one_piece, with_growth_room, with_room
 
 BEAM = 3
+"""Particles a lattice that are changed further; a limit of time."""
 ROUNDS = 12
+"""Of changes, at most; a search ends before where nothing is gained."""
 PLAUSIBLE = 8.0
 """Nats below the best at which a type is not searched."""
 MOST_TYPES = 4
+"""Lattices that are searched; a limit of time."""
 GAIN = 0.02
 """Nats that a change must gain to be kept."""
 LEAST_SHARE = 20
+"""Fits that each particle of a round gets at least."""
 MOST_JOINED = 8
+"""Combinations of helpful changes that are fitted."""
 FULL_PRICE = 1000
 """Atoms up to which a fit counts as one of the budget; larger ones count by their pairs, since these are what a fit costs."""
 STRAIN = 0.02

@@ -15,11 +15,15 @@ from deepstruc_hpc.structures.random_shapes import without_dangling
 Moved = TypeVar("Moved")
 
 FEWEST_ATOMS = 6
+"""A particle of fewer atoms is not made."""
 SIZES = (0.8, 0.85, 0.9, 0.94, 0.97, 1.0, 1.03, 1.06, 1.1, 1.15, 1.22, 1.3)
 """Sizes at which an outline is cut, relative to the particle's own."""
 _LAYER = 0.3
+"""Nearest-neighbour distances: thinner than any layer of atoms of low indices (0.5 to 0.8)."""
 _PLANE = 0.12
+"""Nearest-neighbour distances within which sites lie in one plane: template lattices are ideal."""
 _CENTRES = 0.35
+"""Nearest-neighbour distances, RMS of the shift of an outline's centre."""
 
 
 def usable(occupation: Occupation, mask: Mask) -> Mask | None:

@@ -18,7 +18,9 @@ from deepstruc_hpc.structures.parents import Parent
 from deepstruc_hpc.structures.random_shapes import without_dangling
 
 SAMPLES_A_TYPE = 2
+"""Best samples of a type that are refined; a limit of time."""
 TYPES = 3
+"""Types that are refined; a limit of time."""
 
 
 def other_sizes(space: SearchSpace, candidates: CandidateSet) -> CandidateSet:

@@ -27,14 +27,19 @@ from deepstruc_hpc.structures.ordering import ORDERED
 SIZES = (0.6, 0.7, 0.8, 0.9, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0)
 """Numbers of atoms, relative to that of the mean atoms' shape: a heavy core or shell changes it by as much."""
 ROUNDS = 5
+"""Of changes; a limit of time."""
 BEAM = 2
+"""Particles an ordering that are changed further; a limit of time."""
 CHANGES = 40
 """Changes of a particle that are fitted in a round."""
 SHARE_STEPS = (-0.1, -0.05, 0.05, 0.1)
+"""Changes of a share that are tried, in two steps up and down."""
 TURNS = 6
 """Directions of a Janus particle about the one it has, in a round."""
 _TURN = 0.4
+"""RMS of the change of each component of a unit axis."""
 MOST_KINDS = 4
+"""Orderings that are searched; a limit of time."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from deepstruc_hpc.physics.evidence import criterion
 from deepstruc_hpc.solve.series.smoothing import CHANGE, Smoothed
 
 WINDOWS = (12, 24, 48)
@@ -118,8 +119,8 @@ def _log_odds(y: Floats, e: Floats, place: int, half: int) -> float:
     stepped, jumped, heights = _residual(np.column_stack([ones, x, x**2, later]), y[part], e[part])
     n, alike = len(x), min(_alike(left) for left in (course, kinked, jumped))  # a course that is wrong makes its residuals alike
     count = max(n * (1.0 - alike) / (1.0 + alike), 6.0)
-    bend = 0.5 * (count * np.log(smooth / bent) + np.log(count))
-    step = 0.5 * count * np.log(smooth / stepped)
+    alone = criterion(smooth, count, 4)
+    bend, step = 0.5 * (alone - criterion(bent, count, 3)), 0.5 * (alone - criterion(stepped, count, 4))
     bend, step = min(bend, _most(0.5 * slopes[-1], e[part])), min(step, _most(heights[-1], e[part]))
     return float(np.logaddexp(bend, step) - np.log(2.0))
 

@@ -13,7 +13,7 @@ from deepstruc_hpc.solve.candidates.candidate import Belief, Candidate, Candidat
 from deepstruc_hpc.solve.checks.checks import Answer, check
 from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.measurement.describe import Measurement
-from deepstruc_hpc.solve.ranking.posterior import SHARPNESS, Posterior
+from deepstruc_hpc.solve.ranking.posterior import Posterior
 from deepstruc_hpc.solve.ranking.ranking import Ranking, rank
 from deepstruc_hpc.solve.search.local import search_locally
 from deepstruc_hpc.solve.series.between import sizes_between
@@ -183,7 +183,7 @@ class WarmSolver:
                 group = bool(listed[ours[np.argmax(score[ours])]])
                 here = int((listed[ours] == group).sum())
                 tried = self._counts[0 if group else 1].get(kind, 0)
-                prior[kind] -= np.log(max(tried, here) / here) / SHARPNESS
+                prior[kind] -= np.log(max(tried, here) / here) / posterior.settings.sharpness
         return replace(posterior, log_prior=prior)
 
     def _posterior(self, candidates: CandidateSet, measurement: Measurement) -> Posterior:

@@ -5,7 +5,7 @@ import pytest
 
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import PdfFileError
-from deepstruc_hpc.physics.agreement import independent_points
+from deepstruc_hpc.physics.evidence import independent_points
 from deepstruc_hpc.physics.target import low_q_part
 from deepstruc_hpc.solve.candidates.candidate import Candidate, CandidateSet
 from deepstruc_hpc.solve.candidates.fitting import fit, fit_curve_table

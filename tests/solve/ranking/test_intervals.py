@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
+from scipy.stats import t as student
 
+from deepstruc_hpc.physics.evidence import record
 from deepstruc_hpc.solve.config import RankSettings
-from deepstruc_hpc.solve.ranking.intervals import LEAST_SIZE, Interval, diameter, intervals
+from deepstruc_hpc.solve.ranking.intervals import LEAST_SIZE, ONE_SIGMA, Interval, diameter, doubted, intervals
 from deepstruc_hpc.solve.ranking.posterior import Posterior
 from deepstruc_hpc.solve.ranking.ranking import rank
 from tests.solve.conftest import fitted_set
@@ -24,6 +26,22 @@ def test_an_interval_holds_the_part_of_the_probability_that_it_names(value, erro
     low, high = Interval(value, error).at(level)
     assert norm.cdf(math.log(high / value) / error) - norm.cdf(math.log(low / value) / error) == pytest.approx(level)
     assert low * high == pytest.approx(value**2)
+
+
+@given(error=st.floats(1e-4, 0.5), freedom=st.floats(1.5, 50.0), level=st.floats(0.05, 0.99))
+def test_a_standard_uncertainty_holds_68_per_cent_whatever_the_tails(error, freedom, level):
+    """Fails where the scale of Student's distribution is taken for the standard uncertainty."""
+    one = Interval(100.0, error, freedom=freedom)
+    assert one.at(ONE_SIGMA)[1] == pytest.approx(100.0 * math.exp(error), rel=1e-5)
+    scale = error / student.ppf(0.5 + 0.5 * ONE_SIGMA, freedom)
+    assert student.cdf(math.log(one.at(level)[1] / 100.0) / scale, freedom) == pytest.approx(0.5 + 0.5 * level)
+
+
+@pytest.mark.parametrize("quantity", record()["doubts"])
+def test_a_doubt_grows_with_the_spread_and_has_a_least_one(quantity):
+    errors = [doubted(quantity, 10.0, spread).error for spread in (0.0, 0.01, 0.1)]
+    assert 0 < errors[0] < errors[1] < errors[2]
+    assert doubted(quantity, 10.0, 0.0, least=0.9).error == 0.9
 
 
 def test_an_interval_that_is_open_above_has_a_lower_end_alone():

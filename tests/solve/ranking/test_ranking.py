@@ -55,7 +55,7 @@ def test_a_fit_that_is_hardly_better_does_not_pay_for_a_fault():
 def test_the_models_prior_decides_between_equal_fits_but_never_rules_a_type_out():
     ranking = _ranked(("fcc", 100, 0.2, 0), ("hcp", 100, 0.2, 0), type_prior={"hcp": 1.0})
     assert _first(ranking) == "hcp"
-    assert ranking.probability[1] == pytest.approx((1 - SETTINGS.prior_weight) / 2)
+    assert ranking.probability[1] == pytest.approx((1 - SETTINGS.doubt) * (1 - SETTINGS.prior_weight) / 2 + SETTINGS.doubt / 2)
     assert mixed_prior(["fcc", "hcp"], {"sc": 1.0}, 0.5) == {"fcc": 0.5, "hcp": 0.5}
     assert mixed_prior(["fcc", "hcp", "octahedral"], {"fcc": 1.0}, 1.0) == {"fcc": 0.5, "hcp": 0.0, "octahedral": 0.5}
 

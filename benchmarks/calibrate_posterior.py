@@ -1,0 +1,279 @@
+"""Every constant of the posterior, with its uncertainty, from simulated measurements; and how far probabilities and intervals hold on unseen ones.
+
+    python benchmarks/calibrate_posterior.py [--curves 200] [--unseen 200] [--minutes 60] [--tables FOLDER]
+    python benchmarks/calibrate_posterior.py --fit | --judge      solves nothing; fits nothing either
+
+Curves are those of ``posterior_set.py``. Each is solved once with the program's defaults, and what the posterior needs is kept
+(``posterior_tables.py``); a second call goes on. ``posterior_tables.json.gz`` beside this script holds the rows of all curves that were solved, so
+that the fit takes a minute.
+
+The constants of type probabilities are those with the greatest product of the probabilities that the right types get; those of sizes the same for
+the true number of atoms; those of intervals a Student distribution of ln(found/true) (``posterior_fit.py``), of the curves of
+``solve_intervals.py`` and of these together. A pull of a factor e to where the fit starts decides where the curves say nothing. Uncertainties are the
+68 % range of refits to curves drawn with replacement.
+
+Written: ``deepstruc_hpc/physics/posterior.json``, which the program reads; the reliability of the unseen part, printed, and as a diagram in
+``docs/images/reliability.svg``. The measured curves that come with the project are not asked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import pairwise
+from multiprocessing import Process
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from posterior_fit import START, Curves, fit_doubt, fit_sizes, fit_types, sizes_of
+from posterior_set import SEEDS, VERSION
+from posterior_tables import collect, read
+from scipy.stats import t as student
+
+from deepstruc_hpc.core.version import __version__
+from deepstruc_hpc.physics.evidence import CONSTANTS_FILE, Constants, SizePrior, size_terms
+
+VALUES = Path(__file__).with_name("interval_values.csv")
+INTERVAL_SEEDS = {"calibration": 7, "unseen": 5}
+"""Of ``solve_intervals.py``: whose values the doubts are fitted to, and on whose they are judged."""
+TABLES = Path(__file__).with_name("posterior_tables.json.gz")
+DIAGRAM = Path(__file__).parents[1] / "docs" / "images" / "reliability.svg"
+EDGES = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0001)
+BOOTSTRAPS = 30
+"""Refits to curves drawn with replacement: enough for a 68 % range to a tenth of itself or two."""
+UNITS = {
+    "model_error": "Rw",
+    "points_per_datum": "independent points",
+    "prior_weight": "share",
+    "complexity_penalty": "nats a unit",
+    "sharpness": "power",
+    "doubt": "share",
+    "size_temper": "power",
+    "size_width": "ln N over Rw",
+    "least_size_width": "ln N",
+}
+QUANTITIES = ("particle_size", "crystal_size", "distribution_size", "particle_length", "crystal_length", "share")
+
+Array = NDArray[np.float64]
+
+
+def gathered(tables: Path | None) -> dict[str, list[dict[str, Any]]]:
+    """Rows of both parts: of the folder of tables, which are then put into one file, or of that file."""
+    if tables is not None and any(tables.glob("*/*.json.gz")):
+        rows = {part: [{name: value for name, value in row.items() if name != "residual"} for row in read(tables, part)] for part in SEEDS}
+        with gzip.GzipFile(TABLES, "wb", mtime=0) as file:
+            file.write(json.dumps({"version": VERSION, "rows": rows}, separators=(",", ":")).encode())
+    with gzip.open(TABLES, "rt", encoding="utf-8") as file:
+        known = json.load(file)
+    if known["version"] != VERSION:
+        raise SystemExit(f"{TABLES} holds version {known['version']} of the set, and {VERSION} is asked for: solve the curves again.")
+    return {part: [row for row in rows if row["status"] == "ok"] for part, rows in known["rows"].items()}
+
+
+def offs(curves: Curves, one: Constants) -> dict[str, tuple[Array, Array]]:
+    """For each quantity ln(found/true) and the spread, of the answers that are right, as the program would rank with these constants.
+
+    A diameter is judged by the number of atoms, a third of its logarithm. Lengths of a cell are not judged here: a particle whose surface is drawn in
+    has none that is the crystal's.
+    """
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in QUANTITIES}
+    score, share = curves.scores(one), curves.shares(one)
+    for number, row in enumerate(curves.rows):
+        table, true, first = row["candidates"], row["truth"], row["first"]
+        kinds = list(dict.fromkeys(table["type"]))
+        ranked = _ranked(row, score[number], share[number], kinds, one)
+        best, weight = ranked
+        if table["type"][best] not in row["right"]:
+            continue
+        size, error, length = (np.array(table[name], dtype=float) for name in ("diameter", "error", "length"))
+        ours = np.flatnonzero((weight > 0) & (size > 0))
+        if size[best] > 0 and "diameter" in true and not first["bulk"]:
+            spread = float(np.sqrt(weight[ours] @ (np.log(size[ours] / size[best]) ** 2 + error[ours] ** 2) / weight[ours].sum()))
+            explicit = not first["crystal"] and not first["cut"]
+            kind = "particle_size" if explicit else "distribution_size" if first["size_spread"] else "crystal_size"
+            found[kind].append((float(np.log(table["n_atoms"][best] / true["n_atoms"])) / 3.0, spread))  # what is drawn in is no smaller particle
+        if "nearest_neighbours" in true and not first["crystal"] and not first["cut"] and length[best] > 0:
+            usable = ours[length[ours] > 0]
+            spread = float(np.sqrt(weight[usable] @ np.log(length[usable] / length[best]) ** 2 / weight[usable].sum() + first["zoom_error"] ** 2))
+            found["particle_length"].append((float(np.log(length[best] / true["nearest_neighbours"])), spread))
+        for name, value, doubt in zip(first.get("labels", ()), first.get("shares", ()), first.get("share_errors", ()), strict=True):
+            if name in true.get("phases", {}):
+                found["share"].append((float(np.log(value / true["phases"][name])), doubt / value))
+    return {name: (np.array([off for off, _ in pairs]), np.array([spread for _, spread in pairs])) for name, pairs in found.items()}
+
+
+def values_of(seed: int) -> dict[str, tuple[Array, Array]]:
+    """For each quantity ln(found/true) and the spread, of the curves of ``solve_intervals.py`` with this seed."""
+    known = pd.read_csv(VALUES)
+    ours = known[known["seed"] == seed]
+    return {name: (part["off"].to_numpy(), part["spread"].to_numpy()) for name in QUANTITIES if len(part := ours[ours["quantity"] == name])}
+
+
+def _ranked(row: dict[str, Any], score: Array, share: Array, kinds: Sequence[str], one: Constants) -> tuple[int, Array]:
+    """Place of rank 1 in the table of a row, and the weights of the candidates of its type (0 for others)."""
+    table = row["candidates"]
+    of = np.array([f"{kind}|{int(listed)}" for kind, listed in zip(table["type"], table["listed"], strict=True)])
+    own = np.full(len(of), -np.inf)
+    for place, name in enumerate(row["counts"]):
+        ours = np.flatnonzero(of == name)
+        own[ours] = score[place, : len(ours)]
+    lattice, types = np.array(table["lattice"]), np.array(table["type"])
+    total: dict[str, float] = {}
+    for kind, part in zip(kinds, share, strict=False):
+        name = table["lattice"][table["type"].index(kind)]
+        total[name] = total.get(name, 0.0) + float(part)
+    known = SizePrior(one.size_temper, one.size_width, one.least_size_width)
+    sized = own + size_terms(np.maximum(np.array(table["n_atoms"], dtype=float), 1.0), np.array(table["rw"]), own, table["group"], known)
+    inside = lattice == max(total, key=lambda name: total[name])
+    best = int(np.argmax(np.where(inside, sized, -np.inf)))
+    weight = np.where(types == types[best], np.exp(sized - sized[types == types[best]].max()), 0.0)
+    return best, weight
+
+
+def fitted(curves: Curves) -> Constants:
+    """All constants that rank."""
+    types = fit_types(curves)
+    return fit_sizes(sizes_of(curves, types), types)
+
+
+def calibrated(curves: Curves, rng: np.random.Generator, bootstraps: int) -> dict[str, Any]:
+    """The content of ``posterior.json``."""
+    best = fitted(curves)
+    again = [fitted(curves.take(rng.integers(len(curves.rows), size=len(curves.rows)))) for _ in range(bootstraps)]
+    constants = {}
+    for name in vars(best):
+        value = getattr(best, name)
+        low, high = np.quantile([getattr(one, name) for one in again], (0.16, 0.84))
+        ends = min(float(low), value), max(float(high), value)
+        constants[name] = {"value": _short(value), "low": _short(ends[0]), "high": _short(ends[1]), "unit": UNITS[name]}
+    doubts = doubts_of(curves, best)
+    made = {
+        "by": "benchmarks/calibrate_posterior.py",
+        "date": datetime.now(UTC).date().isoformat(),
+        "version": VERSION,
+        "seeds": SEEDS,
+        "code": __version__,
+        "curves": len(curves.rows),
+        "bootstraps": bootstraps,
+        "interval_seed": INTERVAL_SEEDS["calibration"],
+    }
+    return {"made": made, "constants": constants, "doubts": doubts}
+
+
+def doubts_of(curves: Curves, one: Constants) -> dict[str, dict[str, float]]:
+    """Factor, floor and degrees of freedom of each quantity, of the curves of ``solve_intervals.py`` and of these harder ones together."""
+    easier, harder, found = values_of(INTERVAL_SEEDS["calibration"]), offs(curves, one), {}
+    for name, (off, spread) in easier.items():
+        both = np.concatenate([off, harder[name][0]]), np.concatenate([spread, harder[name][1]])
+        found[name] = {key: _short(value) for key, value in fit_doubt(*both).items()} | {"values": len(both[0])}
+    return found
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
+def reliability(curves: Curves, one: Constants) -> tuple[list[tuple[int, float, float]], float, str]:
+    """Bins (curves, mean stated, right), the expected calibration error, and the table in words."""
+    stated, right = curves.first(one)
+    bins, lines = [], ["| stated | curves | mean stated | right |", "|---|---|---|---|"]
+    for low, high in pairwise(EDGES):
+        inside = (stated >= low) & (stated < high)
+        if inside.any():
+            bins.append((int(inside.sum()), float(stated[inside].mean()), float(right[inside].mean())))
+            lines.append(f"| {low:.2f} to {min(high, 1.0):.2f} | {bins[-1][0]} | {bins[-1][1]:.3f} | {bins[-1][2]:.3f} |")
+    error = sum(many * abs(mean - hit) for many, mean, hit in bins) / max(sum(many for many, _, _ in bins), 1)
+    given = np.where(curves.right.any(axis=1), (curves.shares(one) * curves.right).sum(axis=1), 0.0)
+    lines.append(f"| all | {len(stated)} | {stated.mean():.3f} | {right.mean():.3f} |")
+    score = float(-np.log(np.maximum(given, 1e-3)).mean())
+    lines.append(f"\nexpected calibration error {error:.3f}; mean −ln(probability of the right types), at most 6.9: {score:.3f}")
+    return bins, error, "\n".join(lines)
+
+
+def coverage(values: dict[str, tuple[Array, Array]], doubts: dict[str, dict[str, float]]) -> str:
+    """How many intervals hold the truth."""
+    lines, held = ["| quantity | intervals | 68 % holds | 95 % holds | off by (68 % of them) |", "|---|---|---|---|---|"], []
+    for name, (off, spread) in values.items():
+        if not len(off):
+            continue
+        width = doubts[name]["factor"] * np.hypot(spread, doubts[name]["floor"])
+        inside = [np.abs(off) <= width * student.ppf(0.5 + 0.5 * level, doubts[name]["freedom"]) for level in (0.68, 0.95)]
+        held.append(inside)
+        shares = " | ".join(f"{100 * part.mean():.0f} %" for part in inside)
+        lines.append(f"| {name.replace('_', ' ')} | {len(off)} | {shares} | {100 * np.quantile(np.abs(off), 0.68):.2g} % |")
+    total = [np.concatenate([one[level] for one in held]) for level in range(2)]
+    lines.append(f"| all | {len(total[0])} | " + " | ".join(f"{100 * part.mean():.0f} %" for part in total) + " | |")
+    return "\n".join(lines)
+
+
+def draw(parts: dict[str, list[tuple[int, float, float]]], place: Path) -> None:
+    """The reliability diagram: how often right against what was stated, with binomial 68 % ranges."""
+    from matplotlib.figure import Figure
+    from scipy.stats import beta
+
+    figure = Figure(figsize=(4.2, 4.0))
+    axes = figure.add_subplot(xlabel="stated probability", ylabel="right", xlim=(0.3, 1.02), ylim=(0.3, 1.02))
+    axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
+    for (name, bins), marker in zip(parts.items(), "os", strict=True):
+        many, mean, hit = (np.array(column) for column in zip(*bins, strict=True))
+        right = hit * many
+        ends = beta.ppf(0.16, right + 0.5, many - right + 0.5), beta.ppf(0.84, right + 0.5, many - right + 0.5)
+        errors = np.maximum([hit - ends[0], ends[1] - hit], 0.0)
+        axes.errorbar(mean, hit, errors, fmt=marker, markersize=5, linewidth=1, label=f"{name}, {many.sum()} curves")
+        for x, y, count in zip(mean, hit, many, strict=True):
+            axes.annotate(str(count), (x, y), textcoords="offset points", xytext=(4, -9), fontsize=7)
+    axes.legend(loc="upper left", fontsize=8, frameon=False)
+    figure.tight_layout()
+    figure.savefig(place, metadata={"Date": None})
+
+
+def main() -> None:
+    """Solve what is missing, fit, write, and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--curves", type=int, default=200, help="of the calibration part")
+    parser.add_argument("--unseen", type=int, default=200, help="of the unseen part")
+    parser.add_argument("--minutes", type=float, default=60.0, help="of solving, at most")
+    parser.add_argument("--tables", type=Path, default=Path("posterior_tables"), help="folder of one file a curve")
+    parser.add_argument("--bootstraps", type=int, default=BOOTSTRAPS)
+    parser.add_argument("--judge", action="store_true", help="solve and fit nothing: judge the constants in use")
+    parser.add_argument("--fit", action="store_true", help="solve nothing")
+    options = parser.parse_args()
+    if not options.fit and not options.judge:
+        work = [
+            Process(target=collect, args=(part, range(count), options.tables), kwargs={"seconds": 60.0 * options.minutes})
+            for part, count in (("calibration", options.curves), ("unseen", options.unseen))
+        ]
+        for one in work:
+            one.start()
+        for one in work:
+            one.join()
+    rows = gathered(options.tables)
+    curves = {part: Curves.of(of_part) for part, of_part in rows.items()}
+    if not options.judge:
+        known = calibrated(curves["calibration"], np.random.default_rng(SEEDS["calibration"]), options.bootstraps)
+        CONSTANTS_FILE.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    known = json.loads(CONSTANTS_FILE.read_text(encoding="utf-8"))
+    best = Constants(**{name: one["value"] for name, one in known["constants"].items()})
+    for name, one in known["constants"].items():
+        earlier = 0.0 if name == "doubt" else getattr(START, name)
+        print(f"{name:20} {one['value']:8g} ({one['low']:g} to {one['high']:g}) {one['unit']}; before {earlier:g}")
+    parts = {}
+    for part, of_part in curves.items():
+        for title, constants in (("constants of before", START), ("constants as fitted", best)):
+            bins, _, words = reliability(of_part, constants)
+            print(f"\n{part}, {title}\n\n{words}")
+        parts[part] = bins
+        print(f"\nintervals, {part} curves\n\n{coverage(offs(of_part, best), known['doubts'])}")
+    for part, seed in INTERVAL_SEEDS.items():
+        print(f"\nintervals, solve_intervals.py, seed {seed} ({part})\n\n{coverage(values_of(seed), known['doubts'])}")
+    draw(parts, DIAGRAM)
+
+
+if __name__ == "__main__":
+    main()
