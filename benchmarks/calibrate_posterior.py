@@ -22,6 +22,7 @@ import argparse
 import gzip
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from multiprocessing import Process
@@ -45,8 +46,13 @@ INTERVAL_SEEDS = {"calibration": 7, "unseen": 5}
 TABLES = Path(__file__).with_name("posterior_tables.json.gz")
 DIAGRAM = Path(__file__).parents[1] / "docs" / "images" / "reliability.svg"
 EDGES = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0001)
+ENOUGH = 150
+"""Curves of the calibration part, from which the fitted constants are put in use; with fewer the program keeps those of before. A bin of stated
+probabilities that is judged needs 30 curves, and there are five to seven bins."""
 BOOTSTRAPS = 30
 """Refits to curves drawn with replacement: enough for a 68 % range to a tenth of itself or two."""
+BEFORE = replace(START, doubt=0.0)
+"""Constants in use before any were fitted."""
 UNITS = {
     "model_error": "Rw",
     "points_per_datum": "independent points",
@@ -144,15 +150,17 @@ def fitted(curves: Curves) -> Constants:
 
 def calibrated(curves: Curves, rng: np.random.Generator, bootstraps: int) -> dict[str, Any]:
     """The content of ``posterior.json``."""
-    best = fitted(curves)
+    best, enough = fitted(curves), len(curves.rows) >= ENOUGH
+    in_use = best if enough else BEFORE
     again = [fitted(curves.take(rng.integers(len(curves.rows), size=len(curves.rows)))) for _ in range(bootstraps)]
     constants = {}
     for name in vars(best):
         value = getattr(best, name)
         low, high = np.quantile([getattr(one, name) for one in again], (0.16, 0.84))
         ends = min(float(low), value), max(float(high), value)
-        constants[name] = {"value": _short(value), "low": _short(ends[0]), "high": _short(ends[1]), "unit": UNITS[name]}
-    doubts = doubts_of(curves, best)
+        held = {"fitted": _short(value), "low": _short(ends[0]), "high": _short(ends[1]), "unit": UNITS[name]}
+        constants[name] = {"value": _short(getattr(in_use, name)), **held}
+    doubts = doubts_of(curves, in_use)
     made = {
         "by": "benchmarks/calibrate_posterior.py",
         "date": datetime.now(UTC).date().isoformat(),
@@ -160,6 +168,7 @@ def calibrated(curves: Curves, rng: np.random.Generator, bootstraps: int) -> dic
         "seeds": SEEDS,
         "code": __version__,
         "curves": len(curves.rows),
+        "fitted_constants_in_use": enough,
         "bootstraps": bootstraps,
         "interval_seed": INTERVAL_SEEDS["calibration"],
     }
@@ -259,17 +268,16 @@ def main() -> None:
         known = calibrated(curves["calibration"], np.random.default_rng(SEEDS["calibration"]), options.bootstraps)
         CONSTANTS_FILE.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
     known = json.loads(CONSTANTS_FILE.read_text(encoding="utf-8"))
-    best = Constants(**{name: one["value"] for name, one in known["constants"].items()})
+    best, in_use = (Constants(**{name: one[which] for name, one in known["constants"].items()}) for which in ("fitted", "value"))
     for name, one in known["constants"].items():
-        earlier = 0.0 if name == "doubt" else getattr(START, name)
-        print(f"{name:20} {one['value']:8g} ({one['low']:g} to {one['high']:g}) {one['unit']}; before {earlier:g}")
+        print(f"{name:20} in use {one['value']:8g}, fitted {one['fitted']:g} ({one['low']:g} to {one['high']:g}) {one['unit']}")
     parts = {}
     for part, of_part in curves.items():
-        for title, constants in (("constants of before", START), ("constants as fitted", best)):
+        for title, constants in (("constants as fitted", best), ("constants in use", in_use)):
             bins, _, words = reliability(of_part, constants)
             print(f"\n{part}, {title}\n\n{words}")
         parts[part] = bins
-        print(f"\nintervals, {part} curves\n\n{coverage(offs(of_part, best), known['doubts'])}")
+        print(f"\nintervals, {part} curves\n\n{coverage(offs(of_part, in_use), known['doubts'])}")
     for part, seed in INTERVAL_SEEDS.items():
         print(f"\nintervals, solve_intervals.py, seed {seed} ({part})\n\n{coverage(values_of(seed), known['doubts'])}")
     draw(parts, DIAGRAM)
