@@ -88,7 +88,7 @@ def test_the_evidence_of_a_type_is_that_of_its_whole_list():
     """Halves of lists that nobody looks at again count, or a type with a long list would gain by being cut short."""
     rows = [("fcc", 50 + k, 0.06 + 0.02 * k, 0) for k in range(40)] + [("hcp", 60 + k, 0.055 + 0.02 * k, 0) for k in range(3)]
     whole = fitted_set(*rows)
-    posterior = Posterior(100.0, {"fcc": np.log(0.5), "hcp": np.log(0.5)}, RankSettings())
+    posterior = Posterior(100.0, {"fcc": np.log(0.5), "hcp": np.log(0.5)}, RankSettings(points_per_datum=8.0, sharpness=2.0))
     warm = WarmSolver(SETTINGS)
     warm._counts = ({"fcc": 40, "hcp": 3}, {})
     few = whole.take([*range(12), 40, 41, 42])
