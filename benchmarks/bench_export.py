@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import resource
 import tempfile
 import time
 from collections.abc import Callable
@@ -60,7 +59,13 @@ def export(store: Path, folder: Path, way: str, count: int) -> tuple[float, floa
     done = plain(catalog, target, count) if way == "ase.io.write" else export_catalog(catalog, target, way, limit=count).structures
     taken = time.process_time() - cpu, time.perf_counter() - wall
     paths = [target] if target.is_file() else [path for path in target.rglob("*") if path.is_file()]
-    return *taken, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3, sum(path.stat().st_size for path in paths), done
+    return *taken, most_memory(), sum(path.stat().st_size for path in paths), done
+
+
+def most_memory() -> float:
+    """MB that this process held at most; ``ru_maxrss`` would count what its parent held before it."""
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return float(line.split()[1]) / 1e3
 
 
 def plain(catalog: Any, target: Path, count: int) -> int:
