@@ -18,7 +18,7 @@ from deepstruc_hpc.cli.document import stdout_for_the_document
 from deepstruc_hpc.core.errors import DeepstrucError
 from deepstruc_hpc.core.version import __version__
 
-COMMAND_MODULES = ("doctor", "catalog", "train", "calibrate", "crystals", "solve", "sweep", "report", "serve", "slurm")
+COMMAND_MODULES = ("doctor", "catalog", "train", "calibrate", "crystals", "solve", "sweep", "report", "serve", "slurm", "cite")
 INTERRUPTED = 130
 DISK_ERRORS = {errno.ENOSPC: "no space left on the disk", errno.EDQUOT: "the disk quota is used up", errno.EROFS: "the file system is read-only"}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import numpy as np
@@ -28,7 +28,7 @@ def usable(occupation: Occupation, mask: Mask) -> Mask | None:
     return None if np.count_nonzero(kept) < FEWEST_ATOMS or (kept == occupation.mask).all() else kept
 
 
-def orbit_moves(occupation: Occupation) -> Iterator[Mask]:
+def orbit_moves(occupation: Occupation, _: np.random.Generator) -> Iterator[Mask]:
     """Surface sites emptied and sites at the surface filled, with all that the particle's own symmetry makes equal."""
     full = int(np.asarray(occupation.lattice.bonds.sum(axis=1)).max())
     changed = np.flatnonzero(np.where(occupation.mask, occupation.coordination < full, occupation.coordination >= occupation.lattice.min_neighbours))
@@ -40,7 +40,7 @@ def orbit_moves(occupation: Occupation) -> Iterator[Mask]:
         yield mask
 
 
-def layer_moves(occupation: Occupation) -> Iterator[Mask]:
+def layer_moves(occupation: Occupation, _: np.random.Generator) -> Iterator[Mask]:
     """A facet layer less or more along each normal, along all of a family, and from one side to the other, which moves the centre."""
     for family in occupation.normals:
         less, more = [without_layer(occupation, normal) for normal in family], [with_layer(occupation, normal) for normal in family]
@@ -67,7 +67,7 @@ def with_layer(occupation: Occupation, normal: Floats) -> Mask:
     return np.asarray(free & (height < height[free].min() + _PLANE)) if free.any() else free
 
 
-def centre_moves(occupation: Occupation) -> Iterator[Mask]:
+def centre_moves(occupation: Occupation, _: np.random.Generator) -> Iterator[Mask]:
     """The central atom of an icosahedron taken out or put in."""
     if occupation.centre is not None:
         mask = occupation.mask.copy()
@@ -75,7 +75,7 @@ def centre_moves(occupation: Occupation) -> Iterator[Mask]:
         yield mask
 
 
-def coordination_moves(occupation: Occupation) -> Iterator[Mask]:
+def coordination_moves(occupation: Occupation, _: np.random.Generator) -> Iterator[Mask]:
     """Corners and edges taken off by their number of neighbours; empty sites with many filled neighbours filled; hollows closed."""
     filled, empty = occupation.coordination[occupation.mask], occupation.coordination[~occupation.mask]
     for limit in np.unique(filled)[:6]:
@@ -131,6 +131,16 @@ def cuts(occupation: Occupation, level: Floats) -> Iterator[Mask]:
             yield level <= ordered[wanted - 1] + 1e-6
 
 
+MOVES: tuple[Callable[[Occupation, np.random.Generator], Iterator[Mask]], ...] = (
+    centre_moves,
+    layer_moves,
+    coordination_moves,
+    orbit_moves,
+    outline_moves,
+)
+"""Ways to change which sites are filled; each yields masks (S,) bool, and may draw random numbers."""
+
+
 def fault_moves(occupation: Occupation) -> Iterator[Occupation]:
     """A fault put into, or taken out of, every inner layer of a close-packed particle; the layers keep their outlines."""
     for sequence, sites in stacks_of(occupation):
@@ -163,15 +173,8 @@ def restacked(occupation: Occupation, sequence: str, sites: Floats, wanted: str)
 
 def all_moves(occupation: Occupation, rng: np.random.Generator) -> Iterator[Occupation]:
     """Every change of a particle, each once; kinds of change take turns, so that a small budget tries all of them."""
-    ways = (
-        centre_moves(occupation),
-        layer_moves(occupation),
-        coordination_moves(occupation),
-        orbit_moves(occupation),
-        outline_moves(occupation, rng),
-    )
     seen: set[bytes] = set()
-    yield from in_turn(*(_occupations(occupation, masks, seen) for masks in ways), fault_moves(occupation))
+    yield from in_turn(*(_occupations(occupation, move(occupation, rng), seen) for move in MOVES), fault_moves(occupation))
 
 
 def _occupations(occupation: Occupation, masks: Iterator[Mask], seen: set[bytes]) -> Iterator[Occupation]:

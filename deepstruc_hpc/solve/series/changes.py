@@ -25,6 +25,8 @@ NEAR = 6
 """Frames within which changes are one."""
 TOLD = 0.5
 """Probability from which a change is told."""
+SURE = 3.0
+"""Nats, 20 to 1, from which a change is called a step and not a bend."""
 QUIET, LITTLE = 3.0, 0.15
 """Times its uncertainty, and part of the slope on the other side: a slope below either is none."""
 
@@ -144,11 +146,9 @@ def _course_in_words(y: Floats, e: Floats, place: int, words: tuple[str, str]) -
     half = WINDOWS[1]
     sides = slice(max(place - half, 0), place), slice(place, place + half)
     lines = [_line(y[side], e[side]) for side in sides]
-    jump = float(np.polyval(lines[1][0], 0.0) - np.polyval(lines[0][0], float(len(y[sides[0]]))))
     steepest = max(abs(float(line[0])) for line, _ in lines)
     slopes = [float(line[0]) if abs(line[0]) > max(QUIET * error, LITTLE * steepest) else 0.0 for line, error in lines]
-    scatter = float(np.hypot(np.std(y[sides[0]] - np.polyval(lines[0][0], np.arange(len(y[sides[0]])))), 1e-12))
-    if abs(jump) > 2 * QUIET * scatter:
+    if jump := _jump(y, e, place, half):
         return f"{words[0] if jump > 0 else words[1]} at once"
     if slopes[0] == 0.0 and slopes[1] != 0.0:
         return f"{words[0] if slopes[1] > 0 else words[1]} starts"
@@ -158,6 +158,24 @@ def _course_in_words(y: Floats, e: Floats, place: int, words: tuple[str, str]) -
         return f"{words[0] if slopes[1] > 0 else words[1]} starts"
     faster = abs(slopes[1]) > abs(slopes[0])
     return f"{words[0] if slopes[1] + slopes[0] > 0 else words[1]} becomes {'faster' if faster else 'slower'}"
+
+
+def _jump(y: Floats, e: Floats, place: int, half: int) -> float:
+    """Height of a step near a place, where a step beside a bend explains the course surely better than the bend alone does; else 0."""
+    part = slice(max(place - half, 0), place + half)
+    x = np.arange(len(y), dtype=np.float64)[part]
+    bend, step, height, alike = np.inf, np.inf, 0.0, 0.0
+    for start in range(max(place - NEAR // 2, 1), min(place + NEAR // 2 + 1, len(y))):
+        ones, later = np.ones_like(x), (x >= start).astype(np.float64)
+        near = (x - start) / half
+        bent, kinked, _ = _residual(np.column_stack([ones, near, near * later]), y[part], e[part])
+        stepped, jumped, found = _residual(np.column_stack([ones, near, near * later, later]), y[part], e[part])
+        bend = min(bend, bent)
+        if stepped < step:
+            step, height, alike = stepped, float(found[-1]), min(_alike(kinked), _alike(jumped))
+    count = max(len(x) * (1.0 - alike) / (1.0 + alike), 6.0)
+    nats = 0.5 * (count * np.log(bend / step) - np.log(count))  # a step has one parameter more
+    return height if min(nats, _most(height, e[part])) > SURE else 0.0
 
 
 def _line(y: Floats, e: Floats) -> tuple[Floats, float]:

@@ -18,17 +18,36 @@ METADATA = ("temperature", "time", "x", "y")
 HEAD_BYTES = 8192
 """So much of a text file is searched for a temperature or a time: headers of PDF programs are shorter."""
 
-_NUMBER = r"[-+]?\d+(?:[.p]\d+)?(?:e[-+]?\d+)?"
+_NUMBER = r"[-+]?\d+(?:[.,p]\d+)?(?:e[-+]?\d+)?(?![.,p]?\d)"
+_KELVIN, _SECONDS = r"K|°C|degC|mK", r"s|sec|min|h|ms"
+_UNITS: Mapping[str, tuple[float, float]] = {
+    "k": (1.0, 0.0),
+    "mk": (1e-3, 0.0),
+    **dict.fromkeys(("c", "°c", "degc"), (1.0, 273.15)),
+    **dict.fromkeys(("s", "sec"), (1.0, 0.0)),
+    "ms": (1e-3, 0.0),
+    "min": (60.0, 0.0),
+    "h": (3600.0, 0.0),
+}
+"""Factor and offset to kelvin and seconds, by the unit in small letters. A bare C counts only beside the word for a
+temperature: elsewhere it may be carbon."""
 _BETWEEN = r"(?:^|(?<=[_\-@ .,(]))"
 _END = r"(?=$|[_\-@ .,)])"
 _NAMES: Mapping[str, tuple[re.Pattern[str], ...]] = {
-    "temperature": (re.compile(rf"{_BETWEEN}(?:T|temp)[=_]?({_NUMBER})K?{_END}", re.I), re.compile(rf"{_BETWEEN}({_NUMBER})K{_END}")),
-    "time": (re.compile(rf"{_BETWEEN}(?:t|time)[=_]?({_NUMBER})s{_END}"), re.compile(rf"{_BETWEEN}({_NUMBER})s{_END}")),
+    "temperature": (
+        re.compile(rf"{_BETWEEN}(?:T|temp(?:erature)?)[=_]?({_NUMBER})[ _]?({_KELVIN}|C)?{_END}", re.I),
+        re.compile(rf"{_BETWEEN}({_NUMBER})({_KELVIN}){_END}"),
+    ),
+    "time": (
+        re.compile(rf"{_BETWEEN}(?:t|time)[=_]?({_NUMBER})({_SECONDS}){_END}"),
+        re.compile(rf"{_BETWEEN}time[=_]?({_NUMBER}){_END}", re.I),
+        re.compile(rf"{_BETWEEN}({_NUMBER})({_SECONDS}){_END}"),
+    ),
     "x": (re.compile(rf"{_BETWEEN}x[=_]?({_NUMBER})(?=$|[_\-@ .,)y])", re.I),),
     "y": (re.compile(rf"(?:^|(?<=[_\-@ .,(0-9]))y[=_]?({_NUMBER}){_END}", re.I),),
 }
 _HEADER: Mapping[str, re.Pattern[str]] = {
-    "temperature": re.compile(rf"^[#\s]*(?:sample[_ ])?temperature(?:\s*\(K\)|_K)?\s*[=:]\s*({_NUMBER})", re.I | re.M),
+    "temperature": re.compile(rf"^[#\s]*(?:sample[_ ])?temperature(?:\s*\(K\)|_K)?\s*[=:]\s*({_NUMBER})\s*({_KELVIN}|C)?(?![a-z])", re.I | re.M),
     "time": re.compile(
         r"^[#\s]*(?:(?:acquisition|elapsed|start)[_ ])?(?:time|timestamp|datetime|date)(?:\s*\(s\))?\s*[=:]\s*(\S[^\n]*)", re.I | re.M
     ),
@@ -88,9 +107,9 @@ def noted_with(item: PdfItem) -> dict[str, float]:
     for name in METADATA:
         found = _number(item.values.get(name)) if name in item.values else None
         if found is None and (match := _HEADER[name].search(head)):
-            found = _number(match[1])
+            found = _measured(match)
         if found is None:
-            found = next((_number(match[1]) for pattern in _NAMES[name] if (match := pattern.search(stem))), None)
+            found = next((_measured(match) for pattern in _NAMES[name] if (match := pattern.search(stem))), None)
         if found is not None:
             known[name] = found
     return known
@@ -125,11 +144,20 @@ def _plain(item: PdfItem, by: str) -> PdfItem:
     return replace(item, values=own) if len(own) != len(item.values) else item
 
 
+def _measured(match: re.Match[str]) -> float | None:
+    """A number with its unit, where one stands behind it."""
+    found, unit = _number(match[1]), match[2] if match.re.groups > 1 else None
+    if found is None or unit is None:
+        return found
+    factor, offset = _UNITS[unit.casefold()]
+    return found * factor + offset
+
+
 def _number(text: object) -> float | None:
-    """A number, with ``p`` for the point as in file names, or a date in seconds since 1970."""
+    """A number, with ``p`` or a comma for the point as in file names, or a date in seconds since 1970."""
     said = str(text).strip() if text is not None else ""
     try:
-        return float(re.sub(r"(?<=\d)p(?=\d)", ".", said))
+        return float(re.sub(r"(?<=\d)[p,](?=\d)", ".", said))
     except ValueError:
         pass
     try:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from deepstruc_hpc.physics.crystal_refine import CrystalFit
 from deepstruc_hpc.solve.candidates.candidate import Candidate
 from deepstruc_hpc.solve.checks.checks import Answer, check
 from deepstruc_hpc.solve.config import SolveSettings
@@ -18,6 +19,9 @@ from deepstruc_hpc.solve.ranking.ranking import Ranking, rank
 from deepstruc_hpc.solve.run.output import SUMMARY_COLUMNS
 from deepstruc_hpc.solve.series.frames import METADATA, Frame
 
+FOLLOWED = 0.2
+"""Share of the weight from which size and lattice of a phase beside others are followed: those of a weaker one take up what is wrong with the
+rest."""
 LEAST_EVIDENCE = 1e-6
 """Of a state in a frame, below which no answer with it is kept: two changes of state cost more than neighbours can pay for less."""
 MOST_OTHERS = 2
@@ -37,6 +41,18 @@ Floats = NDArray[np.float64]
 Curve = NDArray[np.float32]
 
 
+class Measures(TypedDict):
+    """What is followed along a series.
+
+    Attributes:
+        size: mean and standard deviation of ln(diameter/Å) over the sizes that fit alike; None for one without an end.
+        lattice: Å, constant and its standard uncertainty; None where there is none.
+    """
+
+    size: tuple[float, float] | None
+    lattice: tuple[float, float] | None
+
+
 @dataclass
 class FrameResult:
     """One frame, as JSON keeps it.
@@ -50,8 +66,7 @@ class FrameResult:
         state: of rank 1, see :func:`state_of`; empty where there is no answer.
         evidence: ln of the probability of each state.
         others: state → row of the best answer with it.
-        size: mean and standard deviation of ln(diameter/Å) over the sizes that fit alike; None for one without an end.
-        lattice: Å, constant and its standard uncertainty; None where there is none.
+        measures: name of a phase, empty for a single one → what is followed along a series.
         notes: why it was solved as it was, one sentence each.
     """
 
@@ -63,8 +78,7 @@ class FrameResult:
     state: str = ""
     evidence: dict[str, float] = field(default_factory=dict)
     others: dict[str, dict[str, Any]] = field(default_factory=dict)
-    size: tuple[float, float] | None = None
-    lattice: tuple[float, float] | None = None
+    measures: dict[str, Measures] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
@@ -95,18 +109,35 @@ def result_of(frame: Frame, answer: Answer, settings: SolveSettings, grid: Float
     shares = {state: float(ranking.probability[states == state].sum()) for state in dict.fromkeys(states.tolist())}
     found.state = str(states[0])
     found.evidence = {state: math.log(max(share, 1e-300)) for state, share in shares.items() if share > LEAST_EVIDENCE**2 or state == found.state}
-    found.size, found.lattice = sizes_of(ranking), lattice_of_first(ranking)
+    found.measures = measures_of(ranking)
     others = sorted((state for state in shares if state != found.state and shares[state] > LEAST_EVIDENCE), key=lambda state: -shares[state])
     for state in others[:MOST_OTHERS]:
         other = check(rank(ranking.candidates.take(states == state), ranking.posterior), answer.measurement, settings)
         if other.verdict.status == "ok":
-            found.others[state] = {**_row(other, {"probability": shares[state]}), **_measures(other.ranking)}
+            found.others[state] = {**_row(other, {"probability": shares[state]}), "measures": measures_of(other.ranking)}
             curves[state] = on_grid(r, other.fit["r"].to_numpy(), other.fit["g_calc"].to_numpy())
     return found, curves
 
 
-def _measures(ranking: Ranking) -> dict[str, Any]:
-    return {"size": sizes_of(ranking), "lattice_of": lattice_of_first(ranking)}
+def measures_of(ranking: Ranking) -> dict[str, Measures]:
+    """Size and lattice of each phase of rank 1 that is strong enough; of a single one under the empty name."""
+    phases = ranking.first.phases
+    if phases is None:
+        return {"": {"size": sizes_of(ranking), "lattice": lattice_of_first(ranking)}}
+    strong = [part for part, weight in zip(phases.fit.parts, phases.fit.weights, strict=True) if weight >= FOLLOWED]
+    return {f"{part.candidate.formula} {part.candidate.group}": {"size": _size(part), "lattice": _lattice(part)} for part in strong}
+
+
+def _size(fitted: CrystalFit) -> tuple[float, float] | None:
+    """Of a crystal: ln of its diameter in Å and the uncertainty of that."""
+    if fitted.bulk or fitted.diameter is None:
+        return None
+    return math.log(fitted.diameter), max((fitted.diameter_error or 0.0) / fitted.diameter, 1e-3)
+
+
+def _lattice(fitted: CrystalFit) -> tuple[float, float]:
+    """Of a crystal: a and its uncertainty, Å."""
+    return fitted.cell[0], max(fitted.cell_error[0], 1e-5)
 
 
 def _row(answer: Answer, over: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,12 +165,9 @@ def sizes_of(ranking: Ranking) -> tuple[float, float] | None:
     Sizes of particles come in steps; the mean over those that fit alike does not.
     """
     first = ranking.first
-    if first.crystal_fit is not None and first.crystal_fit.bulk:
-        return None
-    ours = np.flatnonzero(ranking.candidates.types == ranking.first.kind)
     if first.crystal_fit is not None:
-        fitted = first.crystal_fit
-        return math.log(first.diameter), max((fitted.diameter_error or 0.0) / first.diameter, 1e-3)
+        return _size(first.crystal_fit)
+    ours = np.flatnonzero(ranking.candidates.types == ranking.first.kind)
     ours = np.array([place for place in ours if ranking.candidates.candidates[place].crystal_fit is None])
     weights = ranking.alike[ours] / ranking.alike[ours].sum()
     size = np.log([ranking.candidates.candidates[place].diameter * ranking.candidates.zoom[place] for place in ours])
@@ -151,7 +179,7 @@ def lattice_of_first(ranking: Ranking) -> tuple[float, float] | None:
     """Å: a of a crystal, of fcc and bcc particles; of other metal shapes the nearest-neighbour distance; None for what has no length of its own."""
     first, fits = ranking.first, ranking.candidates.row(0)
     if first.crystal_fit is not None:
-        return first.crystal_fit.cell[0], max(first.crystal_fit.cell_error[0], 1e-5)
+        return _lattice(first.crystal_fit)
     error = float(fits["zoom_err"])
     error = error if math.isfinite(error) and error > 0 else 1e-3
     length = first.length

@@ -139,7 +139,7 @@ class SeriesRun:
         """Take in what an earlier call finished of files that are still the same."""
         numbers = {str(frame.item.path): frame.number for frame in schedule.frames}
         for name, results, records in finished(self.work):
-            own = [numbers.get(result.file) if _same(result) else None for result in results]
+            own = [numbers.get(result.file) if unchanged(result) else None for result in results]
             schedule.known(name, results, records, own)
             self.put(file, schedule, name, [result for result, number in zip(results, own, strict=True) if number is not None])
 
@@ -160,14 +160,14 @@ class SeriesRun:
         """All tasks; once all frames are solved, the frames of the changes that were found, fully."""
         for changes in (False, True):
             if changes:
-                schedule.ask_again(self._changed(schedule))
+                schedule.ask_again(self.changed(schedule))
             for task in schedule.tasks():
                 if task is None:
                     time.sleep(WAIT_S)
                 yield task
 
-    def _changed(self, schedule: Schedule) -> list[int]:
-        """Frames of the changes, the most probable first."""
+    def changed(self, schedule: Schedule) -> list[int]:
+        """Frames of the changes, the most probable first, at most so many as are solved fully in the end."""
         self.timing.full = self.timing.full or self.timing.solved
         found = self.told(schedule).changes.sort_values("probability", ascending=False, kind="stable")
         return [int(frame) for frame in found["frame"].drop_duplicates()[:MOST_CHANGES]]
@@ -227,7 +227,7 @@ def first_grid(frames: Sequence[Frame]) -> Floats:
     raise PdfFileError(f"none of the {len(frames)} frames can be read. The first: {said}")
 
 
-def _same(result: FrameResult) -> bool:
+def unchanged(result: FrameResult) -> bool:
     """Whether a file is what it was, and was solved."""
     if result.how == "failed" or not result.file_hash:
         return False

@@ -157,7 +157,8 @@ class Schedule:
             return False
         if a.state != b.state:
             return gap > STATES_APART
-        return a.size is not None and b.size is not None and abs(a.size[0] - b.size[0]) > SIZES_APART
+        sizes = [(a.measures[name]["size"], b.measures[name]["size"]) for name in a.measures if name in b.measures]
+        return any(one is not None and other is not None and abs(one[0] - other[0]) > SIZES_APART for one, other in sizes)
 
     def _stretch(self, left: int, right: int) -> None:
         """The frames between two fully solved ones, in pieces."""

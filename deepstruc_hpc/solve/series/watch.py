@@ -15,11 +15,13 @@ import pandas as pd
 from deepstruc_hpc.data.series_file import H5_FILE, SeriesFile
 from deepstruc_hpc.solve.run.batch import LOOK_EVERY_S
 from deepstruc_hpc.solve.run.inputs import is_whole
+from deepstruc_hpc.solve.run.output import ItemRecord
 from deepstruc_hpc.solve.run.summary import Summary
 from deepstruc_hpc.solve.series.frames import Frame
 from deepstruc_hpc.solve.series.results import FrameResult
-from deepstruc_hpc.solve.series.run import SeriesRun, first_grid
+from deepstruc_hpc.solve.series.run import SeriesRun, first_grid, unchanged
 from deepstruc_hpc.solve.series.schedule import INTERVAL, Schedule
+from deepstruc_hpc.solve.series.store import finished
 from deepstruc_hpc.solve.series.worker import SeriesWorker, Task
 
 LEAST_SECONDS, TIMES_ITS_COST = 5.0, 10.0
@@ -46,6 +48,7 @@ class Watched:
         self._next = 0.0
         self._finished: list[tuple[str, list[FrameResult]]] = []
         self._since_full = 0
+        self._earlier: list[tuple[str, list[FrameResult], list[ItemRecord]]] = []
 
     def go(self) -> pd.DataFrame:
         """Until nothing arrives for ``watch_idle_s``, or the user ends it."""
@@ -54,6 +57,7 @@ class Watched:
                 self._take(paths)
                 if time.monotonic() >= self._next:
                     self._write(provisional=True)
+            self._settle()
         finally:
             self._write(provisional=False)
             if self._file is not None:
@@ -80,12 +84,33 @@ class Watched:
         frames = [Frame(first + place, frame.item, frame.order if self.run.options.order != "name" else float(first + place), frame.noted)
                   for place, frame in enumerate(fresh)]  # fmt: skip
         self.schedule.frames += frames
-        for start in range(0, len(frames), TOGETHER):
-            self._solve(frames[start : start + TOGETHER])
-
-    def _solve(self, frames: list[Frame]) -> None:
-        """The first fully, and one in every some hundred; the others warm from the latest that were."""
         worker = self._open(frames)
+        self._go_on_from(frames)
+        left = [frame for frame in frames if frame.number not in self.schedule.results]
+        for start in range(0, len(left), TOGETHER):
+            self._solve(left[start : start + TOGETHER], worker)
+
+    def _go_on_from(self, frames: list[Frame]) -> None:
+        """Take in what an earlier call finished of these frames."""
+        numbers = {str(frame.item.path): frame.number for frame in frames}
+        for name, results, records in self._earlier:
+            own = [numbers.get(result.file) if result.file in numbers and unchanged(result) else None for result in results]
+            if any(number is not None for number in own):
+                self.schedule.known(name, results, records, own)
+                self._finished.append((name, [result for result, number in zip(results, own, strict=True) if number is not None]))
+
+    def _settle(self) -> None:
+        """The frames of the changes, fully."""
+        worker, frames = self._worker, self.schedule.frames
+        if worker is None or not self.schedule.results:
+            return
+        for number in self.run.changed(self.schedule):
+            if self.schedule.results[number].how != "full" and (done := worker(Task((frames[number],), full=True))) is not None:
+                self.schedule.add(done, full=True)
+                self._finished.append((done.name, done.results))
+
+    def _solve(self, frames: list[Frame], worker: SeriesWorker) -> None:
+        """The first fully, and one in every some hundred; the others warm from the latest that were."""
         anchors = sorted(self.schedule.anchors)
         if not anchors or self._since_full >= INTERVAL:
             tasks = [Task((frames[0],), full=True), *([Task(tuple(frames[1:]), full=False)] if len(frames) > 1 else [])]
@@ -106,6 +131,7 @@ class Watched:
         if self._worker is None:
             grid = first_grid(frames)
             self.run.open(grid)
+            self._earlier = list(finished(self.run.work))
             self._worker = SeriesWorker(self.run.plan(grid))
             self._file = SeriesFile.create(self.run.out / H5_FILE, grid, len(frames), self.run.head(grid))
         return self._worker

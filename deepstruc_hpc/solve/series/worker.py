@@ -7,6 +7,7 @@ import pickle
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -68,8 +69,11 @@ class Task:
 
     @property
     def name(self) -> str:
-        """Of its files."""
-        return f"{'full' if self.full else 'warm'}-{self.frames[0].item.folder}"
+        """Of its files; no two tasks with different frames have the same, since frames whose files changed are solved again by themselves."""
+        folders = [frame.item.folder for frame in self.frames]
+        if self.full:
+            return f"full-{folders[0]}"
+        return f"warm-{folders[0]}-{blake2b(chr(0).join(folders).encode(), digest_size=4).hexdigest()}"
 
 
 @dataclass

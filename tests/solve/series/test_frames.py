@@ -34,12 +34,27 @@ def test_curves_of_one_file_keep_its_order(tmp_path):
         ("map_x1_y2.gr", {"x": 1.0, "y": 2.0}),
         ("map_x1p5_y-2.gr", {"x": 1.5, "y": -2.0}),
         ("anneal_120s.gr", {"time": 120.0}),
+        ("temperature_300,00K.gr", {"temperature": 300.0}),
+        ("scan_27,5K_0012.gr", {"temperature": 27.5}),
+        ("temp_25C_3.gr", {"temperature": 298.15}),
+        ("Pt_25C_3.gr", {}),
+        ("ramp_-20.0degC.gr", {"temperature": 253.15}),
+        ("T300,x1,5,y2.gr", {"temperature": 300.0, "x": 1.5, "y": 2.0}),
+        ("anneal_2min.gr", {"time": 120.0}),
+        ("anneal_t=1,5h_2.gr", {"time": 5400.0}),
         ("KCl_test_12.gr", {}),
         ("Pt3Co_max_1.gr", {}),
     ],
 )
 def test_what_a_name_says(name, known):
-    assert noted_with(PdfItem(Path("/data") / name, "f")) == known
+    assert noted_with(PdfItem(Path("/data") / name, "f")) == pytest.approx(known)
+
+
+@pytest.mark.parametrize(("line", "known"), [("temperature = 300,5", 300.5), ("Temperature: 25 C", 298.15), ("temperature = 12 corrected", 12.0)])
+def test_what_a_header_says(line, known, tmp_path):
+    path = tmp_path / "a.gr"
+    path.write_text(f"# {line}\n#### start data\n0 0\n")
+    assert noted_with(PdfItem(path, "a")) == pytest.approx({"temperature": known})
 
 
 def test_the_header_wins_over_the_name_and_the_table_over_both(tmp_path):

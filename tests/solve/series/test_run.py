@@ -1,5 +1,8 @@
 """A series from files to files: no frame is lost, nothing is solved twice, and frames that arrive are rows at once."""
 
+import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -23,9 +26,9 @@ SETTINGS = SolveSettings(sources=("catalog",), qdamp=0.03, neighbours=30)
 BROKEN = {"f4.gr": "", "f6.gr": "no table\nat all\n", "f8.gr": "0 nan\n" * 60}
 
 
-def _run(folder, out, store, **options):
+def _run(folder, out, store, *, all_frames=False, **options):
     batch = Batch(folder, out, SETTINGS, BatchOptions(workers=0, **options), NamedArtefacts(catalog=store))
-    return SeriesRun(batch, SeriesOptions())
+    return SeriesRun(batch, SeriesOptions(all_frames=all_frames))
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +99,7 @@ def test_a_second_call_solves_nothing_and_a_killed_one_what_was_left(film, solve
     broken = {*BROKEN, "f12.gr"}
     assert set(asked) <= broken  # they may have been mended
     pd.testing.assert_frame_equal(again[["structure_type", "rw", "how"]], table[["structure_type", "rw", "how"]])
-    lost = next((out / WORK).glob("warm-*.json"))
+    lost = max((out / WORK).glob("warm-*.json"), key=lambda path: path.stat().st_size)  # not that of the broken ones
     lost.unlink()
     asked.clear()
     again = _run(film, out, shapes_store).run()
@@ -123,10 +126,30 @@ def test_a_worker_that_dies_costs_one_frame(film, shapes_store, tmp_path, monkey
         return call(self, task)
 
     monkeypatch.setattr(SeriesWorker, "__call__", dies)
-    table = _run(film, tmp_path / "out", shapes_store).run()
+    table = _run(film, tmp_path / "out", shapes_store, all_frames=True).run()
     good = table["status"].eq("ok")
     assert "killed" in table.loc[3, "message"]
     assert good.sum() == 11
+    folders = {path.parent.name for path in (tmp_path / "out").glob("*/result.json")}
+    assert folders >= {f"f{number}" for number in table.loc[good, "frame"]}  # asked for with all_frames
+
+
+def test_a_series_killed_from_outside_goes_on_with_what_was_finished(film, solved, shapes_store, tmp_path):
+    out = tmp_path / "out"
+    options = ["--series", "--workers", "0", "--sources", "catalog", "--qdamp", "0.03", "--set", "neighbours=30", "--catalog", str(shapes_store)]
+    running = subprocess.Popen([sys.executable, "-m", "deepstruc_hpc", "solve", str(film), "--out", str(out), *options], stderr=subprocess.DEVNULL)
+    try:
+        while running.poll() is None and not list((out / WORK).glob("*-*.json")):
+            time.sleep(0.02)
+    finally:
+        running.kill()
+    assert running.wait() == -signal.SIGKILL
+    assert not (out / "series.csv").exists()
+    kept = {path: path.stat().st_mtime_ns for path in (out / WORK).glob("*-*.json") if path.with_suffix(".npz").exists()}
+    assert kept
+    table = _run(film, out, shapes_store).run()
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    pd.testing.assert_frame_equal(table[["structure_type", "n_atoms", "how"]], solved[1][["structure_type", "n_atoms", "how"]])
 
 
 def test_nothing_to_read_is_an_error(shapes_store, tmp_path):
@@ -160,3 +183,11 @@ def test_frames_that_arrive_are_rows_and_are_settled_in_the_end(shapes_store, tm
     assert table["how"].iloc[0] == "full"
     assert seen[0][1]
     assert seen[-1] == (5, False)
+    finished = {path: path.stat().st_mtime_ns for path in (out / WORK).glob("*-*.json")}
+    write_gr(folder / "f5.gr", shape_of("fcc"), seed=5)
+    table = watch_series(_run(folder, out, shapes_store, watch=True, watch_idle_s=2.0), lambda: None)  # as after a kill
+    assert len(table) == 6
+    assert table["status"].eq("ok").all()
+    assert {path: path.stat().st_mtime_ns for path in finished} == finished
+    with h5py.File(out / "series.h5") as handle:
+        assert np.isfinite(handle["entry/data/g"][:]).all()

@@ -1,11 +1,14 @@
 """States are smoothed as two-state laws of probability say."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepstruc_hpc.solve.series.changes import course_changes, state_changes
+from deepstruc_hpc.solve.series.results import measures_of
 from deepstruc_hpc.solve.series.smoothing import CHANGE, smooth
 
 
@@ -86,6 +89,23 @@ def test_growth_that_begins_and_a_jump_are_found(seed):
     probability, told = course_changes(begins, np.full(120, 0.01), "size", ("growth", "shrinkage"))
     assert [(abs(one.frame - true) <= 3, one.text) for one in told] == [(True, "growth starts")]
     assert probability[true - 6 : true + 7].sum() > 0.5
+    at_one_rate = np.log(120 * (1 + 0.02 * np.maximum(frames - true, 0))) / 3 + rng.normal(0, 0.002, 120)
+    _, told = course_changes(at_one_rate, np.full(120, 0.01), "size", ("growth", "shrinkage"))
+    assert [(abs(one.frame - true) <= 3, one.text) for one in told] == [(True, "growth starts")]
     jumps = 0.2 * (frames >= true) + rng.normal(0, 0.01, 120)
     _, told = course_changes(jumps, np.full(120, 0.01), "size", ("growth", "shrinkage"))
     assert [(abs(one.frame - true) <= 1, one.text) for one in told] == [(True, "growth at once")]
+
+
+def test_each_phase_keeps_its_own_cell_and_size_whichever_is_the_largest():
+    def phase(formula, group, a, size):
+        known = SimpleNamespace(formula=formula, group=group)
+        return SimpleNamespace(candidate=known, cell=(a, a, a), cell_error=(1e-4,) * 3, diameter=size, diameter_error=1.0, bulk=False)
+
+    nickel, oxide = phase("Ni", "fcc", 3.52, 20.0), phase("NiO", "rock_salt", 4.18, 40.0)
+    for parts, weights in (((nickel, oxide), (0.6, 0.4)), ((oxide, nickel), (0.6, 0.4)), ((oxide, nickel), (0.9, 0.1))):
+        fit = SimpleNamespace(parts=parts, weights=weights, names=tuple(sorted((part.candidate.formula, part.candidate.group) for part in parts)))
+        found = measures_of(SimpleNamespace(first=SimpleNamespace(phases=SimpleNamespace(fit=fit))))
+        assert set(found) == ({"NiO rock_salt"} if min(weights) < 0.2 else {"NiO rock_salt", "Ni fcc"})
+        for name, known in found.items():
+            assert (known["lattice"][0], np.exp(known["size"][0])) == pytest.approx((4.18, 40.0) if name == "NiO rock_salt" else (3.52, 20.0))
