@@ -62,6 +62,7 @@ def test_every_constant_has_an_uncertainty_and_the_curves_that_it_came_from():
     known = record()
     assert set(known["constants"]) == set(vars(constants()))
     for one in known["constants"].values():
-        assert one["low"] <= one["value"] <= one["high"]
+        assert one["low"] <= one["fitted"] <= one["high"]
+        assert known["made"]["fitted_constants_in_use"] == (one["value"] == one["fitted"])
         assert one["unit"]
     assert {"date", "version", "seeds", "code", "curves"} <= set(known["made"])
