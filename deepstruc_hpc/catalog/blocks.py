@@ -14,6 +14,7 @@ from deepstruc_hpc.catalog.recipe import Recipe
 from deepstruc_hpc.core.errors import EngineError
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.data.catalog_block import BlockContent
+from deepstruc_hpc.data.catalog_index import write_block_columns
 from deepstruc_hpc.data.conditions import PdfConditions
 from deepstruc_hpc.data.manifest import BlockEntry, write_block
 from deepstruc_hpc.data.schema import COLUMN_NAMES
@@ -73,7 +74,9 @@ class BlockBuilder:
         with single_threaded():
             content = make_block(item, self._conditions)
         kinds = {name: "str" if values.dtype.kind in "OTU" else "float64" for name, values in content.columns.items() if name not in COLUMN_NAMES}
-        return write_block(self._files, item.id, content, nonce=uuid.uuid4().hex[:8], parameters=kinds)
+        entry = write_block(self._files, item.id, content, nonce=uuid.uuid4().hex[:8], parameters=kinds)
+        write_block_columns(self._files, entry, content.columns)
+        return entry
 
 
 def single_threaded() -> Any:

@@ -16,11 +16,11 @@ from deepstruc_hpc.catalog.plan import Plan, PlannedBlock, make_plan
 from deepstruc_hpc.catalog.recipe import Recipe
 from deepstruc_hpc.core.errors import OutputError, StoreError
 from deepstruc_hpc.core.version import __version__
-from deepstruc_hpc.data.catalog_index import index_key, write_index
+from deepstruc_hpc.data.catalog_index import missing_parts, remove_leftovers, write_index
 from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.data.catalog_verify import verify
 from deepstruc_hpc.data.manifest import ROOT, BlockEntry, Manifest, create_store, write_skeleton
-from deepstruc_hpc.data.schema import BLOCKS
+from deepstruc_hpc.data.schema import BLOCKS, INDEX
 from deepstruc_hpc.data.store_files import StoreFiles, writing
 from deepstruc_hpc.runtime.pool import ItemFailure, Worker, map_over_actors
 from deepstruc_hpc.runtime.progress import progress_bar
@@ -28,7 +28,7 @@ from deepstruc_hpc.runtime.ray_session import ray_session
 
 SECONDS_BETWEEN_MANIFESTS = 0.5
 LOCK = ".build.lock"
-_OURS = {ROOT, "r", BLOCKS, LOCK}
+_OURS = {ROOT, "r", BLOCKS, INDEX, LOCK}
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,8 @@ def open_or_create(files: StoreFiles, plan: Plan) -> Manifest:
 
 def finish(files: StoreFiles, manifest: Manifest) -> None:
     """Write what is derived from the blocks, the index of columns and the card, where it is not that of this state."""
-    if not (files.exists(index_key(manifest)) and files.exists(CARD)):
+    missing = missing_parts(files, manifest)
+    if missing or not files.exists(CARD):
         write_index(files, manifest)
         write_card(Catalog(files, manifest))
 
@@ -189,12 +190,13 @@ def forget_damaged(files: StoreFiles, manifest: Manifest) -> Manifest:
 
 
 def remove_orphans(files: StoreFiles, manifest: Manifest) -> None:
-    """Delete groups that no manifest names: what killed builds left."""
+    """Delete groups that no manifest names, and files of the index that belong to none: what killed builds left."""
     named = {block.path for block in manifest.blocks.values()}
     with writing(files.url):
         for name in files.folders(BLOCKS):
             if f"{BLOCKS}/{name}" not in named:
                 files.delete(f"{BLOCKS}/{name}")
+        remove_leftovers(files, manifest)
 
 
 @contextmanager

@@ -19,8 +19,8 @@ from deepstruc_hpc.catalog.recipe import Recipe, recipe_hash
 from deepstruc_hpc.core.errors import StoreError
 from deepstruc_hpc.core.version import __version__
 from deepstruc_hpc.data.catalog_block import BlockContent
-from deepstruc_hpc.data.catalog_index import read_columns
 from deepstruc_hpc.data.catalog_store import Catalog
+from deepstruc_hpc.data.catalog_table import CatalogTable
 from deepstruc_hpc.data.conditions import PdfConditions
 from deepstruc_hpc.data.manifest import ROOT, Manifest, create_store, write_block
 from deepstruc_hpc.data.store_files import StoreFiles
@@ -105,9 +105,7 @@ def take_rows(content: BlockContent, rows: np.ndarray[Any, np.dtype[np.int64]]) 
 
 def difference(first: Catalog, second: Catalog) -> dict[str, Any]:
     """Structures that only one of two catalogs holds, by structure type, and other differences."""
-    tables = [
-        read_columns(catalog.files, catalog.manifest, ["id", "structure_type"]).set_index("id")["structure_type"] for catalog in (first, second)
-    ]
+    tables = [catalog.table.rows(["id", "structure_type"]).set_index("id")["structure_type"] for catalog in (first, second)]
     only = [tables[one].drop(index=tables[one].index.intersection(tables[1 - one].index)) for one in (0, 1)]
     changed = {key: f"{one} / {other}" for key, (one, other) in _changed(first.conditions, second.conditions).items()}
     return {
@@ -129,7 +127,7 @@ def _held(files: StoreFiles, manifest: Manifest) -> frozenset[str]:
 
 def _names(files: StoreFiles, manifest: Manifest) -> list[tuple[str, str]]:
     """Id and identity of each structure: see :func:`deepstruc_hpc.catalog.plan.identities`."""
-    frame = read_columns(files, manifest, ["id", "fingerprint", "elements", "nn_distance"])
+    frame = CatalogTable(files, manifest).rows(["id", "fingerprint", "elements", "nn_distance"])
     columns = (frame[name] for name in ("id", "fingerprint", "elements", "nn_distance"))
     return [(name, identity(mark, "" if "-" in joined else joined, distance)) for name, mark, joined, distance in zip(*columns, strict=True)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -45,6 +46,7 @@ def register(app: typer.Typer) -> None:
     group.command("build")(build)
     group.command("info")(info)
     group.command("list")(list_structures)
+    group.command("sql")(sql)
     group.command("export")(export_files)
     group.command("verify")(verify_store)
     group.command("append")(append)
@@ -111,13 +113,40 @@ def list_structures(
     from deepstruc_hpc.data.catalog_store import Catalog
 
     names = [name.strip() for name in columns.split(",") if name.strip()]
-    rows = select(Catalog.open(store), where, names)
     if limit is None and table_format is TableFormat.TABLE:
         limit = ROWS_OF_A_TABLE
-    shown = rows if limit is None else rows.head(limit)
+    shown, total = select(Catalog.open(store), where, names, limit)
     _print_rows(shown, table_format)
+    if len(shown) < total:
+        typer.echo(f"{len(shown)} of {total} rows; --limit shows more", err=True)
+
+
+def sql(
+    store: str = STORE,
+    statement: str = typer.Argument(..., help="One SELECT over the table catalog, in DuckDB's SQL."),
+    *,
+    as_json: bool = AS_JSON,
+    as_csv: bool = typer.Option(False, "--csv", help="CSV with a line of names on stdout."),
+) -> None:
+    """Put a SQL query to a catalog. It is only read: a statement that writes or reads anything else is refused.
+
+    The table catalog has the columns of the structures and _number, the number of a structure (catalog[number] in Python).
+
+    Example: deepstruc-hpc catalog sql demo.zarr "select structure_type, count(*) as n from catalog where n_atoms < 100 group by all"
+    """
+    from deepstruc_hpc.data.catalog_store import Catalog
+
+    if as_json and as_csv:
+        raise ConfigError("--json and --csv: name one of them.")
+    found = Catalog.open(store).sql(statement)
+    if as_json:
+        print_document(json.dumps(_plain(found.to_pylist()), ensure_ascii=False, default=str))
+        return
+    rows = found.to_pandas()
+    shown = rows if as_csv else rows.head(ROWS_OF_A_TABLE)
+    _print_rows(shown, TableFormat.CSV if as_csv else TableFormat.TABLE)
     if len(shown) < len(rows):
-        typer.echo(f"{len(shown)} of {len(rows)} rows; --limit shows more", err=True)
+        typer.echo(f"{len(shown)} of {len(rows)} rows; --csv and --json print all", err=True)
 
 
 def export_files(
@@ -217,6 +246,15 @@ def card(store: str = STORE) -> None:
     catalog = Catalog.open(store)
     write_card(catalog, figure=True)
     typer.echo(f"{catalog.files.url}/{CARD} and {FIGURE}")
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON holds it: what is not finite becomes null."""
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _print_facts(facts: dict[str, Any], as_json: bool) -> None:

@@ -127,6 +127,15 @@ class StoreFiles:
             return LocalStore(self.path, read_only=True)
         return FsspecStore.from_url(self.url, read_only=True)
 
+    def address(self, key: str) -> str:
+        """Path or URL of a key, for libraries that open files themselves."""
+        return str(self.path / key) if self.is_local else str(self._fs.unstrip_protocol(f"{self._root}/{key}"))
+
+    @property
+    def filesystem(self) -> Any:
+        """The fsspec file system of a remote store."""
+        return self._fs
+
     def local_copy(self, key: str) -> Any:
         """Something that pyarrow opens: a path, or an open file of the remote store."""
         return str(self.path / key) if self.is_local else self._fs.open(f"{self._root}/{key}", "rb")
