@@ -2,33 +2,44 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from os import PathLike
 from typing import Any
 
 from deepstruc_hpc.catalog.blocks import BlockBuilder, check_engine
 from deepstruc_hpc.catalog.card import CARD, write_card
-from deepstruc_hpc.catalog.plan import Plan, PlannedBlock, make_plan
+from deepstruc_hpc.catalog.plan import Plan, Ticket, TicketReader, make_plan
 from deepstruc_hpc.catalog.recipe import Recipe
+from deepstruc_hpc.catalog.shapes import ShapeFiles
 from deepstruc_hpc.core.errors import OutputError, StoreError
 from deepstruc_hpc.core.version import __version__
-from deepstruc_hpc.data.catalog_index import missing_parts, remove_leftovers, write_index
+from deepstruc_hpc.data.catalog_index import IndexPart, missing_parts, remove_leftovers, write_index, write_part
 from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.data.catalog_verify import verify
+from deepstruc_hpc.data.conditions import PdfConditions
 from deepstruc_hpc.data.manifest import ROOT, BlockEntry, Manifest, create_store, write_skeleton
-from deepstruc_hpc.data.schema import BLOCKS, INDEX
+from deepstruc_hpc.data.schema import BLOCKS, INDEX, PLAN
 from deepstruc_hpc.data.store_files import StoreFiles, writing
-from deepstruc_hpc.runtime.pool import ItemFailure, Worker, map_over_actors
+from deepstruc_hpc.runtime.pool import ItemFailure, map_over_actors
 from deepstruc_hpc.runtime.progress import progress_bar
 from deepstruc_hpc.runtime.ray_session import ray_session
 
 SECONDS_BETWEEN_MANIFESTS = 0.5
+"""Least time between two writes of the manifest: a build that is killed loses the blocks of so long."""
+
+SHARE_OF_MANIFESTS = 0.05
+"""Most of its time that the driver writes manifests: with many blocks one takes long (100 ms for 15,000), and is written more seldom."""
+
+PARTS_TO_SHARE = 4
+"""So many parts of the index are joined by actors: a part takes two seconds, and an actor as long to start."""
+
 LOCK = ".build.lock"
-_OURS = {ROOT, "r", BLOCKS, INDEX, LOCK}
+_OURS = {ROOT, "r", BLOCKS, INDEX, PLAN, LOCK}
 
 
 @dataclass(frozen=True)
@@ -103,46 +114,77 @@ def build_catalog(
     if limit is not None:
         recipe = recipe.updated(limit=limit)
     files = StoreFiles(out)
+    if not files.exists(ROOT):
+        _refuse_foreign(files)
     with ExitStack() as session:
-        plan = make_plan(recipe, workers=workers, session=session, progress=progress)
         session.enter_context(building(files))
+        plan = make_plan(recipe, workers=workers, session=session, progress=progress, shelf=shelf_of(files, recipe))
         manifest = open_or_create(files, plan)
         if repair:
             manifest = forget_damaged(files, manifest)
-        return build_missing(files, manifest, [plan], workers=workers, progress=progress)
+        return build_missing(files, manifest, plan, workers=workers, progress=progress)
 
 
-def build_missing(files: StoreFiles, manifest: Manifest, plans: list[Plan], *, workers: int | None, progress: bool) -> BuildReport:
-    """Make the blocks of the plans that the manifest does not name, and the index at the end."""
+def build_missing(files: StoreFiles, manifest: Manifest, plan: Plan, *, workers: int | None, progress: bool) -> BuildReport:
+    """Make the blocks of a plan that the manifest does not name, and the index at the end."""
     found = frozenset(manifest.blocks)
     failed: dict[str, str] = {}
-    pending = sum(block_id not in manifest.blocks for plan in plans for block_id in plan.block_ids)
+    pending = plan.n_blocks - len(plan.numbers_of(found))
     remove_orphans(files, manifest)
     started = time.perf_counter()
-    writer = _ManifestWriter(files, manifest)
     with ExitStack() as stack:
-        stack.callback(writer.flush)
         if pending and workers != 0:
             session = stack.enter_context(ray_session(workers))
             workers = min(pending, workers or max(1, int(session.cpus)))
             started = time.perf_counter()
-        blocks = (block for plan in plans for block in plan.pending(manifest.blocks))
-        make_worker: Callable[[], Worker] = partial(BlockBuilder, files.url, manifest.conditions)
-        label = "building blocks" if progress else ""
-        outcomes = (
-            _here(make_worker, blocks, label, pending)
-            if not workers
-            else map_over_actors(make_worker, blocks, workers=workers, progress_label=label, total=pending)
-        )
-        for block, outcome in outcomes:
-            if isinstance(outcome, ItemFailure):
-                if isinstance(outcome.error, OutputError):
-                    raise outcome.error
-                failed[block.id] = str(outcome)
-            else:
-                writer.add(outcome)
-    finish(files, writer.manifest)
+        writer = _ManifestWriter(files, manifest)
+        with closing(writer):
+            for ticket, outcome in _outcomes(files, manifest, plan, workers or 0, progress=progress):
+                if isinstance(outcome, ItemFailure):
+                    if isinstance(outcome.error, OutputError):
+                        raise outcome.error
+                    failed[plan.block_id(ticket.number)] = str(outcome)
+                else:
+                    writer.add(outcome)
+        finish(files, writer.manifest, workers=(workers or 0) if pending else 0)
     return report_of(files, writer.manifest, found, failed, time.perf_counter() - started)
+
+
+def _outcomes(files: StoreFiles, manifest: Manifest, plan: Plan, workers: int, *, progress: bool) -> Iterator[tuple[Ticket, Any]]:
+    """Each ticket of what is missing with the entry of its block, or with its failure."""
+    tickets, pending = plan.tickets(manifest.blocks), plan.n_blocks - len(plan.numbers_of(manifest.blocks))
+    label = "building blocks" if progress else ""
+    if not workers:
+        return _here(TicketBuilder(files.url, manifest.conditions, plan.reader()), tickets, label, pending)
+    make_worker = partial(TicketBuilder, files.url, manifest.conditions, plan.reader(shelf_of(files, plan.recipe)))
+    return map_over_actors(make_worker, tickets, workers=workers, progress_label=label, total=pending)
+
+
+class TicketBuilder:
+    """What an actor holds: the store, the conditions, and where the shapes are. Makes the block of a ticket and returns its entry."""
+
+    def __init__(self, store: str, conditions: PdfConditions, reader: TicketReader) -> None:
+        self._reader, self._build = reader, BlockBuilder(store, conditions)
+
+    def __call__(self, item: Ticket) -> BlockEntry:
+        """Build and write one block."""
+        return self._build(self._reader.block(item))
+
+
+class PartWriter:
+    """What an actor holds that joins the columns of blocks: the store."""
+
+    def __init__(self, store: str) -> None:
+        self._files = StoreFiles(store)
+
+    def __call__(self, item: IndexPart) -> None:
+        """Write one part of the index."""
+        write_part(self._files, item)
+
+
+def shelf_of(files: StoreFiles, recipe: Recipe) -> ShapeFiles:
+    """Where the shapes of a recipe lie while it is built."""
+    return ShapeFiles(files, f"{PLAN}/{recipe.id[:16]}")
 
 
 def open_or_create(files: StoreFiles, plan: Plan) -> Manifest:
@@ -161,21 +203,57 @@ def open_or_create(files: StoreFiles, plan: Plan) -> Manifest:
     manifest = Manifest.read(files)
     if manifest.recipe_hash != recipe.id:
         raise StoreError(f"{files.url}: holds another recipe ({_difference(manifest, recipe)}). Choose another --out, or remove the store.")
-    strange = sorted(set(manifest.blocks) - set(plan.block_ids))
-    if strange:
-        raise StoreError(
-            f"{files.url}: block {strange[0]} is not in the plan of this recipe: the store was made by version {manifest.code_version}, with other "
-            "shapes. Choose another --out and build anew."
-        )
+    check_found(files, manifest, plan)
     return manifest
 
 
-def finish(files: StoreFiles, manifest: Manifest) -> None:
-    """Write what is derived from the blocks, the index of columns and the card, where it is not that of this state."""
+def check_found(files: StoreFiles, manifest: Manifest, plan: Plan) -> None:
+    """Refuse to go on where a block is not one of the plan: another version of the program listed other shapes.
+
+    The ids of blocks say which structures they hold, but each takes the ids of all of them. So a store keeps the digest of its plan: where it is
+    that of this plan, the sizes of all blocks and the ids of the first and the last are compared; elsewhere all ids.
+
+    Raises:
+        StoreError: naming a block.
+    """
+    found, key = plan.numbers_of(manifest.blocks), f"{PLAN}/{plan.part:02d}.json"
+    known = files.exists(key) and json.loads(files.read(key)).get("digest") == plan.digest()
+    named = set(found.values())
+    strange = [block_id for block_id in manifest.blocks if block_id not in named and int(block_id.split("-")[0]) >= plan.part]
+    sizes = {name: manifest.blocks[name].n_structures for name in named}
+    strange += [name for number, name in found.items() if number >= plan.n_blocks or sizes[name] != plan.size_of(number)]
+    numbers = sorted(found)
+    compared = {*numbers[:1], *numbers[-1:]} if known else numbers
+    if not strange:
+        strange = [found[number] for number in compared if plan.block_id(number) != found[number]]
+    if strange:
+        raise StoreError(
+            f"{files.url}: block {min(strange)} is not in the plan of this recipe: the store was made by version {manifest.code_version}, with other "
+            "shapes. Choose another --out and build anew."
+        )
+    if not known:
+        files.write({key: json.dumps({"recipe_hash": plan.recipe.id, "n_structures": len(plan), "digest": plan.digest()}).encode()})
+
+
+def finish(files: StoreFiles, manifest: Manifest, *, workers: int = 0) -> None:
+    """Write what is derived from the blocks, the index of columns and the card, where it is not that of this state.
+
+    Args:
+        files: the store.
+        manifest: its state.
+        workers: actors that join the parts of the index, where there are some; a Ray session is open then. 0 for this process alone.
+    """
     missing = missing_parts(files, manifest)
+    if workers > 1 and len(missing) >= PARTS_TO_SHARE:
+        for _, outcome in map_over_actors(partial(PartWriter, files.url), missing, workers=min(workers, len(missing))):
+            if isinstance(outcome, ItemFailure) and isinstance(outcome.error, OutputError):
+                raise outcome.error
     if missing or not files.exists(CARD):
-        write_index(files, manifest)
+        write_index(files, manifest)  # also what an actor could not
         write_card(Catalog(files, manifest))
+    if manifest.complete:
+        for folder in files.folders(PLAN):
+            files.delete(f"{PLAN}/{folder}")
 
 
 def forget_damaged(files: StoreFiles, manifest: Manifest) -> Manifest:
@@ -221,33 +299,46 @@ def building(files: StoreFiles) -> Iterator[None]:
             raise StoreError(f"{files.url}: another build is writing this store. Wait for it, or choose another --out.") from busy
         except OSError:  # a file system without locks: go on as on an object store
             pass
-        yield
+        try:
+            yield
+        finally:
+            if [path.name for path in files.path.iterdir()] == [LOCK]:  # nothing was made: leave nothing
+                (files.path / LOCK).unlink()
+                files.path.rmdir()
 
 
 class _ManifestWriter:
-    """Collects finished blocks and replaces the manifest at most twice a second."""
+    """Collects finished blocks and replaces the manifest at most twice a second, and so seldom that this takes a small share of the time."""
 
     def __init__(self, files: StoreFiles, manifest: Manifest) -> None:
-        self._files, self.manifest = files, manifest
-        self._written, self._dirty = time.monotonic(), False
+        self._files, self._manifest, self._blocks = files, manifest, dict(manifest.blocks)
+        self._written, self._dirty, self._pause = time.monotonic(), False, SECONDS_BETWEEN_MANIFESTS
+
+    @property
+    def manifest(self) -> Manifest:
+        """The state with all blocks so far."""
+        return replace(self._manifest, blocks=dict(self._blocks))
 
     def add(self, entry: BlockEntry) -> None:
-        self.manifest, self._dirty = self.manifest.with_block(entry), True
-        if time.monotonic() - self._written > SECONDS_BETWEEN_MANIFESTS:
-            self.flush()
+        """Take up a finished block."""
+        self._blocks[entry.id], self._dirty = entry, True
+        if time.monotonic() - self._written > self._pause:
+            self.close()
 
-    def flush(self) -> None:
+    def close(self) -> None:
+        """Write what is not written yet."""
         if self._dirty:
+            began = time.monotonic()
             self._files.write({ROOT: self.manifest.to_bytes()})
             self._written, self._dirty = time.monotonic(), False
+            self._pause = max(SECONDS_BETWEEN_MANIFESTS, (self._written - began) / SHARE_OF_MANIFESTS)
 
 
-def _here(make_worker: Callable[[], Worker], blocks: Iterator[PlannedBlock], label: str, total: int) -> Iterator[tuple[PlannedBlock, Any]]:
-    worker = make_worker()
+def _here(worker: TicketBuilder, tickets: Iterator[Ticket], label: str, total: int) -> Iterator[tuple[Ticket, Any]]:
     with ExitStack() as stack:
         bar = stack.enter_context(progress_bar(label, total)) if label else None
-        for block in blocks:
-            yield block, worker(block)
+        for ticket in tickets:
+            yield ticket, worker(ticket)
             if bar is not None:
                 bar.advance()
 

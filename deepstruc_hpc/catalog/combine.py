@@ -57,7 +57,7 @@ def append_recipe(recipe: Recipe, store: str | PathLike[str], *, workers: int | 
                 n_blocks_planned=manifest.n_blocks_planned + plan.n_blocks,
             )
             files.write({ROOT: manifest.to_bytes()})
-        return build_missing(files, manifest, [plan], workers=workers, progress=progress)
+        return build_missing(files, manifest, plan, workers=workers, progress=progress)
 
 
 def merge_catalogs(stores: Sequence[str | PathLike[str]], out: str | PathLike[str]) -> BuildReport:

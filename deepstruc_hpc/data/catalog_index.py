@@ -179,7 +179,7 @@ class BlockTables:
         with suppress(OSError, pa.ArrowException):
             found = pq.read_table(self._files.local_copy(block_key(block)), columns=names, page_checksum_verification=True)
             if found.num_rows == block.n_structures:
-                return _table({name: found[name].to_numpy() for name in names}, kinds, block.n_structures)
+                return _table({name: found[name] for name in names}, kinds, block.n_structures)
         return _table({name: self._stored(block, name) for name in names}, kinds, block.n_structures)
 
     def joined(self, blocks: Sequence[BlockEntry], kinds: Mapping[str, str]) -> Any:
@@ -201,20 +201,27 @@ class BlockTables:
         return zarr.open_group(self._files.zarr_store(), mode="r", zarr_format=3, use_consolidated=False)
 
 
-def _table(values: Mapping[str, NDArray[Any]], kinds: Mapping[str, str], rows: int) -> Any:
-    """Columns as an Arrow table: a missing number is null, a missing text is empty."""
+def _table(values: Mapping[str, Any], kinds: Mapping[str, str], rows: int) -> Any:
+    """Columns, arrays of NumPy or Arrow, as an Arrow table: a missing number is null, a missing text is empty."""
     import pyarrow as pa
 
-    types = {"str": pa.string(), "int32": pa.int32(), "float64": pa.float64()}
-    arrays = []
-    for name, kind in kinds.items():
-        column = values.get(name)
-        if column is None:
-            column = np.full(rows, "", dtype=object) if kind == "str" else np.full(rows, np.nan)
-        elif kind == "str" and column.dtype.kind == "f":
-            column = np.array(["" if np.isnan(value) else str(value) for value in column.tolist()], dtype=object)
-        arrays.append(pa.array(column, type=types[kind], from_pandas=kind == "float64"))
+    arrays = [_column(values.get(name), kind, rows) for name, kind in kinds.items()]
     return pa.table(arrays, names=list(kinds)) if arrays else pa.table({"": np.zeros(rows, dtype=np.int8)}).select([])
+
+
+def _column(values: Any, kind: str, rows: int) -> Any:
+    import pyarrow as pa
+
+    wanted = {"str": pa.string(), "int32": pa.int32(), "float64": pa.float64()}[kind]
+    if isinstance(values, pa.ChunkedArray):
+        if values.type == wanted:
+            return values
+        values = values.to_numpy()
+    if values is None:
+        values = np.full(rows, "", dtype=object) if kind == "str" else np.full(rows, np.nan)
+    elif kind == "str" and values.dtype.kind == "f":
+        values = np.array(["" if np.isnan(value) else str(value) for value in values.tolist()], dtype=object)
+    return pa.array(values, type=wanted, from_pandas=kind == "float64")
 
 
 def _encoded(tables: Iterable[Any], kinds: Mapping[str, str]) -> bytes:

@@ -7,6 +7,7 @@ A catalog is a Zarr v3 hierarchy::
     STORE/blocks/<block>/           one immutable group a block: the arrays below
     STORE/blocks/<block>/columns/   one array a column, with the parameters of the shapes
     STORE/index/*.parquet           all columns of all blocks once more, a part a range of blocks, for queries; can be made again
+    STORE/plan/                     digest of the plan; while a build runs, the shapes that it listed
     STORE/README.md                 the catalog card
 """
 
@@ -21,6 +22,7 @@ SCHEMA_VERSION = 1
 BLOCKS = "blocks"
 COLUMNS = "columns"
 INDEX = "index"
+PLAN = "plan"
 ROWS_PER_CHUNK = 128
 """Rows of ``pdf`` a chunk, not compressed; a block's chunks share one shard, that is one file, in which the rows lie one after the other."""
 
