@@ -137,7 +137,7 @@ def build_missing(files: StoreFiles, manifest: Manifest, plan: Plan, *, workers:
             session = stack.enter_context(ray_session(workers))
             workers = min(pending, workers or max(1, int(session.cpus)))
             started = time.perf_counter()
-        writer = _ManifestWriter(files, manifest)
+        writer = ManifestWriter(files, manifest)
         with closing(writer):
             for ticket, outcome in _outcomes(files, manifest, plan, workers or 0, progress=progress):
                 if isinstance(outcome, ItemFailure):
@@ -199,8 +199,8 @@ def open_or_create(files: StoreFiles, plan: Plan) -> Manifest:
         recipes = ({**recipe.content(), "name": recipe.name, "description": recipe.description},)
         manifest = Manifest(recipes, recipe.id, recipe.pdf, __version__, len(plan), plan.n_blocks)
         create_store(files, manifest)
-        return manifest
-    manifest = Manifest.read(files)
+    else:
+        manifest = Manifest.read(files)
     if manifest.recipe_hash != recipe.id:
         raise StoreError(f"{files.url}: holds another recipe ({_difference(manifest, recipe)}). Choose another --out, or remove the store.")
     check_found(files, manifest, plan)
@@ -307,7 +307,7 @@ def building(files: StoreFiles) -> Iterator[None]:
                 files.path.rmdir()
 
 
-class _ManifestWriter:
+class ManifestWriter:
     """Collects finished blocks and replaces the manifest at most twice a second, and so seldom that this takes a small share of the time."""
 
     def __init__(self, files: StoreFiles, manifest: Manifest) -> None:

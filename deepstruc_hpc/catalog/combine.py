@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from deepstruc_hpc.catalog.blocks import check_engine
-from deepstruc_hpc.catalog.build import BuildReport, build_missing, building, finish, report_of
+from deepstruc_hpc.catalog.build import BuildReport, build_missing, building, check_found, finish, report_of
 from deepstruc_hpc.catalog.plan import identity, make_plan
 from deepstruc_hpc.catalog.recipe import Recipe, recipe_hash
 from deepstruc_hpc.core.errors import StoreError
@@ -57,6 +57,7 @@ def append_recipe(recipe: Recipe, store: str | PathLike[str], *, workers: int | 
                 n_blocks_planned=manifest.n_blocks_planned + plan.n_blocks,
             )
             files.write({ROOT: manifest.to_bytes()})
+        check_found(files, manifest, plan)
         return build_missing(files, manifest, plan, workers=workers, progress=progress)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from deepstruc_hpc.core.errors import StoreError
-from deepstruc_hpc.data.catalog_index import BlockTables, block_key, column_kinds, damaged_files, index_files, parts_of, whole_key
+from deepstruc_hpc.data.catalog_index import WHOLE, BlockTables, block_key, column_kinds, damaged_files, index_files, parts_of, whole_key
 from deepstruc_hpc.data.expression import condition, fitting, refused
 from deepstruc_hpc.data.manifest import BlockEntry, Manifest
 from deepstruc_hpc.data.schema import COLUMN_NAMES
@@ -153,9 +153,10 @@ class CatalogTable:
                 found.append((part.key, part.blocks))
             else:
                 found += [(block_key(block) if block_key(block) in there else "", (block,)) for block in part.blocks]
-        whole = whole_key(self._manifest)
-        if any(not key for key, _ in found) and whole not in damaged and self._files.exists(whole):
-            found = [(whole, tuple(self._manifest.ordered))]
+        if any(not key for key, _ in found):
+            whole = whole_key(self._manifest)
+            if whole not in damaged and self._files.exists(whole):
+                found = [(whole, tuple(self._manifest.ordered))]
         starts = accumulate((sum(block.n_structures for block in blocks) for _, blocks in found), initial=0)
         return [_Source(key, blocks, first) for (key, blocks), first in zip(found, starts, strict=False)]
 
@@ -187,7 +188,7 @@ class CatalogTable:
         starts = ConstantExpression([source.first for source in sources])
         place = ColumnExpression("file_index").cast("BIGINT") + ConstantExpression(1)
         number = FunctionExpression("list_extract", starts, place) + ColumnExpression("file_row_number")
-        nan = any(source.key == whole_key(self._manifest) for source in sources)
+        nan = any(source.key.startswith(WHOLE) for source in sources)
         columns = [_read(name, self._kinds[name], there=name in there, nan=nan).alias(name) for name in names]
         found = connection.read_parquet([self._files.address(source.key) for source in sources], union_by_name=True)
         selected: duckdb.DuckDBPyRelation = found.select(number.cast("BIGINT").alias(NUMBER), *columns)
