@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from deepstruc_hpc.core.errors import ConfigError, OutputError
 from deepstruc_hpc.data.catalog_store import Catalog
+from deepstruc_hpc.data.expression import check_columns
 from deepstruc_hpc.data.store_files import writing
 from deepstruc_hpc.data.structure_files import write_cif, write_xyz
 
@@ -55,10 +56,16 @@ def describe(catalog: Catalog) -> dict[str, Any]:
     }
 
 
-def select(catalog: Catalog, where: str = "", columns: Sequence[str] | None = None, limit: int | None = None) -> tuple[pd.DataFrame, int]:
-    """Rows of a catalog, at most ``limit``, and how many there are; without names the columns that people look at first."""
-    rows = catalog.query(where, list(columns) if columns else list(SHOWN), limit=limit)
-    return rows, len(rows) if limit is None or len(rows) < limit else catalog.count(where)
+def select(catalog: Catalog, where: str = "", columns: Sequence[str] | None = None, limit: int | None = None) -> pd.DataFrame:
+    """Rows of a catalog, at most ``limit``; without names the columns that people look at first."""
+    return catalog.query(where, list(columns or SHOWN), limit=limit)
+
+
+def first_rows(catalog: Catalog, where: str, columns: Sequence[str], limit: int) -> tuple[list[str], list[tuple[Any, ...]], int]:
+    """Names of columns, at most ``limit`` rows of values, and how many rows there are; columns as in :func:`select`."""
+    names = check_columns(columns or SHOWN, catalog.column_names)
+    rows = catalog.table.first(names, where, limit)
+    return names, rows, len(rows) if len(rows) < limit else catalog.count(where)
 
 
 def export(catalog: Catalog, directory: str | Path, where: str = "", kind: Literal["xyz", "cif"] = "xyz") -> int:

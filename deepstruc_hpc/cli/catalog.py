@@ -15,6 +15,8 @@ from deepstruc_hpc.cli.document import print_document
 from deepstruc_hpc.core.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
 STORE = typer.Argument(..., help="The catalog: a directory, or a URL such as s3://bucket/catalog.")
@@ -109,16 +111,24 @@ def list_structures(
 
     Example: deepstruc-hpc catalog list demo.zarr --where 'structure_type == "icosahedral"' --columns formula,diameter
     """
-    from deepstruc_hpc.catalog.query import select
+    from deepstruc_hpc.catalog.query import first_rows, select
     from deepstruc_hpc.data.catalog_store import Catalog
 
     names = [name.strip() for name in columns.split(",") if name.strip()]
-    if limit is None and table_format is TableFormat.TABLE:
-        limit = ROWS_OF_A_TABLE
-    shown, total = select(Catalog.open(store), where, names, limit)
-    _print_rows(shown, table_format)
-    if len(shown) < total:
-        typer.echo(f"{len(shown)} of {total} rows; --limit shows more", err=True)
+    catalog = Catalog.open(store)
+    if table_format is not TableFormat.TABLE:
+        rows = select(catalog, where, names, limit)
+        _print_rows(rows, table_format)
+        _say_how_many(len(rows), len(rows) if limit is None or len(rows) < limit else catalog.count(where))
+        return
+    shown, values, total = first_rows(catalog, where, names, ROWS_OF_A_TABLE if limit is None else limit)
+    _print_table(shown, values)
+    _say_how_many(len(values), total)
+
+
+def _say_how_many(shown: int, total: int) -> None:
+    if shown < total:
+        typer.echo(f"{shown} of {total} rows; --limit shows more", err=True)
 
 
 def sql(
@@ -270,6 +280,19 @@ def _print_facts(facts: dict[str, Any], as_json: bool) -> None:
         else:
             shown = ("yes" if value else "no") if isinstance(value, bool) else str(value)
         typer.echo(f"{name.replace('_', ' '):{width}}  {shown}")
+
+
+def _print_table(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+    """Columns side by side, to the right."""
+    if not rows:
+        typer.echo("no structure fits", err=True)
+        return
+    cells = [
+        list(names),
+        *([f"{value:.4g}" if isinstance(value, float) else "NaN" if value is None else str(value) for value in row] for row in rows),
+    ]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(names))]
+    typer.echo("\n".join(" ".join(text.rjust(width) for text, width in zip(line, widths, strict=True)) for line in cells))
 
 
 def _print_rows(rows: pd.DataFrame, table_format: TableFormat) -> None:

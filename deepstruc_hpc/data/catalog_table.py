@@ -88,6 +88,17 @@ class CatalogTable:
         frame: pd.DataFrame = found.drop_columns([NUMBER]).to_pandas()
         return frame.set_axis(numbers) if where.strip() else frame
 
+    def first(self, names: Sequence[str], where: str, limit: int) -> list[tuple[Any, ...]]:
+        """The first rows as tuples, a missing number as None: without pandas, which takes longer to import than the engine to answer.
+
+        Raises:
+            ConfigError: the expression is wrong.
+        """
+        from duckdb import ColumnExpression
+
+        columns = [ColumnExpression(name) for name in names]
+        return self._where(names, where, lambda chosen: chosen.select(*columns).limit(limit).fetchall())
+
     def count(self, where: str = "") -> int:
         """How many structures an expression holds for.
 
@@ -117,10 +128,10 @@ class CatalogTable:
             try:
                 with self._connected(sources, names) as connection:
                     return question(connection)
-            except duckdb.Error as failed:
+            except (duckdb.Error, OSError, ValueError) as failed:  # the last two of Arrow
                 keys = [(source.key, source.n_structures) for source in sources if source.key]
                 found = damaged_files(self._files, keys, whole=False)
-                if not found and isinstance(failed, duckdb.IOException | duckdb.InvalidInputException | duckdb.InternalException):
+                if not found and isinstance(failed, duckdb.IOException | duckdb.InvalidInputException | duckdb.InternalException | OSError):
                     found = damaged_files(self._files, keys, whole=True)
                 if not found:
                     raise
@@ -169,9 +180,8 @@ class CatalogTable:
             if not self._files.is_local:
                 connection.register_filesystem(self._files.filesystem)
             pieces: list[duckdb.DuckDBPyRelation] = []
-            for indexed, run in groupby(sources, key=lambda source: bool(source.key)):
-                members = list(run)
-                pieces.append(self._from_files(connection, members, names) if indexed else self._from_blocks(connection, members, names))
+            for reads, run in groupby(sources, key=self._reads):
+                pieces.append(reads(connection, list(run), names))
             table = pieces[0] if pieces else self._from_blocks(connection, [], names)
             for piece in pieces[1:]:
                 table = table.union(piece)
@@ -181,6 +191,12 @@ class CatalogTable:
             connection.execute("SET lock_configuration = true")
             yield connection
 
+    def _reads(self, source: _Source) -> Callable[[Any, Sequence[_Source], Sequence[str]], duckdb.DuckDBPyRelation]:
+        """How a source is read."""
+        if source.key.startswith(WHOLE):
+            return self._from_whole
+        return self._from_files if source.key else self._from_blocks
+
     def _from_files(self, connection: Any, sources: Sequence[_Source], names: Sequence[str]) -> duckdb.DuckDBPyRelation:
         from duckdb import ColumnExpression, ConstantExpression, FunctionExpression
 
@@ -188,8 +204,7 @@ class CatalogTable:
         starts = ConstantExpression([source.first for source in sources])
         place = ColumnExpression("file_index").cast("BIGINT") + ConstantExpression(1)
         number = FunctionExpression("list_extract", starts, place) + ColumnExpression("file_row_number")
-        nan = any(source.key.startswith(WHOLE) for source in sources)
-        columns = [_read(name, self._kinds[name], there=name in there, nan=nan).alias(name) for name in names]
+        columns = [_read(name, self._kinds[name], there=name in there).alias(name) for name in names]
         found = connection.read_parquet([self._files.address(source.key) for source in sources], union_by_name=True)
         selected: duckdb.DuckDBPyRelation = found.select(number.cast("BIGINT").alias(NUMBER), *columns)
         return selected
@@ -197,31 +212,44 @@ class CatalogTable:
     def _from_blocks(self, connection: Any, sources: Sequence[_Source], names: Sequence[str]) -> duckdb.DuckDBPyRelation:
         tables, kinds = BlockTables(self._files), {name: self._kinds[name] for name in names}
         blocks = [block for source in sources for block in source.blocks]
-        table = tables.joined(blocks, kinds)
-        first = sources[0].first if sources else 0
-        number = np.arange(first, first + sum(block.n_structures for block in blocks))
-        found: duckdb.DuckDBPyRelation = connection.from_arrow(table.add_column(0, NUMBER, [number]))
-        return found
+        return _numbered(connection, tables.joined(blocks, kinds), sources[0].first if sources else 0)
+
+    def _from_whole(self, connection: Any, sources: Sequence[_Source], names: Sequence[str]) -> duckdb.DuckDBPyRelation:
+        """Version 0.1 wrote NaN for a missing number. The statistics of Parquet leave NaN out, and DuckDB then takes ``isnan`` to be false."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        source = sources[0]
+        found = pq.read_table(self._files.local_copy(source.key), columns=list(names))
+        if found.num_rows != source.n_structures:
+            raise pa.ArrowInvalid(f"{source.key}: {found.num_rows} rows, needed are {source.n_structures}")
+        for place, field in enumerate(found.schema):
+            if field.type == pa.float64():
+                found = found.set_column(place, field.name, pa.array(found[field.name].to_numpy(), from_pandas=True))
+        return _numbered(connection, found, 0)
 
 
-def _read(name: str, kind: str, *, there: bool, nan: bool) -> Any:
+def _numbered(connection: Any, table: Any, first: int) -> duckdb.DuckDBPyRelation:
+    """An Arrow table as a relation, its rows numbered on from ``first``."""
+    found: duckdb.DuckDBPyRelation = connection.from_arrow(table.add_column(0, NUMBER, [np.arange(first, first + table.num_rows)]))
+    return found
+
+
+def _read(name: str, kind: str, *, there: bool) -> Any:
     """A column of the index, with empty texts and missing numbers where a part lacks it.
 
     Args:
         name: of the column.
         kind: in the whole catalog.
         there: whether any of the files has it.
-        nan: whether the files hold NaN for a missing number.
     """
-    from duckdb import CaseExpression, CoalesceOperator, ColumnExpression, ConstantExpression, FunctionExpression
+    from duckdb import CoalesceOperator, ColumnExpression, ConstantExpression
 
     column = ColumnExpression(name)
     if not there:
         return ConstantExpression("") if kind == "str" else ConstantExpression(None).cast("DOUBLE")
     if kind == "str" and name not in COLUMN_NAMES:
         return CoalesceOperator(column.cast("VARCHAR"), ConstantExpression(""))
-    if kind == "float64" and nan:
-        return CaseExpression(FunctionExpression("isnan", column), ConstantExpression(None)).otherwise(column)
     return column
 
 

@@ -85,16 +85,18 @@ def test_a_damaged_file_of_the_index_is_not_believed(made):
     assert Catalog.open(catalog.files.url).columns.equals(truth)
 
 
-def test_the_index_of_version_0_1_is_read_and_gives_way_to_parts(made):
+@pytest.mark.parametrize("rows", [3, 100])
+def test_the_index_of_version_0_1_is_read_and_gives_way_to_parts(made, rows):
     """One file of all blocks beside the manifest, with NaN for a missing number. The blocks are gone, so a reader that touches them fails."""
     catalog, _ = made
     truth = catalog.columns
     table = pa.table({name: pa.array(truth[name].to_numpy(), from_pandas=False) for name in truth.columns})
-    pq.write_table(table, catalog.files.path / whole_key(catalog.manifest), row_group_size=3)
+    pq.write_table(table, catalog.files.path / whole_key(catalog.manifest), row_group_size=rows)
     shutil.move(catalog.files.path / "blocks", catalog.files.path / "elsewhere")
     old = Catalog.open(catalog.files.url)
     assert old.columns.equals(truth)
     assert old.query("h > 1", ["h"])["h"].tolist() == truth["h"].dropna().tolist()
+    assert old.count("h < 100") == old.sql("select count(h) as n from catalog").to_pylist()[0]["n"] == truth["h"].count()
     assert missing_parts(catalog.files, catalog.manifest) == []
     shutil.move(catalog.files.path / "elsewhere", catalog.files.path / "blocks")
     catalog.files.write({ROOT: catalog.manifest.without({catalog.blocks[4].id}).to_bytes()})
