@@ -10,7 +10,6 @@ import csv
 import io
 import json
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from deepstruc_hpc.catalog.blocks import simulated, single_threaded
-from deepstruc_hpc.catalog.build import building, finish, remove_orphans
+from deepstruc_hpc.catalog.build import finish, remove_orphans
 from deepstruc_hpc.catalog.formats.particles import Particle, columns_of, particle
 from deepstruc_hpc.catalog.formats.sources import Part, Source, open_source, read_part, said, source_files
 from deepstruc_hpc.catalog.plan import BLOCKS_A_CATALOG, LARGEST_BLOCK, SMALLEST_BLOCK
@@ -28,10 +27,12 @@ from deepstruc_hpc.catalog.recipe import recipe_hash
 from deepstruc_hpc.core.errors import OutputError, StoreError
 from deepstruc_hpc.core.version import __version__
 from deepstruc_hpc.data.catalog_block import BlockContent
+from deepstruc_hpc.data.catalog_index import store_block
 from deepstruc_hpc.data.conditions import PdfConditions
-from deepstruc_hpc.data.manifest import ROOT, BlockEntry, Manifest, create_store, write_block
+from deepstruc_hpc.data.manifest import ROOT, BlockEntry, Manifest, create_store
 from deepstruc_hpc.data.schema import COLUMN_NAMES
 from deepstruc_hpc.data.store_files import StoreFiles
+from deepstruc_hpc.data.store_lock import building
 from deepstruc_hpc.runtime.pool import ItemFailure, Worker, map_over_actors
 from deepstruc_hpc.runtime.progress import Bars, no_bar, progress_bar
 from deepstruc_hpc.runtime.ray_session import ray_session
@@ -97,7 +98,7 @@ class BlockImporter:
         columns = columns_of(taken)
         kinds = {name: "str" if values.dtype.kind in "OTU" else "float64" for name, values in columns.items() if name not in COLUMN_NAMES}
         content = BlockContent.of_structures(structures, curves, columns)
-        return write_block(self._files, f"00-{item.number:06d}-imported", content, nonce=uuid.uuid4().hex[:8], parameters=kinds), len(refused)
+        return store_block(self._files, f"00-{item.number:06d}-imported", content, kinds), len(refused)
 
     def read(self, item: ImportBlock) -> tuple[list[Particle], list[tuple[str, str]]]:
         """The particles of a block, and (source, reason) of what is none."""
