@@ -67,7 +67,7 @@ def listed(name: str, workers: int, session: ExitStack, most: int) -> Plan:
 def build(plan: Plan, store: Path, workers: int) -> BuildReport:
     """The plan into a new store."""
     files = StoreFiles(store)
-    return build_missing(files, open_or_create(files, plan), [plan], workers=workers, progress=False)
+    return build_missing(files, open_or_create(files, plan), plan, workers=workers, progress=False)
 
 
 def stages(plan: Plan, store: Path) -> BuildReport:

@@ -1,16 +1,26 @@
-"""One catalog of a million small structures: time, bytes, memory of the driver while it grows, and how long the commands take on it.
+"""One catalog of many small structures, 10⁵ to 10⁷: time, bytes, memory and processor share of the driver while it grows, and how long commands take.
 
 Run: python benchmarks/bench_million.py [--structures 1000000] [--workers 1] [--keep STORE]
+
+With --keep a run that was stopped goes on with the same line: what is stored stays, and the figures are those of the rest. For 10⁷ structures:
+
+    nice python benchmarks/bench_million.py --structures 10000000 --workers 2 --keep /scratch/ten-million.zarr
+
+which takes about 8 GB and two to three hours of one core. Times of the processor are of all threads of a process; "driver" is the process that plans,
+hands out and keeps the manifest.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import resource
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -27,9 +37,12 @@ RECIPE = {
     "nn_distance": "metallic_radius",
     "min_atoms": 13,
     "max_atoms": 60,
-    "families": [{"family": "random", "options": {"count": 40000, "seed": 5, "radius": 4.5, "max_layers": 6}}],
     "pdf": {"qmin": 0.7, "qmax": 20.0, "qdamp": 0.04, "uiso": 0.0038, "delta2": 2.0, "rmin": 1.5, "rmax": 12.0, "rstep": 0.1},
 }
+ELEMENTS = 28
+STREAMS = 8
+"""Lists of random shapes, each with a seed of its own: they are listed side by side."""
+
 SAMPLES = 12
 CLI = [sys.executable, "-m", "deepstruc_hpc.cli"]
 
@@ -44,9 +57,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = given.keep or Path(folder) / "million.zarr"
         recipe = Path(folder) / "million.yaml"
-        recipe.write_text(yaml.safe_dump({**RECIPE, "limit": given.structures}))
+        recipe.write_text(yaml.safe_dump(recipe_of(given.structures)))
         build(recipe, store, given.workers)
         commands(store)
+
+
+def recipe_of(structures: int) -> dict[str, object]:
+    """About so many structures: a few of the random shapes are equal, and are left out."""
+    count = -(-structures // (ELEMENTS * STREAMS))
+    options = {"count": count, "radius": 4.5, "max_layers": 6}
+    return {**RECIPE, "families": [{"family": "random", "options": {**options, "seed": 5 + number}} for number in range(STREAMS)]}
 
 
 def build(recipe: Path, store: Path, workers: int) -> None:
@@ -54,25 +74,47 @@ def build(recipe: Path, store: Path, workers: int) -> None:
     started = time.perf_counter()
     command = [*CLI, "catalog", "build", str(recipe), "--out", str(store), "--workers", str(workers), "--json"]
     driver = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    samples: list[tuple[float, int, float]] = []
+    samples: list[tuple[float, int, float, float]] = []
+    last_block, spent, largest = 0.0, (0.0, 0.0), 0.0
     while driver.poll() is None:
         time.sleep(1.0)
-        stored = stored_structures(store)
+        stored, used = stored_structures(store), usage(driver.pid)
+        if used is None:
+            continue
+        spent, largest = (used.cpu, used.wall), max(largest, used.megabytes)
         if stored and (not samples or stored > samples[-1][1]):
-            samples.append((time.perf_counter() - started, stored, memory(driver.pid)))
+            last_block = time.perf_counter() - started
+            samples.append((last_block, stored, used.megabytes, used.cpu))
     report = json.loads(driver.stdout.read()) if driver.stdout else {}
     seconds = time.perf_counter() - started
-    count, rate = report["n_structures"], report["structures_a_second"]
-    print(f"{count} structures in {seconds:.0f} s with {workers} worker(s), {rate:.0f}/s while blocks are made")
-    print(f"{report['n_bytes'] / 1e9:.2f} GB, {report['n_bytes'] / report['n_structures']:.0f} bytes a structure, {report['n_blocks']} blocks")
-    print(f"content hash {report['content_hash']}")
+    count = report["n_structures"]
+    print(f"{count} structures, {report['n_new']} of them made in {seconds:.0f} s with {workers} worker(s), load {os.getloadavg()[0]:.0f}")
+    print(f"{report['n_bytes'] / 1e9:.2f} GB, {report['n_bytes'] / count:.0f} bytes a structure, {report['n_blocks']} blocks")
+    print(f"content hash {report['content_hash']}; peak memory of the driver {largest:.0f} MB")
+    made = max(1, report["n_built"])
+    print(f"driver: {spent[0]:.1f} s of processor in {spent[1]:.0f} s, start, plan and index included")
+    if len(samples) > 1:
+        (first, before, _, cpu), (end, after, _, cpu_end) = samples[0], samples[-1]
+        blocks = max(1.0, (after - before) / count * report["n_blocks"])
+        share = (cpu_end - cpu) / max(1e-9, end - first)
+        print(f"while blocks are made: {1000 * (cpu_end - cpu) / blocks:.1f} ms of the driver a block, {share:.1%} of one core ({made} blocks made)")
+    print(f"after the last block, index and card: {seconds - last_block:.1f} s")
     files = [path for path in store.rglob("*") if path.is_file()]
-    index = next(store.glob("columns-*.parquet"))
-    print(f"{len(files)} files; manifest {(store / 'zarr.json').stat().st_size / 1e6:.2f} MB, index of columns {index.stat().st_size / 1e6:.0f} MB")
-    print(f"\n{'structures':>12} {'seconds':>8} {'driver MB':>10}")
+    index = sum(path.stat().st_size for path in files if path.parent.name == "index")
+    print(f"{len(files)} files; manifest {(store / 'zarr.json').stat().st_size / 1e6:.2f} MB, index of columns {index / 1e6:.0f} MB")
+    print(f"\n{'structures':>12} {'seconds':>8} {'driver MB':>10} {'its cpu s':>10}")
     step = max(1, len(samples) // SAMPLES)
-    for elapsed, stored, rss in [*samples[:-1:step], samples[-1]]:
-        print(f"{stored:>12} {elapsed:>8.0f} {rss:>10.0f}")
+    for elapsed, stored, rss, cpu in [*samples[:-1:step], *samples[-1:]]:
+        print(f"{stored:>12} {elapsed:>8.0f} {rss:>10.0f} {cpu:>10.1f}")
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Of a process: seconds of processor, seconds since its start, resident memory."""
+
+    cpu: float
+    wall: float
+    megabytes: float
 
 
 def stored_structures(store: Path) -> int:
@@ -83,28 +125,35 @@ def stored_structures(store: Path) -> int:
         return 0
 
 
-def memory(pid: int) -> float:
-    """Resident memory of a process, MB; 0 where it has just ended."""
+def usage(pid: int) -> Usage | None:
+    """What a process has used; nothing where it has just ended."""
     try:
-        return float(psutil.Process(pid).memory_info().rss) / 1e6
+        process = psutil.Process(pid)
+        times = process.cpu_times()
+        return Usage(times.user + times.system, time.time() - process.create_time(), process.memory_info().rss / 1e6)
     except psutil.Error:
-        return 0.0
+        return None
 
 
 def commands(store: Path) -> None:
     """Each command as a process of its own, its start included."""
-    print(f"\n{'command':70} {'seconds':>8}")
+    print(f"\n{'command':82} {'wall s':>8} {'cpu s':>8}")
     where = 'structure_type == "fcc" and n_atoms < 40 and elements == "Au"'
     for words in (
+        ["--help"],
         ["list", str(store), "--where", where, "--columns", "id,n_atoms,diameter", "--limit", "5"],
+        ["list", str(store), "--where", "n_atoms == 55"],
         ["list", str(store), "--where", "n_atoms == 55", "--columns", "id,formula", "--format", "csv"],
+        ["sql", str(store), "select structure_type, count(*) as n, avg(diameter) as d from catalog group by all order by n"],
         ["info", str(store)],
         ["verify", str(store)],
     ):
-        started = time.perf_counter()
+        before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
         done = subprocess.run([*CLI, "catalog", *words], capture_output=True, text=True, check=False)
+        seconds, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         shown = " ".join(word if " " not in word else repr(word) for word in ["catalog", *words]).replace(str(store), "STORE")
-        print(f"{shown[:70]:70} {time.perf_counter() - started:>8.2f}  (exit {done.returncode}, {len(done.stdout.splitlines())} lines)")
+        print(f"{shown[:82]:82} {seconds:>8.2f} {cpu:>8.2f}  (exit {done.returncode}, {len(done.stdout.splitlines())} lines)", flush=True)
 
 
 if __name__ == "__main__":

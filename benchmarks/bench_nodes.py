@@ -1,6 +1,7 @@
 """How build, solve and train scale over Ray nodes, what an item costs the driver, and where the time goes.
 
     python benchmarks/bench_nodes.py [--nodes 1,2] [--elements 20] [--files 40] [--epochs 4] [--stages machine,overhead,build,solve,train]
+    python benchmarks/bench_nodes.py --nodes 8 --stages feed [--actors 16] [--blocks 4000]
 
 Every node is a Ray node of its own (raylet, object store) with one core, but all are on this machine: the network is not measured, and more
 nodes than idle cores say nothing. As in a job, Ray is up and at rest before a command begins.
@@ -8,6 +9,9 @@ nodes than idle cores say nothing. As in a job, Ray is up and at rest before a c
 Build and solve are scaled weakly: n nodes get n times the items, of the same sizes; efficiency is t(1) / t(n), and the time is that of the whole
 command, from imports to the last file. Train is scaled strongly: the same epochs; efficiency is t(1) / (n t(n)) of the median epoch. "machine" is
 the work of a build in n plain processes, without Ray and without a driver: what two cores cost each other here, and so the most that can be had.
+
+"feed" builds with actors that only pretend to compute: they answer a ticket with an entry for the manifest at once. So it shows what a block costs
+the driver, from the plan to the manifest, and from that how many cores it keeps busy with structures of 1.3 ms.
 """
 
 from __future__ import annotations
@@ -176,6 +180,75 @@ def overhead(address: str, items: int = 3000) -> float:
     return 1000 * spent / (items - items // 10)
 
 
+STRUCTURE_SECONDS = 1.3e-3
+"""Of one core for a structure of 89 atoms at 2,801 points with everything, geometry to disk (docs/catalog.md, "Speed")."""
+
+
+class Pretender:
+    """Answers a ticket as a worker would that has made its block, without making it."""
+
+    def __call__(self, item: Any) -> Any:
+        """An entry for the manifest."""
+        from deepstruc_hpc.data.manifest import BlockEntry
+
+        name, digest = f"00-{item.number:06d}-{item.number:012x}", f"{item.number:032x}"
+        kinds = {"filled": "str", "parent": "str", "radius": "float64"}
+        return BlockEntry(name, f"blocks/{name}-00000000", item.count, 30 * item.count, digest, digest, 50_000_000, kinds)
+
+
+def made_up_plan(structures: int) -> Any:
+    """A plan of so many structures in 28 elements, whose shapes are nothing but random fingerprints."""
+    from deepstruc_hpc.catalog.plan import Plan
+    from deepstruc_hpc.catalog.recipe import Recipe
+    from deepstruc_hpc.catalog.selection import select
+    from deepstruc_hpc.catalog.shapes import ListedPart
+
+    count = -(-structures // 28)
+    rng = np.random.default_rng(0)
+    marks = rng.integers(0, 256, (count, 16), dtype=np.uint8)
+    part = ListedPart(
+        "random", marks, np.full(count, 30, np.int32), rng.integers(0, 8, count).astype(np.int16), tuple("abcdefgh"), "made up", None, "none"
+    )
+    recipe = Recipe(name="made up", elements="paper", families=("random",), block_size=4096)  # type: ignore[arg-type]
+    return Plan(recipe, *select(recipe, [part], [0]))
+
+
+def feed(address: str, options: argparse.Namespace) -> str:
+    """The driver's processor time a block, in its parts."""
+    os.environ["RAY_ADDRESS"] = address
+    from deepstruc_hpc.data.manifest import Manifest, create_store
+    from deepstruc_hpc.data.manifest_writer import ManifestWriter
+    from deepstruc_hpc.data.store_files import StoreFiles
+    from deepstruc_hpc.runtime.pool import map_over_actors
+    from deepstruc_hpc.runtime.ray_session import ray_session
+
+    began = time.process_time()
+    plan = made_up_plan(4096 * options.blocks)
+    planned = time.process_time() - began
+    began = time.process_time()
+    for _ in plan.tickets():
+        pass
+    tickets = time.process_time() - began
+    with tempfile.TemporaryDirectory() as folder, ray_session():
+        files = StoreFiles(Path(folder) / "made")
+        manifest = Manifest(({"name": "made up"},), plan.recipe.id, plan.recipe.pdf, "0", len(plan), plan.n_blocks)
+        create_store(files, manifest)
+        writer, spent, wall, count = ManifestWriter(files, manifest), 0.0, 0.0, 0
+        for count, (_, entry) in enumerate(map_over_actors(Pretender, plan.tickets(), workers=options.actors)):
+            if count == plan.n_blocks // 10:
+                spent, wall = time.process_time(), time.perf_counter()
+            writer.add(entry)
+        writer.close()
+        spent, wall = time.process_time() - spent, time.perf_counter() - wall
+    each, shown = spent / (count + 1 - plan.n_blocks // 10), options.actors
+    cores = 4096 * STRUCTURE_SECONDS / each
+    return (
+        f"{plan.n_blocks} blocks of 4096 structures, {len(plan.shapes)} shapes, {shown} actors: plan from listed shapes {planned:.2f} s; a ticket "
+        f"{1e3 * tickets / plan.n_blocks:.3f} ms; all of the driver {1e3 * each:.2f} ms a block (wall {1e3 * wall / (0.9 * plan.n_blocks):.2f} ms), "
+        f"so it feeds {cores:,.0f} cores of {1e3 * STRUCTURE_SECONDS:.1f} ms structures"
+    )
+
+
 def measure(nodes: int, stages: Sequence[str], work: Path, options: argparse.Namespace) -> dict[str, tuple[float, str]]:
     """All stages on a fresh cluster of so many nodes of one core; the control before it is there."""
     os.environ.pop("RAY_ADDRESS", None)
@@ -193,6 +266,8 @@ def measure(nodes: int, stages: Sequence[str], work: Path, options: argparse.Nam
                 remark = settle()
                 seconds, where = STAGES[stage](nodes, cluster.address, work, options)
                 found[stage] = (seconds, f"{where}; {remark}" if remark else where)
+        if "feed" in stages:
+            print(f"{nodes} nodes: {feed(cluster.address, options)}", flush=True)
         if nodes == 1 and "overhead" in stages:
             cost = overhead(cluster.address)
             found["driver"] = (cost / 1000, f"{cost:.2f} ms of the driver's CPU an item")
@@ -208,6 +283,8 @@ def main() -> None:
     parser.add_argument("--elements", type=int, default=20, help="of a build, for every node; about 250 structures each")
     parser.add_argument("--files", type=int, default=40, help="of a solve, for every node")
     parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--actors", type=int, default=16, help="of feed")
+    parser.add_argument("--blocks", type=int, default=4000, help="of feed")
     parser.add_argument("--stages", default="machine,overhead,build,solve,train")
     options = parser.parse_args()
     stages = options.stages.split(",")
@@ -216,7 +293,7 @@ def main() -> None:
         found = {count: measure(count, stages, Path(folder), options) for count in counts}
     load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "?"
     print(f"{os.cpu_count()} cores, load {load} at the end\n\n| Stage | Nodes | Time (s) | Efficiency | Where |\n|---|---|---|---|---|")
-    for stage in found[counts[0]]:
+    for stage in found[counts[0]]:  # feed prints its own line
         for count in counts:
             if stage in found[count]:
                 seconds, where = found[count][stage]

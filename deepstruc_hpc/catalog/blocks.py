@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,8 +13,9 @@ from deepstruc_hpc.catalog.recipe import Recipe
 from deepstruc_hpc.core.errors import EngineError
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.data.catalog_block import BlockContent
+from deepstruc_hpc.data.catalog_index import store_block
 from deepstruc_hpc.data.conditions import PdfConditions
-from deepstruc_hpc.data.manifest import BlockEntry, write_block
+from deepstruc_hpc.data.manifest import BlockEntry
 from deepstruc_hpc.data.schema import COLUMN_NAMES
 from deepstruc_hpc.data.store_files import StoreFiles
 from deepstruc_hpc.physics.instrument import Instrument
@@ -73,7 +73,7 @@ class BlockBuilder:
         with single_threaded():
             content = make_block(item, self._conditions)
         kinds = {name: "str" if values.dtype.kind in "OTU" else "float64" for name, values in content.columns.items() if name not in COLUMN_NAMES}
-        return write_block(self._files, item.id, content, nonce=uuid.uuid4().hex[:8], parameters=kinds)
+        return store_block(self._files, item.id, content, kinds)
 
 
 def single_threaded() -> Any:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from os import PathLike
@@ -12,23 +13,29 @@ from typing import Any
 
 from deepstruc_hpc.catalog.blocks import BlockBuilder, check_engine
 from deepstruc_hpc.catalog.card import CARD, write_card
-from deepstruc_hpc.catalog.plan import Plan, PlannedBlock, make_plan
+from deepstruc_hpc.catalog.plan import Plan, Ticket, TicketReader, make_plan
 from deepstruc_hpc.catalog.recipe import Recipe
+from deepstruc_hpc.catalog.shapes import ShapeFiles
 from deepstruc_hpc.core.errors import OutputError, StoreError
 from deepstruc_hpc.core.version import __version__
-from deepstruc_hpc.data.catalog_index import index_key, write_index
+from deepstruc_hpc.data.catalog_index import IndexPart, missing_parts, write_index, write_part
 from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.data.catalog_verify import verify
-from deepstruc_hpc.data.manifest import ROOT, Manifest, create_store, leftovers, write_skeleton
+from deepstruc_hpc.data.conditions import PdfConditions
+from deepstruc_hpc.data.leftovers import derived_leftovers, leftovers
+from deepstruc_hpc.data.manifest import ROOT, BlockEntry, Manifest, create_store, write_skeleton
 from deepstruc_hpc.data.manifest_writer import ManifestWriter
-from deepstruc_hpc.data.schema import BLOCKS
+from deepstruc_hpc.data.schema import BLOCKS, INDEX, PLAN
 from deepstruc_hpc.data.store_files import StoreFiles, writing
 from deepstruc_hpc.data.store_lock import LOCK, building
-from deepstruc_hpc.runtime.pool import ItemFailure, Worker, map_over_actors
+from deepstruc_hpc.runtime.pool import ItemFailure, map_over_actors
 from deepstruc_hpc.runtime.progress import progress_bar
 from deepstruc_hpc.runtime.ray_session import ray_session
 
-_OURS = {ROOT, "r", BLOCKS, LOCK}
+PARTS_TO_SHARE = 4
+"""So many parts of the index are joined by actors: a part takes two seconds, and an actor as long to start."""
+
+_OURS = {ROOT, "r", BLOCKS, INDEX, PLAN, LOCK}
 
 
 @dataclass(frozen=True)
@@ -103,46 +110,77 @@ def build_catalog(
     if limit is not None:
         recipe = recipe.updated(limit=limit)
     files = StoreFiles(out)
+    if not files.exists(ROOT):
+        _refuse_foreign(files)
     with ExitStack() as session:
-        plan = make_plan(recipe, workers=workers, session=session, progress=progress)
         session.enter_context(building(files))
+        plan = make_plan(recipe, workers=workers, session=session, progress=progress, shelf=shelf_of(files, recipe))
         manifest = open_or_create(files, plan)
         if repair:
             manifest = forget_damaged(files, manifest)
-        return build_missing(files, manifest, [plan], workers=workers, progress=progress)
+        return build_missing(files, manifest, plan, workers=workers, progress=progress)
 
 
-def build_missing(files: StoreFiles, manifest: Manifest, plans: list[Plan], *, workers: int | None, progress: bool) -> BuildReport:
-    """Make the blocks of the plans that the manifest does not name, and the index at the end."""
+def build_missing(files: StoreFiles, manifest: Manifest, plan: Plan, *, workers: int | None, progress: bool) -> BuildReport:
+    """Make the blocks of a plan that the manifest does not name, and the index at the end."""
     found = frozenset(manifest.blocks)
     failed: dict[str, str] = {}
-    pending = sum(block_id not in manifest.blocks for plan in plans for block_id in plan.block_ids)
+    pending = plan.n_blocks - len(plan.numbers_of(found))
     remove_orphans(files, manifest)
     started = time.perf_counter()
-    writer = ManifestWriter(files, manifest)
     with ExitStack() as stack:
-        stack.callback(writer.close)
         if pending and workers != 0:
             session = stack.enter_context(ray_session(workers))
             workers = min(pending, workers or max(1, int(session.cpus)))
             started = time.perf_counter()
-        blocks = (block for plan in plans for block in plan.pending(manifest.blocks))
-        make_worker: Callable[[], Worker] = partial(BlockBuilder, files.url, manifest.conditions)
-        label = "building blocks" if progress else ""
-        outcomes = (
-            _here(make_worker, blocks, label, pending)
-            if not workers
-            else map_over_actors(make_worker, blocks, workers=workers, progress_label=label, total=pending)
-        )
-        for block, outcome in outcomes:
-            if isinstance(outcome, ItemFailure):
-                if isinstance(outcome.error, OutputError):
-                    raise outcome.error
-                failed[block.id] = str(outcome)
-            else:
-                writer.add(outcome)
-    finish(files, writer.manifest)
+        writer = ManifestWriter(files, manifest)
+        with closing(writer):
+            for ticket, outcome in _outcomes(files, manifest, plan, workers or 0, progress=progress):
+                if isinstance(outcome, ItemFailure):
+                    if isinstance(outcome.error, OutputError):
+                        raise outcome.error
+                    failed[plan.block_id(ticket.number)] = str(outcome)
+                else:
+                    writer.add(outcome)
+        finish(files, writer.manifest, workers=(workers or 0) if pending else 0)
     return report_of(files, writer.manifest, found, failed, time.perf_counter() - started)
+
+
+def _outcomes(files: StoreFiles, manifest: Manifest, plan: Plan, workers: int, *, progress: bool) -> Iterator[tuple[Ticket, Any]]:
+    """Each ticket of what is missing with the entry of its block, or with its failure."""
+    tickets, pending = plan.tickets(manifest.blocks), plan.n_blocks - len(plan.numbers_of(manifest.blocks))
+    label = "building blocks" if progress else ""
+    if not workers:
+        return _here(TicketBuilder(files.url, manifest.conditions, plan.reader()), tickets, label, pending)
+    make_worker = partial(TicketBuilder, files.url, manifest.conditions, plan.reader(shelf_of(files, plan.recipe)))
+    return map_over_actors(make_worker, tickets, workers=workers, progress_label=label, total=pending)
+
+
+class TicketBuilder:
+    """What an actor holds: the store, the conditions, and where the shapes are. Makes the block of a ticket and returns its entry."""
+
+    def __init__(self, store: str, conditions: PdfConditions, reader: TicketReader) -> None:
+        self._reader, self._build = reader, BlockBuilder(store, conditions)
+
+    def __call__(self, item: Ticket) -> BlockEntry:
+        """Build and write one block."""
+        return self._build(self._reader.block(item))
+
+
+class PartWriter:
+    """What an actor holds that joins the columns of blocks: the store."""
+
+    def __init__(self, store: str) -> None:
+        self._files = StoreFiles(store)
+
+    def __call__(self, item: IndexPart) -> None:
+        """Write one part of the index."""
+        write_part(self._files, item)
+
+
+def shelf_of(files: StoreFiles, recipe: Recipe) -> ShapeFiles:
+    """Where the shapes of a recipe lie while it is built."""
+    return ShapeFiles(files, f"{PLAN}/{recipe.id[:16]}")
 
 
 def open_or_create(files: StoreFiles, plan: Plan) -> Manifest:
@@ -157,8 +195,8 @@ def open_or_create(files: StoreFiles, plan: Plan) -> Manifest:
         recipes = ({**recipe.content(), "name": recipe.name, "description": recipe.description},)
         manifest = Manifest(recipes, recipe.id, recipe.pdf, __version__, len(plan), plan.n_blocks)
         create_store(files, manifest)
-        return manifest
-    manifest = Manifest.read(files)
+    else:
+        manifest = Manifest.read(files)
     if manifest.recipe_hash != recipe.id:
         raise StoreError(f"{files.url}: holds another recipe ({_difference(manifest, recipe)}). Choose another --out, or remove the store.")
     if manifest.n_settled:
@@ -166,20 +204,57 @@ def open_or_create(files: StoreFiles, plan: Plan) -> Manifest:
             f"{files.url}: was merged, split or compacted, so its blocks are no longer those of the recipe. To mend a damaged block, make the store "
             "anew with another --out."
         )
-    strange = sorted(set(manifest.blocks) - set(plan.block_ids))
-    if strange:
-        raise StoreError(
-            f"{files.url}: block {strange[0]} is not in the plan of this recipe: the store was made by version {manifest.code_version}, with other "
-            "shapes. Choose another --out and build anew."
-        )
+    check_found(files, manifest, plan)
     return manifest
 
 
-def finish(files: StoreFiles, manifest: Manifest) -> None:
-    """Write what is derived from the blocks, the index of columns and the card, where it is not that of this state."""
-    if not (files.exists(index_key(manifest)) and files.exists(CARD)):
-        write_index(files, manifest)
+def check_found(files: StoreFiles, manifest: Manifest, plan: Plan) -> None:
+    """Refuse to go on where a block is not one of the plan: another version of the program listed other shapes.
+
+    The ids of blocks say which structures they hold, but each takes the ids of all of them. So a store keeps the digest of its plan: where it is
+    that of this plan, the sizes of all blocks and the ids of the first and the last are compared; elsewhere all ids.
+
+    Raises:
+        StoreError: naming a block.
+    """
+    found, key = plan.numbers_of(manifest.blocks), f"{PLAN}/{plan.part:02d}.json"
+    known = files.exists(key) and json.loads(files.read(key)).get("digest") == plan.digest()
+    named = set(found.values())
+    strange = [block_id for block_id in manifest.blocks if block_id not in named and int(block_id.split("-")[0]) >= plan.part]
+    sizes = {name: manifest.blocks[name].n_structures + manifest.blocks[name].n_deleted for name in named}
+    strange += [name for number, name in found.items() if number >= plan.n_blocks or sizes[name] != plan.size_of(number)]
+    numbers = sorted(found)
+    compared = {*numbers[:1], *numbers[-1:]} if known else numbers
+    if not strange:
+        strange = [found[number] for number in compared if plan.block_id(number) != found[number]]
+    if strange:
+        raise StoreError(
+            f"{files.url}: block {min(strange)} is not in the plan of this recipe: the store was made by version {manifest.code_version}, with other "
+            "shapes. Choose another --out and build anew."
+        )
+    if not known:
+        files.write({key: json.dumps({"recipe_hash": plan.recipe.id, "n_structures": len(plan), "digest": plan.digest()}).encode()})
+
+
+def finish(files: StoreFiles, manifest: Manifest, *, workers: int = 0) -> None:
+    """Write what is derived from the blocks, the index of columns and the card, where it is not that of this state, and drop what is not needed now.
+
+    Args:
+        files: the store.
+        manifest: its state.
+        workers: actors that join the parts of the index, where there are some; a Ray session is open then. 0 for this process alone.
+    """
+    missing = missing_parts(files, manifest)
+    if workers > 1 and len(missing) >= PARTS_TO_SHARE:
+        for _, outcome in map_over_actors(partial(PartWriter, files.url), missing, workers=min(workers, len(missing))):
+            if isinstance(outcome, ItemFailure) and isinstance(outcome.error, OutputError):
+                raise outcome.error
+    if missing or not files.exists(CARD):
+        write_index(files, manifest)  # also what an actor could not
         write_card(Catalog(files, manifest))
+    with writing(files.url):
+        for path in derived_leftovers(files, manifest):
+            files.delete(path)
 
 
 def forget_damaged(files: StoreFiles, manifest: Manifest) -> Manifest:
@@ -194,18 +269,17 @@ def forget_damaged(files: StoreFiles, manifest: Manifest) -> Manifest:
 
 
 def remove_orphans(files: StoreFiles, manifest: Manifest) -> None:
-    """Delete blocks that no manifest names: what killed builds left."""
+    """Delete what no state of the store needs: what killed builds left."""
     with writing(files.url):
         for path in leftovers(files, manifest):
             files.delete(path)
 
 
-def _here(make_worker: Callable[[], Worker], blocks: Iterator[PlannedBlock], label: str, total: int) -> Iterator[tuple[PlannedBlock, Any]]:
-    worker = make_worker()
+def _here(worker: TicketBuilder, tickets: Iterator[Ticket], label: str, total: int) -> Iterator[tuple[Ticket, Any]]:
     with ExitStack() as stack:
         bar = stack.enter_context(progress_bar(label, total)) if label else None
-        for block in blocks:
-            yield block, worker(block)
+        for ticket in tickets:
+            yield ticket, worker(ticket)
             if bar is not None:
                 bar.advance()
 

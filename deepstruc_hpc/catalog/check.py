@@ -23,7 +23,7 @@ class VerifyReport:
         n_structures: in these.
         n_bytes: of these.
         faults: all that is wrong.
-        left_over: paths that no manifest names.
+        left_over: paths that this state does not need.
         seconds: of this call.
     """
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepstruc_hpc.catalog.blocks import check_engine
-from deepstruc_hpc.catalog.build import BuildReport, build_missing, report_of
+from deepstruc_hpc.catalog.build import BuildReport, build_missing, check_found, report_of
 from deepstruc_hpc.catalog.copying import CopiedBlock, Piece, copied_block, copy_into, require_complete
 from deepstruc_hpc.catalog.plan import identity, make_plan
 from deepstruc_hpc.catalog.recipe import Recipe, recipe_hash
@@ -62,7 +62,8 @@ def append_recipe(recipe: Recipe, store: str | PathLike[str], *, workers: int | 
                 n_blocks_planned=manifest.n_blocks_planned + plan.n_blocks,
             )
             files.write({ROOT: manifest.to_bytes()})
-        return build_missing(files, manifest, [plan], workers=workers, progress=progress)
+        check_found(files, manifest, plan)
+        return build_missing(files, manifest, plan, workers=workers, progress=progress)
 
 
 def merge_catalogs(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -16,8 +15,9 @@ from deepstruc_hpc.catalog.build import BuildReport, finish, remove_orphans, rep
 from deepstruc_hpc.catalog.over_blocks import over_blocks
 from deepstruc_hpc.core.errors import StoreError
 from deepstruc_hpc.data.catalog_block import BlockContent, joined_kinds
+from deepstruc_hpc.data.catalog_index import store_block
 from deepstruc_hpc.data.catalog_store import Catalog
-from deepstruc_hpc.data.manifest import ROOT, BlockEntry, Manifest, create_store, write_block
+from deepstruc_hpc.data.manifest import ROOT, BlockEntry, Manifest, create_store
 from deepstruc_hpc.data.manifest_writer import ManifestWriter
 from deepstruc_hpc.data.store_files import StoreFiles
 
@@ -56,7 +56,7 @@ class BlockCopier:
         contents = [self._sources[piece.source].read_block(piece.block).taking(piece.rows) for piece in item.pieces]
         kinds = [self._sources[piece.source].blocks[piece.block].parameters for piece in item.pieces]
         content = BlockContent.joined(contents, kinds)
-        return write_block(self._target, item.id, content, nonce=uuid.uuid4().hex[:8], parameters=joined_kinds(kinds))
+        return store_block(self._target, item.id, content, joined_kinds(kinds))
 
 
 def copied_block(prefix: str, pieces: Sequence[Piece], ids: Iterable[str]) -> CopiedBlock:

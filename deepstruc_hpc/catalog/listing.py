@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from deepstruc_hpc.catalog.recipe import FamilyChoice, Recipe
+from deepstruc_hpc.catalog.recipe import Recipe
+from deepstruc_hpc.catalog.shapes import ListedPart, ShapeFiles, in_file, listed_part
 from deepstruc_hpc.core.errors import DeepstrucError, EngineError, RecipeError
 from deepstruc_hpc.runtime.pool import ItemFailure, map_over_actors
 from deepstruc_hpc.runtime.progress import Progress, progress_bar
 from deepstruc_hpc.runtime.ray_session import ray_session, usable_cores
-from deepstruc_hpc.structures.families import Shape, family_named
+from deepstruc_hpc.structures.families import family_named
 
 SECONDS_ALONE = 5.0
 """A listing that is not through after this is shared out; most recipes are, and starting actors would only cost."""
@@ -41,42 +43,51 @@ class ListingPart:
 
 
 class Lister:
-    """Lists one part; holds nothing."""
+    """Lists one part.
 
-    def __call__(self, item: ListingPart) -> list[Shape]:
+    Args:
+        shelf: where to put the shapes; without one they are handed back.
+    """
+
+    def __init__(self, shelf: ShapeFiles | None = None) -> None:
+        self._shelf = shelf
+
+    def __call__(self, item: ListingPart) -> ListedPart:
         """The part's different shapes, in the family's order."""
-        return list(family_named(item.family).enumerate(item.min_atoms, item.max_atoms, **item.options))
+        shapes = list(family_named(item.family).enumerate(item.min_atoms, item.max_atoms, **item.options))
+        listed = listed_part(item.family, shapes)
+        return listed if self._shelf is None else in_file(listed, item.number, self._shelf)
 
 
-def list_shapes(recipe: Recipe, *, workers: int | None = 0, session: ExitStack | None = None, progress: bool = True) -> list[list[Shape]]:
-    """The shapes of each line of a recipe, without those that equal an earlier one of the line, cut to the line's limit.
+def list_parts(
+    recipe: Recipe, *, workers: int | None = 0, session: ExitStack | None = None, progress: bool = True, shelf: ShapeFiles | None = None
+) -> tuple[list[ListedPart], list[int]]:
+    """The parts of the list of a recipe's shapes, and the line of the recipe that each is of.
 
     Args:
         recipe: what was asked for.
         workers: actors; None for one a core, 0 for this process alone.
         session: keeps a Ray session that is started here open for the caller.
         progress: show a bar on stderr where it takes a while.
+        shelf: where actors put the shapes; without one these come to this process.
 
     Raises:
         RecipeError: an option that a family does not have.
     """
     parts = _parts(recipe)
-    found: dict[int, list[Shape]] = {}
+    found: dict[int, ListedPart] = {}
     started = time.monotonic()
     while len(found) < len(parts) and time.monotonic() - started < SECONDS_ALONE:
         found[len(found)] = _here(recipe, parts[len(found)])
     rest = parts[len(found) :]
     if rest:
-        found |= dict(_the_rest(recipe, rest, usable_cores() if workers is None else workers, session, progress=progress))
-    of_lines: list[list[Shape]] = [[] for _ in recipe.families]
-    for part in parts:
-        of_lines[part.choice] += found[part.number]
-    return [_limited(choice, _different(shapes)) for choice, shapes in zip(recipe.families, of_lines, strict=True)]
+        found |= dict(_the_rest(recipe, rest, usable_cores() if workers is None else workers, session, shelf, progress=progress))
+    return [found[part.number] for part in parts], [part.choice for part in parts]
 
 
 def _the_rest(
-    recipe: Recipe, rest: list[ListingPart], workers: int, session: ExitStack | None, *, progress: bool
-) -> Iterator[tuple[int, list[Shape]]]:
+    recipe: Recipe, rest: list[ListingPart], workers: int, session: ExitStack | None, shelf: ShapeFiles | None, *, progress: bool
+) -> Iterator[tuple[int, ListedPart]]:
     label = "listing shapes" if progress else ""
     if min(workers, len(rest)) < 2:
         with progress_bar(label, len(rest)) if label else nullcontext(Progress()) as bar:
@@ -86,7 +97,7 @@ def _the_rest(
         return
     with ExitStack() as own:
         (session or own).enter_context(ray_session(workers))
-        for part, outcome in map_over_actors(Lister, rest, workers=min(workers, len(rest)), progress_label=label, total=len(rest)):
+        for part, outcome in map_over_actors(partial(Lister, shelf), rest, workers=min(workers, len(rest)), progress_label=label, total=len(rest)):
             if not isinstance(outcome, ItemFailure):
                 yield part.number, outcome
             elif outcome.died:
@@ -95,7 +106,7 @@ def _the_rest(
                 raise _refused(recipe, part.family, outcome.error) from outcome.error
 
 
-def _here(recipe: Recipe, part: ListingPart) -> list[Shape]:
+def _here(recipe: Recipe, part: ListingPart) -> ListedPart:
     try:
         return Lister()(part)
     except (TypeError, ValueError, DeepstrucError) as wrong:
@@ -117,22 +128,3 @@ def _parts(recipe: Recipe) -> list[ListingPart]:
             raise _refused(recipe, choice.family, wrong) from wrong
         parts += [ListingPart(len(parts) + place, line, choice.family, smallest, largest, options) for place, options in enumerate(divided)]
     return parts
-
-
-def _different(shapes: Iterable[Shape]) -> list[Shape]:
-    """The first of shapes with one fingerprint."""
-    kept: dict[str, Shape] = {}
-    for shape in shapes:
-        kept.setdefault(shape.fingerprint or f"unmarked {len(kept)}", shape)
-    return list(kept.values())
-
-
-def _limited(choice: FamilyChoice, shapes: list[Shape]) -> list[Shape]:
-    if choice.limit is None or len(shapes) <= choice.limit:
-        return shapes
-    return [shapes[index] for index in evenly(len(shapes), choice.limit)]
-
-
-def evenly(available: int, wanted: int) -> list[int]:
-    """``wanted`` numbers below ``available``, evenly apart."""
-    return [(2 * index + 1) * available // (2 * wanted) for index in range(wanted)]

@@ -1,10 +1,14 @@
-"""From a recipe to the list of its structures, in blocks: the same list every time, on every machine."""
+"""From a recipe to the list of its structures, in blocks: the same list every time, on every machine.
+
+Who plans holds a few columns of each shape and no structure. A block is handed out as a :class:`Ticket`: which shapes, and which of their structures.
+Whoever makes the block works out the structures, their ids and the id of the block.
+"""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,30 +18,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepstruc_hpc.catalog.listing import evenly, list_shapes
-from deepstruc_hpc.catalog.recipe import FamilyChoice, Recipe
+from deepstruc_hpc.catalog.listing import list_parts
+from deepstruc_hpc.catalog.recipe import Recipe
+from deepstruc_hpc.catalog.selection import select, spread
+from deepstruc_hpc.catalog.shapes import PlannedShapes, ShapeFiles, ShapeReader, shape_words
 from deepstruc_hpc.core.errors import RecipeError
-from deepstruc_hpc.structures.families import Shape, family_named
-from deepstruc_hpc.structures.fingerprint import fingerprint
+from deepstruc_hpc.structures.families import Shape
 
 SMALLEST_BLOCK, LARGEST_BLOCK, BLOCKS_A_CATALOG = 64, 4096, 16
 
-
-@dataclass(frozen=True)
-class PlannedShape:
-    """A shape and the elements it comes in; none where the shape brings its own."""
-
-    shape: Shape
-    fingerprint: str
-    elements: tuple[str, ...]
-
-    @property
-    def count(self) -> int:
-        """Structures that it makes."""
-        return max(1, len(self.elements))
+SHAPES_TO_SEND = 2000
+"""Shapes, about half a kilobyte each, that are sent to each worker as they are; more are put into files."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PlannedStructure:
     """One structure to build.
 
@@ -64,8 +58,70 @@ class PlannedBlock:
     structures: tuple[PlannedStructure, ...]
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Ticket:
+    """A block as it is handed out.
+
+    Attributes:
+        number: of the block.
+        part: (K,) which part of the list each of its shapes is from.
+        row: (K,) the shape's place there.
+        sets: (K,) in which set of elements the shape comes.
+        first: place of the block's first structure among those of its shapes.
+        count: structures.
+        chosen: (count,) places of its structures among those of its shapes, where they do not follow one another.
+    """
+
+    number: int
+    part: NDArray[np.int32]
+    row: NDArray[np.int32]
+    sets: NDArray[np.int16]
+    first: int
+    count: int
+    chosen: NDArray[np.int64] | None = None
+
+
+class TicketReader:
+    """Makes planned blocks of tickets, wherever the shapes are.
+
+    Args:
+        shapes: where they are.
+        element_sets: see :class:`deepstruc_hpc.catalog.shapes.PlannedShapes`.
+        distances: nearest-neighbour distance of each element, Å.
+        recipe_number: 0 for the first recipe of a store, 1, 2, … for those appended to it.
+    """
+
+    def __init__(self, shapes: ShapeReader, element_sets: tuple[tuple[str, ...], ...], distances: Mapping[str, float], recipe_number: int) -> None:
+        self._shapes, self._sets, self._recipe_number = shapes, element_sets, recipe_number
+        self._distances = {**distances, "": 0.0}
+        self._ends = {symbol: f', "{symbol}", {round(distance, 6)}]'.encode() for symbol, distance in self._distances.items()}
+
+    def block(self, ticket: Ticket) -> PlannedBlock:
+        """The structures of a ticket."""
+        structures = tuple(self._structures(ticket))
+        digest = blake2b("".join(planned.id for planned in structures).encode(), digest_size=6)
+        return PlannedBlock(f"{self._recipe_number:02d}-{ticket.number:06d}-{digest.hexdigest()}", structures)
+
+    def _structures(self, ticket: Ticket) -> Iterator[PlannedStructure]:
+        places = iter(range(ticket.first, ticket.first + ticket.count) if ticket.chosen is None else ticket.chosen.tolist())
+        place = next(places, None)
+        start = 0
+        for part, row, number in zip(ticket.part.tolist(), ticket.row.tolist(), ticket.sets.tolist(), strict=True):
+            symbols = self._sets[number] or ("",)
+            if place is not None and place < start + len(symbols):
+                shape = self._shapes.shape(part, row)
+                words = blake2b(shape_words(shape).encode(), digest_size=8)
+                while place is not None and place < start + len(symbols):
+                    symbol = symbols[place - start]
+                    named = words.copy()
+                    named.update(self._ends[symbol])
+                    yield PlannedStructure(named.hexdigest(), shape, shape.fingerprint, symbol, self._distances[symbol])
+                    place = next(places, None)
+            start += len(symbols)
+
+
 class Plan:
-    """All structures of a recipe by number, without holding them all.
+    """All structures of a recipe by number, without holding them.
 
     Args:
         recipe: what was asked for.
@@ -75,25 +131,32 @@ class Plan:
         excluded: see :func:`identities`, of structures that the store holds already.
     """
 
-    def __init__(
-        self, recipe: Recipe, shapes: Sequence[PlannedShape], dropped: int = 0, part: int = 0, excluded: frozenset[str] = frozenset()
-    ) -> None:
-        self.recipe, self.shapes, self.dropped, self.part = recipe, tuple(shapes), dropped, part
-        self._starts: NDArray[np.int64] = np.concatenate([[0], np.cumsum([shape.count for shape in shapes])]).astype(np.int64)
-        self._first = self._last = 0
-        self._distances: dict[str, float] = {}
-        chosen = _spread(recipe.limit, [shape.shape.structure_type for shape in shapes], self._starts)
+    def __init__(self, recipe: Recipe, shapes: PlannedShapes, dropped: int = 0, part: int = 0, excluded: frozenset[str] = frozenset()) -> None:
+        self.recipe, self.shapes, self.dropped, self.part = recipe, shapes, dropped, part
+        self._starts: NDArray[np.int64] = np.concatenate([[0], np.cumsum(shapes.counts)]).astype(np.int64)
+        self._distances = {symbol: recipe.distance_of(symbol) for elements in shapes.element_sets for symbol in elements}
+        self._chosen = spread(recipe.limit, shapes, self._starts)
         if excluded:
-            numbers = np.arange(int(self._starts[-1])) if chosen is None else chosen
-            chosen = np.array([number for number in numbers if excluded.isdisjoint(identities(self._structure(int(number))))], dtype=np.int64)
-        self._chosen = chosen
+            numbers = np.arange(int(self._starts[-1])) if self._chosen is None else self._chosen
+            asked = self._ticket(0, numbers)
+            fresh = [excluded.isdisjoint(identities(planned)) for planned in self.reader().block(asked).structures]
+            self._chosen = numbers[np.array(fresh, dtype=bool)]
 
     def __len__(self) -> int:
         return int(self._starts[-1]) if self._chosen is None else len(self._chosen)
 
+    def reader(self, shelf: ShapeFiles | None = None) -> TicketReader:
+        """What makes blocks of this plan's tickets.
+
+        Args:
+            shelf: for workers: where to put shapes that are in this process's memory. A few go with the reader.
+        """
+        shapes = self.shapes if shelf is None or self.shapes.n_in_memory <= SHAPES_TO_SEND else self.shapes.in_files(shelf)
+        return TicketReader(shapes.reader, shapes.element_sets, self._distances, self.part)
+
     def structure(self, number: int) -> PlannedStructure:
         """The structure with a number from 0 to len − 1."""
-        return self._structure(number if self._chosen is None else int(self._chosen[number]))
+        return self._own_reader.block(self._ticket_of(0, number, number + 1)).structures[0]
 
     @property
     def block_size(self) -> int:
@@ -109,69 +172,90 @@ class Plan:
 
     @cached_property
     def block_ids(self) -> tuple[str, ...]:
-        """Ids of all blocks, in order."""
-        return tuple(self._block_id(number) for number in range(self.n_blocks))
+        """Ids of all blocks, in order; each needs the ids of its structures."""
+        return tuple(self.block_id(number) for number in range(self.n_blocks))
+
+    def block_id(self, number: int) -> str:
+        """Id of one block."""
+        return self.block(number).id
+
+    def size_of(self, number: int) -> int:
+        """Structures of a block."""
+        return min(self.block_size, len(self) - number * self.block_size)
 
     def block(self, number: int) -> PlannedBlock:
         """A block with its structures."""
-        return PlannedBlock(self.block_ids[number], tuple(self.structure(index) for index in self._members(number)))
+        return self._own_reader.block(self.ticket(number))
 
-    def pending(self, finished: Mapping[str, Any]) -> Iterator[PlannedBlock]:
-        """The blocks that are not finished, made one at a time."""
-        for number, block_id in enumerate(self.block_ids):
-            if block_id not in finished:
-                yield self.block(number)
+    def ticket(self, number: int) -> Ticket:
+        """A block as it is handed out."""
+        return self._ticket_of(number, number * self.block_size, number * self.block_size + self.size_of(number))
+
+    def tickets(self, finished: Iterable[str] = ()) -> Iterator[Ticket]:
+        """The blocks that are not finished, made one at a time.
+
+        Args:
+            finished: ids of blocks.
+        """
+        done = self.numbers_of(finished)
+        return (self.ticket(number) for number in range(self.n_blocks) if number not in done)
+
+    def numbers_of(self, block_ids: Iterable[str]) -> dict[int, str]:
+        """Numbers of those blocks that are this plan's by their place in the store, with their ids."""
+        places = ((block_id.split("-"), block_id) for block_id in block_ids)
+        return {int(words[1]): block_id for words, block_id in places if int(words[0]) == self.part}
+
+    def pending(self, finished: Collection[str]) -> Iterator[PlannedBlock]:
+        """The blocks that are not finished, made one at a time, with their structures."""
+        return (self._own_reader.block(ticket) for ticket in self.tickets(finished))
+
+    def digest(self) -> str:
+        """Hash of everything that decides which structures stand in which block."""
+        chosen = "" if self._chosen is None else blake2b(self._chosen.tobytes(), digest_size=16).hexdigest()
+        return self.shapes.digest(self._distances, self.block_size, len(self), chosen)
 
     def counts(self) -> Counter[str]:
         """Structures by structure type."""
-        counts: Counter[str] = Counter()
-        for planned, count in self._counts_of_shapes():
-            counts[planned.shape.structure_type] += count
-        return counts
+        counts = self._counts_of_shapes()
+        totals = {name: int(counts[self.shapes.types == code].sum()) for code, name in enumerate(self.shapes.type_names)}
+        return Counter({name: total for name, total in totals.items() if total})
 
     def counts_by_family(self) -> Counter[tuple[str, str]]:
         """Structures by family and structure type."""
-        counts: Counter[tuple[str, str]] = Counter()
-        for planned, count in self._counts_of_shapes():
-            counts[planned.shape.family, planned.shape.structure_type] += count
-        return counts
+        counts, totals = self._counts_of_shapes(), Counter[tuple[str, str]]()
+        for number, part in enumerate(self.shapes.parts):
+            for code, name in enumerate(self.shapes.type_names):
+                totals[part.family, name] += int(counts[(self.shapes.part == number) & (self.shapes.types == code)].sum())
+        return +totals
 
     def n_atoms(self) -> int:
         """Atoms of all structures."""
-        return sum(planned.shape.n_atoms * count for planned, count in self._counts_of_shapes())
+        return int((self.shapes.n_atoms.astype(np.int64) * self._counts_of_shapes()).sum())
 
-    def _counts_of_shapes(self) -> Iterator[tuple[PlannedShape, int]]:
+    def _counts_of_shapes(self) -> NDArray[np.int64]:
         if self._chosen is None:
-            yield from ((planned, planned.count) for planned in self.shapes)
-            return
-        owners, counts = np.unique(np.searchsorted(self._starts, self._chosen, side="right") - 1, return_counts=True)
-        yield from ((self.shapes[int(owner)], int(count)) for owner, count in zip(owners, counts, strict=True))
+            return self.shapes.counts
+        owners = np.searchsorted(self._starts, self._chosen, side="right") - 1
+        return np.bincount(owners, minlength=len(self.shapes)).astype(np.int64)
 
-    def _structure(self, number: int) -> PlannedStructure:
-        if not self._first <= number < self._last:  # numbers come in order mostly, and those of one shape stand together
-            owner = int(np.searchsorted(self._starts, number, side="right")) - 1
-            self._first, self._last = int(self._starts[owner]), int(self._starts[owner + 1])
-            self._planned = self.shapes[owner]
-            self._words = _shape_words(self._planned.shape)
-        planned = self._planned
-        symbol = planned.elements[number - self._first] if planned.elements else ""
-        return PlannedStructure(
-            _digest(self._words, symbol, self._distance(symbol)), planned.shape, planned.fingerprint, symbol, self._distance(symbol)
-        )
+    @cached_property
+    def _own_reader(self) -> TicketReader:
+        return self.reader()
 
-    def _distance(self, symbol: str) -> float:
-        if symbol not in self._distances:
-            self._distances[symbol] = self.recipe.distance_of(symbol) if symbol else 0.0
-        return self._distances[symbol]
+    def _ticket_of(self, number: int, first: int, last: int) -> Ticket:
+        if self._chosen is not None:
+            return self._ticket(number, self._chosen[first:last])
+        left, right = (int(place) for place in np.searchsorted(self._starts, (first, last - 1), side="right"))
+        shapes, chosen = self.shapes, slice(left - 1, right)
+        return Ticket(number, shapes.part[chosen], shapes.row[chosen], shapes.sets[chosen], first - int(self._starts[left - 1]), last - first)
 
-    def _members(self, number: int) -> range:
-        return range(number * self.block_size, min(len(self), (number + 1) * self.block_size))
-
-    def _block_id(self, number: int) -> str:
-        digest = blake2b(digest_size=6)
-        for index in self._members(number):
-            digest.update(self.structure(index).id.encode())
-        return f"{self.part:02d}-{number:06d}-{digest.hexdigest()}"
+    def _ticket(self, number: int, chosen: NDArray[np.int64]) -> Ticket:
+        """A ticket for some structures, by their numbers without limit, in order."""
+        owners = np.searchsorted(self._starts, chosen, side="right") - 1
+        mine, position = np.unique(owners, return_inverse=True)
+        starts = np.concatenate([[0], np.cumsum(self.shapes.counts[mine])])
+        places = chosen - self._starts[owners] + starts[position]
+        return Ticket(number, self.shapes.part[mine], self.shapes.row[mine], self.shapes.sets[mine], 0, len(chosen), places)
 
 
 def identities(planned: PlannedStructure) -> tuple[str, str]:
@@ -186,16 +270,8 @@ def identity(fingerprint_of_shape: str, symbol: str, nn_distance: float) -> str:
 
 def structure_id(shape: Shape, symbol: str, nn_distance: float) -> str:
     """The name of a structure, equal in every catalog that holds it."""
-    return _digest(_shape_words(shape), symbol, nn_distance)
-
-
-def _shape_words(shape: Shape) -> str:
-    """What a structure's name says of its shape: the open end of a JSON list."""
-    return json.dumps([shape.family, shape.name, dict(shape.parameters)], sort_keys=True, default=str)[:-1]
-
-
-def _digest(words: str, symbol: str, nn_distance: float) -> str:
-    return blake2b(f'{words}, "{symbol}", {round(nn_distance, 6)}]'.encode(), digest_size=8).hexdigest()
+    words: list[Any] = [shape.family, shape.name, dict(shape.parameters), symbol, round(nn_distance, 6)]
+    return blake2b(json.dumps(words, sort_keys=True, default=str).encode(), digest_size=8).hexdigest()
 
 
 def make_plan(
@@ -206,6 +282,7 @@ def make_plan(
     workers: int | None = 0,
     session: ExitStack | None = None,
     progress: bool = False,
+    shelf: ShapeFiles | None = None,
 ) -> Plan:
     """List the shapes of all families and leave out those that equal an earlier one up to rotation, reflection, order and scale.
 
@@ -216,64 +293,18 @@ def make_plan(
         workers: actors for a long listing; None for one a core, 0 for this process alone.
         session: keeps a Ray session that the listing starts open for the caller.
         progress: show a bar on stderr where the listing takes a while.
+        shelf: where actors put what they list; without one it comes to this process.
 
     Raises:
         RecipeError: nothing is left.
     """
-    shapes: list[PlannedShape] = []
-    seen: set[tuple[str, str]] = set()
-    dropped = 0
-    for choice, listed in zip(recipe.families, list_shapes(recipe, workers=workers, session=session, progress=progress), strict=True):
-        for shape in listed:
-            planned = _planned(recipe, choice, shape)
-            if planned.fingerprint in recipe.leave_out:
-                continue
-            if recipe.duplicates != "keep":
-                fresh = _fresh(recipe, planned, seen)
-                dropped += planned.count - len(fresh)
-                if not fresh:
-                    continue
-                planned = PlannedShape(shape, planned.fingerprint, fresh if planned.elements else ())
-            shapes.append(planned)
-    if not shapes:
+    parts, lines = list_parts(recipe, workers=workers, session=session, progress=progress, shelf=shelf)
+    shapes, dropped = select(recipe, parts, lines)
+    if shelf is not None:
+        shapes.read_from(shelf.files)
+    if not len(shapes):
         raise RecipeError(
             f"recipe {recipe.name}: no structures: no family has a shape of {recipe.min_atoms} to {recipe.max_atoms} atoms. "
             "Widen min_atoms and max_atoms."
         )
     return Plan(recipe, shapes, dropped, part, excluded)
-
-
-def _fresh(recipe: Recipe, planned: PlannedShape, seen: set[tuple[str, str]]) -> tuple[str, ...]:
-    """The elements in which a shape is no repetition of what was seen; the empty word for a shape with its own elements."""
-    fresh = []
-    for symbol in planned.elements or ("",):
-        kind = f"{recipe.distance_of(symbol):.6f}" if recipe.duplicates == "geometry" and symbol else symbol
-        if (planned.fingerprint, kind) not in seen:
-            seen.add((planned.fingerprint, kind))
-            fresh.append(symbol)
-    return tuple(fresh)
-
-
-def _planned(recipe: Recipe, choice: FamilyChoice, shape: Shape) -> PlannedShape:
-    family = family_named(shape.family)
-    elements = recipe.elements_of(choice) if family.takes_metal else ()
-    mark = shape.fingerprint or fingerprint(family.build(shape, "Au", 1.0), scale_free=family.takes_metal)
-    return PlannedShape(shape, mark, tuple(dict.fromkeys(elements)))
-
-
-def _spread(limit: int | None, types: Sequence[str], starts: NDArray[np.int64]) -> NDArray[np.int64] | None:
-    """Numbers of at most ``limit`` structures: the types get equal shares (small ones all they have), each taken evenly from its list."""
-    total = int(starts[-1])
-    if limit is None or limit >= total:
-        return None
-    members: dict[str, list[NDArray[np.int64]]] = {}
-    for index, name in enumerate(types):
-        members.setdefault(name, []).append(np.arange(starts[index], starts[index + 1]))
-    pools = {name: np.concatenate(parts) for name, parts in members.items()}
-    chosen: list[NDArray[np.int64]] = []
-    left = limit
-    for position, name in enumerate(sorted(pools, key=lambda key: (len(pools[key]), key))):
-        share = min(len(pools[name]), left // (len(pools) - position))
-        chosen.append(pools[name][evenly(len(pools[name]), share)])
-        left -= share
-    return np.sort(np.concatenate(chosen))

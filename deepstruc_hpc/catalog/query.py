@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from deepstruc_hpc.data.catalog_index import read_columns
 from deepstruc_hpc.data.catalog_store import Catalog
+from deepstruc_hpc.data.expression import check_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,10 +21,12 @@ SIZE_CLASSES = (0, 13, 55, 100, 147, 200, 309, 561, 1000)
 def describe(catalog: Catalog) -> dict[str, Any]:
     """Counts, grid, hashes and sizes, as plain values."""
     manifest = catalog.manifest
-    frame = read_columns(catalog.files, manifest, ["structure_type", "family", "elements", "n_atoms"])
-    atoms = frame["n_atoms"].to_numpy() if len(frame) else np.zeros(0, dtype=np.int32)
+    by_elements = catalog.table.counts(["elements"])
+    elements: Counter[str] = Counter()
+    for joined, count in by_elements:
+        elements.update(dict.fromkeys(str(joined).split("-"), count))
+    atoms = catalog.table.counts(["n_atoms"])
     n_bytes = sum(block.n_bytes for block in catalog.blocks)
-    elements = Counter(symbol for joined, count in Counter(frame["elements"]).items() for symbol in [*str(joined).split("-")] * count)
     return {
         "store": catalog.files.url,
         "recipe": [str(recipe.get("name")) for recipe in manifest.recipes],
@@ -36,10 +37,10 @@ def describe(catalog: Catalog) -> dict[str, Any]:
         "n_structures": len(catalog),
         "n_planned": manifest.n_planned,
         "n_blocks": len(catalog.blocks),
-        "n_atoms": int(atoms.sum()),
-        "atoms_a_structure": [int(atoms.min()), int(atoms.max())] if len(atoms) else [],
-        "by_type": _counted(frame["structure_type"]),
-        "by_family": _counted(frame["family"]),
+        "n_atoms": sum(size * count for size, count in atoms),
+        "atoms_a_structure": [atoms[0][0], atoms[-1][0]] if atoms else [],
+        "by_type": _counted(catalog.table.counts(["structure_type"])),
+        "by_family": _counted(catalog.table.counts(["family"])),
         "by_element": dict(sorted(elements.items(), key=lambda pair: (-pair[1], pair[0]))),
         "by_size": _by_size(atoms),
         "conditions": catalog.conditions.model_dump(mode="json"),
@@ -50,17 +51,26 @@ def describe(catalog: Catalog) -> dict[str, Any]:
     }
 
 
-def select(catalog: Catalog, where: str = "", columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """Rows of a catalog; without names the columns that people look at first."""
-    return catalog.query(where, list(columns) if columns else list(SHOWN))
+def select(catalog: Catalog, where: str = "", columns: Sequence[str] | None = None, limit: int | None = None) -> pd.DataFrame:
+    """Rows of a catalog, at most ``limit``; without names the columns that people look at first."""
+    return catalog.query(where, list(columns or SHOWN), limit=limit)
 
 
-def _counted(values: pd.Series[Any]) -> dict[str, int]:
-    return {str(name): int(count) for name, count in values.value_counts().items()}
+def first_rows(catalog: Catalog, where: str, columns: Sequence[str], limit: int) -> tuple[list[str], list[tuple[Any, ...]], int]:
+    """Names of columns, at most ``limit`` rows of values, and how many rows there are; columns as in :func:`select`."""
+    names = check_columns(columns or SHOWN, catalog.column_names)
+    rows = catalog.table.first(names, where, limit)
+    return names, rows, len(rows) if len(rows) < limit else catalog.count(where)
 
 
-def _by_size(atoms: np.ndarray[Any, Any]) -> dict[str, int]:
-    edges = [*SIZE_CLASSES, np.inf]
-    counts = [int(((atoms > low) & (atoms <= high)).sum()) for low, high in pairwise(edges)]
-    names = [f"{low + 1}-{high}" if np.isfinite(high) else f"more than {low}" for low, high in pairwise(edges)]
+def _counted(counts: Sequence[tuple[Any, ...]]) -> dict[str, int]:
+    """The most frequent first."""
+    return {str(name): int(count) for name, count in sorted(counts, key=lambda pair: (-pair[1], str(pair[0])))}
+
+
+def _by_size(atoms: Sequence[tuple[Any, ...]]) -> dict[str, int]:
+    """Structures by class of size, from those by number of atoms."""
+    edges = [*SIZE_CLASSES, math.inf]
+    counts = [sum(count for size, count in atoms if low < size <= high) for low, high in pairwise(edges)]
+    names = [f"{low + 1}-{high}" if math.isfinite(high) else f"more than {low}" for low, high in pairwise(edges)]
     return {name: count for name, count in zip(names, counts, strict=True) if count}

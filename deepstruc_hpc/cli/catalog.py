@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -15,6 +16,8 @@ from deepstruc_hpc.cli.document import print_document
 from deepstruc_hpc.core.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
 WHERE = typer.Option("", "--where", help="Expression over the columns, e.g. 'structure_type == \"fcc\" and n_atoms < 100'.")
@@ -36,6 +39,7 @@ def register(app: typer.Typer) -> None:
     group.command("build")(build)
     group.command("info")(info)
     group.command("list")(list_structures)
+    group.command("sql")(sql)
     group.command("card")(card)
     catalog_store.register(group)
     catalog_formats.register(group)
@@ -95,17 +99,52 @@ def list_structures(
 
     Example: deepstruc-hpc catalog list demo.zarr --where 'structure_type == "icosahedral"' --columns formula,diameter
     """
-    from deepstruc_hpc.catalog.query import select
+    from deepstruc_hpc.catalog.query import first_rows, select
     from deepstruc_hpc.data.catalog_store import Catalog
 
     names = [name.strip() for name in columns.split(",") if name.strip()]
-    rows = select(Catalog.open(store), where, names)
-    if limit is None and table_format is TableFormat.TABLE:
-        limit = ROWS_OF_A_TABLE
-    shown = rows if limit is None else rows.head(limit)
-    _print_rows(shown, table_format)
+    catalog = Catalog.open(store)
+    if table_format is not TableFormat.TABLE:
+        rows = select(catalog, where, names, limit)
+        _print_rows(rows, table_format)
+        _say_how_many(len(rows), len(rows) if limit is None or len(rows) < limit else catalog.count(where))
+        return
+    shown, values, total = first_rows(catalog, where, names, ROWS_OF_A_TABLE if limit is None else limit)
+    _print_table(shown, values)
+    _say_how_many(len(values), total)
+
+
+def _say_how_many(shown: int, total: int) -> None:
+    if shown < total:
+        typer.echo(f"{shown} of {total} rows; --limit shows more", err=True)
+
+
+def sql(
+    store: str = STORE,
+    statement: str = typer.Argument(..., help="One SELECT over the table catalog, in DuckDB's SQL."),
+    *,
+    as_json: bool = AS_JSON,
+    as_csv: bool = typer.Option(False, "--csv", help="CSV with a line of names on stdout."),
+) -> None:
+    """Put a SQL query to a catalog. It is only read: a statement that writes or reads anything else is refused.
+
+    The table catalog has the columns of the structures and _number, the number of a structure (catalog[number] in Python).
+
+    Example: deepstruc-hpc catalog sql demo.zarr "select structure_type, count(*) as n from catalog where n_atoms < 100 group by all"
+    """
+    from deepstruc_hpc.data.catalog_store import Catalog
+
+    if as_json and as_csv:
+        raise ConfigError("--json and --csv: name one of them.")
+    found = Catalog.open(store).sql(statement)
+    if as_json:
+        print_document(json.dumps(_plain(found.to_pylist()), ensure_ascii=False, default=str))
+        return
+    rows = found.to_pandas()
+    shown = rows if as_csv else rows.head(ROWS_OF_A_TABLE)
+    _print_rows(shown, TableFormat.CSV if as_csv else TableFormat.TABLE)
     if len(shown) < len(rows):
-        typer.echo(f"{len(shown)} of {len(rows)} rows; --limit shows more", err=True)
+        typer.echo(f"{len(shown)} of {len(rows)} rows; --csv and --json print all", err=True)
 
 
 def card(store: str = STORE) -> None:
@@ -119,6 +158,28 @@ def card(store: str = STORE) -> None:
     catalog = Catalog.open(store)
     write_card(catalog, figure=True)
     typer.echo(f"{catalog.files.url}/{CARD} and {FIGURE}")
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON holds it: what is not finite becomes null."""
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _print_table(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+    """Columns side by side, to the right."""
+    if not rows:
+        typer.echo("no structure fits", err=True)
+        return
+    cells = [
+        list(names),
+        *([f"{value:.4g}" if isinstance(value, float) else "NaN" if value is None else str(value) for value in row] for row in rows),
+    ]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(names))]
+    typer.echo("\n".join(" ".join(text.rjust(width) for text, width in zip(line, widths, strict=True)) for line in cells))
 
 
 def _print_rows(rows: pd.DataFrame, table_format: TableFormat) -> None:

@@ -50,7 +50,7 @@ def verify_store(store: str = STORE, *, workers: int | None = WORKERS, as_json: 
         sound = f"{report.n_blocks} blocks with {report.n_structures} structures: no fault"
         typer.echo("\n".join(str(fault) for fault in report.faults) or sound)
         if report.left_over:
-            typer.echo(f"{len(report.left_over)} blocks that no manifest names are left of interrupted commands; the next one removes them", err=True)
+            typer.echo(f"{len(report.left_over)} files that nothing needs are left of interrupted commands; the next one removes them", err=True)
         if report.faults:
             typer.echo("mend it: deepstruc-hpc catalog build RECIPE --out STORE --repair makes the damaged blocks again", err=True)
     if report.faults:

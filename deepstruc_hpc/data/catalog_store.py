@@ -15,9 +15,11 @@ from deepstruc_hpc.core.errors import StoreError
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.data.block_file import PDF_DATA, SUFFIX, BlockFile, open_block
 from deepstruc_hpc.data.catalog_block import BlockContent, read_block
-from deepstruc_hpc.data.catalog_index import column_names, read_columns
+from deepstruc_hpc.data.catalog_index import column_names
+from deepstruc_hpc.data.catalog_sql import answer
+from deepstruc_hpc.data.catalog_table import CatalogTable
 from deepstruc_hpc.data.conditions import PdfConditions
-from deepstruc_hpc.data.expression import check_columns, matching, names_in
+from deepstruc_hpc.data.expression import check_columns
 from deepstruc_hpc.data.manifest import BlockEntry, Manifest
 from deepstruc_hpc.data.pdf_rows import mapped_rows
 from deepstruc_hpc.data.store_files import StoreFiles
@@ -25,6 +27,7 @@ from deepstruc_hpc.physics.instrument import Instrument
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 BLOCKS_IN_MEMORY = 8
 MAPPED_FILES = 64
@@ -115,20 +118,42 @@ class Catalog:
     @cached_property
     def columns(self) -> pd.DataFrame:
         """One row a structure, one column a property; the row's label is the structure's number."""
-        return read_columns(self.files, self.manifest, self.column_names)
+        return self.table.rows(self.column_names)
 
-    def query(self, expression: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    @property
+    def table(self) -> CatalogTable:
+        """The columns as a table of the query engine."""
+        return CatalogTable(self.files, self.manifest)
+
+    def query(self, expression: str, columns: Sequence[str] | None = None, *, limit: int | None = None) -> pd.DataFrame:
         """The rows for which an expression holds; only the columns that are needed are read.
 
+        Args:
+            expression: see :mod:`deepstruc_hpc.data.expression`; empty for all rows.
+            columns: names; None for all.
+            limit: the first so many rows; None for all.
+
         Raises:
-            ConfigError: see :func:`deepstruc_hpc.data.expression.names_in`.
+            ConfigError: see :func:`deepstruc_hpc.data.expression.condition`.
         """
         wanted = check_columns(columns, self.column_names) if columns is not None else self.column_names
-        if not expression.strip():
-            return read_columns(self.files, self.manifest, wanted)
-        used = names_in(expression, self.column_names)
-        frame = self.columns if "columns" in self.__dict__ else read_columns(self.files, self.manifest, sorted({*wanted, *used}))
-        return frame.loc[matching(frame, expression), wanted]
+        return self.table.rows(wanted, expression, limit)
+
+    def count(self, expression: str = "") -> int:
+        """How many structures an expression holds for; all without one.
+
+        Raises:
+            ConfigError: see :func:`deepstruc_hpc.data.expression.condition`.
+        """
+        return self.table.count(expression)
+
+    def sql(self, statement: str) -> pa.Table:
+        """The answer to a SQL query over the table ``catalog``: all columns, and ``_number``, the structure's number.
+
+        Raises:
+            ConfigError: not one SELECT, or one that would read or write anything else.
+        """
+        return answer(self.table, statement, self.column_names)
 
     @property
     def pdf(self) -> PdfView:

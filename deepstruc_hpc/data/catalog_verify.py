@@ -14,7 +14,8 @@ from deepstruc_hpc.core.errors import StoreError
 from deepstruc_hpc.data.block_file import SUFFIX
 from deepstruc_hpc.data.catalog_block import BlockContent, bytes_digest, files_digest, read_block
 from deepstruc_hpc.data.catalog_store import Catalog
-from deepstruc_hpc.data.manifest import BlockEntry, leftovers
+from deepstruc_hpc.data.leftovers import leftovers
+from deepstruc_hpc.data.manifest import BlockEntry
 from deepstruc_hpc.data.schema import COLUMN_NAMES
 from deepstruc_hpc.data.species import SYMBOLS
 
@@ -103,7 +104,7 @@ def _repeated(checked: Mapping[int, CheckedBlock]) -> Iterator[tuple[int, int, i
 
 
 def orphans(catalog: Catalog) -> list[str]:
-    """Blocks that no manifest names: left by builds that were killed. They do no harm and the next build removes them."""
+    """See :func:`deepstruc_hpc.data.leftovers.leftovers`."""
     return leftovers(catalog.files, catalog.manifest)
 
 

@@ -280,12 +280,6 @@ def write_block(files: StoreFiles, block_id: str, block: BlockContent, *, nonce:
     return BlockEntry(block_id, path, len(block), int(block.offsets[-1]), content, bytes_digest(packed), len(packed), dict(parameters))
 
 
-def leftovers(files: StoreFiles, manifest: Manifest) -> list[str]:
-    """Paths of blocks, and of parts of blocks, that the manifest does not name: what killed builds left."""
-    named = {block.path for block in manifest.blocks.values()}
-    return [f"{BLOCKS}/{name}" for name in files.names(BLOCKS) if name != ROOT and f"{BLOCKS}/{name}" not in named]
-
-
 def stamped(document: bytes, writer: str) -> bytes:
     """A manifest with the name of the command that writes it from now on, which changes its bytes and nothing else."""
     content = json.loads(document)

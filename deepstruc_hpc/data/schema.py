@@ -6,7 +6,8 @@ A catalog is a Zarr v3 hierarchy::
     STORE/r/                        the r grid of all PDFs
     STORE/blocks/<block>.zarr.zip   one immutable file a block, which holds a Zarr group: the arrays below, and in its group ``columns`` one array a
                                     column, with the parameters of the shapes
-    STORE/columns-<hash>.parquet    all columns of all blocks once more, for queries; can be made again
+    STORE/index/*.parquet           all columns of all blocks once more, a part a range of blocks, for queries; can be made again
+    STORE/plan/                     digest of the plan; while a build runs, the shapes that it listed
     STORE/README.md                 the catalog card
 """
 
@@ -23,6 +24,8 @@ READABLE_VERSIONS = (1, 2)
 
 BLOCKS = "blocks"
 COLUMNS = "columns"
+INDEX = "index"
+PLAN = "plan"
 ROWS_PER_CHUNK = 128
 """Rows of ``pdf`` a chunk, not compressed; a block's chunks share one shard, in which the rows lie one after the other."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -147,22 +146,6 @@ class StoreFiles:
         now = parsedate_to_datetime(head["ResponseMetadata"]["HTTPHeaders"]["date"])
         return str(head["ETag"]), (now - head["LastModified"]).total_seconds()
 
-    @contextmanager
-    def large_file(self, key: str) -> Iterator[Path]:
-        """A path to write a file to that need not fit into memory; it becomes the key when the block ends well.
-
-        Raises:
-            OutputError: see :meth:`write`.
-        """
-        with writing(self.url), tempfile.TemporaryDirectory(dir=self.path if self.is_local else None, prefix=".tmp-") as folder:
-            path = Path(folder) / Path(key).name
-            yield path
-            if self.is_local:
-                _sync(path)
-                path.replace(self.path / key)
-            else:
-                self._fs.put_file(str(path), f"{self._root}/{key}")
-
     def keys(self, prefix: str) -> list[str]:
         """All keys under a prefix, sorted."""
         if self.is_local:
@@ -194,6 +177,15 @@ class StoreFiles:
         if self.is_local:
             return LocalStore(self.path, read_only=True)
         return FsspecStore.from_url(self.url, read_only=True)
+
+    def address(self, key: str) -> str:
+        """Path or URL of a key, for libraries that open files themselves."""
+        return str(self.path / key) if self.is_local else str(self._fs.unstrip_protocol(f"{self._root}/{key}"))
+
+    @property
+    def filesystem(self) -> Any:
+        """The fsspec file system of a remote store."""
+        return self._fs
 
     def local_copy(self, key: str) -> Any:
         """Something that pyarrow opens: a path, or an open file of the remote store."""

@@ -134,6 +134,7 @@ class _Pool(Generic[Item]):
         self._failed_starts = 0
         self._actors: list[_Actor[Item]] = []
         self._waiting: dict[Any, _Actor[Item]] = {}
+        self._open: dict[int, _Actor[Item]] = {}  # actors that take an item now: with thousands of them nobody goes through all for each item
         self._again: deque[_Task[Item]] = deque()
 
     def run(self, items: Iterable[Item]) -> Iterator[tuple[Item, Any]]:
@@ -152,6 +153,8 @@ class _Pool(Generic[Item]):
                 reference = actor.handle.run.remote(task.item)
                 actor.running[reference] = task
                 self._waiting[reference] = actor
+                if len(actor.running) >= self._depth:
+                    self._open.pop(id(actor), None)
             if exhausted and not self._again and not any(actor.running for actor in self._actors):
                 return
             self._fill(needed=not exhausted or bool(self._again))
@@ -159,9 +162,10 @@ class _Pool(Generic[Item]):
             if not finished:
                 self._notice.tell(arrived=any(actor.arrived for actor in self._actors))
                 continue
-            outcome = self._collect(finished[0])
-            if outcome is not None:
-                yield outcome
+            finished, _ = ray.wait(list(self._waiting), num_returns=len(self._waiting), timeout=0)  # all at once: each call looks at every actor
+            for outcome in map(self._collect, finished):
+                if outcome is not None:
+                    yield outcome
 
     def close(self) -> None:
         ray = quiet_ray()
@@ -170,11 +174,13 @@ class _Pool(Generic[Item]):
                 ray.kill(actor.handle)
         self._actors.clear()
         self._waiting.clear()
+        self._open.clear()
 
     def _with_room(self) -> _Actor[Item] | None:
         self._fill(needed=True)
-        free = [actor for actor in self._actors if actor.ready and len(actor.running) < self._depth]
-        return min(free, key=lambda actor: len(actor.running), default=None)
+        return (
+            min(self._open.values(), key=lambda actor: len(actor.running), default=None) if self._depth > 1 else next(iter(self._open.values()), None)
+        )
 
     def _fill(self, *, needed: bool) -> None:
         """Starts actors up to the number asked for. An actor gets items only once it runs: on a lost node none waits for ever."""
@@ -196,6 +202,8 @@ class _Pool(Generic[Item]):
         ray = quiet_ray()
         actor = self._waiting.pop(reference)
         task = actor.running.pop(reference, None)
+        if task is not None:
+            self._open[id(actor)] = actor
         try:
             result = ray.get(reference)
         except ray.exceptions.RayTaskError as raised:
@@ -210,9 +218,11 @@ class _Pool(Generic[Item]):
             actor.arrived = True
         else:
             actor.ready, self._failed_starts = True, 0
+            self._open[id(actor)] = actor
         return None
 
     def _bury(self, actor: _Actor[Item], task: _Task[Item] | None, dead: BaseException) -> tuple[Item, Any] | None:
+        self._open.pop(id(actor), None)
         first = actor in self._actors  # what else it was asked for fails, too
         if first:
             self._actors.remove(actor)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -72,6 +73,32 @@ def test_a_second_call_builds_nothing(tmp_path):
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "store").rglob("*") if path.is_file() and path.name != LOCK}
 
 
+def test_a_store_with_blocks_of_another_plan_is_refused(reference, tmp_path):
+    """Another version of the program may list other shapes for the same recipe. With the digest of its plan in the store, sizes and the ids of the
+    first and the last block are compared; without it, as in a store of version 0.1, all ids."""
+    build_catalog(small_recipe(), tmp_path / "store", workers=0, progress=False)
+    manifest = Catalog.open(tmp_path / "store").manifest
+    plan_file = tmp_path / "store" / "plan" / "00.json"
+    second, last = manifest.ordered[1], manifest.ordered[-1]
+
+    def changed(**changes):
+        block = replace(second, **changes)
+        rest = {name: entry for name, entry in manifest.blocks.items() if name != second.id}
+        (tmp_path / "store" / ROOT).write_bytes(replace(manifest, blocks={**rest, block.id: block}).to_bytes())
+        with pytest.raises(StoreError, match="not in the plan of this recipe"):
+            build_catalog(small_recipe(), tmp_path / "store", workers=0, progress=False)
+
+    changed(n_structures=4)
+    changed(id="01-000001-0123456789ab")
+    changed(id="00-000009-0123456789ab")
+    plan_file.unlink()
+    changed(id="00-000001-0123456789ab")
+    (tmp_path / "store" / ROOT).write_bytes(manifest.without({last.id}).to_bytes())
+    report = build_catalog(small_recipe(), tmp_path / "store", workers=0, progress=False)
+    assert (report.n_built, report.content_hash) == (1, reference.content_hash)
+    assert plan_file.exists()
+
+
 def test_another_recipe_is_refused_and_the_difference_named(tmp_path):
     build_catalog(small_recipe(), tmp_path / "store", workers=0, progress=False)
     with pytest.raises(StoreError, match=r"another recipe.*max_atoms: 30 there, 20 asked for"):
@@ -84,6 +111,7 @@ def test_a_directory_with_something_else_in_it_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(StoreError, match=r"thesis\.tex"):
         build_catalog(small_recipe(), tmp_path, workers=0, progress=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
@@ -126,7 +154,12 @@ def test_what_no_manifest_names_is_removed_by_the_next_build(tmp_path):
     stray = tmp_path / "store" / "blocks" / "00-000000-deadbeef-0123"
     stray.mkdir()
     (stray / "zarr.json").write_text("{}")
-    assert orphans(Catalog.open(tmp_path / "store")) == [f"blocks/{stray.name}"]
+    index = ["index/.half.parquet.tmp", "index/00-00000-0123456789abcdef.parquet", "index/00-000000-deadbeef-0123.parquet"]
+    others = [*index, "plan/01.json", "plan/0123456789abcdef"]
+    for name in others[:-1]:
+        (tmp_path / "store" / name).write_text("")
+    (tmp_path / "store" / others[-1]).mkdir()
+    assert orphans(Catalog.open(tmp_path / "store")) == [f"blocks/{stray.name}", *others]
     assert len(Catalog.open(tmp_path / "store")) == len(make_plan(small_recipe()))
     build_catalog(small_recipe(), tmp_path / "store", workers=0, progress=False)
     assert orphans(Catalog.open(tmp_path / "store")) == []
@@ -136,8 +169,6 @@ def test_a_store_of_a_build_that_stopped_early_is_completed_to_the_same_content(
     """As if the process had ended after three blocks: the manifest names those, and a half-written group lies about."""
     build_catalog(small_recipe(), tmp_path / "store", workers=0, progress=False)
     whole = Catalog.open(tmp_path / "store").manifest
-    from dataclasses import replace
-
     kept = dict(list(whole.blocks.items())[:3])
     (tmp_path / "store" / ROOT).write_bytes(replace(whole, blocks=kept).to_bytes())
     partial = Catalog.open(tmp_path / "store")

@@ -74,7 +74,7 @@ def test_a_damaged_manifest_is_refused_not_believed(store):
 def test_a_damaged_index_of_columns_is_not_believed(store):
     """The index can always be made again; a reader that cannot use it reads the blocks."""
     whole = Catalog.open(store).columns
-    index = next(store.glob("columns-*.parquet"))
+    index = next(store.glob("index/*.parquet"))
     index.write_bytes(index.read_bytes()[:100])
     assert Catalog.open(store).columns.equals(whole)
     index.unlink()

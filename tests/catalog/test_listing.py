@@ -3,10 +3,13 @@
 import pytest
 
 from deepstruc_hpc.catalog import listing
-from deepstruc_hpc.catalog.listing import evenly, list_shapes
+from deepstruc_hpc.catalog.listing import list_parts
 from deepstruc_hpc.catalog.plan import make_plan
 from deepstruc_hpc.catalog.recipe import Recipe
+from deepstruc_hpc.catalog.selection import evenly
+from deepstruc_hpc.catalog.shapes import ShapeFiles
 from deepstruc_hpc.core.errors import RecipeError
+from deepstruc_hpc.data.store_files import StoreFiles
 from deepstruc_hpc.structures.families import FAMILIES
 
 PARENTS = ("fcc atom", "hcp atom", "fcc bond")
@@ -22,8 +25,12 @@ def recipe(**changes):
     return Recipe(**{"name": "lines", "elements": ("Au",), "max_atoms": 60, "families": LINES, **changes})
 
 
-def names(lines):
-    return [[shape.name for shape in line] for line in lines]
+def listed(made, **options):
+    """Shapes of each line of a recipe, as they are listed."""
+    parts, lines = list_parts(made, progress=False, **options)
+    return [
+        [shape for part, line in zip(parts, lines, strict=True) if line == number for shape in part.shapes] for number in range(len(made.families))
+    ]
 
 
 @pytest.mark.parametrize(
@@ -42,7 +49,7 @@ def test_a_listed_shape_has_the_size_type_and_fingerprint_of_what_is_built():
     """Families list sites without building; building must give the same."""
     from deepstruc_hpc.structures.fingerprint import fingerprint
 
-    for line in list_shapes(recipe()):
+    for line in listed(recipe()):
         for shape in line[::3]:
             built = FAMILIES[shape.family].build(shape, "Pt", 2.7)
             raw = FAMILIES[shape.family].builder("Pt", 2.7, **shape.parameters)
@@ -51,19 +58,26 @@ def test_a_listed_shape_has_the_size_type_and_fingerprint_of_what_is_built():
 
 
 @pytest.mark.ray
-def test_actors_list_what_one_process_lists(ray_session_2cpu, monkeypatch):
-    alone = list_shapes(recipe(), workers=0, progress=False)
+def test_actors_list_what_one_process_lists(ray_session_2cpu, monkeypatch, tmp_path):
+    """Handed back, or put into files that the driver does not hold."""
+    alone = make_plan(recipe(limit=500))
     monkeypatch.setattr(listing, "SECONDS_ALONE", 0.0)
-    assert names(list_shapes(recipe(), workers=2, progress=False)) == names(alone)
+    assert listed(recipe(), workers=2) == listed(recipe())
+    shelf = ShapeFiles(StoreFiles(tmp_path), "plan/x")
+    plan = make_plan(recipe(limit=500), workers=2, shelf=shelf)
+    assert plan.shapes.n_in_memory == 0
+    assert plan.digest() == alone.digest()
+    assert plan.block_ids == alone.block_ids
+    assert plan.structure(77) == alone.structure(77)
     with pytest.raises(RecipeError, match=r"family round.*no-such-parent"):
-        list_shapes(recipe(families=({"family": "round", "options": {"parents": ["fcc atom", "no-such-parent"]}},)), workers=2, progress=False)
+        list_parts(recipe(families=({"family": "round", "options": {"parents": ["fcc atom", "no-such-parent"]}},)), workers=2, progress=False)
 
 
 def test_a_limit_of_a_line_spreads_over_its_list():
-    lines = list_shapes(recipe())
-    assert [len(line) for line in lines][2] == 40
-    assert evenly(10, 3) == [1, 5, 8]
-    sizes = [shape.n_atoms for shape in lines[2]]
+    shapes = [planned.shape for planned in make_plan(recipe(duplicates="keep")).shapes if planned.shape.family == "stacking_fault"]
+    assert len(shapes) == 40
+    assert evenly(10, 3).tolist() == [1, 5, 8]
+    sizes = [shape.n_atoms for shape in shapes]
     assert max(sizes) > 50
     assert min(sizes) < 30
 

@@ -87,7 +87,7 @@ def test_a_build_that_stopped_early_goes_on_and_its_leftovers_are_removed(bucket
     whole = Catalog.open(url)
     whole.files.write({ROOT: whole.manifest.without({block.id for block in whole.blocks[1:]}).to_bytes()})
     assert len(Catalog.open(url)) == 8
-    assert len(orphans(Catalog.open(url))) == len(whole.blocks) - 1
+    assert [path for path in orphans(Catalog.open(url)) if path.startswith("blocks/")] == [block.path for block in whole.blocks[1:]]
     report = build_catalog(RECIPE, url, workers=0, progress=False)
     assert (report.n_found, report.n_built) == (1, len(whole.blocks) - 1)
     assert report.content_hash == on_disk.content_hash

@@ -1,6 +1,7 @@
 """The plan: the same list of structures every time, without repetitions, in blocks that depend on nothing but the recipe."""
 
 import json
+import pickle
 from collections import Counter
 from hashlib import blake2b
 
@@ -10,7 +11,9 @@ from hypothesis import strategies as st
 
 from deepstruc_hpc.catalog.plan import make_plan, structure_id
 from deepstruc_hpc.catalog.recipe import Recipe, load_recipe
+from deepstruc_hpc.catalog.shapes import ShapeFiles
 from deepstruc_hpc.core.errors import RecipeError
+from deepstruc_hpc.data.store_files import StoreFiles
 from deepstruc_hpc.structures.families import family_named
 from deepstruc_hpc.structures.fingerprint import fingerprint
 
@@ -88,6 +91,43 @@ def test_blocks_cut_the_list_without_gap_or_overlap():
     assert list(plan.pending({})) == [plan.block(number) for number in range(plan.n_blocks)]
     rest = list(plan.pending(dict.fromkeys(plan.block_ids[1:])))
     assert [block.id for block in rest] == [plan.block_ids[0]]
+
+
+def test_a_worker_makes_of_a_ticket_and_files_what_the_plan_says(tmp_path, monkeypatch):
+    """Shapes written to files and read again, tickets sent as bytes: the same structures and ids, with a limit and without."""
+    monkeypatch.setattr("deepstruc_hpc.catalog.plan.SHAPES_TO_SEND", 0)
+    monkeypatch.setattr("deepstruc_hpc.catalog.shapes.ROWS_A_GROUP", 4)
+    for changes in ({}, {"limit": 37}, {"duplicates": "geometry", "elements": ("Au", "Ag", "Pt")}):
+        plan = make_plan(small(block_size=7, **changes))
+        reader = pickle.loads(pickle.dumps(plan.reader(ShapeFiles(StoreFiles(tmp_path), "plan/x"))))  # noqa: S301
+        blocks = [reader.block(pickle.loads(pickle.dumps(ticket))) for ticket in plan.tickets(plan.block_ids[1:3])]  # noqa: S301
+        assert blocks == [plan.block(number) for number in range(plan.n_blocks) if number not in (1, 2)]
+        assert [len(block.structures) for block in blocks] == [plan.size_of(number) for number in range(plan.n_blocks) if number not in (1, 2)]
+
+
+def test_structures_are_repetitions_as_a_simple_loop_finds_them():
+    """By fingerprint and element, or fingerprint and distance, the first in the order of the recipe: the sentence of the recipe, written down."""
+    elements = ("Au", "Ag", "Pt", "Al", "Ni")
+    lines = (
+        {"family": "hcp", "limit": 9},
+        "fcc",
+        {"family": "hcp", "elements": ("Co", "Au")},
+        "octahedral",
+        {"family": "fcc", "elements": ("Ni", "W")},
+    )
+    for duplicates in ("drop", "geometry"):
+        recipe = small(families=lines, elements=elements, duplicates=duplicates)
+        kept = make_plan(recipe.updated(duplicates="keep"))
+        seen, expected = set(), []
+        for number in range(len(kept)):
+            planned = kept.structure(number)
+            kind = f"{planned.nn_distance:.6f}" if duplicates == "geometry" else planned.symbol
+            if (planned.fingerprint, kind) not in seen:
+                seen.add((planned.fingerprint, kind))
+                expected.append(planned.id)
+        plan = make_plan(recipe)
+        assert ids(plan) == expected
+        assert plan.dropped == len(kept) - len(expected) > 0
 
 
 @given(limit=st.integers(1, 260))

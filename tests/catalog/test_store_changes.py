@@ -14,6 +14,7 @@ from deepstruc_hpc.catalog.difference import difference
 from deepstruc_hpc.catalog.split import split_catalog
 from deepstruc_hpc.cli.app import run
 from deepstruc_hpc.core.errors import ConfigError, StoreError
+from deepstruc_hpc.data.catalog_index import missing_parts
 from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.data.catalog_verify import orphans, verify
 from deepstruc_hpc.data.manifest import ROOT, BlockEntry
@@ -68,6 +69,43 @@ def test_deleted_rows_are_seen_by_no_reader_and_the_others_keep_all_their_values
     again = delete_structures(store, "n_atoms == 2")
     assert (again.n_deleted, again.n_structures, again.n_marked) == (4, 8, 11)
     assert rows_of(Catalog.open(store)) == rows_of(before, np.flatnonzero(~before.columns["n_atoms"].isin([2, 3, 5])))
+
+
+def test_the_index_follows_every_change_and_holds_no_deleted_row(tmp_path):
+    """After each command the parts are those of the state, and nothing else lies there; every query finds them without a look into a block."""
+    store = tmp_path / "store"
+    build_catalog(small_recipe(), store, workers=0, progress=False)
+
+    def checked(place):
+        catalog = Catalog.open(place)
+        assert missing_parts(catalog.files, catalog.manifest) == orphans(catalog) == []
+        ids = [name for number in range(len(catalog.blocks)) for name in catalog.read_block(number).columns["id"].tolist()]
+        (catalog.files.path / "blocks").rename(catalog.files.path / "elsewhere")
+        assert Catalog.open(place).columns["id"].tolist() == ids
+        assert catalog.sql("select id from catalog order by _number").column("id").to_pylist() == ids
+        (catalog.files.path / "elsewhere").rename(catalog.files.path / "blocks")
+        return catalog, set(ids)
+
+    _, before = checked(store)
+    gone = set(Catalog.open(store).query(WHERE)["id"])
+    delete_structures(store, WHERE)
+    marked, kept = checked(store)
+    assert kept == before - gone
+    assert kept == set(marked.query(f"not ({WHERE})", ["id"])["id"])
+    report = build_catalog(small_recipe(), store, workers=0, progress=False)
+    assert (report.n_built, report.complete, report.content_hash) == (0, True, marked.content_hash)
+    assert (store / "plan" / "00.json").exists()
+    compact_catalog(store, workers=0, progress=False)
+    compacted, same = checked(store)
+    assert (same, len(compacted.blocks)) == (kept, 1)
+    assert not (store / "plan" / "00.json").exists()
+    with pytest.raises(StoreError, match="merged, split or compacted"):
+        build_catalog(small_recipe(), store, workers=0, progress=False)
+    append_recipe(MORE, store, workers=0, progress=False)
+    merge_catalogs([store], tmp_path / "merged", workers=0, progress=False)
+    assert checked(store)[1] == checked(tmp_path / "merged")[1] > kept
+    made = split_catalog(store, tmp_path / "parts", by="random", kind="stores", workers=0, progress=False).made
+    assert set().union(*(checked(place)[1] for place in made.values())) == checked(store)[1]
 
 
 def test_the_order_of_deletions_does_not_show(store, tmp_path):

@@ -79,6 +79,25 @@ def test_list_in_its_three_formats_says_the_same(store, capsys):
     assert "1 of" in printed.err
 
 
+def test_sql_prints_a_table_json_and_csv_of_the_same_rows(store, capsys):
+    statement = "select structure_type, count(*) as n, max(nn_distance) as d from catalog group by all order by n desc, structure_type"
+    expected = Catalog.open(store).columns.groupby("structure_type").agg(n=("id", "size"), d=("nn_distance", "max")).reset_index()
+    expected = expected.sort_values(["n", "structure_type"], ascending=[False, True])
+    assert run(["catalog", "sql", store, statement, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == expected.to_dict("records")
+    assert run(["catalog", "sql", store, statement, "--csv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [(row["structure_type"], int(row["n"])) for row in rows] == list(zip(expected["structure_type"], expected["n"], strict=True))
+    assert run(["catalog", "sql", store, statement]) == 0
+    assert "icosahedral" in capsys.readouterr().out
+    assert run(["catalog", "sql", store, "select range as n, 'nan'::double as x from range(60)"]) == 0
+    printed = capsys.readouterr()
+    assert len(printed.out.splitlines()) == 51
+    assert "50 of 60 rows" in printed.err
+    assert run(["catalog", "sql", store, "select 'nan'::double as x, [1.5, 'inf'::double] as y", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == [{"x": None, "y": [1.5, None]}]
+
+
 @pytest.fixture
 def places(store, recipe, tmp_path):
     return {"STORE": store, "RECIPE": recipe, "DIR": str(tmp_path / "dir")}
@@ -91,6 +110,9 @@ def places(store, recipe, tmp_path):
         (["list", "STORE", "--where", "n_atoms.max() > 3"], "not allowed"),
         (["list", "STORE", "--where", "n_atoms >"], "not an expression"),
         (["list", "STORE", "--columns", "size"], "no such column"),
+        (["sql", "STORE", "select size from catalog"], "n_atoms"),
+        (["sql", "STORE", "drop view catalog"], "DROP is not allowed"),
+        (["sql", "STORE", "select 1", "--json", "--csv"], "name one of them"),
         (["export", "STORE", "DIR", "--where", "n_atoms > 10000"], "no structure"),
         (["info", "DIR"], "no catalog there"),
         (["build", "RECIPE", "--out", "STORE", "--workers", "0", "--limit", "3"], "another recipe"),

@@ -13,7 +13,7 @@ from deepstruc_hpc.core.errors import ConfigError
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.data.block_file import pack
 from deepstruc_hpc.data.catalog_block import BlockContent, encode_block
-from deepstruc_hpc.data.catalog_index import column_names, write_index
+from deepstruc_hpc.data.catalog_index import write_index
 from deepstruc_hpc.data.catalog_verify import invariants
 from deepstruc_hpc.data.conditions import PdfConditions
 from deepstruc_hpc.data.manifest import ROOT, Manifest, create_store, write_block
@@ -122,9 +122,8 @@ def test_the_index_says_the_same_as_the_blocks(stored):
     catalog, _, _ = stored
     from_blocks = Catalog.open(catalog.files.url).columns
     write_index(catalog.files, catalog.manifest)
-    assert len(list(catalog.files.path.glob("columns-*.parquet"))) == 1
+    assert len(list((catalog.files.path / "index").iterdir())) == 1
     assert Catalog.open(catalog.files.url).columns.equals(from_blocks)
-    assert not list(catalog.files.path.glob(".tmp*"))
 
 
 def test_a_query_gives_the_rows_and_columns_asked_for(stored):
@@ -182,36 +181,3 @@ def test_what_must_hold_of_a_block_is_checked():
     for name, values in broken.items():
         assert list(invariants(BlockContent(**{**vars(sound), name: values}), 7)), name
     assert list(invariants(sound, 8))
-
-
-def test_a_query_reads_the_columns_that_it_needs_from_the_index_alone(tmp_path, monkeypatch):
-    """A million rows then take a second. The blocks that this manifest names do not exist, so a reader that touches them fails."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from deepstruc_hpc.data.catalog_index import index_key
-    from deepstruc_hpc.data.manifest import BlockEntry
-
-    rows, blocks = 20_000, 20
-    rng = np.random.default_rng(0)
-    entries = {f"00-{n:06d}": BlockEntry(f"00-{n:06d}", "blocks/none", rows // blocks, 0, "c", "d", 0, {"h": "float64"}) for n in range(blocks)}
-    manifest = Manifest(({"name": "made"},), "hash", CONDITIONS, "0", rows, blocks, entries)
-    files = StoreFiles(tmp_path)
-    create_store(files, manifest)
-    kinds = rng.integers(0, 3, rows)
-    table = {name: pa.array(np.array(KINDS)[kinds]) for name in ("structure_type", "family", "shape", "formula", "elements", "fingerprint")}
-    table["id"] = table["label"] = pa.array([f"{number:016x}" for number in range(rows)])
-    table |= {"n_atoms": pa.array(rng.integers(5, 200, rows), pa.int32())} | {
-        name: pa.array(rng.random(rows)) for name in ("nn_distance", "diameter", "h")
-    }
-    pq.write_table(pa.table({name: table[name] for name in column_names(manifest)}), tmp_path / index_key(manifest), row_group_size=rows // blocks)
-    asked, read_table = [], pq.read_table
-
-    def recorded(source, *, columns):
-        asked.append(sorted(columns))
-        return read_table(source, columns=columns)
-
-    monkeypatch.setattr(pq, "read_table", recorded)
-    found = Catalog.open(tmp_path).query('structure_type == "fcc" and n_atoms < 100', ["id", "n_atoms"])
-    assert len(found) == int(((kinds == 0) & (np.asarray(table["n_atoms"]) < 100)).sum()) > 0
-    assert asked == [["id", "n_atoms", "structure_type"]]

@@ -10,7 +10,6 @@ import csv
 import io
 import json
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -28,8 +27,9 @@ from deepstruc_hpc.catalog.recipe import recipe_hash
 from deepstruc_hpc.core.errors import OutputError, StoreError
 from deepstruc_hpc.core.version import __version__
 from deepstruc_hpc.data.catalog_block import BlockContent
+from deepstruc_hpc.data.catalog_index import store_block
 from deepstruc_hpc.data.conditions import PdfConditions
-from deepstruc_hpc.data.manifest import ROOT, BlockEntry, Manifest, create_store, write_block
+from deepstruc_hpc.data.manifest import ROOT, BlockEntry, Manifest, create_store
 from deepstruc_hpc.data.schema import COLUMN_NAMES
 from deepstruc_hpc.data.store_files import StoreFiles
 from deepstruc_hpc.data.store_lock import building
@@ -98,7 +98,7 @@ class BlockImporter:
         columns = columns_of(taken)
         kinds = {name: "str" if values.dtype.kind in "OTU" else "float64" for name, values in columns.items() if name not in COLUMN_NAMES}
         content = BlockContent.of_structures(structures, curves, columns)
-        return write_block(self._files, f"00-{item.number:06d}-imported", content, nonce=uuid.uuid4().hex[:8], parameters=kinds), len(refused)
+        return store_block(self._files, f"00-{item.number:06d}-imported", content, kinds), len(refused)
 
     def read(self, item: ImportBlock) -> tuple[list[Particle], list[tuple[str, str]]]:
         """The particles of a block, and (source, reason) of what is none."""

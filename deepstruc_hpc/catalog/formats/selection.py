@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from deepstruc_hpc.core.errors import ConfigError
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.data.catalog_block import BlockContent, is_text
-from deepstruc_hpc.data.catalog_index import parameter_columns
+from deepstruc_hpc.data.catalog_index import column_kinds
 from deepstruc_hpc.data.catalog_store import Catalog
-from deepstruc_hpc.data.schema import COLUMN_ARRAYS
 from deepstruc_hpc.data.species import element_symbols
 
 
@@ -73,9 +72,8 @@ class Selection:
 
     def __init__(self, catalog: Catalog, where: str = "", limit: int | None = None) -> None:
         self.catalog, self.where, self.limit = catalog, where, limit
-        chosen = catalog.query(where, ["n_atoms"]).index.to_numpy().astype(np.int64) if where.strip() else None
-        count = len(catalog) if chosen is None else len(chosen)
-        self._chosen = chosen if chosen is None or limit is None else chosen[:limit]
+        self._chosen = catalog.query(where, ["n_atoms"], limit=limit).index.to_numpy().astype(np.int64) if where.strip() else None
+        count = len(catalog) if self._chosen is None else len(self._chosen)
         self._count = count if limit is None else min(limit, count)
         if not self._count:
             named = f"--where {where}: " if where else ""
@@ -92,7 +90,7 @@ class Selection:
     @property
     def column_types(self) -> dict[str, str]:
         """Every column of the catalog with its type: ``str``, ``int32`` or ``float64``."""
-        return {spec.name: str(spec.dtype) for spec in COLUMN_ARRAYS} | parameter_columns(self.catalog.manifest)
+        return column_kinds(self.catalog.blocks)
 
     def chunks(self, start: int = 0, *, size: int, pdf: bool) -> Iterator[Chunk]:
         """The structures from a place on, at most ``size`` at a time; a chunk never reaches over a block's end.
