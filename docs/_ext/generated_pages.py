@@ -44,11 +44,12 @@ def pages() -> dict[str, str]:
 
 
 def commands(command: Any, words: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:
-    """Every command that is not hidden, with its words."""
+    """Every command that is not hidden, with its words; a group that does something by itself is one, too."""
     children = getattr(command, "commands", None)
     if not children:
         return [(words, command)]
-    return [found for name, child in children.items() if not child.hidden for found in commands(child, (*words, name))]
+    own = [(words, command)] if words and command.invoke_without_command else []
+    return own + [found for name, child in children.items() if not child.hidden for found in commands(child, (*words, name))]
 
 
 def command_pages() -> dict[str, str]:

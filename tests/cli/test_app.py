@@ -18,6 +18,8 @@ def commands():
     def walk(command, words):
         children = getattr(command, "commands", None)
         if children:
+            if words and command.invoke_without_command:
+                yield words, command
             for name, child in children.items():
                 yield from walk(child, [*words, name])
         else:

@@ -43,7 +43,7 @@ def test_every_command_line_of_a_document_names_real_options(document):
     """Fails when a page shows an option that the command does not have."""
     for line in command_lines(text_of(document)):
         words = words_of(line)
-        name = next((name for name in COMMANDS if tuple(words[: len(name)]) == name), None)
+        name = max((name for name in COMMANDS if tuple(words[: len(name)]) == name), key=len, default=None)
         assert name is not None or words in ([], ["--version"]), f"unknown command: {line}"
         known = {option for param in COMMANDS[name].params for option in (*param.opts, *param.secondary_opts)} | {"--help", "--debug"}
         assert {word.split("=")[0] for word in words if word.startswith("--")} <= known, line
