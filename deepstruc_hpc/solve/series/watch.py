@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from deepstruc_hpc.core.errors import DeepstrucError
+from deepstruc_hpc.core.files import split_inside
+from deepstruc_hpc.data.pdf_files import file_hash
 from deepstruc_hpc.data.series_file import H5_FILE, SeriesFile
 from deepstruc_hpc.solve.run.batch import LOOK_EVERY_S
 from deepstruc_hpc.solve.run.inputs import is_whole
@@ -48,6 +51,7 @@ class Watched:
         self._next = 0.0
         self._finished: list[tuple[str, list[FrameResult]]] = []
         self._since_full = 0
+        self._broken: dict[Path, str] = {}
         self._earlier: list[tuple[str, list[FrameResult], list[ItemRecord]]] = []
 
     def go(self) -> pd.DataFrame:
@@ -66,18 +70,41 @@ class Watched:
 
     def _arriving(self) -> Iterator[list[Path]]:
         """Files that became whole since the last look, in the order of the series."""
-        options, sizes, handed = self.run.batch.options, dict[Path, int](), set[Path]()
+        options, sizes, handed = self.run.batch.options, dict[Path, int](), dict[Path, int]()
         last = time.monotonic()
         while options.watch_idle_s is None or time.monotonic() - last < options.watch_idle_s:
-            whole = [path for path in self.run.batch.look(allow_empty=True) if path not in handed and is_whole(path, sizes)]
-            handed.update(whole)
+            here = self.run.batch.look(allow_empty=True)
+            whole = [path for path in here if (path not in handed or self._mended(path, handed)) and is_whole(path, sizes)]
+            handed.update({path: _changed_at(path) for path in whole})
             if whole:
                 last = time.monotonic()
                 yield whole
                 last = time.monotonic()
             time.sleep(LOOK_EVERY_S)
 
+    def _mended(self, path: Path, handed: dict[Path, int]) -> bool:
+        """Whether a frame that failed has other bytes since: a file written anew, or room that was set aside in a file of many."""
+        changed = _changed_at(path)
+        if path not in self._broken or changed == handed[path]:
+            return False
+        if _digest(path) == self._broken[path]:
+            handed[path] = changed
+            return False
+        return True
+
     def _take(self, paths: list[Path]) -> None:
+        """Solve frames that are new, and those once more that were broken and are not any longer."""
+        again = [frame for frame in self.schedule.frames if frame.item.path in self._broken and frame.item.path in paths]
+        fresh = [path for path in paths if path not in self._broken]
+        if again:
+            self._solve(again, self._open(again))
+        if fresh:
+            self._take_fresh(fresh)
+        failed = {number for number, result in self.schedule.results.items() if result.row.get("status") == "failed"}
+        self._broken = {frame.item.path: self._broken.get(frame.item.path, "") for frame in self.schedule.frames if frame.number in failed}
+        self._broken.update({path: _digest(path) for path in paths if path in self._broken})
+
+    def _take_fresh(self, paths: list[Path]) -> None:
         first = len(self.schedule.frames)
         taken = {str(frame.item.path): frame.item.folder for frame in self.schedule.frames}
         fresh = self.run.frames(paths, {**self.summary.folders(), **taken})
@@ -148,6 +175,22 @@ class Watched:
         self.table = self.run.write(self.schedule, self._file, self.summary, provisional=provisional)
         self.on_page()
         self._next = time.monotonic() + max(LEAST_SECONDS, TIMES_ITS_COST * (time.monotonic() - begun))
+
+
+def _changed_at(path: Path) -> int:
+    """Nanoseconds since 1970; 0 for a file that is gone."""
+    try:
+        return split_inside(path)[0].stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _digest(path: Path) -> str:
+    """Of the bytes of a frame; empty where it cannot be read."""
+    try:
+        return file_hash(path)
+    except (OSError, DeepstrucError):
+        return ""
 
 
 def watch_series(run: SeriesRun, on_page: Callable[[], object]) -> pd.DataFrame:

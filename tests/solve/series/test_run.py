@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from deepstruc_hpc.core.errors import PdfFileError
+from deepstruc_hpc.data.pdf_files import read_pdf
 from deepstruc_hpc.data.series_file import read_series
 from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.run.artefacts import NamedArtefacts
@@ -191,3 +192,32 @@ def test_frames_that_arrive_are_rows_and_are_settled_in_the_end(shapes_store, tm
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
     with h5py.File(out / "series.h5") as handle:
         assert np.isfinite(handle["entry/data/g"][:]).all()
+
+
+def test_a_file_that_grows_is_followed(shapes_store, tmp_path, shape_of):
+    """Frames of one HDF5 file, some of them set aside and not written yet when it is first seen."""
+    path, out = tmp_path / "film.h5", tmp_path / "out"
+    curves = [read_pdf(write_gr(tmp_path / "text" / f"f{number}.gr", shape_of("fcc"), seed=number)) for number in range(5)]
+
+    def write(count, room):
+        with h5py.File(path, "w") as handle:
+            entry = handle.create_group("entry/pdf")
+            entry["r"] = curves[0].r
+            entry["g"] = np.stack([curve.g for curve in curves[:count]] + [np.full(len(curves[0].r), np.nan)] * (room - count))
+            entry.attrs.update({"NX_class": "NXdata", "signal": "g", "axes": ["frame", "r"]})
+            entry["r"].attrs["units"] = "angstrom"
+
+    write(2, 3)
+    settings = SETTINGS.model_copy(update={"elements": ("Pt",), "qmin": 0.8, "qmax": 22.0})
+    run = SeriesRun(
+        Batch(path, out, settings, BatchOptions(workers=0, watch=True, watch_idle_s=5.0), NamedArtefacts(catalog=shapes_store)), SeriesOptions()
+    )
+    seen = []
+    watching = threading.Thread(target=lambda: seen.append(watch_series(run, lambda: None)))
+    watching.start()
+    while not (out / "series.csv").exists():
+        time.sleep(0.05)
+    write(5, 5)
+    watching.join()
+    assert seen[0]["status"].tolist() == ["ok"] * 5
+    assert seen[0]["structure_type"].eq("fcc").all()
