@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
@@ -13,6 +14,7 @@ from typing import Any
 
 from deepstruc_hpc.catalog.blocks import BlockBuilder, check_engine
 from deepstruc_hpc.catalog.card import CARD, write_card
+from deepstruc_hpc.catalog.over_blocks import SECONDS_ALONE
 from deepstruc_hpc.catalog.plan import Plan, Ticket, TicketReader, make_plan
 from deepstruc_hpc.catalog.recipe import Recipe
 from deepstruc_hpc.catalog.shapes import ShapeFiles
@@ -29,7 +31,7 @@ from deepstruc_hpc.data.schema import BLOCKS, INDEX, PLAN
 from deepstruc_hpc.data.store_files import StoreFiles, writing
 from deepstruc_hpc.data.store_lock import LOCK, building
 from deepstruc_hpc.runtime.pool import ItemFailure, map_over_actors
-from deepstruc_hpc.runtime.progress import progress_bar
+from deepstruc_hpc.runtime.progress import no_bar, progress_bar
 from deepstruc_hpc.runtime.ray_session import ray_session
 
 PARTS_TO_SHARE = 4
@@ -122,38 +124,70 @@ def build_catalog(
 
 
 def build_missing(files: StoreFiles, manifest: Manifest, plan: Plan, *, workers: int | None, progress: bool) -> BuildReport:
-    """Make the blocks of a plan that the manifest does not name, and the index at the end."""
+    """Make the blocks of a plan that the manifest does not name, and the index at the end.
+
+    With ``workers`` None the first seconds of the work are done in this process: what is through then needs no actors.
+    """
     found = frozenset(manifest.blocks)
     failed: dict[str, str] = {}
-    pending = plan.n_blocks - len(plan.numbers_of(found))
     remove_orphans(files, manifest)
     started = time.perf_counter()
+    alone_s = {None: SECONDS_ALONE, 0: math.inf}.get(workers, 0.0)
     with ExitStack() as stack:
-        if pending and workers != 0:
-            session = stack.enter_context(ray_session(workers))
-            workers = min(pending, workers or max(1, int(session.cpus)))
-            started = time.perf_counter()
         writer = ManifestWriter(files, manifest)
         with closing(writer):
-            for ticket, outcome in _outcomes(files, manifest, plan, workers or 0, progress=progress):
-                if isinstance(outcome, ItemFailure):
-                    if isinstance(outcome.error, OutputError):
-                        raise outcome.error
-                    failed[plan.block_id(ticket.number)] = str(outcome)
-                else:
-                    writer.add(outcome)
-        finish(files, writer.manifest, workers=(workers or 0) if pending else 0)
+            _take(_alone(files, manifest, plan, alone_s, strict=workers == 0, progress=progress), plan, writer, failed)
+            pending = plan.n_blocks - len(plan.numbers_of(writer.manifest.blocks)) - len(failed)
+            if pending and workers != 0:
+                before = time.perf_counter()
+                session = stack.enter_context(ray_session(workers))
+                workers = min(pending, workers or max(1, int(session.cpus)))
+                started += time.perf_counter() - before
+                _take(_shared_out(files, writer.manifest, plan, workers, progress=progress), plan, writer, failed)
+            else:
+                workers = 0
+        finish(files, writer.manifest, workers=workers)
     return report_of(files, writer.manifest, found, failed, time.perf_counter() - started)
 
 
-def _outcomes(files: StoreFiles, manifest: Manifest, plan: Plan, workers: int, *, progress: bool) -> Iterator[tuple[Ticket, Any]]:
-    """Each ticket of what is missing with the entry of its block, or with its failure."""
+def _take(outcomes: Iterator[tuple[Ticket, Any]], plan: Plan, writer: ManifestWriter, failed: dict[str, str]) -> None:
+    """Note each block that was made, or why it was not."""
+    for ticket, outcome in outcomes:
+        if not isinstance(outcome, ItemFailure):
+            writer.add(outcome)
+        elif isinstance(outcome.error, OutputError):
+            raise outcome.error
+        else:
+            failed[plan.block_id(ticket.number)] = str(outcome)
+
+
+def _alone(files: StoreFiles, manifest: Manifest, plan: Plan, seconds: float, *, strict: bool, progress: bool) -> Iterator[tuple[Ticket, Any]]:
+    """Tickets of what is missing with the entries of their blocks, made in this process until so many seconds have passed.
+
+    With ``strict`` an error goes on to the caller; else it stands in the place of the entry, as an actor's does.
+    """
+    pending = plan.n_blocks - len(plan.numbers_of(manifest.blocks))
+    if not pending or seconds <= 0.0:
+        return
+    worker, began = TicketBuilder(files.url, manifest.conditions, plan.reader()), time.monotonic()
+    with (progress_bar if progress else no_bar)("building blocks", pending) as bar:
+        for ticket in plan.tickets(manifest.blocks):
+            try:
+                yield ticket, worker(ticket)
+            except Exception as error:
+                if strict or isinstance(error, OutputError):
+                    raise
+                yield ticket, ItemFailure(error, 1, died=False)
+            bar.advance()
+            if time.monotonic() - began > seconds:
+                return
+
+
+def _shared_out(files: StoreFiles, manifest: Manifest, plan: Plan, workers: int, *, progress: bool) -> Iterator[tuple[Ticket, Any]]:
+    """Each ticket of what is missing with the entry of its block, or with its failure, from actors."""
     tickets, pending = plan.tickets(manifest.blocks), plan.n_blocks - len(plan.numbers_of(manifest.blocks))
-    label = "building blocks" if progress else ""
-    if not workers:
-        return _here(TicketBuilder(files.url, manifest.conditions, plan.reader()), tickets, label, pending)
     make_worker = partial(TicketBuilder, files.url, manifest.conditions, plan.reader(shelf_of(files, plan.recipe)))
-    return map_over_actors(make_worker, tickets, workers=workers, progress_label=label, total=pending)
+    return map_over_actors(make_worker, tickets, workers=workers, progress_label="building blocks" if progress else "", total=pending)
 
 
 class TicketBuilder:
@@ -273,15 +307,6 @@ def remove_orphans(files: StoreFiles, manifest: Manifest) -> None:
     with writing(files.url):
         for path in leftovers(files, manifest):
             files.delete(path)
-
-
-def _here(worker: TicketBuilder, tickets: Iterator[Ticket], label: str, total: int) -> Iterator[tuple[Ticket, Any]]:
-    with ExitStack() as stack:
-        bar = stack.enter_context(progress_bar(label, total)) if label else None
-        for ticket in tickets:
-            yield ticket, worker(ticket)
-            if bar is not None:
-                bar.advance()
 
 
 def _refuse_foreign(files: StoreFiles) -> None:

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 WHERE = typer.Option("", "--where", help="Expression over the columns, e.g. 'structure_type == \"fcc\" and n_atoms < 100'.")
-WORKERS = typer.Option(None, "--workers", min=0, help="Ray actors; by default one a core. 0: in this process, without Ray.")
+WORKERS = typer.Option(
+    None, "--workers", min=0, help="Ray actors; by default one a core where the work is longer than their start. 0: in this process."
+)
 ROWS_OF_A_TABLE = 50
 
 
