@@ -38,6 +38,17 @@ def natural_order(name: str | os.PathLike[str]) -> tuple[tuple[tuple[tuple[str, 
     return parts, written
 
 
+def remove_partials(folder: Path) -> None:
+    """Remove what :func:`write_atomically` left in a folder when its process was killed. Nobody else may be writing there.
+
+    Raises:
+        OSError: a file cannot be removed.
+    """
+    for path in folder.glob(".*.part"):
+        if re.fullmatch(r"\..+\.[0-9a-f]{8}\.part", path.name):
+            path.unlink(missing_ok=True)
+
+
 def write_atomically(path: str | os.PathLike[str], content: str | bytes, *, remedy: str = REMEDY) -> Path:
     """Write a file so that a reader finds the old one or the new one, never half of it, and so that two writers do not mix.
 

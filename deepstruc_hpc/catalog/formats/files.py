@@ -10,6 +10,7 @@ from typing import Any
 from deepstruc_hpc.catalog.formats.extxyz import kept, resumed
 from deepstruc_hpc.catalog.formats.record import ExportRecord, written_or_said
 from deepstruc_hpc.catalog.formats.selection import Chunk
+from deepstruc_hpc.core.files import remove_partials
 from deepstruc_hpc.data.structure_files import write_cif, write_xyz
 
 INDEX = "index.csv"
@@ -25,6 +26,7 @@ class StructureFiles:
         self._folder, self._record, self._kind = folder, record, kind
         with written_or_said(folder):
             folder.mkdir(parents=True, exist_ok=True)
+            remove_partials(folder)
         self._index = resumed(folder / INDEX, record)
 
     def write(self, chunk: Chunk) -> None:
