@@ -221,7 +221,7 @@ def test_when_the_first_node_dies_a_build_is_requeued_although_slurm_lets_it_liv
 
 
 def test_the_stages_run_as_a_pipeline_that_survives_a_requeue_beside_a_sweep_an_array_and_a_job_at_its_limit(cluster, profile):
-    """The commands themselves, training, search and solving on both nodes. The training is warned in its middle, and solve waits until its second start has ended.
+    """The commands themselves, training and solving on both nodes. The training is warned in its middle; solve waits until its second start ends.
 
     Meanwhile another job, on one node, comes near its own limit: there the warning is SLURM's.
     """
