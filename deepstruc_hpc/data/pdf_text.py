@@ -105,7 +105,8 @@ def read_text(path: Path) -> TextFile:
         except UnicodeDecodeError:
             text = data.decode("latin-1")
             notes.append("The file is not UTF-8; its header was read as Latin-1.")
-    strange = sum(not (c.isprintable() or c in "\t\r\n\f\v\x1a") for c in text[:100_000])
+    head = text[:100_000].translate(_BLANKS)
+    strange = 0 if head.isprintable() else sum(not c.isprintable() for c in head)
     if strange > 0.01 * min(len(text), 100_000):
         raise PdfFileError(f"{path}: not a text file (found {strange} unprintable characters). A table of r and G(r) as text is needed.")
     lines = _NEWLINE.split(text.replace("\u2212", "-").replace("\ufeff", ""))
@@ -151,6 +152,10 @@ def _utf16_without_mark(path: Path, data: bytes) -> str:
     if len(data) % 2 == 0 and even > 0.9 and odd < 0.1:
         return "utf-16-be"
     raise PdfFileError(f"{path}: not a text file (it holds zero bytes). A table of r and G(r) as text is needed.")
+
+
+_BLANKS = dict.fromkeys(map(ord, "\t\r\n\f\v\x1a"))
+"""Characters that text files hold although they cannot be printed."""
 
 
 def parse_row(line: str) -> tuple[tuple[float, ...] | None, bool]:
