@@ -25,7 +25,7 @@ from deepstruc_hpc.structures.lattices import lattice_of
 
 
 @dataclass(frozen=True)
-class Asked:
+class TestCase:
     """A curve and its truth."""
 
     curve: PdfCurve
@@ -35,7 +35,7 @@ class Asked:
     n_atoms: int
 
 
-def curves(count: int, seed: int) -> list[Asked]:
+def curves(count: int, seed: int) -> list[TestCase]:
     """As benchmarks/solve_unseen.py makes them."""
     made = []
     for number in range(count):
@@ -46,14 +46,14 @@ def curves(count: int, seed: int) -> list[Asked]:
         structure = Structure.of_element(symbol, sites * nn_distance(symbol, "twelve") * rng.uniform(0.98, 1.02), kind).centred()
         r, g, header, qdamp = measured(structure, rng)
         instrument = Instrument(qmin=header["qmin"], qmax=header["qmax"], qdamp=qdamp)
-        made.append(Asked(PdfCurve(r, g, source=f"p{number:04d}"), symbol, instrument, kind, len(structure)))
+        made.append(TestCase(PdfCurve(r, g, source=f"p{number:04d}"), symbol, instrument, kind, len(structure)))
     return made
 
 
-def scored(generator: Generator, asked: list[Asked], proposals: int) -> dict[str, float]:
+def scored(generator: Generator, cases: list[TestCase], proposals: int) -> dict[str, float]:
     """Shares and medians over the curves."""
     rows: dict[str, list[float]] = {name: [] for name in ("says type", "says N within 5 %", "fits type", "fits N within 5 %", "Rw", "s")}
-    for one in asked:
+    for one in cases:
         begin = time.process_time()
         said = generator.type_probabilities(one.curve, symbol=one.symbol, instrument=one.instrument)
         found = generator.propose(
@@ -84,11 +84,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=3)
     parser.add_argument("--proposals", type=int, default=100)
     options = parser.parse_args()
-    asked = curves(options.curves, options.seed)
-    print(f"{len(asked)} curves, seed {options.seed}, {options.proposals} proposals\n")
+    cases = curves(options.curves, options.seed)
+    print(f"{len(cases)} curves, seed {options.seed}, {options.proposals} proposals\n")
     print("| generator | says type | says N within 5 % | fits type | fits N within 5 % | median Rw | s a curve |\n|---|---|---|---|---|---|---|")
     for name in options.generators:
-        found = scored(load_generator(name), asked, options.proposals)
+        found = scored(load_generator(name), cases, options.proposals)
         shares = " | ".join(f"{found[key]:.0%}" for key in ("says type", "says N within 5 %", "fits type", "fits N within 5 %"))
         print(f"| {name} | {shares} | {found['Rw']:.3f} | {found['s']:.2f} |", flush=True)
 

@@ -75,10 +75,10 @@ def row_of(part: str, number: int, one: Simulated, engine: Solver, entries: dict
         return {**head, "status": "failed", "message": str(refused), "cpu": time.process_time() - begin}
     head |= {"status": answer.verdict.status, "message": answer.message, "cpu": time.process_time() - begin}
     crystal = crystal_of(one.truth["entry"], entries) if one.kind == "compound" else None
-    return {**head, **_said(answer), **_candidates(answer.ranking, one, crystal)}
+    return {**head, **_facts(answer), **_candidates(answer.ranking, one, crystal)}
 
 
-def _said(answer: Answer) -> dict[str, Any]:
+def _facts(answer: Answer) -> dict[str, Any]:
     """What the program says, and the numbers of the curve that a likelihood may count."""
     measurement, ranking = answer.measurement, answer.ranking
     instrument, belief = measurement.instrument, ranking.candidates.belief

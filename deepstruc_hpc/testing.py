@@ -22,7 +22,7 @@ import numpy as np
 
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import DeepstrucError
-from deepstruc_hpc.model.conformance import PROPERTIES, Asked, TestCurve, same_proposals
+from deepstruc_hpc.model.conformance import PROPERTIES, ContractTest, TestCurve, same_proposals
 from deepstruc_hpc.model.contract import Generator, Proposal
 from deepstruc_hpc.model.loading import NEEDED, full_name, load_generator
 from deepstruc_hpc.physics.instrument import Instrument
@@ -97,10 +97,10 @@ def check_generator(
     if missing:
         found.failed += [f"has no {word}: {_WHY[word]}. Inherit from deepstruc_hpc.model.contract.Generator, or write it." for word in missing]
     else:
-        asked = Asked(made, tuple(curves or metal_curves()), n_samples, clashing)
-        checks: list[tuple[str, Callable[[], Iterator[str]]]] = [(text, getattr(asked, word)) for word, text in PROPERTIES.items()]
+        contract = ContractTest(made, tuple(curves or metal_curves()), n_samples, clashing)
+        checks: list[tuple[str, Callable[[], Iterator[str]]]] = [(text, getattr(contract, word)) for word, text in PROPERTIES.items()]
         if reopen:
-            checks.append(("another process that opens it proposes the same", lambda: _reopened(asked, generator)))
+            checks.append(("another process that opens it proposes the same", lambda: _reopened(contract, generator)))
         for text, check in checks:
             _note(found, text, check)
     if found.failed:
@@ -133,7 +133,7 @@ def _note(found: Conformance, text: str, check: Callable[[], Iterator[str]]) -> 
         found.passed.append(text)
 
 
-def _reopened(asked: Asked, generator: Generator | str) -> Iterator[str]:
+def _reopened(contract: ContractTest, generator: Generator | str) -> Iterator[str]:
     """Ask the same in another process: opened by name, or from a pickle."""
     try:
         given = full_name(generator) if isinstance(generator, str) else pickle.dumps(generator)
@@ -141,28 +141,32 @@ def _reopened(asked: Asked, generator: Generator | str) -> Iterator[str]:
         yield f"cannot be pickled ({type(refused).__name__}: {refused}); so workers cannot open it; name it: check_generator('FILE.py:NAME')"
         return
     with tempfile.TemporaryDirectory() as folder:
-        order, answer = Path(folder) / "order.pickle", Path(folder) / "answer.pickle"
-        order.write_bytes(pickle.dumps((given, asked.curves, asked.n_samples, list(sys.path))))
+        request, answer = Path(folder) / "request.pickle", Path(folder) / "answer.pickle"
+        request.write_bytes(pickle.dumps((given, contract.curves, contract.n_samples, list(sys.path))))
         done = subprocess.run(  # noqa: S603 - this module, in this interpreter
-            [sys.executable, "-m", "deepstruc_hpc.testing", str(order), str(answer)], capture_output=True, text=True, check=False, timeout=PATIENCE_S
+            [sys.executable, "-m", "deepstruc_hpc.testing", str(request), str(answer)],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE_S,
         )
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no word"])[-1]
             yield f"cannot be opened in another process ({last}). Define it in a module, not in a notebook or __main__, or give its name FILE.py:NAME"
             return
         elsewhere: list[list[Proposal]] = pickle.loads(answer.read_bytes())  # noqa: S301 - written by ourselves a moment ago
-    for (test, here), there in zip(asked.all(), elsewhere, strict=True):
+    for (test, here), there in zip(contract.all(), elsewhere, strict=True):
         if not same_proposals(here, there):
             yield f"another process proposes other structures for {test.curve.source}: something is drawn or ordered anew in each process"
 
 
-def _answer(order: Path, answer: Path) -> None:
+def _answer(request: Path, answer: Path) -> None:
     """The other process's part of :func:`_reopened`."""
-    given, curves, count, path = pickle.loads(order.read_bytes())  # noqa: S301 - written by the process that started this one
+    given, curves, count, path = pickle.loads(request.read_bytes())  # noqa: S301 - written by the process that started this one
     sys.path[:] = path
     generator = load_generator(given) if isinstance(given, str) else pickle.loads(given)  # noqa: S301 - the user's own object
-    asked = Asked(generator, curves, count, 1.0)
-    answer.write_bytes(pickle.dumps([found for _, found in asked.all()]))
+    contract = ContractTest(generator, curves, count, 1.0)
+    answer.write_bytes(pickle.dumps([found for _, found in contract.all()]))
 
 
 __all__ = ["Conformance", "ConformanceError", "TestCurve", "check_generator", "metal_curves"]

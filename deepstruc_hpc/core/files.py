@@ -32,9 +32,9 @@ def shown_name(name: str | os.PathLike[str]) -> str:
 
 
 def natural_order(name: str | os.PathLike[str]) -> tuple[tuple[tuple[tuple[str, int], ...], ...], str]:
-    """What to sort names by so that numbers in them count as numbers: ``f5.gr``, ``f10.gr``, ``f100.gr``; ``a.h5#/gr[2]``, ``a.h5#/gr[10]``."""
+    """What to sort names by so that numbers in them count as numbers: ``f5.gr``, ``F7.gr``, ``f100.gr``; ``a.h5#/gr[2]``, ``a.h5#/gr[10]``."""
     written = os.fsdecode(name)
-    parts = tuple(tuple((words, int(digits or -1)) for words, digits in _NUMBERED.findall(part)) for part in written.split("/"))
+    parts = tuple(tuple((words, int(digits or -1)) for words, digits in _NUMBERED.findall(part)) for part in written.lower().split("/"))
     return parts, written
 
 

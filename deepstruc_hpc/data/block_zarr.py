@@ -47,21 +47,21 @@ class BlockStore(Store):  # type: ignore[misc]
         """True for a member."""
         return key in self._block.members
 
-    async def set(self, key: str, value: Any) -> None:
+    async def set(self, key: str, value: Any) -> None:  # noqa: ARG002 - zarr's signature
         """Refused: a block is written once.
 
         Raises:
-            NotImplementedError: always.
+            ValueError: always.
         """
-        raise NotImplementedError(f"{key}: a block is read-only")
+        self._check_writable()
 
-    async def delete(self, key: str) -> None:
+    async def delete(self, key: str) -> None:  # noqa: ARG002 - zarr's signature
         """Refused: a block is written once.
 
         Raises:
-            NotImplementedError: always.
+            ValueError: always.
         """
-        raise NotImplementedError(f"{key}: a block is read-only")
+        self._check_writable()
 
     async def list(self) -> AsyncIterator[str]:
         """Names of all members."""

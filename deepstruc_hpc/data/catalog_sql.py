@@ -39,13 +39,13 @@ def answer(table: CatalogTable, statement: str, columns: Sequence[str]) -> pa.Ta
     """
     import duckdb
 
-    def asked(connection: duckdb.DuckDBPyConnection) -> Any:
+    def evaluated(connection: duckdb.DuckDBPyConnection) -> Any:
         check_statement(connection, statement)
         connection.execute("BEGIN TRANSACTION READ ONLY")
         return connection.sql(statement).to_arrow_table()
 
     try:
-        return table.ask(list(columns), asked)
+        return table.ask(list(columns), evaluated)
     except duckdb.Error as failed:
         reason = str(failed).strip().partition("\n\n")[0].replace("\n", " ")
         raise ConfigError(f"sql: {reason}. Columns: {', '.join(columns)}; {_EXAMPLE}") from failed

@@ -74,13 +74,13 @@ class CatalogTable:
             ConfigError: the expression is wrong.
         """
 
-        def asked(chosen: duckdb.DuckDBPyRelation) -> Any:
+        def evaluated(chosen: duckdb.DuckDBPyRelation) -> Any:
             from duckdb import ColumnExpression
 
             found = chosen.select(*(ColumnExpression(name) for name in (NUMBER, *names)))
             return (found if limit is None else found.limit(limit)).to_arrow_table()
 
-        found = self._where(names, where, asked)
+        found = self._where(names, where, evaluated)
         numbers = found[NUMBER].to_numpy()
         if (np.diff(numbers) < 0).any():
             found = found.take(np.argsort(numbers))
@@ -142,12 +142,12 @@ class CatalogTable:
 
         held, used = condition(where, list(self._kinds)) if where.strip() else (None, [])
 
-        def asked(connection: duckdb.DuckDBPyConnection) -> T:
+        def evaluated(connection: duckdb.DuckDBPyConnection) -> T:
             relation = connection.view(TABLE)
             return question(relation if held is None else fitting(relation, where, held))
 
         try:
-            return self.ask([name for name in self._kinds if name in {*names, *used}], asked)
+            return self.ask([name for name in self._kinds if name in {*names, *used}], evaluated)
         except duckdb.Error as failed:
             if where.strip():
                 raise refused(where, failed) from failed

@@ -59,7 +59,7 @@ class TestCurve:
 
 
 @dataclass
-class Asked:
+class ContractTest:
     """A generator and what it says of some curves; each check gives one sentence a fault."""
 
     generator: Generator

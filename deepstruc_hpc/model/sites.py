@@ -274,13 +274,13 @@ class SitesDecoder(nn.Module):
 
 
 def filled_sites(logits: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """The most probable sites, as many as :func:`said_atoms` says."""
+    """The most probable sites, as many as :func:`predicted_atoms` says."""
     mask = np.zeros(len(logits), dtype=bool)
-    mask[np.argsort(-logits, kind="stable")[: said_atoms(logits)]] = True
+    mask[np.argsort(-logits, kind="stable")[: predicted_atoms(logits)]] = True
     return mask
 
 
-def said_atoms(logits: NDArray[np.float32]) -> int:
+def predicted_atoms(logits: NDArray[np.float32]) -> int:
     """How many sites are filled: those more probably filled than empty where the number is known to an atom, as of clean data, else the mean number.
 
     Over thousands of sites that nobody doubts, the small probabilities add up to atoms: the mean number is then not the right one any more.

@@ -1,4 +1,4 @@
-"""The thread behind the pages: gives orders to worker processes, keeps what they answer, and replaces those that end."""
+"""The thread behind the pages: gives tasks to worker processes, keeps what they answer, and replaces those that end."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from multiprocessing import Pipe
 from multiprocessing.connection import wait
 
 from deepstruc_hpc.serve.jobs import QUEUED, Job
-from deepstruc_hpc.serve.orders import Broken, Order, PageOrder, PageOutcome, ReadOrder, ReadOutcome, Ready, SolveOrder, SolveOutcome, Start
 from deepstruc_hpc.serve.process import WorkerProcess
 from deepstruc_hpc.serve.queue import Queue
+from deepstruc_hpc.serve.tasks import Broken, PageOutcome, PageTask, ReadOutcome, ReadTask, Ready, SolveOutcome, SolveTask, Start, Task
 
 LOOK_EVERY_S = 1.0
 """How long the thread waits for something to happen before it looks by itself."""
@@ -73,7 +73,7 @@ class Dispatcher:
 
     @property
     def ready(self) -> bool:
-        """Whether a worker can take orders."""
+        """Whether a worker can take tasks."""
         return any(worker.ready for worker in self._workers)
 
     def _run(self) -> None:
@@ -94,7 +94,7 @@ class Dispatcher:
         self._fill()
         self._stop_unwanted()
         self._assign()
-        self.queue.clear({worker.order.job_id for worker in self._workers if worker.order is not None})
+        self.queue.clear({worker.task.job_id for worker in self._workers if worker.task is not None})
         for source in wait([self._ear, *(worker.pipe for worker in self._workers)], timeout=LOOK_EVERY_S):
             if source is self._ear:
                 with self._ringing:
@@ -108,7 +108,7 @@ class Dispatcher:
 
     def _hear(self, worker: WorkerProcess) -> None:
         try:
-            order, message = worker.take()
+            task, message = worker.take()
         except (EOFError, OSError):
             self._bury(worker)
             return
@@ -118,30 +118,30 @@ class Dispatcher:
             self._failed_starts = FAILED_STARTS
         elif isinstance(message, Ready):
             self._failed_starts, self.problem = 0, ""
-        elif order is not None:
-            self._keep(order, message)
+        elif task is not None:
+            self._keep(task, message)
 
-    def _keep(self, order: Order, outcome: ReadOutcome | SolveOutcome | PageOutcome) -> None:
-        if isinstance(order, ReadOrder) and isinstance(outcome, ReadOutcome):
-            self.queue.was_read(order, outcome)
-        elif isinstance(order, SolveOrder) and isinstance(outcome, SolveOutcome):
-            self.queue.was_solved(order, outcome)
-        elif isinstance(order, PageOrder) and isinstance(outcome, PageOutcome):
-            self._pages[order.job_id] = time.monotonic() + max(PAGE_EVERY_S, PAGE_TIMES_ITS_COST * outcome.seconds)
+    def _keep(self, task: Task, outcome: ReadOutcome | SolveOutcome | PageOutcome) -> None:
+        if isinstance(task, ReadTask) and isinstance(outcome, ReadOutcome):
+            self.queue.was_read(task, outcome)
+        elif isinstance(task, SolveTask) and isinstance(outcome, SolveOutcome):
+            self.queue.was_solved(task, outcome)
+        elif isinstance(task, PageTask) and isinstance(outcome, PageOutcome):
+            self._pages[task.job_id] = time.monotonic() + max(PAGE_EVERY_S, PAGE_TIMES_ITS_COST * outcome.seconds)
             if outcome.message:
-                LOG.error("page of job %s: %s", order.job_id, outcome.message)
-            self.queue.page_written(order, outcome)
+                LOG.error("page of job %s: %s", task.job_id, outcome.message)
+            self.queue.page_written(task, outcome)
 
     def _bury(self, worker: WorkerProcess) -> None:
         """A process ended by itself: killed, out of memory, a fault in compiled code."""
         self._workers.remove(worker)
-        order = worker.order
+        task = worker.task
         worker.end()
         LOG.warning("worker %d ended (exit code %s)", worker.pid, worker.process.exitcode)
-        if isinstance(order, ReadOrder | SolveOrder):
-            self.queue.worker_ended(order)
-        elif order is not None:
-            self._keep(order, PageOutcome(PAGE_EVERY_S, message="the worker process ended while it wrote the page"))
+        if isinstance(task, ReadTask | SolveTask):
+            self.queue.worker_ended(task)
+        elif task is not None:
+            self._keep(task, PageOutcome(PAGE_EVERY_S, message="the worker process ended while it wrote the page"))
         if not worker.ready:
             self._failed_starts += 1
             if self._failed_starts >= FAILED_STARTS:
@@ -150,31 +150,31 @@ class Dispatcher:
 
     def _stop_unwanted(self) -> None:
         for worker in self._workers:
-            if isinstance(worker.order, ReadOrder | SolveOrder) and not self.queue.wanted(worker.order):
-                worker.stop_order()
+            if isinstance(worker.task, ReadTask | SolveTask) and not self.queue.wanted(worker.task):
+                worker.stop_task()
 
     def _assign(self) -> None:
         for worker in self._workers:
             if worker.free:
-                order = self._next()
-                if order is None:
+                task = self._next()
+                if task is None:
                     return
-                with suppress(OSError):  # an ended process: its pipe says so at the next look, and the order is taken up again
-                    worker.give(order)
+                with suppress(OSError):  # an ended process: its pipe says so at the next look, and the task is taken up again
+                    worker.give(task)
 
-    def _next(self) -> Order | None:
+    def _next(self) -> Task | None:
         return self.queue.next_read() or self._next_page() or self.queue.next_solve()
 
-    def _next_page(self) -> PageOrder | None:
-        busy = {worker.order.job_id for worker in self._workers if isinstance(worker.order, PageOrder)}
+    def _next_page(self) -> PageTask | None:
+        busy = {worker.task.job_id for worker in self._workers if isinstance(worker.task, PageTask)}
         for job in self.queue.unfinished():
             if job.id in busy or not self._page_is_due(job):
                 continue
-            order = self.queue.page_order(job)
-            if order.rows:
-                return order
-            if order.last:
-                self.queue.page_written(order, PageOutcome(0.0))
+            task = self.queue.page_task(job)
+            if task.rows:
+                return task
+            if task.last:
+                self.queue.page_written(task, PageOutcome(0.0))
         return None
 
     def _page_is_due(self, job: Job) -> bool:

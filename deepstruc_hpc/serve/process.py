@@ -1,4 +1,4 @@
-"""One worker process as the dispatcher sees it: started, given an order, asked to stop an order, ended."""
+"""One worker process as the dispatcher sees it: started, given a task, asked to stop a task, ended."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import suppress
 from multiprocessing import get_context
 from typing import Any
 
-from deepstruc_hpc.serve.orders import Broken, Order, Outcome, ReadOrder, Ready, SolveOrder, Start
+from deepstruc_hpc.serve.tasks import Broken, Outcome, ReadTask, Ready, SolveTask, Start, Task
 from deepstruc_hpc.serve.worker import CANCEL, work
 
 PATIENCE_S = 10.0
@@ -38,7 +38,7 @@ class WorkerProcess:
                     os.environ[name] = value
         theirs.close()
         self.ready = False
-        self.order: Order | None = None
+        self.task: Task | None = None
         self._stopped_at: float | None = None
 
     @property
@@ -48,20 +48,20 @@ class WorkerProcess:
 
     @property
     def free(self) -> bool:
-        """Whether it can take an order."""
-        return self.ready and self.order is None
+        """Whether it can take a task."""
+        return self.ready and self.task is None
 
-    def give(self, order: Order) -> None:
-        """Hand an order over.
+    def give(self, task: Task) -> None:
+        """Hand a task over.
 
         Raises:
             OSError: the process has ended.
         """
-        self.order, self._stopped_at = order, None
-        self.pipe.send(order)
+        self.task, self._stopped_at = task, None
+        self.pipe.send(task)
 
-    def take(self) -> tuple[Order | None, Outcome | Ready | Broken]:
-        """What has come: an outcome with its order, or the word that the worker is ready or cannot work.
+    def take(self) -> tuple[Task | None, Outcome | Ready | Broken]:
+        """What has come: an outcome with its task, or the word that the worker is ready or cannot work.
 
         Raises:
             EOFError, OSError: the process has ended.
@@ -70,12 +70,12 @@ class WorkerProcess:
         if isinstance(message, Ready | Broken):
             self.ready = isinstance(message, Ready)
             return None, message
-        order, self.order = self.order, None
-        return order, message
+        task, self.task = self.task, None
+        return task, message
 
-    def stop_order(self) -> None:
+    def stop_task(self) -> None:
         """Ask it to leave the curve it works on; end it where it does not answer in time. Called again and again until it has answered."""
-        if not isinstance(self.order, SolveOrder | ReadOrder):
+        if not isinstance(self.task, SolveTask | ReadTask):
             return
         if self._stopped_at is None:
             self._stopped_at = time.monotonic()

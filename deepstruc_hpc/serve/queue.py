@@ -12,7 +12,7 @@ from sqlite3 import Row
 from deepstruc_hpc.serve.database import Database
 from deepstruc_hpc.serve.jobs import ARRIVING, CANCELLED, DONE, FAILED, OPEN, QUEUED, READING, READY, RUNNING, UNENDED, UPLOADED, Job, Jobs, revise
 from deepstruc_hpc.serve.names import curve_name, folder_name
-from deepstruc_hpc.serve.orders import PageOrder, PageOutcome, PageRow, ReadOrder, ReadOutcome, SolveOrder, SolveOutcome
+from deepstruc_hpc.serve.tasks import PageOutcome, PageRow, PageTask, ReadOutcome, ReadTask, SolveOutcome, SolveTask
 
 MOST_ATTEMPTS = 2
 """A curve during which a worker process ended so often is left: it may be the reason."""
@@ -47,19 +47,19 @@ class Queue:
             for before, after in ((READING, UPLOADED), (RUNNING, READY)):
                 connection.execute("UPDATE curves SET state = ?, attempts = max(0, attempts - 1) WHERE state = ?", (after, before))
 
-    def next_read(self) -> ReadOrder | None:
+    def next_read(self) -> ReadTask | None:
         """An upload to be read, or None."""
         row = self._take(UPLOADED, READING, (OPEN, QUEUED))
-        return None if row is None else ReadOrder(row["job_id"], row["number"], input_dir(self.data, row["job_id"]) / row["stored"], row["name"])
+        return None if row is None else ReadTask(row["job_id"], row["number"], input_dir(self.data, row["job_id"]) / row["stored"], row["name"])
 
-    def next_solve(self) -> SolveOrder | None:
+    def next_solve(self) -> SolveTask | None:
         """A curve to be solved, or None."""
         row = self._take(READY, RUNNING, (QUEUED,))
         if row is None:
             return None
         path = input_dir(self.data, row["job_id"]) / row["stored"]
         out, folder = result_dir(self.data, row["job_id"]), folder_name(row["number"])
-        return SolveOrder(row["job_id"], row["number"], path, row["inside"], row["name"], out, folder, json.loads(row["settings"]))
+        return SolveTask(row["job_id"], row["number"], path, row["inside"], row["name"], out, folder, json.loads(row["settings"]))
 
     def _take(self, state: str, taken: str, job_states: tuple[str, ...]) -> Row | None:
         """The next curve in a state, of the user with the fewest curves at work and then of the one who waited longest, put into another state."""
@@ -85,18 +85,18 @@ class Queue:
             connection.execute("UPDATE users SET served = ? WHERE id = ?", (time.time(), waiting["user_id"]))
         return row
 
-    def wanted(self, order: ReadOrder | SolveOrder) -> bool:
+    def wanted(self, task: ReadTask | SolveTask) -> bool:
         """Whether the curve is still to be read or solved: nobody cancelled or deleted it meanwhile."""
-        row = self.database.connection.execute("SELECT state FROM curves WHERE job_id = ? AND number = ?", (order.job_id, order.number)).fetchone()
-        return row is not None and row["state"] == (READING if isinstance(order, ReadOrder) else RUNNING)
+        row = self.database.connection.execute("SELECT state FROM curves WHERE job_id = ? AND number = ?", (task.job_id, task.number)).fetchone()
+        return row is not None and row["state"] == (READING if isinstance(task, ReadTask) else RUNNING)
 
-    def was_read(self, order: ReadOrder, outcome: ReadOutcome) -> None:
+    def was_read(self, task: ReadTask, outcome: ReadOutcome) -> None:
         """The upload waits to be solved; an HDF5 file becomes one row for each of its curves. Or it failed."""
         with self.database.write() as connection:
-            if not self.wanted(order):
+            if not self.wanted(task):
                 return
-            revision, place = revise(connection, order.job_id), (order.job_id, order.number)
-            count = connection.execute("SELECT count(*) FROM curves WHERE job_id = ?", (order.job_id,)).fetchone()[0]
+            revision, place = revise(connection, task.job_id), (task.job_id, task.number)
+            count = connection.execute("SELECT count(*) FROM curves WHERE job_id = ?", (task.job_id,)).fetchone()[0]
             message = outcome.message
             if not message and count - 1 + len(outcome.places) > self.jobs.limits.curves_per_job:
                 message = f"holds {len(outcome.places)} curves; a job takes {self.jobs.limits.curves_per_job} in all"
@@ -105,36 +105,36 @@ class Queue:
                 connection.execute(update, (FAILED, message, revision, *place))
                 return
             several = len(outcome.places) > 1
-            first = curve_name(order.name, outcome.places[0]) if several else order.name
+            first = curve_name(task.name, outcome.places[0]) if several else task.name
             update = "UPDATE curves SET state = ?, name = ?, inside = ?, attempts = 0, changed = ? WHERE job_id = ? AND number = ?"
             connection.execute(update, (READY, first, outcome.places[0], revision, *place))
             if several:
-                number = connection.execute("SELECT max(number) FROM curves WHERE job_id = ?", (order.job_id,)).fetchone()[0]
+                number = connection.execute("SELECT max(number) FROM curves WHERE job_id = ?", (task.job_id,)).fetchone()[0]
                 insert = "INSERT INTO curves (job_id, number, name, stored, inside, bytes, state, changed) VALUES (?, ?, ?, ?, ?, 0, ?, ?)"
                 rows = enumerate(outcome.places[1:], number + 1)
                 connection.executemany(
-                    insert, [(order.job_id, at, curve_name(order.name, inside), order.path.name, inside, READY, revision) for at, inside in rows]
+                    insert, [(task.job_id, at, curve_name(task.name, inside), task.path.name, inside, READY, revision) for at, inside in rows]
                 )
 
-    def was_solved(self, order: SolveOrder, outcome: SolveOutcome) -> None:
+    def was_solved(self, task: SolveTask, outcome: SolveOutcome) -> None:
         """Keep the end of a curve that is still wanted."""
         with self.database.write() as connection:
-            if self.wanted(order):
+            if self.wanted(task):
                 connection.execute(
                     "UPDATE curves SET state = ?, message = ?, result = ?, seconds = ?, changed = ? WHERE job_id = ? AND number = ?",
-                    (outcome.state, outcome.message, json.dumps(outcome.result), outcome.seconds, revise(connection, order.job_id), order.job_id,
-                     order.number),
+                    (outcome.state, outcome.message, json.dumps(outcome.result), outcome.seconds, revise(connection, task.job_id), task.job_id,
+                     task.number),
                 )  # fmt: skip
 
-    def worker_ended(self, order: ReadOrder | SolveOrder) -> None:
+    def worker_ended(self, task: ReadTask | SolveTask) -> None:
         """The process ended while it worked on this: once more, or it failed."""
         with self.database.write() as connection:
-            if not self.wanted(order):
+            if not self.wanted(task):
                 return
-            place, revision = (order.job_id, order.number), revise(connection, order.job_id)
+            place, revision = (task.job_id, task.number), revise(connection, task.job_id)
             attempts = connection.execute("SELECT attempts FROM curves WHERE job_id = ? AND number = ?", place).fetchone()[0]
             message = f"the worker process ended {attempts} times while it worked on this curve" if attempts >= MOST_ATTEMPTS else ""
-            again = UPLOADED if isinstance(order, ReadOrder) else READY
+            again = UPLOADED if isinstance(task, ReadTask) else READY
             update = "UPDATE curves SET state = ?, message = ?, changed = ? WHERE job_id = ? AND number = ?"
             connection.execute(update, (FAILED if message else again, message, revision, *place))
 
@@ -143,22 +143,22 @@ class Queue:
         query = "SELECT id FROM jobs WHERE state = ? OR (state IN (?, ?) AND page_revision < revision) ORDER BY started"
         return [self.jobs.get(row["id"]) for row in self.database.connection.execute(query, (QUEUED, CANCELLED, DONE)).fetchall()]
 
-    def page_order(self, job: Job) -> PageOrder:
+    def page_task(self, job: Job) -> PageTask:
         """What the page of a job is written from now."""
         rows = self.jobs.curves(job.id, limit=self.jobs.limits.curves_per_job)
         ended = (row for row in rows if row["state"] not in (*UNENDED, CANCELLED))
         listed = tuple(PageRow(row["name"], folder_name(row["number"]), row["message"], row["seconds"]) for row in ended)
         last = job.state != QUEUED or not any(job.counts.get(state) for state in UNENDED)
         out = result_dir(self.data, job.id)
-        return PageOrder(job.id, job.title, out, job.settings, listed, job.revision, last, job.started or job.created)
+        return PageTask(job.id, job.title, out, job.settings, listed, job.revision, last, job.started or job.created)
 
-    def page_written(self, order: PageOrder, outcome: PageOutcome) -> None:
+    def page_written(self, task: PageTask, outcome: PageOutcome) -> None:
         """The page shows the job as it was; the job is done where no curve comes any more."""
         with self.database.write() as connection:
             update = "UPDATE jobs SET page_revision = max(page_revision, ?), page_mark = ? WHERE id = ?"
-            connection.execute(update, (order.revision, outcome.mark, order.job_id))
-            if order.last:
-                connection.execute("UPDATE jobs SET state = ?, ended = ? WHERE id = ? AND state = ?", (DONE, time.time(), order.job_id, QUEUED))
+            connection.execute(update, (task.revision, outcome.mark, task.job_id))
+            if task.last:
+                connection.execute("UPDATE jobs SET state = ?, ended = ? WHERE id = ? AND state = ?", (DONE, time.time(), task.job_id, QUEUED))
 
     def page_is_old(self, job_id: str) -> None:
         """Ask for the page once more, because another version of the program wrote it."""

@@ -12,9 +12,9 @@ from deepstruc_hpc.serve.database import Database
 from deepstruc_hpc.serve.dispatcher import Dispatcher
 from deepstruc_hpc.serve.jobs import Jobs
 from deepstruc_hpc.serve.limiter import Limiter
-from deepstruc_hpc.serve.orders import Start
 from deepstruc_hpc.serve.queue import Queue
 from deepstruc_hpc.serve.settings import ServeSettings
+from deepstruc_hpc.serve.tasks import Start
 
 DATABASE = "history.sqlite"
 LOCK = "server.lock"

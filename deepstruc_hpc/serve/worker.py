@@ -1,6 +1,6 @@
-"""The process that reads and solves: it keeps the model, the catalog and the crystals open, and does one order after the other.
+"""The process that reads and solves: it keeps the model, the catalog and the crystals open, and does one task after the other.
 
-The server sends orders through a pipe. A closed pipe ends the process, so that no worker outlives its server for longer than a curve takes.
+The server sends tasks through a pipe. A closed pipe ends the process, so that no worker outlives its server for longer than a curve takes.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from typing import TYPE_CHECKING, Any
 
 from deepstruc_hpc.core.errors import DeepstrucError
 from deepstruc_hpc.core.files import split_inside, write_atomically
-from deepstruc_hpc.serve.orders import (
+from deepstruc_hpc.serve.tasks import (
     Broken,
-    Order,
     Outcome,
-    PageOrder,
     PageOutcome,
-    ReadOrder,
+    PageTask,
     ReadOutcome,
+    ReadTask,
     Ready,
-    SolveOrder,
     SolveOutcome,
+    SolveTask,
     Start,
+    Task,
 )
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def work(pipe: Connection, start: Start) -> None:
     """Serve one pipe until it is closed.
 
     Args:
-        pipe: orders come, :class:`Ready` (or :class:`Broken`) and outcomes go.
+        pipe: tasks come, :class:`Ready` (or :class:`Broken`) and outcomes go.
         start: what the worker is made with.
     """
     interruptible = _Interruptible()
@@ -58,17 +58,17 @@ def work(pipe: Connection, start: Start) -> None:
     os.nice(start.niceness)
     with suppress(EOFError, OSError):
         try:
-            desk = Desk(start)
+            runner = TaskRunner(start)
         except DeepstrucError as wrong:
             pipe.send(Broken(str(wrong)))
             return
-        pipe.send(Ready(desk.ids))
+        pipe.send(Ready(runner.ids))
         while True:
-            pipe.send(interruptible.run(desk, pipe.recv()))
+            pipe.send(interruptible.run(runner, pipe.recv()))
 
 
 class _Interruptible:
-    """Lets the signal through while an order is worked on, and at no other time."""
+    """Lets the signal through while a task is worked on, and at no other time."""
 
     def __init__(self) -> None:
         self.working = False
@@ -78,18 +78,18 @@ class _Interruptible:
             self.working = False
             raise Cancelled
 
-    def run(self, desk: Desk, order: Order) -> Outcome:
+    def run(self, runner: TaskRunner, task: Task) -> Outcome:
         try:
             self.working = True
-            outcome = desk(order)
+            outcome = runner(task)
             self.working = False
         except Cancelled:
-            return SolveOutcome("cancelled") if isinstance(order, SolveOrder) else ReadOutcome(message="cancelled")
+            return SolveOutcome("cancelled") if isinstance(task, SolveTask) else ReadOutcome(message="cancelled")
         return outcome
 
 
-class Desk:
-    """Does orders: a plain class that knows nothing of the pipe.
+class TaskRunner:
+    """Does tasks: a plain class that knows nothing of the pipe.
 
     Raises:
         DeepstrucError: the model or the catalog cannot be opened.
@@ -114,13 +114,13 @@ class Desk:
         self.solver = Solver(plan)
         self.notes = found.notes
 
-    def __call__(self, order: Order) -> Outcome:
-        """The outcome of one order; whatever a file holds, it is an outcome and no exception."""
-        if isinstance(order, ReadOrder):
-            return self.read(order)
-        return self.solve(order) if isinstance(order, SolveOrder) else self.page(order)
+    def __call__(self, task: Task) -> Outcome:
+        """The outcome of one task; whatever a file holds, it is an outcome and no exception."""
+        if isinstance(task, ReadTask):
+            return self.read(task)
+        return self.solve(task) if isinstance(task, SolveTask) else self.page(task)
 
-    def read(self, order: ReadOrder) -> ReadOutcome:
+    def read(self, task: ReadTask) -> ReadOutcome:
         """Ask the program's own reader, which alone decides what a file is."""
         from deepstruc_hpc.data.pdf_files import read_pdf
         from deepstruc_hpc.serve.reach import refuse_other_files
@@ -129,55 +129,55 @@ class Desk:
 
         try:
             with time_limit(self.solver.plan.time_limit):
-                refuse_other_files(order.path)
-                found = find_pdfs([order.path])
+                refuse_other_files(task.path)
+                found = find_pdfs([task.path])
                 if len(found) == 1:
                     read_pdf(found[0])
         except Exception as wrong:  # noqa: BLE001 - bytes of a stranger: no fault of theirs may stop the worker
-            return ReadOutcome(message=without_path(str(wrong) or type(wrong).__name__, order.path))
+            return ReadOutcome(message=without_path(str(wrong) or type(wrong).__name__, task.path))
         return ReadOutcome(tuple(split_inside(path)[1] for path in found) if len(found) > 1 else ("",))
 
-    def solve(self, order: SolveOrder) -> SolveOutcome:
+    def solve(self, task: SolveTask) -> SolveOutcome:
         """Solve, unless a worker that was interrupted before it could say so has done it; then give the results the client's name for the file."""
         from deepstruc_hpc.solve.config import SolveSettings
         from deepstruc_hpc.solve.run.inputs import PdfItem
 
-        path = Path(f"{order.path}#{order.inside}") if order.inside else order.path
-        item = PdfItem(path, order.folder)
-        self.solver.plan = replace(self.solver.plan, out=order.out, settings=SolveSettings(**order.settings))
-        order.out.mkdir(parents=True, exist_ok=True)
-        record = self._finished(order, item)
+        path = Path(f"{task.path}#{task.inside}") if task.inside else task.path
+        item = PdfItem(path, task.folder)
+        self.solver.plan = replace(self.solver.plan, out=task.out, settings=SolveSettings(**task.settings))
+        task.out.mkdir(parents=True, exist_ok=True)
+        record = self._finished(task, item)
         if record is None:
             record = self.solver(item)
             if record is None:
                 raise TypeError("a curve gives a record")
-            record.file, record.message = order.name, without_path(record.message, order.path, order.name)
-            record.details = _public(record.details, order)
-            record.conditions = _public(record.conditions, order)
-            self._rename(order, record)
+            record.file, record.message = task.name, without_path(record.message, task.path, task.name)
+            record.details = _public(record.details, task)
+            record.conditions = _public(record.conditions, task)
+            self._rename(task, record)
         return SolveOutcome(record.status, record.message, shown(record), record.seconds)
 
-    def _finished(self, order: SolveOrder, item: PdfItem) -> ItemRecord | None:
+    def _finished(self, task: SolveTask, item: PdfItem) -> ItemRecord | None:
         from deepstruc_hpc.data.pdf_files import file_hash
         from deepstruc_hpc.solve.run.output import read_record
 
-        record = read_record(order.out / order.folder)
-        if record is None or record.file != order.name or record.status == "failed" or record.settings_id != self.solver.plan.settings_id(item):
+        record = read_record(task.out / task.folder)
+        if record is None or record.file != task.name or record.status == "failed" or record.settings_id != self.solver.plan.settings_id(item):
             return None
         return record if record.file_hash == file_hash(item.path) else None
 
-    def _rename(self, order: SolveOrder, record: ItemRecord) -> None:
+    def _rename(self, task: SolveTask, record: ItemRecord) -> None:
         from deepstruc_hpc.report.figures import draw_folder
         from deepstruc_hpc.solve.run.output import RESULT_FILE
 
-        folder = order.out / order.folder
+        folder = task.out / task.folder
         if record.status == "failed" or not folder.is_dir():
             return
         write_atomically(folder / RESULT_FILE, json.dumps(asdict(record), indent=1))
         with suppress(OSError, ValueError):  # a figure is worth less than the result it shows; the report draws what is missing
             draw_folder(folder, sigma=self.solver.plan.settings.sigma)
 
-    def page(self, order: PageOrder) -> PageOutcome:
+    def page(self, task: PageTask) -> PageOutcome:
         """Write summary.csv, summary.json and index.html as the command does."""
         from deepstruc_hpc.report.page import script_mark, write_report
         from deepstruc_hpc.solve.run.output import ItemRecord, read_record
@@ -185,32 +185,32 @@ class Desk:
 
         started = time.monotonic()
         try:
-            summary = Summary(order.out, self._head(order))
+            summary = Summary(task.out, self._head(task))
             summary.rows = {}
-            for row in order.rows:
-                kept = read_record(order.out / row.folder)
+            for row in task.rows:
+                kept = read_record(task.out / row.folder)
                 summary.rows[row.name] = kept if kept is not None else ItemRecord(row.name, row.folder, "failed", row.message, seconds=row.seconds)
             summary.save()
-            write_report(order.out, figures=order.last, chemiscope=order.last, title=order.title)
+            write_report(task.out, figures=task.last, chemiscope=task.last, title=task.title)
         except DeepstrucError as refused:
             return PageOutcome(time.monotonic() - started, message=str(refused))
         return PageOutcome(time.monotonic() - started, script_mark())
 
-    def _head(self, order: PageOrder) -> dict[str, Any]:
+    def _head(self, task: PageTask) -> dict[str, Any]:
         """The head of summary.json, without paths of the server."""
         from deepstruc_hpc.solve.config import SolveSettings
         from deepstruc_hpc.solve.run.batch import versions
 
-        settings = SolveSettings(**order.settings)
+        settings = SolveSettings(**task.settings)
         return {
-            "title": order.title,
+            "title": task.title,
             "settings": settings.model_dump(mode="json"),
             "settings_id": settings.fingerprint(*self.solver.plan.ids),
             "seed": settings.seed,
             "ids": self.ids,
             "notes": list(self.notes),
             "versions": versions(),
-            "started": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(order.started)),
+            "started": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(task.started)),
         }
 
 
@@ -223,13 +223,13 @@ def without_path(text: str, path: Path, name: str = "") -> str:
     return text.replace(str(path), name or "the file").replace(path.name, name or "the file").replace(f"{path.parent}{os.sep}", "")
 
 
-def _public(value: Any, order: SolveOrder) -> Any:
+def _public(value: Any, task: SolveTask) -> Any:
     """The same with texts that name the file as the client does."""
     if isinstance(value, str):
-        return value.replace(str(order.path), order.name).replace(order.path.name, order.name)
+        return value.replace(str(task.path), task.name).replace(task.path.name, task.name)
     if isinstance(value, dict):
-        return {key: _public(item, order) for key, item in value.items()}
-    return [_public(item, order) for item in value] if isinstance(value, list | tuple) else value
+        return {key: _public(item, task) for key, item in value.items()}
+    return [_public(item, task) for item in value] if isinstance(value, list | tuple) else value
 
 
 def shown(record: ItemRecord) -> dict[str, Any]:

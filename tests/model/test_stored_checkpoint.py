@@ -32,7 +32,7 @@ def curve():
     return PdfCurve(r, np.sin(2.2 * (r - 2.1)) * np.exp(-0.15 * r) + np.exp(-0.5 * ((r - 2.88) / 0.15) ** 2), source="formula")
 
 
-def said(model):
+def predicted(model):
     """What a model says of the curve, and what it decodes from two latent points."""
     mean, std = model.prior(curve(), symbol="Au")
     points = np.stack([mean, mean + 0.5])
@@ -51,12 +51,12 @@ def write():
     for kind, network, config in (("coordinates", clusters.tiny_network(), clusters.TINY), ("sites", test_sites.network(), test_sites.TINY)):
         info = CheckpointInfo(model=config, catalog_id="a" * 32, catalog_hash="b" * 32, epoch=3, latent_widths=(1.5,) * config.latent_dim)
         directory = save_checkpoint(STORED.with_name(f"checkpoint-schema-{SCHEMA_VERSION}") / kind, network.eval(), info)
-        (directory / "said.json").write_text(json.dumps(said(load_model(directory)), indent=1) + "\n")
+        (directory / "predicted.json").write_text(json.dumps(predicted(load_model(directory)), indent=1) + "\n")
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_checkpoint_of_schema_2_says_what_it_said(kind):
-    before, now = json.loads((STORED / kind / "said.json").read_text()), said(load_model(STORED / kind))
+    before, now = json.loads((STORED / kind / "predicted.json").read_text()), predicted(load_model(STORED / kind))
     assert now["atoms"] == before["atoms"]
     assert now["types"] == pytest.approx(before["types"], rel=1e-3)
     for name in ("mean", "std", "decoded"):

@@ -11,10 +11,10 @@ import pytest
 
 from deepstruc_hpc.report.page import script_mark, write_report
 from deepstruc_hpc.serve import files
-from deepstruc_hpc.serve.orders import PageOutcome, ReadOutcome, SolveOutcome
 from deepstruc_hpc.serve.queue import result_dir
 from deepstruc_hpc.serve.security import COOKIE, OWN_HEADER
 from deepstruc_hpc.serve.settings import NotAllowedError
+from deepstruc_hpc.serve.tasks import PageOutcome, ReadOutcome, SolveOutcome
 from tests.report.kinds import write_kinds
 from tests.serve.conftest import TOKENS, as_user
 
@@ -59,13 +59,13 @@ def finished_job(client, results, files=("a.gr",), user=ANNA):
     for _ in files:
         queue.was_read(queue.next_read(), ReadOutcome(("",)))
     for _ in files:
-        order = queue.next_solve()
-        queue.was_solved(order, SolveOutcome("ok", "as told", {"phase": "Pt fcc", "rw": 0.1}, 1.0))
+        task = queue.next_solve()
+        queue.was_solved(task, SolveOutcome("ok", "as told", {"phase": "Pt fcc", "rw": 0.1}, 1.0))
     out = result_dir(client.server.settings.data, job)
     shutil.copytree(results, out)
-    (order,) = [queue.page_order(one) for one in queue.unfinished() if one.id == job]
-    assert order.last
-    queue.page_written(order, PageOutcome(0.1, script_mark()))
+    (task,) = [queue.page_task(one) for one in queue.unfinished() if one.id == job]
+    assert task.last
+    queue.page_written(task, PageOutcome(0.1, script_mark()))
     return job
 
 

@@ -89,6 +89,9 @@ def test_a_job_is_cancelled(browser):
     browser.wait(f"{CARD}.querySelector('h3').textContent === 'too long' && {CARD}.querySelector('progress')", 120)
     browser.run(f"Array.from({CARD}.querySelectorAll('button')).find((b) => b.textContent === 'Cancel').click();")
     browser.wait(f"{CARD}.querySelector('.head .state').textContent === 'cancelled'", 60)
+    buttons = browser.run(f"return Array.from({CARD}.querySelectorAll('button')).map((b) => b.textContent);")
+    assert "Cancel" not in buttons
+    assert not browser.run(f"return Boolean({CARD}.querySelector('progress'));")
 
 
 @pytest.mark.parametrize("width", [1280, 390])

@@ -4,9 +4,9 @@ import pytest
 
 from deepstruc_hpc.core.errors import ConfigError
 from deepstruc_hpc.serve.database import SCHEMA, Database
-from deepstruc_hpc.serve.orders import ReadOutcome, SolveOutcome
 from deepstruc_hpc.serve.server import open_server
 from deepstruc_hpc.serve.settings import ServeSettings
+from deepstruc_hpc.serve.tasks import ReadOutcome, SolveOutcome
 
 
 @pytest.fixture
@@ -28,8 +28,8 @@ def add_job(server, user, count, *, start=True):
 
 
 def read_all(server):
-    while (order := server.queue.next_read()) is not None:
-        server.queue.was_read(order, ReadOutcome(("",)))
+    while (task := server.queue.next_read()) is not None:
+        server.queue.was_read(task, ReadOutcome(("",)))
 
 
 def states(server, job):
@@ -43,9 +43,9 @@ def test_users_take_turns_and_a_large_job_does_not_keep_a_small_one_waiting(serv
     read_all(server)
     owners = []
     for _ in range(8):
-        order = server.queue.next_solve()
-        owners.append(order.job_id)
-        server.queue.was_solved(order, SolveOutcome("ok"))
+        task = server.queue.next_solve()
+        owners.append(task.job_id)
+        server.queue.was_solved(task, SolveOutcome("ok"))
     assert owners.count(small.id) == 3
     assert owners.count(large.id) == 5
     assert later.id not in owners
@@ -88,9 +88,9 @@ def test_a_curve_that_ends_two_workers_is_left_and_the_others_go_on(server):
     job = add_job(server, server.database.set_token("anna", "a"), 2)
     read_all(server)
     for _ in range(2):
-        order = server.queue.next_solve()
-        assert order.number == 1
-        server.queue.worker_ended(order)
+        task = server.queue.next_solve()
+        assert task.number == 1
+        server.queue.worker_ended(task)
     assert states(server, job) == ["failed", "ready"]
     assert "ended 2 times" in server.jobs.curves(job.id)[0]["message"]
     assert server.queue.next_solve().number == 2
@@ -100,14 +100,14 @@ def test_what_was_cancelled_or_deleted_meanwhile_is_not_kept(server):
     anna = server.database.set_token("anna", "a")
     job = add_job(server, anna, 2)
     read_all(server)
-    order = server.queue.next_solve()
+    task = server.queue.next_solve()
     server.jobs.cancel(job.id, anna.id)
-    assert not server.queue.wanted(order)
-    server.queue.was_solved(order, SolveOutcome("ok"))
+    assert not server.queue.wanted(task)
+    server.queue.was_solved(task, SolveOutcome("ok"))
     assert states(server, job) == ["cancelled", "cancelled"]
     server.jobs.delete(job.id, anna.id)
-    server.queue.was_solved(order, SolveOutcome("ok"))
-    server.queue.worker_ended(order)
+    server.queue.was_solved(task, SolveOutcome("ok"))
+    server.queue.worker_ended(task)
     assert states(server, job) == []
 
 
@@ -128,9 +128,9 @@ def test_a_file_of_many_curves_becomes_many_rows_within_the_limit(server):
     server.queue.was_read(server.queue.next_read(), ReadOutcome(("/a/gr[0]", "/a/gr[1]", "/a/gr[2]")))
     rows = server.jobs.curves(job.id)
     assert [row["name"] for row in rows] == ["0.gr#/a/gr[0]", "0.gr#/a/gr[1]", "0.gr#/a/gr[2]"]
-    orders = [server.queue.next_solve() for _ in range(3)]
-    assert len({order.folder for order in orders}) == 3
-    assert {order.path for order in orders} == {orders[0].path}
+    tasks = [server.queue.next_solve() for _ in range(3)]
+    assert len({task.folder for task in tasks}) == 3
+    assert {task.path for task in tasks} == {tasks[0].path}
     many = add_job(server, server.database.set_token("bert", "b"), 1)
     server.queue.was_read(server.queue.next_read(), ReadOutcome(tuple(f"/a/gr[{i}]" for i in range(2001))))
     assert states(server, many) == ["failed"]

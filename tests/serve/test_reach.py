@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from deepstruc_hpc.core.errors import PdfFileError
+from deepstruc_hpc.data.pdf_files import read_pdf
 from deepstruc_hpc.serve.reach import refuse_other_files
 
 R = np.arange(0.0, 20.0, 0.05)
@@ -51,8 +52,11 @@ def test_a_file_with_links_to_itself_is_let_through(tmp_path):
         group["soft"] = h5py.SoftLink("/entry/pdf/gr")
         group["nowhere"] = h5py.SoftLink("/entry/none")
     refuse_other_files(tmp_path / "a.nxs")
+    assert read_pdf(tmp_path / "a.nxs").g == pytest.approx(np.sin(2 * R), abs=1e-6)
 
 
-def test_text_is_none_of_its_business(tmp_path):
+def test_text_is_left_to_the_reader_which_says_what_is_wrong(tmp_path):
     (tmp_path / "a.gr").write_text("not a table")
     refuse_other_files(tmp_path / "a.gr")
+    with pytest.raises(PdfFileError, match="two or more numbers"):
+        read_pdf(tmp_path / "a.gr")

@@ -1,4 +1,4 @@
-"""What a worker process does with an order, here in this process."""
+"""What a worker process does with a task, here in this process."""
 
 import json
 import os
@@ -11,28 +11,28 @@ import pytest
 
 from deepstruc_hpc import read_pdf
 from deepstruc_hpc.serve import worker
-from deepstruc_hpc.serve.orders import PageOrder, PageRow, ReadOrder, SolveOrder, SolveOutcome, Start
+from deepstruc_hpc.serve.tasks import PageRow, PageTask, ReadTask, SolveOutcome, SolveTask, Start
 from tests.serve.conftest import PDFS, QUICK
 
 NAME = "Gold (<b>one</b>).gr"
 
 
 @pytest.fixture(scope="module")
-def desk(small_catalog):
-    return worker.Desk(Start(None, small_catalog, 300.0, 0))
+def runner(small_catalog):
+    return worker.TaskRunner(Start(None, small_catalog, 300.0, 0))
 
 
 @pytest.fixture(scope="module")
-def solved(desk, tmp_path_factory):
+def solved(runner, tmp_path_factory):
     """A stored file, solved, and the page of its job."""
     data = tmp_path_factory.mktemp("server-data")
     path = data / "f00001.gr"
     path.write_bytes((PDFS / "sample-02-Pt.gr").read_bytes())
-    order = SolveOrder("job", 1, path, "", NAME, data / "results", "c00001", QUICK)
-    outcome = desk(order)
+    task = SolveTask("job", 1, path, "", NAME, data / "results", "c00001", QUICK)
+    outcome = runner(task)
     rows = (PageRow(NAME, "c00001", "", 1.0), PageRow("bad.txt", "c00002", "line 3: is no number", 0.0))
-    page = desk(PageOrder("job", "A <i>title</i>", data / "results", QUICK, rows, 7, last=True, started=0.0))
-    return data, order, outcome, page
+    page = runner(PageTask("job", "A <i>title</i>", data / "results", QUICK, rows, 7, last=True, started=0.0))
+    return data, task, outcome, page
 
 
 def test_a_curve_is_solved_and_told_in_the_words_of_the_report(solved):
@@ -54,16 +54,16 @@ def test_no_result_names_a_place_on_the_server(solved):
 def test_the_page_is_the_report_of_solve_with_every_file_in_it(solved):
     data, _, _, _ = solved
     summary = json.loads((data / "results" / "summary.json").read_text())
-    assert [(item["file"], item["status"]) for item in summary["items"]] == [(NAME, "ok"), ("bad.txt", "failed")]
+    assert [(item["file"], item["status"]) for item in summary["items"]] == [("bad.txt", "failed"), (NAME, "ok")]
     text = (data / "results" / "index.html").read_text()
     assert "<title>deepstruc-hpc: A &lt;i&gt;title" in text
 
 
-def test_what_is_finished_is_not_solved_again(solved, desk, monkeypatch):
+def test_what_is_finished_is_not_solved_again(solved, runner, monkeypatch):
     """A server that was killed after the result was written, and before it was noted."""
-    _, order, outcome, _ = solved
-    monkeypatch.setattr(desk, "solver", _Unused(desk.solver.plan))
-    assert desk(order) == outcome
+    _, task, outcome, _ = solved
+    monkeypatch.setattr(runner, "solver", _Unused(runner.solver.plan))
+    assert runner(task) == outcome
 
 
 class _Unused:
@@ -74,11 +74,11 @@ class _Unused:
         raise AssertionError("solved again")
 
 
-def test_other_settings_are_another_answer(solved, desk, monkeypatch):
-    _, order, _, _ = solved
-    monkeypatch.setattr(desk, "solver", _Unused(desk.solver.plan))
+def test_other_settings_are_another_answer(solved, runner, monkeypatch):
+    _, task, _, _ = solved
+    monkeypatch.setattr(runner, "solver", _Unused(runner.solver.plan))
     with pytest.raises(AssertionError, match="solved again"):
-        desk(SolveOrder(**{**vars(order), "settings": {**QUICK, "composition": "Au"}}))
+        runner(SolveTask(**{**vars(task), "settings": {**QUICK, "composition": "Au"}}))
 
 
 def _stack(path):
@@ -103,29 +103,29 @@ BYTES = {
 
 @pytest.mark.parametrize("kind", BYTES)
 @pytest.mark.parametrize("ending", [".gr", ".txt", ".h5"])
-def test_the_reader_alone_decides_what_a_file_is(desk, tmp_path, kind, ending):
+def test_the_reader_alone_decides_what_a_file_is(runner, tmp_path, kind, ending):
     path = tmp_path / f"f00001{ending}"
     path.write_bytes(BYTES[kind])
-    outcome = desk(ReadOrder("job", 1, path, "x"))
+    outcome = runner(ReadTask("job", 1, path, "x"))
     assert outcome.places == ()
     assert outcome.message
     assert str(tmp_path) not in outcome.message
     assert "f00001" not in outcome.message
 
 
-def test_a_file_of_one_curve_and_one_of_two(desk, tmp_path):
+def test_a_file_of_one_curve_and_one_of_two(runner, tmp_path):
     one, two = tmp_path / "f00001.txt", tmp_path / "f00002.h5"
     one.write_bytes((PDFS / "sample-02-Pt.gr").read_bytes())
     _stack(two)
-    assert desk(ReadOrder("job", 1, one, "x")).places == ("",)
-    assert [len(desk(ReadOrder("job", 1, two, "x")).places), desk(ReadOrder("job", 1, two, "x")).message] == [2, ""]
+    assert runner(ReadTask("job", 1, one, "x")).places == ("",)
+    assert [len(runner(ReadTask("job", 1, two, "x")).places), runner(ReadTask("job", 1, two, "x")).message] == [2, ""]
 
 
-def test_a_curve_inside_a_file_is_solved(desk, tmp_path):
+def test_a_curve_inside_a_file_is_solved(runner, tmp_path):
     path = tmp_path / "f00001.h5"
     _stack(path)
-    place = desk(ReadOrder("job", 1, path, "x.h5")).places[1]
-    outcome = desk(SolveOrder("job", 2, path, place, f"x.h5#{place}", tmp_path / "results", "c00002", {**QUICK, "composition": "Pt"}))
+    place = runner(ReadTask("job", 1, path, "x.h5")).places[1]
+    outcome = runner(SolveTask("job", 2, path, place, f"x.h5#{place}", tmp_path / "results", "c00002", {**QUICK, "composition": "Pt"}))
     assert (outcome.state, outcome.result["phase"]) == ("ok", "Pt fcc")
 
 
@@ -133,10 +133,10 @@ def test_a_signal_stops_the_curve_that_is_worked_on_and_nothing_else():
     interruptible = worker._Interruptible()
     before = signal.signal(signal.SIGUSR2, interruptible.ring)
     try:
-        os.kill(os.getpid(), signal.SIGUSR2)  # between two orders: nothing happens
-        order = SolveOrder("job", 1, PDFS, "", "", PDFS, "", {})
+        os.kill(os.getpid(), signal.SIGUSR2)  # between two tasks: nothing happens
+        task = SolveTask("job", 1, PDFS, "", "", PDFS, "", {})
 
-        def endless(_order):
+        def endless(_task):
             threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR2)).start()
             while True:
                 try:
@@ -144,8 +144,8 @@ def test_a_signal_stops_the_curve_that_is_worked_on_and_nothing_else():
                 except Exception:  # noqa: BLE001, S112 - what solve does with every fault of a file
                     continue
 
-        assert interruptible.run(endless, order) == SolveOutcome("cancelled")
-        assert interruptible.run(lambda _order: SolveOutcome("ok"), order) == SolveOutcome("ok")
+        assert interruptible.run(endless, task) == SolveOutcome("cancelled")
+        assert interruptible.run(lambda _task: SolveOutcome("ok"), task) == SolveOutcome("ok")
     finally:
         signal.signal(signal.SIGUSR2, before)
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from deepstruc_hpc.catalog.formats.extxyz import stays_text
-from deepstruc_hpc.catalog.formats.record import ExportRecord, written_or_said
+from deepstruc_hpc.catalog.formats.record import ExportRecord, or_output_error
 from deepstruc_hpc.catalog.formats.selection import Chunk, Selection
 from deepstruc_hpc.core.errors import EngineError
 
@@ -46,7 +46,7 @@ class AseDatabase:
         """Add the structures of a chunk in one transaction."""
         from ase import Atoms
 
-        with written_or_said(self._path), open_database(self._path) as database:
+        with or_output_error(self._path), open_database(self._path) as database:
             if chunk.first == 0:
                 database.metadata = self._metadata
             for row, columns in enumerate(chunk.rows()):

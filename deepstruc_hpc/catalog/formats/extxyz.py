@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from deepstruc_hpc.catalog.formats.record import ExportRecord, written_or_said
+from deepstruc_hpc.catalog.formats.record import ExportRecord, or_output_error
 from deepstruc_hpc.catalog.formats.selection import Chunk
 
 _NUMBER_LIKE = re.compile(r"[0-9+\-.eE_]*")
@@ -56,7 +56,7 @@ class ExtendedXyz:
 
 def resumed(path: Path, record: ExportRecord) -> Any:
     """The file opened for more, cut to the bytes that the record vouches for; from its start where it is shorter than those."""
-    with written_or_said(path):
+    with or_output_error(path):
         stream = path.open("r+b" if path.exists() else "w+b")
         size = int(record.facts.get("bytes", 0))
         if stream.seek(0, os.SEEK_END) < size:
@@ -69,7 +69,7 @@ def resumed(path: Path, record: ExportRecord) -> Any:
 
 def kept(stream: Any, record: ExportRecord, done: int) -> None:
     """Bring what was written to the disk, then say so in the record."""
-    with written_or_said(record.path):
+    with or_output_error(record.path):
         stream.flush()
         os.fsync(stream.fileno())
     record.save(done, bytes=stream.tell())

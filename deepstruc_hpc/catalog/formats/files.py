@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from deepstruc_hpc.catalog.formats.extxyz import kept, resumed
-from deepstruc_hpc.catalog.formats.record import ExportRecord, written_or_said
+from deepstruc_hpc.catalog.formats.record import ExportRecord, or_output_error
 from deepstruc_hpc.catalog.formats.selection import Chunk
 from deepstruc_hpc.core.files import remove_partials
 from deepstruc_hpc.data.structure_files import write_cif, write_xyz
@@ -24,7 +24,7 @@ class StructureFiles:
 
     def __init__(self, folder: Path, record: ExportRecord, kind: str) -> None:
         self._folder, self._record, self._kind = folder, record, kind
-        with written_or_said(folder):
+        with or_output_error(folder):
             folder.mkdir(parents=True, exist_ok=True)
             remove_partials(folder)
         self._index = resumed(folder / INDEX, record)
@@ -43,7 +43,7 @@ class StructureFiles:
             else:
                 write_cif(structure, self._folder / names[-1])
         table = pd.DataFrame({**chunk.columns, "file": names}).to_csv(index=False, header=chunk.first == 0)
-        with written_or_said(self._folder):
+        with or_output_error(self._folder):
             self._index.write(table.encode())
         kept(self._index, self._record, chunk.first + len(chunk))
 

@@ -21,7 +21,7 @@ from typing import Any
 from deepstruc_hpc.catalog.blocks import simulated, single_threaded
 from deepstruc_hpc.catalog.build import finish, remove_orphans
 from deepstruc_hpc.catalog.formats.particles import Particle, columns_of, particle
-from deepstruc_hpc.catalog.formats.sources import Part, Source, open_source, read_part, said, source_files
+from deepstruc_hpc.catalog.formats.sources import Part, Source, message_of, open_source, read_part, source_files
 from deepstruc_hpc.catalog.plan import BLOCKS_A_CATALOG, LARGEST_BLOCK, SMALLEST_BLOCK
 from deepstruc_hpc.catalog.recipe import recipe_hash
 from deepstruc_hpc.core.errors import OutputError, StoreError
@@ -109,7 +109,7 @@ class BlockImporter:
                 try:
                     taken.append(self._particle(found, name))
                 except Exception as broken:  # noqa: BLE001  (whatever is wrong with a stranger's structure, the others go on)
-                    refused.append((name, said(broken)))
+                    refused.append((name, message_of(broken)))
         return taken, refused
 
     def _particle(self, found: Any, name: str) -> Particle:

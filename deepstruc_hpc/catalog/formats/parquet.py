@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepstruc_hpc.catalog.formats.provenance import Division, Options
-from deepstruc_hpc.catalog.formats.record import REMEDY, ExportRecord, written_or_said
+from deepstruc_hpc.catalog.formats.record import REMEDY, ExportRecord, or_output_error
 from deepstruc_hpc.catalog.formats.selection import Chunk, Selection
 from deepstruc_hpc.core.files import write_atomically
 from deepstruc_hpc.data.splits import set_names
@@ -46,7 +46,7 @@ class ParquetDataset:
         self._rows_a_part = _rows_a_part(selection)
         self._last = len(selection)
         self._writers: dict[str, _Part] = {}
-        with written_or_said(folder):
+        with or_output_error(folder):
             (folder / DATA).mkdir(parents=True, exist_ok=True)
             for path in (folder / DATA).iterdir():
                 if path.suffix == ".part" or (path.stem[-5:].isdigit() and int(path.stem[-5:]) >= self._part):
@@ -57,7 +57,7 @@ class ParquetDataset:
         """Add the structures of a chunk to the files of the part, and close these where the part is full."""
         table = arrow_table(chunk, self._schema)
         of_set = np.asarray(table.column(f"split_{self.options.split}").to_pylist())
-        with written_or_said(self.folder):
+        with or_output_error(self.folder):
             for name in SETS:
                 rows = np.flatnonzero(of_set == name)
                 if len(rows):

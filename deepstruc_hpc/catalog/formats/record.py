@@ -97,7 +97,7 @@ def alone(record: Path) -> Iterator[None]:
     import fcntl
 
     lock = record.with_name(f".{record.name}.lock")
-    with written_or_said(lock):
+    with or_output_error(lock):
         lock.parent.mkdir(parents=True, exist_ok=True)
         stream = lock.open("w")
     with stream:
@@ -112,7 +112,7 @@ def alone(record: Path) -> Iterator[None]:
 
 
 @contextmanager
-def written_or_said(place: Path) -> Iterator[None]:
+def or_output_error(place: Path) -> Iterator[None]:
     """Turns what the system says of a failed write into an error that tells what to do."""
     try:
         yield

@@ -126,7 +126,7 @@ def open_source(path: str | Path, on_file: Callable[[], None] = lambda: None) ->
             else:
                 refused.append((name, "no structure in it"))
         except Exception as broken:  # noqa: BLE001  (whatever is wrong with a stranger's file, the others go on)
-            refused.append((name, said(broken)))
+            refused.append((name, message_of(broken)))
         on_file()
     if not files:
         raise ConfigError(f"{where}: nothing to import: {refused[0][0]}: {refused[0][1]}.")
@@ -151,7 +151,7 @@ def source_files(where: Path) -> list[Path]:
     return found
 
 
-def said(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
     """An error as one short line."""
     text = " ".join(str(error).split())[:300] or "no further word"
     return text if isinstance(error, StructureError) else f"{type(error).__name__}: {text}"

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from deepstruc_hpc.core.errors import ConfigError
-from deepstruc_hpc.core.files import shown_name, split_inside
+from deepstruc_hpc.core.files import natural_order, shown_name, split_inside
 from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.run.inputs import PdfItem
 
@@ -73,11 +73,6 @@ class Frame:
     noted: Mapping[str, float]
 
 
-def natural(name: str) -> tuple[tuple[int, float, str], ...]:
-    """A key by which numbers in names count as numbers: ``f5`` before ``f10`` before ``f100``."""
-    return tuple((0, float(part), "") if part.isdigit() else (1, 0.0, part.lower()) for part in re.split(r"(\d+)", name) if part)
-
-
 def list_frames(items: Sequence[PdfItem], *, by: str = "name") -> list[Frame]:
     """The frames in order.
 
@@ -90,7 +85,7 @@ def list_frames(items: Sequence[PdfItem], *, by: str = "name") -> list[Frame]:
         ConfigError: a frame does not say what the frames are to be ordered by.
     """
     stands = {id(item): place for place, item in enumerate(items)}
-    named = sorted(items, key=lambda item: (natural(str(split_inside(item.path)[0])), stands[id(item)]))
+    named = sorted(items, key=lambda item: (natural_order(split_inside(item.path)[0]), stands[id(item)]))
     noted = [noted_with(item) for item in named]
     if by == "name":
         return [Frame(number, _plain(item, by), float(number), known) for number, (item, known) in enumerate(zip(named, noted, strict=True))]

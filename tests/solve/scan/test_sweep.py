@@ -90,7 +90,11 @@ def test_nothing_to_solve_is_refused_and_nothing_is_written(shapes_store, tmp_pa
 
 def test_tune_writes_down_the_callback_of_a_bar_that_has_locks(tmp_path):
     """Fails where a scan with a bar ends before its first point."""
-    _tuner(SweepOrder(("a.gr",), tmp_path), scan().all_points(), [0], 1, threading.Lock().acquire)
+    tuner = _tuner(SweepOrder(("a.gr",), tmp_path), scan().all_points(), [0], 1, threading.Lock().acquire)
+    (written,) = tmp_path.rglob("tuner.pkl")
+    assert written.stat().st_size > 0
+    with pytest.raises(RuntimeError, match="has not been run"):
+        tuner.get_results()
 
 
 @pytest.mark.ray

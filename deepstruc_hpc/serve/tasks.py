@@ -25,7 +25,7 @@ class Start:
 
 
 @dataclass(frozen=True)
-class ReadOrder:
+class ReadTask:
     """Is this upload a G(r), and how many curves does it hold?"""
 
     job_id: str
@@ -35,7 +35,7 @@ class ReadOrder:
 
 
 @dataclass(frozen=True)
-class SolveOrder:
+class SolveTask:
     """Solve one curve; its results go to ``out/folder``.
 
     Attributes:
@@ -66,7 +66,7 @@ class PageRow:
 
 
 @dataclass(frozen=True)
-class PageOrder:
+class PageTask:
     """Write the summary and the report of a job.
 
     Attributes:
@@ -85,7 +85,7 @@ class PageOrder:
     started: float
 
 
-Order = ReadOrder | SolveOrder | PageOrder
+Task = ReadTask | SolveTask | PageTask
 
 
 @dataclass(frozen=True)
