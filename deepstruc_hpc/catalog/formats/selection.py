@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepstruc_hpc.core.errors import ConfigError
-from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.data.catalog_block import BlockContent, is_text
 from deepstruc_hpc.data.catalog_index import column_kinds
 from deepstruc_hpc.data.catalog_store import Catalog
@@ -19,37 +18,19 @@ from deepstruc_hpc.data.species import element_symbols
 
 
 @dataclass(frozen=True, eq=False)
-class Chunk:
-    """Some structures of a catalog, one after the other.
+class Chunk(BlockContent):
+    """Some structures of a catalog, one after the other, with every column of the catalog: NaN or an empty string where a structure has none.
 
     Attributes:
         first: place of the first one in the selection.
-        positions: (A, 3) float32 Å.
-        species: (A,) atomic numbers.
-        offsets: (S + 1,) structure i owns the atoms offsets[i] to offsets[i + 1].
-        pdf: (S, R) float32 Å⁻²; (0, 0) where no PDFs were asked for.
-        columns: every column of the catalog, name → (S,); NaN or an empty string where a structure has none.
     """
 
-    first: int
-    positions: NDArray[np.float32]
-    species: NDArray[np.uint8]
-    offsets: NDArray[np.int64]
-    pdf: NDArray[np.float32]
-    columns: Mapping[str, NDArray[Any]]
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
+    first: int = 0
 
     def atoms(self, row: int) -> tuple[tuple[str, ...], NDArray[np.float32]]:
         """Symbols and (N, 3) positions of one structure."""
         part = slice(int(self.offsets[row]), int(self.offsets[row + 1]))
         return element_symbols(self.species[part]), self.positions[part]
-
-    def structure(self, row: int) -> Structure:
-        """One structure with its type and label."""
-        symbols, positions = self.atoms(row)
-        return Structure(symbols, positions.astype(np.float64), str(self.columns["structure_type"][row]), str(self.columns["label"][row]))
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """The columns of one structure after the other, as plain values; without those that a structure does not have (NaN, empty text)."""
@@ -120,16 +101,13 @@ class Selection:
 
 
 def _take(content: BlockContent, rows: NDArray[np.int64], curves: NDArray[np.float32] | None, first: int, types: Mapping[str, str]) -> Chunk:
-    starts, lengths = content.offsets[:-1][rows], np.diff(content.offsets)[rows]
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    atoms = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
-    columns = {name: _column(content.columns.get(name), rows, kind) for name, kind in types.items()}
+    part = content.taking(rows)
+    columns = {name: _column(part.columns.get(name), len(rows), kind) for name, kind in types.items()}
     pdf = np.empty((0, 0), dtype=np.float32) if curves is None else curves[rows]
-    return Chunk(first, content.positions[atoms], content.species[atoms], offsets, pdf, columns)
+    return Chunk(part.positions, part.species, part.offsets, pdf, columns, first)
 
 
-def _column(values: NDArray[Any] | None, rows: NDArray[np.int64], kind: str) -> NDArray[Any]:
+def _column(values: NDArray[Any] | None, count: int, kind: str) -> NDArray[Any]:
     if values is None:
-        return np.full(len(rows), "" if kind == "str" else np.nan, dtype=object if kind == "str" else np.float64)
-    taken = values[rows]
-    return taken.astype(str).astype(object) if kind == "str" and not is_text(taken) else taken
+        return np.full(count, "" if kind == "str" else np.nan, dtype=object if kind == "str" else np.float64)
+    return values.astype(str).astype(object) if kind == "str" and not is_text(values) else values
