@@ -77,9 +77,7 @@ def cases(scratch: Path, store: str, number: int) -> list[Case]:
     return [
         Case("help", "--help", 0.3, ("--help",)),
         Case("demo", "catalog build demo", 8.0, ("catalog", "build", "demo", "--out", f"{scratch}/demo-{number}.zarr")),
-        Case(
-            "paper", "catalog build monometallic (the paper's)", 12.0, ("catalog", "build", "monometallic", "--out", paper)
-        ),
+        Case("paper", "catalog build monometallic (the paper's)", 12.0, ("catalog", "build", "monometallic", "--out", paper)),
         *(
             Case(
                 "train" if workers == 1 else "train2",
