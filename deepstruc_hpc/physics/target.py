@@ -115,19 +115,19 @@ def target_of(
 
 
 def low_q_part(
-    r: Float64[NDArray[np.float64], " r"], residual: Float64[NDArray[np.float64], " r"], *, qmin: float, qdamp: float, low_q: float
-) -> Float64[NDArray[np.float64], " r"]:
+    r: Float64[NDArray[np.float64], " r"], residual: Float64[NDArray[np.float64], "r *columns"], *, qmin: float, qdamp: float, low_q: float
+) -> Float64[NDArray[np.float64], "r *columns"]:
     """The component of a curve that can be made of Q below max(Qmin, low_q): what :func:`target_of` takes out.
 
     Args:
         r: (R,) Å, the points of the fit and no others.
-        residual: (R,) Å⁻².
+        residual: (R,) Å⁻², or (R, T) for T curves at once.
         qmin: Å⁻¹.
         qdamp: Å⁻¹.
         low_q: Å⁻¹; 0 takes nothing out.
 
     Returns:
-        (R,) Å⁻², NNᵀ residual.
+        NNᵀ residual, of its shape, Å⁻².
     """
     if low_q <= 0:
         return np.zeros(len(r))
