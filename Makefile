@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 export RAY_USAGE_STATS_ENABLED ?= 0
 export MLFLOW_DISABLE_TELEMETRY ?= true
 
-.PHONY: help install install-dev system-packages demo docs tutorials test lint bench clean
+.PHONY: help install install-dev system-packages demo docs tutorials test lint bench dist clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -58,6 +58,12 @@ lint: install-dev ## ruff, mypy --strict, import-linter
 bench: install-dev ## every speed claim, ours beside the peer
 	$(PIP) install --quiet -e '.[bench]' -c constraints.txt
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+dist: install-dev ## sdist and wheel in dist/, built twice: the bytes must be the same
+	@rm -rf dist build/again
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m build --no-isolation --outdir dist
+	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m build --no-isolation --outdir build/again > /dev/null
+	@cd dist && sha256sum * > ../build/again/sums && cd ../build/again && sha256sum --check sums
 
 clean: ## remove what was built here
 	rm -rf $(DEMO) $(SITE) docs/reference/generated build dist .pytest_cache .mypy_cache .ruff_cache

@@ -15,6 +15,10 @@ os.environ.pop("RAY_ADDRESS", None)
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import shape_checks
+
+shape_checks.install()
+
 settings.register_profile("deepstruc", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("deepstruc")
 FAILED = pytest.StashKey[bool]()

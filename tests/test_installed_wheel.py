@@ -1,6 +1,7 @@
 """The wheel works outside a checkout, with the recipes, cluster profiles and batch scripts inside."""
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -13,11 +14,16 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def build_wheel(source, folder):
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(source)], check=True, capture_output=True
+    )
+    return next(folder.glob("*.whl"))
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("wheel")
-    subprocess.run([sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)], check=True, capture_output=True)
-    return next(folder.glob("*.whl"))
+    return build_wheel(ROOT, tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +57,21 @@ def test_recipes_profiles_and_scripts_travel_in_the_wheel(wheel):
     assert any(name.startswith("deepstruc_hpc/share/clusters/") for name in names)
     assert any(name.startswith("deepstruc_hpc/share/slurm/") for name in names)
     assert not any(name.startswith(("tests/", "catalog/", "deepstruc_hpc/tests")) for name in names)
+
+
+def test_a_copy_of_the_sources_builds_the_same_bytes(wheel, tmp_path):
+    """Fails when a build writes its time, its place or the order of a folder into the wheel."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("which files belong to the sources is known in a git checkout alone")
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    copy = tmp_path / "elsewhere"
+    for name in sorted(filter(None, names), reverse=True):
+        needed = "/" not in name or name.startswith(("deepstruc_hpc/", "catalog/", "clusters/", "slurm/"))
+        if needed and (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, copy / name)
+    assert build_wheel(copy, tmp_path).read_bytes() == wheel.read_bytes()
 
 
 def test_the_installed_command_runs_from_the_wheel(installed):

@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def doctor(as_json: bool = typer.Option(False, "--json", help="Print one JSON document.")) -> None:
-        """Say what is installed, what is missing, what that costs and how to mend it.
+        """Say what is installed, what is missing, what that costs and how to mend it, and what to do next.
 
         Example: deepstruc-hpc doctor
         """
@@ -42,4 +42,5 @@ def _as_text(diagnosis: Diagnosis) -> str:
     broken, missing = len(diagnosis.broken), len(diagnosis.missing)
     verdict = "Ready." if not broken else f"Not ready: {broken} needed part{'s are' if broken > 1 else ' is'} broken."
     lines.append(f"{verdict} {missing} optional part{'s' if missing != 1 else ''} missing.")
+    lines.append(f"Next: {diagnosis.next_step}")
     return "\n".join(lines)

@@ -52,6 +52,14 @@ WORKERS = typer.Option(
 CONFIG = typer.Option(None, "--config", help="YAML file of settings (see --print-config); options win over it.")
 SET = typer.Option(None, "--set", help="One setting of --print-config as key=value, e.g. relax=true. Repeatable.")
 VALUES = typer.Option(None, "--values", help="CSV table with a column file and columns named like settings: values for single files.")
+FIRST_WORDS = """\
+error: no input: name files with a measured G(r), and a folder for the results:
+  deepstruc-hpc solve my-curves/ --out solved/ --composition CeO2
+Files are text with r and G(r) (.gr), HDF5 or NeXus. --composition or --elements is needed where the headers of the files do not name the sample.
+Qmax comes from the headers, or from --qmax. Qdamp is that of a calibrant: --qdamp, or --instrument. Model and catalog come with the program.
+Open solved/index.html afterwards. All options: deepstruc-hpc solve --help
+"""
+"""Of a call with nothing at all."""
 
 
 def register(app: typer.Typer) -> None:
@@ -120,6 +128,9 @@ def solve(
     if print_config:
         typer.echo(settings.to_yaml(), nl=False)
         return
+    if not paths and out is None:
+        typer.echo(FIRST_WORDS, nl=False, err=True)
+        raise typer.Exit(2)
     run = {name: given[name] for name in ("values", "workers", "recursive", "limit", "watch", "force")}
     run |= {"time_limit_s": time_limit, "watch_idle_s": watch_idle, "progress": not as_json}
     live = LivePage(out.expanduser().resolve(), wanted=report, figures=figures) if watch and out is not None else None

@@ -44,7 +44,7 @@ def train_command(
     out: Path | None = typer.Option(None, "--out", help="Directory of the training."),
     config: str | None = typer.Option(None, "--config", help=CONFIG_HELP),
     overrides: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help=SET_HELP),
-    workers: int | None = typer.Option(None, "--workers", min=1, help="Ray Train workers; default: one a core, or one a GPU."),
+    workers: int | None = typer.Option(None, "--workers", min=1, help="Ray Train workers; default: one a core, or a GPU. 1 on a CPU needs no Ray."),
     gpus_per_worker: float = typer.Option(0.0, "--gpus-per-worker", min=0.0, help="GPUs of each worker; 0 trains on CPUs."),
     resume: bool = typer.Option(False, "--resume", help="Go on with the training in --out."),
     print_config: bool = typer.Option(False, "--print-config", help="Print the resolved settings and end; needs neither STORE nor --out."),
@@ -67,11 +67,12 @@ def train_command(
         raise ConfigError("a catalog and --out are needed, for example: deepstruc-hpc train catalog.zarr --out run.")
     from rich.console import Console
 
-    from deepstruc_hpc.report.training_figures import draw_training
     from deepstruc_hpc.training.display import EpochPrinter, summary_text
     from deepstruc_hpc.training.loop import train
 
     report = train(store, out, settings, workers=workers, gpus_per_worker=gpus_per_worker, resume=resume, watch=EpochPrinter(settings.max_minutes))
+    from deepstruc_hpc.report.training_figures import draw_training  # matplotlib, which no step needs
+
     with Console(stderr=True).status("drawing the latent map and reconstructions"):
         draw_training(report.run, store, tracking=(report.tracking_uri, report.mlflow_run))
     print_document(json.dumps(report.as_dict()) if json_output else summary_text(report))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
+
+from deepstruc_hpc.core.shapes import Int64, Numbers, Real
 
 
-def rw(observed: ArrayLike, calculated: ArrayLike) -> float:
+def rw(observed: Real[Numbers, " r"], calculated: Real[Numbers, " r"]) -> float:
     """Rw = √(Σ(Gobs−Gcalc)² / ΣGobs²), all points with equal weight; 0 is perfect, 1 is as good as nothing.
 
     Args:
@@ -24,7 +26,9 @@ def rw(observed: ArrayLike, calculated: ArrayLike) -> float:
     return math.sqrt(float(difference @ difference) / norm) if norm > 0 else math.inf
 
 
-def aligned_matched_error(a: ArrayLike, b: ArrayLike, *, starts: int = 60, seed: int = 0) -> tuple[float, NDArray[np.int64]]:
+def aligned_matched_error(
+    a: Real[Numbers, "atoms 3"], b: Real[Numbers, "others 3"], *, starts: int = 60, seed: int = 0
+) -> tuple[float, Int64[NDArray[np.int64], " matched"]]:
     """Distance of two clusters after the best shift, rotation or reflection and one-to-one matching of the atoms.
 
     Iterates assignment and orthogonal Procrustes alignment from principal axes and random rotations; the best of all starts counts.

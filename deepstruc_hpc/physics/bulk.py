@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from deepstruc_hpc.core.errors import StructureError
+from deepstruc_hpc.core.shapes import Float64, Numbers, Real
 from deepstruc_hpc.physics.form_factors import scattering_factors
 from deepstruc_hpc.physics.histogram import class_pairs
 from deepstruc_hpc.physics.instrument import Instrument
@@ -67,7 +68,7 @@ class BulkDistances:
         return min(float(d[0]) for d, _ in self.pairs if len(d))
 
 
-def bulk_distances(lattice: ArrayLike, fractions: ArrayLike, species: Species, reach: float) -> BulkDistances:
+def bulk_distances(lattice: Real[Numbers, "3 3"], fractions: Real[Numbers, "sites 3"], species: Species, reach: float) -> BulkDistances:
     """All pair distances of a crystal up to a reach.
 
     Args:
@@ -156,7 +157,9 @@ class BulkCurve:
         self._pair_weight = [factors[a] * factors[b] / mean**2 for a, b in class_pairs(len(distances.elements))]
         self._line = _line_transform(self.q, self._end)
 
-    def fq(self, *, uiso: ArrayLike, zoom: float = 1.0, delta1: float = 0.0, delta2: float = 0.0, qbroad: float | None = None) -> Float:
+    def fq(
+        self, *, uiso: Real[Numbers, " ..."], zoom: float = 1.0, delta1: float = 0.0, delta2: float = 0.0, qbroad: float | None = None
+    ) -> Float64[Float, " q"]:
         """F(Q) at ``self.q``, Å⁻¹.
 
         Args:
@@ -168,7 +171,9 @@ class BulkCurve:
         """
         return np.asarray(self._terms(uiso, zoom, {"delta1": delta1, "delta2": delta2, "qbroad": self._qbroad(qbroad)}, slopes=False)[0])
 
-    def slopes(self, *, uiso: ArrayLike, zoom: float = 1.0, delta2: float = 0.0, qbroad: float | None = None) -> Float:
+    def slopes(
+        self, *, uiso: Real[Numbers, " ..."], zoom: float = 1.0, delta2: float = 0.0, qbroad: float | None = None
+    ) -> Float64[Float, "parameters r"]:
         """Derivatives of the undamped G(r) by the U of each element, by delta2 and by Qbroad, in this order; (E + 2, R)."""
         terms = self._terms(uiso, zoom, {"delta2": delta2, "qbroad": self._qbroad(qbroad)}, slopes=True)
         return fq_to_gr(terms[1:], self.q, self._weights, self.r)
@@ -196,7 +201,7 @@ class BulkCurve:
                 total[-1] -= weight * bend * (u[a] + u[b]) * 2.0 * widths["qbroad"] * sums[:, 3]
         return total
 
-    def __call__(self, *, uiso: ArrayLike, qdamp: float | None = None, **conditions: float) -> Float:
+    def __call__(self, *, uiso: Real[Numbers, " ..."], qdamp: float | None = None, **conditions: float) -> Float64[Float, " r"]:
         """G(r), (R,) Å⁻², with the arguments of :meth:`fq` and Qdamp (Å⁻¹)."""
         damping = self.instrument.qdamp if qdamp is None else qdamp
         return fq_to_gr(self.fq(uiso=uiso, **conditions), self.q, self._weights, self.r, damping)
@@ -208,16 +213,16 @@ def needed_reach(rmax: float) -> float:
 
 
 def simulate_bulk(
-    lattice: ArrayLike,
-    fractions: ArrayLike,
+    lattice: Real[Numbers, "3 3"],
+    fractions: Real[Numbers, "sites 3"],
     species: Species,
-    r: ArrayLike,
+    r: Real[Numbers, " r"],
     instrument: Instrument,
     *,
     uiso: float | Mapping[str, float] = 0.005,
     delta1: float = 0.0,
     delta2: float = 0.0,
-) -> Float:
+) -> Float64[Float, " r"]:
     """G(r) of a crystal; see the head of this module.
 
     Args:
@@ -242,7 +247,7 @@ def simulate_bulk(
     return BulkCurve(distances, grid, instrument)(uiso=u, delta1=delta1, delta2=delta2)
 
 
-def fade(r: ArrayLike, end: float) -> Float:
+def fade(r: Real[Numbers, " *shape"], end: float) -> Float64[Float, " *shape"]:
     """1 up to ``end``, cos² down to 0 over FADE Å beyond it."""
     beyond = np.clip((np.asarray(r, dtype=np.float64) - end) / FADE, 0.0, 1.0)
     return np.asarray(np.cos(0.5 * np.pi * beyond) ** 2)

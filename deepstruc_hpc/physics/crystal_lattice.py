@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from deepstruc_hpc.core.errors import StructureError
+from deepstruc_hpc.core.shapes import CellVectors, Float64, Numbers, Real
 
 CrystalSystem = Literal["cubic", "hexagonal", "trigonal", "tetragonal", "orthorhombic", "monoclinic", "triclinic"]
 CELL = ("a", "b", "c", "alpha", "beta", "gamma")
@@ -25,11 +26,11 @@ class PeriodicCrystal(Protocol):
         """What it is."""
 
     @property
-    def lattice(self) -> NDArray[np.float64]:
+    def lattice(self) -> CellVectors:
         """(3, 3) Å, rows are the cell vectors."""
 
     @property
-    def fractions(self) -> NDArray[np.float64]:
+    def fractions(self) -> Float64[NDArray[np.float64], "sites 3"]:
         """(M, 3) positions in the cell."""
 
     @property
@@ -37,11 +38,11 @@ class PeriodicCrystal(Protocol):
         """Elements of each site with their occupancies."""
 
     @property
-    def point_operations(self) -> NDArray[np.float64]:
+    def point_operations(self) -> Float64[NDArray[np.float64], "operations 3 3"]:
         """(G, 3, 3) Cartesian point group."""
 
 
-def cell_parameters(lattice: ArrayLike) -> tuple[float, ...]:
+def cell_parameters(lattice: Real[Numbers, "3 3"]) -> tuple[float, ...]:
     """(a, b, c, α, β, γ) in Å and degrees of cell vectors in rows, (3, 3) Å."""
     rows = np.asarray(lattice, dtype=np.float64)
     lengths = np.linalg.norm(rows, axis=1)
@@ -50,7 +51,7 @@ def cell_parameters(lattice: ArrayLike) -> tuple[float, ...]:
     return (*map(float, lengths), *(round(angle, 9) for angle in angles))
 
 
-def cell_vectors(cell: Sequence[float]) -> NDArray[np.float64]:
+def cell_vectors(cell: Sequence[float]) -> CellVectors:
     """(3, 3) Å, rows are the vectors of a cell (a, b, c in Å; α, β, γ in degrees), with a along x and b in the xy plane.
 
     Raises:
@@ -66,7 +67,7 @@ def cell_vectors(cell: Sequence[float]) -> NDArray[np.float64]:
     return np.array([[a, 0.0, 0.0], [b * cos_gamma, b * sin_gamma, 0.0], [c * cos_beta, c * y, c * np.sqrt(height)]])
 
 
-def crystal_system(point_operations: ArrayLike) -> CrystalSystem:
+def crystal_system(point_operations: Real[Numbers, "operations 3 3"]) -> CrystalSystem:
     """The crystal system from the rotation axes of the point group.
 
     Args:

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dst, next_fast_len
 
+from deepstruc_hpc.core.shapes import CellVectors, Float64, Int64
 from deepstruc_hpc.physics.compiled import compiled
 from deepstruc_hpc.physics.crystal_pairs import pair_distances, site_pairs
 from deepstruc_hpc.physics.form_factors import scattering_factors
@@ -112,11 +113,11 @@ class Axes:
         beyond = np.clip((r - rmax) / fade, 0.0, 1.0)
         return cls(step, r, q[chosen], chosen, (upper * lower)[chosen], np.cos(0.5 * np.pi * beyond) ** 2, rmax + fade)
 
-    def to_q(self, values: Float) -> Float:
+    def to_q(self, values: Float64[Float, "*rows r"]) -> Float64[Float, "*rows q"]:
         """Σ_n values[…, n] sin(Q r_n) at ``q``."""
         return np.asarray(0.5 * dst(values, type=1, axis=-1)[..., self.chosen])
 
-    def sines(self, r: Float) -> Float:
+    def sines(self, r: Float64[Float, " r"]) -> Float64[Float, "q r"]:
         """(Qn, R): takes F at ``q`` to G at r by a product."""
         dq = np.pi / ((len(self.r) + 1) * self.step)
         return np.asarray((2.0 / np.pi) * dq * self.weight[:, None] * np.sin(np.outer(self.q, r)))
@@ -127,7 +128,9 @@ def _factors(symbol: str, q: bytes, radiation: Any) -> Float:
     return np.asarray(scattering_factors((symbol,), np.frombuffer(q), radiation)[0])
 
 
-def kind_weights(species: Species, kinds: NDArray[np.intp], q: Float, instrument: Instrument) -> tuple[Float, float]:
+def kind_weights(
+    species: Species, kinds: Int64[NDArray[np.intp], " sites"], q: Float64[Float, " q"], instrument: Instrument
+) -> tuple[Float64[Float, "pairs q"], float]:
     """W_ab(Q) = f_a f_b/⟨f⟩² for every pair of kinds a ≤ b, and how much of ⟨f²⟩ the line has.
 
     Where ⟨f⟩² is less than 0.05 of ⟨f²⟩ (neutron lengths of both signs) ⟨f²⟩ takes its place.
@@ -215,15 +218,15 @@ class CrystalModel:
 
     def on_grid(
         self,
-        lattice: Float,
-        fractions: Float,
-        u: Float,
+        lattice: CellVectors,
+        fractions: Float64[Float, "sites 3"],
+        u: Float64[Float, " kinds"],
         widths: tuple[float, float],
         inverse_diameter: float,
         *,
         shape: ShapeFunction = sphere_shape,
         qbroad: float | None = None,
-    ) -> Float:
+    ) -> Float64[Float, "rows grid"]:
         """Peaks of every pair of kinds and the line on the grid of r, times the shape function.
 
         Args:
@@ -251,24 +254,24 @@ class CrystalModel:
         grid[-1] = -4.0 * np.pi * density * self.line_share * axes.step * axes.r * gamma
         return np.asarray(grid * axes.fade)
 
-    def fq(self, grids: Float) -> Float:
+    def fq(self, grids: Float64[Float, "*rows pairs grid"]) -> Float64[Float, "*rows q"]:
         """(…, Qn) F(Q) of grids (…, P + 1, N)."""
         parts = self.axes.to_q(grids)
         return np.asarray(np.einsum("...pq,pq->...q", parts[..., :-1, :], self.pair_weights) + parts[..., -1, :])
 
 
 def crystal_sphere_curve(
-    lattice: Float,
-    fractions: Float,
+    lattice: CellVectors,
+    fractions: Float64[Float, "sites 3"],
     species: Species,
-    r: Float,
+    r: Float64[Float, " r"],
     instrument: Instrument,
     *,
     diameter: float | None = None,
     shape: ShapeFunction = sphere_shape,
     uiso: float = 0.005,
     delta2: float = 0.0,
-) -> Float:
+) -> Float64[Float, " r"]:
     """G(r) of a crystal cut to a sphere or another body, as a measurement shows it (no small-angle scattering).
 
     Args:

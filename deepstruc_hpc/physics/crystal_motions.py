@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepstruc_hpc.core.cell_symmetry import cell_symmetry
+from deepstruc_hpc.core.shapes import CellVectors, Float64, Int64
 from deepstruc_hpc.physics.crystal_screen import free_axes
 
 Float = NDArray[np.float64]
@@ -13,13 +14,15 @@ MOST_SHIFTS = 20
 _SYMMETRY = 0.01
 
 
-def cell_basis(space_group: int) -> Float:
+def cell_basis(space_group: int) -> Float64[Float, "free 3"]:
     """Which of a, b, c move together, (n, 3): one row a free length; angles stay."""
     rows = {1: [[1, 1, 1]], 2: [[1, 1, 0], [0, 0, 1]], 3: [[1, 0, 0], [0, 1, 0], [0, 0, 1]]}
     return np.array(rows[free_axes(space_group)], dtype=np.float64)
 
 
-def shift_basis(lattice: Float, fractions: Float, kinds: NDArray[np.intp], occupancy: Float) -> Float:
+def shift_basis(
+    lattice: CellVectors, fractions: Float64[Float, "sites 3"], kinds: Int64[NDArray[np.intp], " sites"], occupancy: Float64[Float, " sites"]
+) -> Float64[Float, "shifts sites 3"]:
     """Shifts of all sites that keep the space group, each moving a site and its equivalents.
 
     Args:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deepstruc_hpc.core.shapes import CellVectors, Float64, Int64
 from deepstruc_hpc.physics.compiled import compiled
 
 Float = NDArray[np.float64]
@@ -53,7 +54,9 @@ def _distances(lattice: Any, fractions: Any, table: Any, out: Any) -> None:
         out[k] = np.sqrt(x * x + y * y + z * z)
 
 
-def site_pairs(lattice: Float, fractions: Float, first: NDArray[np.intp], reach: float) -> NDArray[np.intp]:
+def site_pairs(
+    lattice: CellVectors, fractions: Float64[Float, "sites 3"], first: Int64[NDArray[np.intp], " first"], reach: float
+) -> Int64[NDArray[np.intp], "pairs 5"]:
     """Pairs from some sites of the cell to all sites within a reach.
 
     Args:
@@ -75,7 +78,7 @@ def site_pairs(lattice: Float, fractions: Float, first: NDArray[np.intp], reach:
     return table
 
 
-def pair_distances(lattice: Float, fractions: Float, table: NDArray[np.intp]) -> Float:
+def pair_distances(lattice: CellVectors, fractions: Float64[Float, "sites 3"], table: Int64[NDArray[np.intp], "pairs 5"]) -> Float64[Float, " pairs"]:
     """(K,) Å of the pairs of :func:`site_pairs` in another cell and at other positions."""
     out = np.empty(len(table))
     _distances(np.ascontiguousarray(lattice), np.ascontiguousarray(fractions), table, out)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares, nnls
 
 from deepstruc_hpc.core.curve import PdfCurve
+from deepstruc_hpc.core.shapes import Float64
 from deepstruc_hpc.physics.agreement import rw
 from deepstruc_hpc.physics.crystal_refine import ORDER, CrystalFit, CurveProblem, Refinement
 from deepstruc_hpc.physics.crystal_screen import Screened
@@ -131,7 +132,9 @@ class PhaseRefinement(Refinement):
         self.relative: Float | None = None
         self.errors = np.zeros(len(self.vector))
 
-    def curves(self, vectors: Sequence[Float], to: Float, r: Float, qdamp: float | None = None) -> Float:
+    def curves(
+        self, vectors: Sequence[Float], to: Float64[Float, " ..."], r: Float64[Float, " r"], qdamp: float | None = None
+    ) -> Float64[Float, "vectors r"]:
         """(V, R) G(r) of this phase for a share of 1 of the atoms."""
         fq = self.model.fq(np.stack([self.grid(vector) for vector in vectors]))
         weighted = fq if self.relative is None else fq * self.relative
@@ -166,7 +169,7 @@ class JointRefinement:
     def _split(self, vector: Float) -> list[Float]:
         return list(np.split(vector, self.ends[:-1]))
 
-    def columns(self, vectors: Sequence[Float]) -> Float:
+    def columns(self, vectors: Sequence[Float]) -> Float64[Float, "r phases"]:
         """(R, P) the curve of each phase for a share of 1 of the atoms."""
         return np.stack([run.curves([part], self.problem.to_r, self.problem.r)[0] for run, part in zip(self.runs, vectors, strict=True)], axis=1)
 
@@ -276,7 +279,7 @@ class JointRefinement:
         )
 
 
-def mean_square(composition: Mapping[str, float], q: Float, instrument: Instrument) -> Float:
+def mean_square(composition: Mapping[str, float], q: Float64[Float, " q"], instrument: Instrument) -> Float64[Float, " q"]:
     """(Q,) ⟨f⟩² of a composition, or ⟨f²⟩ where the former nearly vanishes."""
     amounts = np.array(list(composition.values()))
     factors = scattering_factors(tuple(composition), q, instrument.radiation)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepstruc_hpc.core.curve import PdfCurve
+from deepstruc_hpc.core.shapes import Float64
 from deepstruc_hpc.physics.crystal_model import Axes
 from deepstruc_hpc.physics.evidence import independent_points
 from deepstruc_hpc.physics.instrument import Instrument
@@ -66,7 +67,7 @@ class CurveProblem:
         self.n_independent = independent_points(self.rmin, self.rmax, min(instrument.qmin, 1.0), instrument.qmax)
 
     @cached_property
-    def to_points(self) -> Float:
+    def to_points(self) -> Float64[Float, "q r"]:
         """(Qn, R): takes F to G at all points of the file."""
         return self.axes.sines(self.points.r)
 

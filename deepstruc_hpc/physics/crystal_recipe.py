@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import ConfigError
+from deepstruc_hpc.core.shapes import Float64
 from deepstruc_hpc.physics.bulk import MOST_ZOOM, BulkCurve, bulk_distances, needed_reach
 from deepstruc_hpc.physics.crystal_lattice import FreeCell, PeriodicCrystal, cell_vectors, free_cell
 from deepstruc_hpc.physics.diffpy_bridge import contribution_of, recipe_of
@@ -129,7 +130,7 @@ class CrystalGenerator(ProfileGenerator):  # type: ignore[misc]
             self.newParameter(name, START.get(name.partition("_")[0], cell.start.get(name)))
         self._known: tuple[tuple[float, ...], NDArray[np.float64], BulkCurve] | None = None
 
-    def __call__(self, r: NDArray[np.float64]) -> NDArray[np.float64]:
+    def __call__(self, r: Float64[NDArray[np.float64], " r"]) -> Float64[NDArray[np.float64], " r"]:
         """G(r) at the present values of the parameters, Å⁻²; a negative U counts as 0."""
         value = {name: float(getattr(self, name).getValue()) for name in ("scale", *self.free_cell.groups, *self.uiso_names, "delta2")}
         uiso = np.maximum([value[name] for name in self.uiso_names], 0.0)[self._which]

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
+from deepstruc_hpc.core.shapes import CellVectors, Float64
 from deepstruc_hpc.physics.agreement import rw
 from deepstruc_hpc.physics.crystal_model import Cell, CrystalModel
 from deepstruc_hpc.physics.crystal_motions import cell_basis, shift_basis
@@ -113,7 +114,7 @@ class Refinement:
         """Place of 1/D in the vector."""
         return self._usual - 1
 
-    def value(self, name: str, vector: Float, otherwise: float) -> float:
+    def value(self, name: str, vector: Float64[Float, " parameters"], otherwise: float) -> float:
         """One of the extras, or what it is where it is none."""
         return float(vector[self._usual + len(self.shifts) + self.extras.index(name)]) if name in self.extras else otherwise
 
@@ -169,12 +170,12 @@ class Refinement:
     def _moved(self, vector: Float) -> Float:
         return vector[self._usual : self._usual + len(self.shifts)]
 
-    def geometry(self, vector: Float) -> tuple[Float, Float]:
+    def geometry(self, vector: Float64[Float, " parameters"]) -> tuple[CellVectors, Float64[Float, "sites 3"]]:
         """The cell and the positions."""
         lattice = self.lattice * np.exp(vector[: len(self.cell)] @ self.cell)[:, None]
         return lattice, self.candidate.crystal.fractions + np.tensordot(self._moved(vector), self.shifts, axes=1)
 
-    def grid(self, vector: Float) -> Float:
+    def grid(self, vector: Float64[Float, " parameters"]) -> Float64[Float, "rows grid"]:
         """The model on its grid of r."""
         n = len(self.cell)
         u = vector[n : n + self.n_u][self.groups]
@@ -187,13 +188,15 @@ class Refinement:
             qbroad=self.value("qbroad", vector, self.problem.instrument.qbroad),
         )
 
-    def curves(self, vectors: Sequence[Float], to: Float, r: Float, qdamp: float | None = None) -> Float:
+    def curves(
+        self, vectors: Sequence[Float], to: Float64[Float, " ..."], r: Float64[Float, " r"], qdamp: float | None = None
+    ) -> Float64[Float, "vectors r"]:
         """(V, R) G(r) at scale 1 for several vectors; with the Qdamp of each where none is given."""
         grids = np.stack([self.grid(vector) for vector in vectors])
         damped = np.stack([envelope(r, self.value("qdamp", vector, self.qdamp) if qdamp is None else qdamp) for vector in vectors])
         return np.asarray((self.model.fq(grids) @ to) * damped)
 
-    def residuals(self, curves: Float, vectors: Sequence[Float], pull: float = 0.0) -> Float:
+    def residuals(self, curves: Float64[Float, "vectors r"], vectors: Sequence[Float], pull: float = 0.0) -> Float64[Float, "vectors residuals"]:
         """(V, R + pulls) of curves scaled to fit, with pulls of shifts to 0, and of the resolution to what is usual by ``pull`` a deviation."""
         g = self.problem.g
         scales = np.maximum(curves @ g, 0.0) / np.maximum(np.sum(curves**2, axis=1), 1e-300)
@@ -205,7 +208,7 @@ class Refinement:
     def _guessed(self) -> tuple[str, ...]:
         return tuple(name for name in self.extras if name in RESOLUTION)
 
-    def limits(self) -> tuple[Float, Float]:
+    def limits(self) -> tuple[Float64[Float, " parameters"], Float64[Float, " parameters"]]:
         """Bounds of the vector."""
         n, shifts = len(self.cell), len(self.shifts)
         extras = [EXTRAS[name] for name in self.extras]

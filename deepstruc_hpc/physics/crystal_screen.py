@@ -22,6 +22,7 @@ from scipy.fft import dst, irfft, next_fast_len, rfft
 
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import PdfFileError
+from deepstruc_hpc.core.shapes import Float64
 from deepstruc_hpc.physics.crystal_histogram import lay_histogram
 from deepstruc_hpc.physics.crystal_model import FADE, Axes, kind_weights
 from deepstruc_hpc.physics.histogram import class_pairs
@@ -162,7 +163,7 @@ class Screen:
         whole = np.clip(np.floor(place), 0, count - 2)
         return count, whole.astype(np.float64), place - whole
 
-    def curves(self, candidate: CrystalCandidate) -> tuple[Float, Float]:
+    def curves(self, candidate: CrystalCandidate) -> tuple[Float64[Float, "sizes grid"], Float64[Float, " sizes"]]:
         """G₁ without envelope for each of :meth:`trials`, and how much smaller their cells may get.
 
         Returns:

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from deepstruc_hpc.core.shapes import Float64
 from deepstruc_hpc.physics.crystal_problem import RESOLUTION, CurveProblem
 
 Float = NDArray[np.float64]
@@ -42,13 +43,15 @@ class Sized(Protocol):
     def size_place(self) -> int:
         """Place of 1/D in the vector."""
 
-    def value(self, name: str, vector: Float, otherwise: float) -> float:
+    def value(self, name: str, vector: Float64[Float, " parameters"], otherwise: float) -> float:
         """One of the extras, or what it is where it is none."""
 
-    def curves(self, vectors: Sequence[Float], to: Float, r: Float, qdamp: float | None = None) -> Float:
+    def curves(
+        self, vectors: Sequence[Float], to: Float64[Float, " ..."], r: Float64[Float, " r"], qdamp: float | None = None
+    ) -> Float64[Float, "vectors r"]:
         """(V, R) G(r) at scale 1."""
 
-    def residuals(self, curves: Float, vectors: Sequence[Float], pull: float = 0.0) -> Float:
+    def residuals(self, curves: Float64[Float, "vectors r"], vectors: Sequence[Float], pull: float = 0.0) -> Float64[Float, "vectors residuals"]:
         """(V, R + pulls)."""
 
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from deepstruc_hpc.core.errors import StructureError
+from deepstruc_hpc.core.shapes import Float64, Numbers, PerAtom, Real
 from deepstruc_hpc.physics.compiled import compiled
 from deepstruc_hpc.physics.form_factors import Radiation, scattering_factors
 from deepstruc_hpc.physics.histogram import class_pairs, extent, pair_count, pair_histograms
@@ -26,16 +27,16 @@ _PLAIN_WORK = 300_000
 
 def simulate_fq(
     symbols: Sequence[str],
-    positions: ArrayLike,
-    q: ArrayLike,
+    positions: Real[Numbers, "atoms 3"],
+    q: Real[Numbers, " q"],
     *,
     radiation: Radiation = "xray",
-    uiso: ArrayLike = 0.005,
+    uiso: PerAtom = 0.005,
     qbroad: float = 0.0,
     delta1: float = 0.0,
     delta2: float = 0.0,
-    occupancy: ArrayLike | None = None,
-) -> Float:
+    occupancy: PerAtom | None = None,
+) -> Float64[Float, " q"]:
     """Reduced structure function of an isolated cluster.
 
     F(Q) = Σᵢ<ⱼ 2 oᵢoⱼ fᵢ fⱼ exp(−σᵢⱼ²Q²/2) sin(Q dᵢⱼ)/dᵢⱼ / (N⟨f⟩²), N = Σoᵢ, ⟨f⟩ = Σ oᵢfᵢ/N at each Q,
@@ -77,7 +78,7 @@ class Atoms:
         self.occupancy = occupancy
 
     @classmethod
-    def of(cls, symbols: Sequence[str], positions: ArrayLike, uiso: ArrayLike = 0.005, occupancy: ArrayLike | None = None) -> Atoms:
+    def of(cls, symbols: Sequence[str], positions: Real[Numbers, "atoms 3"], uiso: PerAtom = 0.005, occupancy: PerAtom | None = None) -> Atoms:
         """Check the input of a simulation.
 
         Raises:
@@ -97,7 +98,7 @@ class Atoms:
         number = {symbol: index for index, symbol in enumerate(elements)}
         return cls(elements, np.array([number[symbol] for symbol in symbols]), xyz, u, o)
 
-    def pair_weights(self, factors: Float) -> Float:
+    def pair_weights(self, factors: Float64[Float, "elements q"]) -> Float64[Float, "pairs q"]:
         """2 fₐ f_b / (N⟨f⟩²) for every pair of elements a ≤ b.
 
         Args:
@@ -109,7 +110,9 @@ class Atoms:
         counts = np.bincount(self.element, weights=self.occupancy, minlength=len(self.elements)).astype(np.float64)
         return element_pair_weights(factors, counts)
 
-    def fq(self, q: Float, factors: Float, *, qbroad: float = 0.0, delta1: float = 0.0, delta2: float = 0.0) -> Float:
+    def fq(
+        self, q: Float64[Float, " q"], factors: Float64[Float, "elements q"], *, qbroad: float = 0.0, delta1: float = 0.0, delta2: float = 0.0
+    ) -> Float64[Float, " q"]:
         """F(Q) with scattering factors given, (E, Q) in the order of ``elements``; see :func:`simulate_fq`."""
         highest = max(float(np.abs(q).max(initial=0.0)), 1.0)
         step = FINE_PHASE / highest
@@ -139,8 +142,15 @@ class Atoms:
         return total
 
     def fq_exact(
-        self, q: Float, factors: Float, *, qbroad: float = 0.0, delta1: float = 0.0, delta2: float = 0.0, between: Any = (0.0, np.inf)
-    ) -> Float:
+        self,
+        q: Float64[Float, " q"],
+        factors: Float64[Float, "elements q"],
+        *,
+        qbroad: float = 0.0,
+        delta1: float = 0.0,
+        delta2: float = 0.0,
+        between: Any = (0.0, np.inf),
+    ) -> Float64[Float, " q"]:
         """F(Q) by the plain double sum, for checks: pairs with a distance in ``between`` (Å) only; N² time."""
         table = np.zeros((len(self.elements), len(self.elements), len(q)))
         for (a, b), weight in zip(class_pairs(len(self.elements)), self.pair_weights(factors), strict=True):
@@ -155,7 +165,7 @@ class Atoms:
         return total
 
 
-def element_pair_weights(factors: Float, counts: Float) -> Float:
+def element_pair_weights(factors: Float64[Float, "elements q"], counts: Float64[Float, " elements"]) -> Float64[Float, "pairs q"]:
     """2 fₐ f_b / (N⟨f⟩²) for every pair of elements a ≤ b.
 
     Args:

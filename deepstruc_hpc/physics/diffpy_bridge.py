@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import ConfigError
+from deepstruc_hpc.core.shapes import Float64
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.physics.agreement import rw
 from deepstruc_hpc.physics.diffpy_engine import (
@@ -73,7 +74,7 @@ class ClusterGenerator(ProfileGenerator):  # type: ignore[misc]
         for parameter in ("scale", "zoom", *self.uiso_names, "delta2"):
             self.newParameter(parameter, START[parameter.partition("_")[0]])
 
-    def __call__(self, r: NDArray[np.float64]) -> NDArray[np.float64]:
+    def __call__(self, r: Float64[NDArray[np.float64], " r"]) -> Float64[NDArray[np.float64], " r"]:
         """G(r) at the present values of the parameters, Å⁻²; a negative U counts as 0."""
         scale, zoom, delta2 = (float(getattr(self, name).getValue()) for name in ("scale", "zoom", "delta2"))
         each = np.maximum([float(getattr(self, name).getValue()) for name in self.uiso_names], 0.0)[self._which]

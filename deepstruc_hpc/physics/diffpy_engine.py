@@ -13,9 +13,10 @@ from typing import Any, Literal
 import numpy as np
 from diffpy.srfit.pdf import DebyePDFGenerator, PDFGenerator
 from diffpy.srfit.pdf.characteristicfunctions import sphericalCF
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from deepstruc_hpc.core.errors import EngineError
+from deepstruc_hpc.core.shapes import Float64, Numbers, PerAtom, Real
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.physics.bulk import simulate_bulk
 from deepstruc_hpc.physics.crystal_lattice import PeriodicCrystal, cell_parameters
@@ -59,13 +60,13 @@ def require_srreal(asked: str = "engine diffpy", instead: str = "use engine nati
 def simulate_with(
     engine: Engine,
     structure: Structure,
-    r: ArrayLike,
+    r: Real[Numbers, " r"],
     instrument: Instrument,
     *,
-    uiso: ArrayLike = 0.005,
+    uiso: PerAtom = 0.005,
     delta1: float = 0.0,
     delta2: float = 0.0,
-) -> NDArray[np.float64]:
+) -> Float64[NDArray[np.float64], " r"]:
     """G(r) of a cluster by an engine of choice; diffpy means srreal's DebyePDFCalculator.
 
     Args:
@@ -96,14 +97,14 @@ def simulate_with(
 def simulate_crystal_with(
     engine: Engine,
     crystal: PeriodicCrystal,
-    r: ArrayLike,
+    r: Real[Numbers, " r"],
     instrument: Instrument,
     *,
     uiso: float | Mapping[str, float] = 0.005,
     delta1: float = 0.0,
     delta2: float = 0.0,
     diameter: float | None = None,
-) -> NDArray[np.float64]:
+) -> Float64[NDArray[np.float64], " r"]:
     """G(r) of a crystal, times the shape function of a sphere where a diameter is given; diffpy means srreal's PDFCalculator.
 
     Args:
@@ -143,7 +144,7 @@ def _calculated(kind: Any, structure: Any, grid: NDArray[np.float64], instrument
     return np.asarray(np.interp(grid, found_r, found_g))
 
 
-def calculation_grid(r: ArrayLike, qmax: float) -> dict[str, float]:
+def calculation_grid(r: Real[Numbers, " r"], qmax: float) -> dict[str, float]:
     """rmin, rmax and rstep (Å) for srreal, fine enough that its linear interpolation does not matter.
 
     The step divides that of a uniform grid, so that points of such a grid that lie on its multiples are calculated and not interpolated.
@@ -156,7 +157,7 @@ def calculation_grid(r: ArrayLike, qmax: float) -> dict[str, float]:
     return {"rmin": float(grid.min()), "rmax": float(grid.max()) + 2 * step, "rstep": float(step)}
 
 
-def diffpy_structure(structure: Structure, uiso: ArrayLike = 0.005) -> Any:
+def diffpy_structure(structure: Structure, uiso: PerAtom = 0.005) -> Any:
     """The cluster as a diffpy.structure Structure in a unit cell of 1 Å, as srreal takes isolated clusters; that cell's length is the zoom."""
     from diffpy.structure import Atom
     from diffpy.structure import Structure as DiffpyStructure

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from deepstruc_hpc.core.shapes import Float32, Float64, Int64
 from deepstruc_hpc.physics.levenberg import Float, NormalEquations
 from deepstruc_hpc.physics.model_kernel import (
     TAPS,
@@ -29,11 +30,11 @@ _BLOCK = 2048
 class Evaluator(Protocol):
     """What the fit asks of an engine. Parameters are zoom, uiso (Å²; one for each of G groups of elements, see ``UisoGroups``), delta2 (Å²)."""
 
-    def costs(self, index: NDArray[np.int64], p: Float) -> Float:
+    def costs(self, index: Int64[NDArray[np.int64], " clusters"], p: Float64[Float, "... parameters"]) -> Float64[Float, " clusters"]:
         """(C,) sums of squares at the best scale of clusters ``index`` (C,); p is zoom, one U for all atoms, delta2: (3,) for all, or (C, 3)."""
         ...
 
-    def equations(self, index: NDArray[np.int64], p: Float) -> NormalEquations:
+    def equations(self, index: Int64[NDArray[np.int64], " clusters"], p: Float64[Float, "clusters parameters"]) -> NormalEquations:
         """Normal equations of clusters ``index`` (C,) at parameters (C, 2 + G)."""
         ...
 
@@ -71,7 +72,7 @@ class CompiledEvaluator:
         self.tables = kernel_table()
         self.values = spectra.values.reshape(*spectra.values.shape[:2], -1)
 
-    def costs(self, index: NDArray[np.int64], p: Float) -> Float:
+    def costs(self, index: Int64[NDArray[np.int64], " clusters"], p: Float64[Float, "... parameters"]) -> Float64[Float, " clusters"]:
         """(C,) sums of squares at the best scale of clusters ``index`` (C,); p is zoom, one U for all atoms, delta2: (3,) for all, or (C, 3)."""
         if p.ndim == 2:
             return self._reduce(lambda part: self.fq(index[part], p[part], 1), len(index), 1).cost
@@ -89,7 +90,7 @@ class CompiledEvaluator:
 
         return self._reduce(curves, len(index), 1).cost
 
-    def equations(self, index: NDArray[np.int64], p: Float) -> NormalEquations:
+    def equations(self, index: Int64[NDArray[np.int64], " clusters"], p: Float64[Float, "clusters parameters"]) -> NormalEquations:
         """Normal equations of clusters ``index`` (C,) at parameters (C, 2 + G)."""
         rows = 1 + self.n_parameters
         return self._reduce(lambda part: self.fq(index[part], p[part], rows), len(index), rows)
@@ -102,7 +103,9 @@ class CompiledEvaluator:
         shared_coefficients(p[0], p[1], scale, self.q, self.spectra.dq, self.spectra.origin, self.tables[0], first, coefficients)
         return first, coefficients
 
-    def fq(self, index: NDArray[np.int64], p: Float, rows: int) -> NDArray[np.float32]:
+    def fq(
+        self, index: Int64[NDArray[np.int64], " clusters"], p: Float64[Float, "... parameters"], rows: int
+    ) -> Float32[NDArray[np.float32], "clusters rows q"]:
         """F(Q) and its derivatives.
 
         Args:
@@ -147,7 +150,9 @@ class CompiledEvaluator:
         return result
 
 
-def scale_at_nodes(nodes: Float, zoom: Float, delta2: Float, *, delta1: float, qbroad: float) -> Float:
+def scale_at_nodes(
+    nodes: Float64[Float, " nodes"], zoom: Float64[Float, " clusters"], delta2: Float64[Float, " clusters"], *, delta1: float, qbroad: float
+) -> Float64[Float, "clusters 3 nodes"]:
     """s(z d_m), ∂s/∂zoom and ∂s/∂delta2 at the node distances: (C, 3, M). All zero where s would be negative."""
     d = zoom[:, None] * nodes
     near, nearer, wide = delta1 / d, delta2[:, None] / d**2, (qbroad * d) ** 2

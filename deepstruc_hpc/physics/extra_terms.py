@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from deepstruc_hpc.core.shapes import Float64
 from deepstruc_hpc.physics.form_factors import Radiation, scattering_factors
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.physics.target import low_q_part
@@ -59,7 +60,7 @@ class Term:
         """Å, beyond which its G(r) is nothing."""
         return max(ratio for ratio, _ in self.net) * self.place + 6.0 * self.width if self.pair else 8.0 / self.width
 
-    def fq(self, q: Float, radiation: Radiation) -> Float:
+    def fq(self, q: Float64[Float, " q"], radiation: Radiation) -> Float64[Float, " q"]:
         """F(Q) at unit amplitude.
 
         Args:
@@ -78,12 +79,12 @@ class Term:
         return np.asarray(2.0 * first * second / metal**2 * (waves @ (number / d)))
 
 
-def columns_of(terms: Sequence[Term], q: Float, radiation: Radiation) -> Float:
+def columns_of(terms: Sequence[Term], q: Float64[Float, " q"], radiation: Radiation) -> Float64[Float, "terms q"]:
     """(T, Q) F(Q) of each term at unit amplitude."""
     return np.array([term.fq(q, radiation) for term in terms]).reshape(len(terms), len(q))
 
 
-def term_curves(terms: Sequence[Term], r: Float, instrument: Instrument, *, low_q: float = 0.0) -> Float:
+def term_curves(terms: Sequence[Term], r: Float64[Float, " r"], instrument: Instrument, *, low_q: float = 0.0) -> Float64[Float, "r terms"]:
     """(R, T) Å⁻²: G(r) of each term at unit amplitude, as the data hold it.
 
     Args:
@@ -117,7 +118,15 @@ class TermFit:
     share_of_model: float
 
 
-def fit_terms(terms: Sequence[Term], r: Float, observed: Float, model: Float, instrument: Instrument, *, low_q: float = 0.0) -> TermFit:
+def fit_terms(
+    terms: Sequence[Term],
+    r: Float64[Float, " r"],
+    observed: Float64[Float, " r"],
+    model: Float64[Float, " r"],
+    instrument: Instrument,
+    *,
+    low_q: float = 0.0,
+) -> TermFit:
     """The amplitudes beside a model that was fitted with the terms eliminated: linear least squares of what it leaves.
 
     Args:

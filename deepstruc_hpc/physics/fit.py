@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import ConfigError
+from deepstruc_hpc.core.shapes import Float64
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.physics.extra_terms import Term
 from deepstruc_hpc.physics.fit_problem import PARAMETERS, FitProblem
@@ -40,7 +41,7 @@ def fit_candidates(
     bounds: Mapping[str, tuple[float, float]] | None = None,
     start: Mapping[str, float] | None = None,
     uiso_groups: Mapping[str, str] | Literal["auto"] | None = None,
-    zoom_bounds: NDArray[np.float64] | None = None,
+    zoom_bounds: Float64[NDArray[np.float64], "candidates 2"] | None = None,
     threads: int | None = None,
     device: str | None = None,
     low_q: float = 0.0,
@@ -139,7 +140,7 @@ def fitted_curve(
     rmin: float = -math.inf,
     rmax: float = math.inf,
     low_q: float = 0.0,
-) -> NDArray[np.float64]:
+) -> Float64[NDArray[np.float64], " r"]:
     """G(r) of a fitted candidate, by the reference path.
 
     With ``low_q`` the low-Q component of (data − model) between rmin and rmax is added to the model, so that data − returned is the residual that the

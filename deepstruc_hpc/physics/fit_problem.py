@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepstruc_hpc.core.curve import PdfCurve
+from deepstruc_hpc.core.shapes import Float64, Int64
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.physics.evaluator import CompiledEvaluator, Evaluator
 from deepstruc_hpc.physics.evidence import independent_points
@@ -119,7 +120,7 @@ class FitProblem:
             return kept, kept
         return self.bounds.get(name, BOUNDS[name])
 
-    def fit_group(self, structures: list[Structure], rows: NDArray[np.int64], table: FitTable) -> None:
+    def fit_group(self, structures: list[Structure], rows: Int64[NDArray[np.int64], " clusters"], table: FitTable) -> None:
         """Fit clusters of the same elements and about the same size, and write their rows of the table."""
         zoom = self._zoom_limits(rows)
         spectra = self._spectra(structures, zoom)
@@ -135,12 +136,12 @@ class FitProblem:
             best = order[np.unique(owner[order], return_index=True)[1]]
             table.put(rows[good], self._summary(batch, found.take(best)))
 
-    def try_more_uiso(self, structures: list[Structure], rows: NDArray[np.int64], table: FitTable) -> None:
+    def try_more_uiso(self, structures: list[Structure], rows: Int64[NDArray[np.int64], " clusters"], table: FitTable) -> None:
         """Fit clusters of the same elements again from their rows of the table with ``automatic_groups``; write where the data carry them."""
         zoom = self._zoom_limits(rows)
         self.more_uiso(self._spectra(structures, zoom), zoom, rows, table)
 
-    def more_uiso(self, spectra: Spectra, zoom: Float, rows: NDArray[np.int64], table: FitTable) -> None:
+    def more_uiso(self, spectra: Spectra, zoom: Float64[Float, "clusters 2"], rows: Int64[NDArray[np.int64], " clusters"], table: FitTable) -> None:
         """The same for clusters whose separable form is there, one for each of the rows, with (C, 2) bounds of their zoom."""
         batch = self._batch(spectra, np.arange(len(rows)), zoom, automatic_groups(spectra.elements))
         n_groups = len(batch.groups)
@@ -170,7 +171,7 @@ class FitProblem:
         scale = float(parameters["scale"])
         return Tangent(batch.target, scale * curves[0].astype(np.float64), curves.T.astype(np.float64), scale, self.n_independent)
 
-    def spectra(self, structures: Sequence[Structure], zoom: Float) -> Spectra:
+    def spectra(self, structures: Sequence[Structure], zoom: Float64[Float, "clusters 2"]) -> Spectra:
         """The separable form of clusters of the same elements; it serves every curve with this instrument.
 
         Args:
@@ -179,7 +180,9 @@ class FitProblem:
         """
         return self._spectra(list(structures), zoom)
 
-    def refit(self, spectra: Spectra, index: NDArray[np.int64], zoom: Float, begin: Float) -> dict[str, Any]:
+    def refit(
+        self, spectra: Spectra, index: Int64[NDArray[np.int64], " clusters"], zoom: Float64[Float, "clusters 2"], begin: Float64[Float, "clusters 3"]
+    ) -> dict[str, Any]:
         """Columns of the table for some clusters with one U, refined from where they stand; the zoom is not scanned.
 
         Args:
@@ -191,7 +194,9 @@ class FitProblem:
         batch = self._batch_of(spectra, index, zoom)
         return self._summary(batch, batch.minimum(np.arange(len(index)), np.clip(begin, batch.low, batch.high)))
 
-    def agreement(self, spectra: Spectra, index: NDArray[np.int64], zoom: Float, p: Float) -> Float:
+    def agreement(
+        self, spectra: Spectra, index: Int64[NDArray[np.int64], " clusters"], zoom: Float64[Float, "clusters 2"], p: Float64[Float, "clusters 3"]
+    ) -> Float64[Float, " clusters"]:
         """(C,) Rw of clusters at given zoom, U and delta2 (C, 3), with the best scale of each; nothing else is refined.
 
         Args:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deepstruc_hpc.core.shapes import Int64
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -79,12 +81,12 @@ class FitTable:
             for field in fields(self)
         }
 
-    def put(self, rows: NDArray[np.int64], values: Mapping[str, Any]) -> None:
+    def put(self, rows: Int64[NDArray[np.int64], " rows"], values: Mapping[str, Any]) -> None:
         """Write some columns of some rows."""
         for name, column in values.items():
             getattr(self, name)[rows] = column
 
-    def take(self, rows: NDArray[np.intp] | slice) -> FitTable:
+    def take(self, rows: Int64[NDArray[np.intp], " rows"] | slice) -> FitTable:
         """Some of the rows, in the order given."""
         return FitTable(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
@@ -93,7 +95,7 @@ class FitTable:
         """The rows of several tables, one after the other."""
         return cls(**{field.name: np.concatenate([getattr(table, field.name) for table in tables]) for field in fields(cls)})
 
-    def order(self) -> NDArray[np.int64]:
+    def order(self) -> Int64[NDArray[np.int64], " rows"]:
         """Row numbers from the best Rw to the worst; refused candidates last."""
         return np.argsort(self.rw, kind="stable")
 

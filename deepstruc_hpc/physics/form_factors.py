@@ -6,16 +6,17 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from deepstruc_hpc.core.errors import ConfigError, StructureError
+from deepstruc_hpc.core.shapes import Float64, Numbers, Real
 
 Radiation = Literal["xray", "neutron"]
 Q_LIMIT = 75.0
 """Å⁻¹: the table of X-ray form factors ends at sinθ/λ = 6 Å⁻¹, Q = 24π Å⁻¹."""
 
 
-def xray_form_factor(symbol: str, q: ArrayLike) -> NDArray[np.float64]:
+def xray_form_factor(symbol: str, q: Real[Numbers, " *shape"]) -> Float64[NDArray[np.float64], " *shape"]:
     """X-ray form factor f(Q) of a neutral atom or an ion, without f′ and f″.
 
     f(Q) = c + Σ aₖ exp(−bₖ (Q/4π)²), five Gaussians. f(0) is the fitted value (Au: 78.967, not 79).
@@ -76,7 +77,9 @@ def atomic_mass(symbol: str) -> float:
     return float(_element(symbol).mass)
 
 
-def scattering_factors(symbols: tuple[str, ...], q: NDArray[np.float64], radiation: Radiation) -> NDArray[np.float64]:
+def scattering_factors(
+    symbols: tuple[str, ...], q: Float64[NDArray[np.float64], " q"], radiation: Radiation
+) -> Float64[NDArray[np.float64], "elements q"]:
     """Factors of several elements at the same Q.
 
     Args:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deepstruc_hpc.core.shapes import Float64, Int64, Positions
 from deepstruc_hpc.physics.compiled import compiled
 from deepstruc_hpc.physics.threads import run_blocks, run_ranges
 
@@ -93,7 +94,7 @@ def class_pairs(n_classes: int) -> list[tuple[int, int]]:
     return [(a, b) for a in range(n_classes) for b in range(a, n_classes)]
 
 
-def extent(positions: NDArray[np.float64]) -> float:
+def extent(positions: Positions) -> float:
     """An upper bound of the largest distance in a cluster, Å: twice the radius about the centroid."""
     return 2.0 * float(np.sqrt(_farthest_squared(positions))) if len(positions) else 0.0
 
@@ -110,15 +111,15 @@ def _farthest_squared(positions: Any) -> float:
 
 
 def pair_histograms(
-    positions: Sequence[NDArray[np.float64]],
-    classes: Sequence[NDArray[np.int64]],
+    positions: Sequence[Float64[NDArray[np.float64], "_ 3"]],
+    classes: Sequence[Int64[NDArray[np.int64], " _"]],
     n_classes: int,
     step: float,
     n_bins: int,
     *,
-    weights: Sequence[NDArray[np.float64]] | None = None,
+    weights: Sequence[Float64[NDArray[np.float64], " _"]] | None = None,
     threads: int | None = None,
-) -> NDArray[np.float64]:
+) -> Float64[NDArray[np.float64], "clusters pairs bins"]:
     """Pair-distance histograms of several clusters, split by the classes of the two atoms.
 
     Args:
@@ -153,7 +154,7 @@ def pair_histograms(
     return hist
 
 
-def run_blocks_by_cost(work: Any, costs: NDArray[np.float64], threads: int | None) -> None:
+def run_blocks_by_cost(work: Any, costs: Float64[NDArray[np.float64], " items"], threads: int | None) -> None:
     """Run ``work(start, stop)`` over blocks of about equal summed cost."""
     total = np.concatenate([[0.0], np.cumsum(costs)])
     pieces = run_blocks(lambda a, b: (a, b), 64 if total[-1] > 1e6 else 1, threads=threads)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from deepstruc_hpc.core.shapes import Bool, Float64, Int64
+
 Float = NDArray[np.float64]
 FAR = 2.0
 
@@ -36,11 +38,11 @@ class NormalEquations:
         n, p = problems, parameters
         return cls(np.empty(n), np.empty(n), np.empty((n, p, p)), np.empty((n, p)), np.empty((n, p + 1, p + 1)))
 
-    def take(self, rows: NDArray[np.int64] | slice) -> NormalEquations:
+    def take(self, rows: Int64[NDArray[np.int64], " rows"] | slice) -> NormalEquations:
         """Some of the problems; with a slice, views into the same memory."""
         return NormalEquations(self.cost[rows], self.scale[rows], self.hessian[rows], self.gradient[rows], self.full[rows])
 
-    def keep(self, other: NormalEquations, rows: NDArray[np.int64], source: NDArray[np.bool_]) -> None:
+    def keep(self, other: NormalEquations, rows: Int64[NDArray[np.int64], " rows"], source: Bool[NDArray[np.bool_], " problems"]) -> None:
         """Overwrite ``rows`` with those entries of ``other`` that ``source`` selects."""
         for name in ("cost", "scale", "hessian", "gradient", "full"):
             getattr(self, name)[rows] = getattr(other, name)[source]
@@ -55,18 +57,18 @@ class Minimum:
     converged: NDArray[np.bool_]
     evaluations: NDArray[np.int64]
 
-    def take(self, rows: NDArray[np.int64]) -> Minimum:
+    def take(self, rows: Int64[NDArray[np.int64], " rows"]) -> Minimum:
         """Some of the problems."""
         return Minimum(self.parameters[rows], self.equations.take(rows), self.converged[rows], self.evaluations[rows])
 
 
 def minimise(
     equations_at: Callable[[NDArray[np.int64], Float], NormalEquations],
-    start: Float,
-    low: Float,
-    high: Float,
+    start: Float64[Float, "problems parameters"],
+    low: Float64[Float, "problems parameters"],
+    high: Float64[Float, "problems parameters"],
     *,
-    free: NDArray[np.bool_],
+    free: Bool[NDArray[np.bool_], " parameters"],
     tolerance: float = 1e-6,
     far_tolerance: float = 1e-3,
     max_iterations: int = 40,

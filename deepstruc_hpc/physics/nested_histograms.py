@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deepstruc_hpc.core.shapes import Float32, Int64, Positions
 from deepstruc_hpc.physics.compiled import compiled
 
 FINER = 10
@@ -14,8 +15,8 @@ FINER = 10
 
 
 def nested_histograms(
-    positions: NDArray[np.float64], counts: NDArray[np.int64], multiplicity: NDArray[np.int64], *, step: float, n_bins: int
-) -> NDArray[np.float32]:
+    positions: Positions, counts: Int64[NDArray[np.int64], " clusters"], multiplicity: Int64[NDArray[np.int64], " atoms"], *, step: float, n_bins: int
+) -> Float32[NDArray[np.float32], "clusters bins"]:
     """Pair-distance histograms of clusters that hold the first so many of a list of atoms.
 
     Bin b stands for the distance b · step. Pairs are shared among the six bins around their distance by Lagrange interpolation, as in

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares, nnls
 
 from deepstruc_hpc.core.curve import PdfCurve
+from deepstruc_hpc.core.shapes import Float64
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.physics.evaluator import CompiledEvaluator
 from deepstruc_hpc.physics.evidence import independent_points
@@ -87,7 +88,7 @@ class PhaseModel:
         self.per_scale = np.array([_weight_per_scale(structure, instrument) for structure in structures])
         self.most_delta2 = min(MOST_DELTA2, SHARPEST * float(spectra.shortest.min()) ** 2)
 
-    def curves(self, index: Any, zoom: Any, uiso: float, delta2: float, *, slopes: bool = False) -> Float:
+    def curves(self, index: Any, zoom: Any, uiso: float, delta2: float, *, slopes: bool = False) -> Float64[Float, "clusters rows points"]:
         """Curves at scale 1 in the basis of ``self.target``.
 
         Args:
@@ -217,7 +218,7 @@ class Signal:
         return float(self.strength @ (self.directions @ fit.residual) ** 2) / white if white > 0 else 1.0
 
 
-def best_pairs(first: Float, second: Float, data: Float) -> Float:
+def best_pairs(first: Float64[Float, "first r"], second: Float64[Float, "second r"], data: Float64[Float, " r"]) -> Float64[Float, "first second"]:
     """Agreement of the best sum of every curve of one set with every curve of another, scales ≥ 0.
 
     Args:

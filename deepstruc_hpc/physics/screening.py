@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepstruc_hpc.core.errors import StructureError
+from deepstruc_hpc.core.shapes import Float64
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.physics.fit_table import FitTable
 from deepstruc_hpc.physics.form_factors import Radiation, covalent_radius, element_of, scattering_factors
@@ -20,7 +21,9 @@ _GROUP = 2048
 _GROUP_BYTES = 400_000_000
 
 
-def fit_groups(structures: Sequence[Structure], sizes: NDArray[np.float64], radiation: Radiation, table: FitTable) -> list[list[int]]:
+def fit_groups(
+    structures: Sequence[Structure], sizes: Float64[NDArray[np.float64], " structures"], radiation: Radiation, table: FitTable
+) -> list[list[int]]:
     """Rows of the same elements and nearly the same size, in blocks of bounded memory.
 
     Single atoms and elements without a scattering factor are refused here.

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepstruc_hpc.core.errors import ConfigError
+from deepstruc_hpc.core.shapes import Float32, Float64
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.physics.debye import element_pair_weights
 from deepstruc_hpc.physics.form_factors import Radiation, scattering_factors
@@ -77,7 +78,7 @@ class Spectra:
     def __len__(self) -> int:
         return len(self.values)
 
-    def pair_weights(self, q: NDArray[np.float64]) -> NDArray[np.float32]:
+    def pair_weights(self, q: Float64[NDArray[np.float64], " q"]) -> Float32[NDArray[np.float32], "clusters pairs q"]:
         """W_p(Q) = fₐf_b/⟨f⟩² of each cluster.
 
         Args:
@@ -95,7 +96,7 @@ class Spectra:
 
 
 @lru_cache(maxsize=4)
-def kernel_table(rows: int = _TABLE_ROWS) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def kernel_table(rows: int = _TABLE_ROWS) -> tuple[Float32[NDArray[np.float32], "rows taps"], Float32[NDArray[np.float32], "rows taps"]]:
     """The interpolation kernel and its derivative by the grid index, tabulated over the fraction t of a grid step.
 
     Returns:
@@ -125,7 +126,7 @@ def _kernel_quadrature() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return np.polynomial.legendre.leggauss(32)
 
 
-def node_distances(shortest: float, longest: float, *, resolution: bool) -> NDArray[np.float64]:
+def node_distances(shortest: float, longest: float, *, resolution: bool) -> Float64[NDArray[np.float64], " nodes"]:
     """The node distances d_m: Chebyshev in 1/d² where widths depend on 1/d² only, in log d where Qbroad makes them grow with d too."""
     if resolution:
         return np.asarray(np.exp(chebyshev_nodes(math.log(shortest), math.log(longest), N_NODES)))
@@ -138,7 +139,7 @@ def spectra_of(
     q_max: float,
     max_zoom: float = 1.2,
     radiation: Radiation = "xray",
-    lengths: NDArray[np.float64] | None = None,
+    lengths: Float64[NDArray[np.float64], " clusters"] | None = None,
     resolution: bool = False,
     reach: float | None = None,
     shortest: float | None = None,

@@ -25,6 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from deepstruc_hpc.core.shapes import Float64
+
 Float = NDArray[np.float64]
 ShapeFunction = Callable[[Float, float], Float]
 """γ₀ of r (Å, any shape) and 1/D (Å⁻¹, 0 for a crystal without end)."""
@@ -40,7 +42,7 @@ _DIRECTIONS, _LINES, _TABLE = 300, 90, 601
 _GAUSS = np.polynomial.legendre.leggauss(24)
 
 
-def sphere_shape(r: Float, inverse_diameter: float) -> Float:
+def sphere_shape(r: Float64[Float, " *shape"], inverse_diameter: float) -> Float64[Float, " *shape"]:
     """γ₀(r) of a sphere: 1 − 3r/2D + r³/2D³ up to D, 0 beyond; 1 for 1/D = 0.
 
     Args:
@@ -51,7 +53,7 @@ def sphere_shape(r: Float, inverse_diameter: float) -> Float:
     return np.asarray(1.0 - 1.5 * x + 0.5 * x**3)
 
 
-def lognormal_shape(r: Float, inverse_diameter: float, spread: float) -> Float:
+def lognormal_shape(r: Float64[Float, " *shape"], inverse_diameter: float, spread: float) -> Float64[Float, " *shape"]:
     """γ₀(r) of spheres whose diameters are distributed lognormally.
 
     Args:
@@ -72,7 +74,7 @@ def lognormal_shape(r: Float, inverse_diameter: float, spread: float) -> Float:
     return np.asarray(total)
 
 
-def spheroid_shape(r: Float, inverse_diameter: float, aspect: float) -> Float:
+def spheroid_shape(r: Float64[Float, " *shape"], inverse_diameter: float, aspect: float) -> Float64[Float, " *shape"]:
     """γ₀(r) of a spheroid, averaged over directions.
 
     Args:
@@ -87,7 +89,7 @@ def spheroid_shape(r: Float, inverse_diameter: float, aspect: float) -> Float:
     return np.asarray(sum(share * sphere_shape(r, inverse_diameter * factor) for share, factor in zip(weight, factors, strict=True)))
 
 
-def facetted_shape(r: Float, inverse_diameter: float, name: str) -> Float:
+def facetted_shape(r: Float64[Float, " *shape"], inverse_diameter: float, name: str) -> Float64[Float, " *shape"]:
     """γ₀(r) of a polyhedron of :data:`FACETTED`, averaged over directions.
 
     Args:
@@ -115,7 +117,7 @@ def shape_function(name: str, value: float = 0.0) -> ShapeFunction:
     return partial(facetted_shape, name=name)
 
 
-def facet_planes(name: str) -> tuple[Float, Float]:
+def facet_planes(name: str) -> tuple[Float64[Float, "planes 3"], Float64[Float, " planes"]]:
     """Unit normals (F, 3) of a facetted body and their distances from its centre (F,), of volume π/6: that of the sphere with D = 1."""
     normals, distances = [], []
     for family, distance in FACETTED[name]:
@@ -128,7 +130,7 @@ def facet_planes(name: str) -> tuple[Float, Float]:
     return planes, away * np.cbrt(np.pi / 6.0 / polyhedron_volume(planes, away))
 
 
-def polyhedron_volume(normals: Float, distances: Float) -> float:
+def polyhedron_volume(normals: Float64[Float, "planes 3"], distances: Float64[Float, " planes"]) -> float:
     """Volume of {x : n·x ≤ d for all planes} around the origin, Å³ for Å."""
     from scipy.spatial import ConvexHull, HalfspaceIntersection
 

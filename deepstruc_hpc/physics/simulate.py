@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from deepstruc_hpc.core.errors import ConfigError
+from deepstruc_hpc.core.shapes import Float32, Float64, Numbers, PerAtom, Real
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.physics.debye import Atoms, element_pair_weights
 from deepstruc_hpc.physics.form_factors import Radiation, scattering_factors
@@ -24,19 +25,19 @@ _BLOCK_BYTES = 256_000_000
 
 def simulate_pdf(
     symbols: Sequence[str],
-    positions: ArrayLike,
-    r: ArrayLike,
+    positions: Real[Numbers, "atoms 3"],
+    r: Real[Numbers, " r"],
     *,
     radiation: Radiation = "xray",
     qmin: float = 0.7,
     qmax: float = 25.0,
     qdamp: float = 0.0,
     qbroad: float = 0.0,
-    uiso: ArrayLike = 0.005,
+    uiso: PerAtom = 0.005,
     delta1: float = 0.0,
     delta2: float = 0.0,
-    occupancy: ArrayLike | None = None,
-) -> NDArray[np.float64]:
+    occupancy: PerAtom | None = None,
+) -> Float64[NDArray[np.float64], " r"]:
     """Reduced pair distribution function of an isolated cluster.
 
     G(r) = (2/π) ∫_Qmin^Qmax F(Q) sin(Qr) dQ · exp(−(Qdamp r)²/2), with F(Q) of :func:`~deepstruc_hpc.physics.debye.simulate_fq`. The integral is
@@ -85,14 +86,14 @@ def check_range(qmin: float, qmax: float) -> None:
 
 def simulate_pdf_batch(
     structures: Sequence[Structure],
-    r: ArrayLike,
+    r: Real[Numbers, " r"],
     instrument: Instrument,
     *,
     uiso: float = 0.005,
     delta1: float = 0.0,
     delta2: float = 0.0,
     threads: int | None = None,
-) -> NDArray[np.float32]:
+) -> Float32[NDArray[np.float32], "structures r"]:
     """G(r) of many clusters under the same conditions: the fast path, single precision.
 
     The same curve as :func:`simulate_pdf` to 1e-5 of max|G| (in practice 1e-6: rounding of sums in single precision, and the histogram's bound).

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from deepstruc_hpc.core.shapes import Positions
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.physics.fit_problem import PARAMETERS, SHARPEST, FitProblem
 from deepstruc_hpc.physics.term_search import Tangent, evidence
@@ -62,7 +63,7 @@ class Strain:
     parameters: Mapping[str, float]
 
 
-def displacement_fields(structure: Structure) -> dict[str, Float]:
+def displacement_fields(structure: Structure) -> dict[str, Positions]:
     """``surface_contraction`` and ``radial_strain``: (N, 3) Å at unit amplitude; the first only where some atoms lie inside."""
     x = structure.positions - structure.positions.mean(axis=0)
     radius = np.linalg.norm(x, axis=1)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepstruc_hpc.core.errors import ConfigError
+from deepstruc_hpc.core.shapes import Float64
 from deepstruc_hpc.physics.transform import chebyshev_nodes, envelope, quadrature
 
 _RANK_TOLERANCE = 1e-11
@@ -50,7 +51,7 @@ class Target:
     outside: float
     norm: float
 
-    def without(self, curves: NDArray[np.float64]) -> Target:
+    def without(self, curves: Float64[NDArray[np.float64], "terms q"]) -> Target:
         """With all sums of some further curves taken out of data and model, by projection: their amplitudes are then eliminated in every fit.
 
         ``norm`` stays, so that Rw is that of model and further curves together.
@@ -76,7 +77,14 @@ def check_low_q(low_q: float, qmax: float) -> None:
 
 
 def target_of(
-    r: NDArray[np.float64], g: NDArray[np.float64], *, qmin: float, qmax: float, qdamp: float, largest_distance: float, low_q: float = 0.0
+    r: Float64[NDArray[np.float64], " r"],
+    g: Float64[NDArray[np.float64], " r"],
+    *,
+    qmin: float,
+    qmax: float,
+    qdamp: float,
+    largest_distance: float,
+    low_q: float = 0.0,
 ) -> Target:
     """Compress a curve.
 
@@ -106,18 +114,20 @@ def target_of(
     return Target(q, _transform(grid, band, reach), data, max(norm - float(data @ data), 0.0), norm)
 
 
-def low_q_part(r: NDArray[np.float64], residual: NDArray[np.float64], *, qmin: float, qdamp: float, low_q: float) -> NDArray[np.float64]:
+def low_q_part(
+    r: Float64[NDArray[np.float64], " r"], residual: Float64[NDArray[np.float64], "r *columns"], *, qmin: float, qdamp: float, low_q: float
+) -> Float64[NDArray[np.float64], "r *columns"]:
     """The component of a curve that can be made of Q below max(Qmin, low_q): what :func:`target_of` takes out.
 
     Args:
         r: (R,) Å, the points of the fit and no others.
-        residual: (R,) Å⁻².
+        residual: (R,) Å⁻², or (R, T) for T curves at once.
         qmin: Å⁻¹.
         qdamp: Å⁻¹.
         low_q: Å⁻¹; 0 takes nothing out.
 
     Returns:
-        (R,) Å⁻², NNᵀ residual.
+        NNᵀ residual, of its shape, Å⁻².
     """
     if low_q <= 0:
         return np.zeros(len(r))

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from deepstruc_hpc.core.shapes import Float64
 from deepstruc_hpc.physics.evidence import gain, parameter_price
 from deepstruc_hpc.physics.extra_terms import Term, columns_of
 from deepstruc_hpc.physics.form_factors import Radiation
@@ -139,7 +140,7 @@ def _share(curves: Float, model: Float) -> float:
     return float(inside @ inside) / max(float(model @ model), 1e-300)
 
 
-def amounts_possible(terms: Sequence[Term], amplitudes: Float) -> bool:
+def amounts_possible(terms: Sequence[Term], amplitudes: Float64[Float, " terms"]) -> bool:
     """Whether numbers of pairs are none below 0, and those of a metal and its ligands no larger than chemistry allows.
 
     Args:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from deepstruc_hpc.core.shapes import Real
 from deepstruc_hpc.physics.histogram import COINCIDENT
 
 
-def pair_list(sizes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def pair_list(
+    sizes: Real[torch.Tensor, " clusters"],
+) -> tuple[Real[torch.Tensor, " pairs"], Real[torch.Tensor, " pairs"], Real[torch.Tensor, " pairs"]]:
     """All pairs i<j within each cluster of a flat list of atoms, without a loop.
 
     Args:
@@ -27,14 +30,18 @@ def pair_list(sizes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Te
     return i, j, cluster[i]
 
 
-def distances(positions: torch.Tensor, i: torch.Tensor, j: torch.Tensor) -> torch.Tensor:
+def distances(
+    positions: Real[torch.Tensor, "atoms 3"], i: Real[torch.Tensor, " pairs"], j: Real[torch.Tensor, " pairs"]
+) -> Real[torch.Tensor, " pairs"]:
     """(K,) Å; the gradient of a pair of coincident atoms is 0."""
     squared = ((positions[i] - positions[j]) ** 2).sum(dim=1)
     apart = squared > COINCIDENT**2
     return torch.where(apart, torch.where(apart, squared, torch.ones_like(squared)).sqrt(), torch.zeros_like(squared))
 
 
-def spread(d: torch.Tensor, row: torch.Tensor, *, rows: int, step: float, n_bins: int) -> torch.Tensor:
+def spread(
+    d: Real[torch.Tensor, " pairs"], row: Real[torch.Tensor, " pairs"], *, rows: int, step: float, n_bins: int
+) -> Real[torch.Tensor, "rows bins"]:
     """The histogram of :mod:`deepstruc_hpc.physics.histogram` with a gradient: (rows, B), each pair shared among six grid points.
 
     Args:
@@ -74,7 +81,9 @@ class DistanceGrid:
         self.sines = torch.sin(d[:, None] * q) / d[:, None]
         self.damping = scale[:, None] * q**2
 
-    def fq(self, hist: torch.Tensor, weights: torch.Tensor, uiso: torch.Tensor) -> torch.Tensor:
+    def fq(
+        self, hist: Real[torch.Tensor, "clusters pairs bins"], weights: Real[torch.Tensor, "... q"], uiso: Real[torch.Tensor, ""]
+    ) -> Real[torch.Tensor, "clusters q"]:
         """F(Q) of clusters that share U.
 
         Args:

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from deepstruc_hpc.core.errors import EngineError
+from deepstruc_hpc.core.shapes import Float64, Int64, Real
 from deepstruc_hpc.physics.levenberg import Float, NormalEquations
 from deepstruc_hpc.physics.model_kernel import TAPS
 from deepstruc_hpc.physics.separable import Spectra
@@ -59,11 +60,11 @@ class TorchEvaluator:
         per_candidate = 4 * len(target.q) * spectra.values.shape[1] * (spectra.values.shape[3] * per_mode + TAPS * 4)
         self.block = max(1, _BYTES // per_candidate)
 
-    def costs(self, index: NDArray[np.int64], p: Float) -> Float:
+    def costs(self, index: Int64[NDArray[np.int64], " clusters"], p: Float64[Float, "... parameters"]) -> Float64[Float, " clusters"]:
         """(C,) sums of squares at the best scale of clusters ``index`` (C,); p is zoom, one U for all atoms, delta2: (3,) for all, or (C, 3)."""
         return self._reduce(index, np.broadcast_to(p, (len(index), 3)), derivatives=False).cost
 
-    def equations(self, index: NDArray[np.int64], p: Float) -> NormalEquations:
+    def equations(self, index: Int64[NDArray[np.int64], " clusters"], p: Float64[Float, "clusters parameters"]) -> NormalEquations:
         """Normal equations of clusters ``index`` (C,) at parameters (C, 2 + G)."""
         return self._reduce(index, p, derivatives=True)
 
@@ -81,7 +82,9 @@ class TorchEvaluator:
                     getattr(result, name)[part] = values.cpu().numpy()
         return result
 
-    def fq(self, index: torch.Tensor, p: torch.Tensor, *, derivatives: bool) -> torch.Tensor:
+    def fq(
+        self, index: Real[torch.Tensor, " clusters"], p: Real[torch.Tensor, "... parameters"], *, derivatives: bool
+    ) -> Real[torch.Tensor, "clusters rows q"]:
         """F(Q) and its derivatives.
 
         Args:

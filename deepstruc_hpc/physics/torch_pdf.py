@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from deepstruc_hpc.core.shapes import Real
 from deepstruc_hpc.physics.model_kernel import TAPS
 from deepstruc_hpc.physics.separable import KERNEL_BETA, Spectra
 from deepstruc_hpc.physics.transform import quadrature
@@ -32,12 +33,14 @@ class SpectraTensors:
         self.dq, self.origin, self.q_max = spectra.dq, spectra.origin, spectra.q_max
         self.longest = float(spectra.longest.max())
 
-    def batch(self, index: Any) -> torch.Tensor:
+    def batch(self, index: Any) -> Real[torch.Tensor, "batch spectra nodes"]:
         """(B, K, M): the spectra of some clusters."""
         return self.values[index]
 
 
-def interpolate(values: torch.Tensor, q: torch.Tensor, dq: float, origin: int) -> torch.Tensor:
+def interpolate(
+    values: Real[torch.Tensor, "batch spectra nodes"], q: Real[torch.Tensor, "batch q"], dq: float, origin: int
+) -> Real[torch.Tensor, "batch q nodes"]:
     """F_m at any q by six taps of the kernel; differentiable with respect to q and values.
 
     Args:
@@ -63,13 +66,13 @@ def interpolate(values: torch.Tensor, q: torch.Tensor, dq: float, origin: int) -
     return total
 
 
-def kernel(x: torch.Tensor) -> torch.Tensor:
+def kernel(x: Real[torch.Tensor, " *shape"]) -> Real[torch.Tensor, " *shape"]:
     """The interpolation kernel at a distance of x grid steps, |x| ≤ 3: exp(β(√(1−(x/3)²) − 1))."""
     root = torch.sqrt(torch.clamp(1.0 - (x * (2.0 / TAPS)) ** 2, min=1e-12))
     return torch.exp(KERNEL_BETA * (root - 1.0))
 
 
-def kernel_slope(x: torch.Tensor) -> torch.Tensor:
+def kernel_slope(x: Real[torch.Tensor, " *shape"]) -> Real[torch.Tensor, " *shape"]:
     """Derivative of :func:`kernel` by x."""
     scaled = x * (2.0 / TAPS)
     root = torch.sqrt(torch.clamp(1.0 - scaled**2, min=1e-12))
@@ -77,15 +80,15 @@ def kernel_slope(x: torch.Tensor) -> torch.Tensor:
 
 
 def fq_from_spectra(
-    values: torch.Tensor,
+    values: Real[torch.Tensor, "batch spectra nodes"],
     spectra: SpectraTensors,
-    q: torch.Tensor,
+    q: Real[torch.Tensor, "batch q"],
     *,
-    zoom: torch.Tensor,
-    uiso: torch.Tensor,
-    delta2: torch.Tensor,
+    zoom: Real[torch.Tensor, " batch"],
+    uiso: Real[torch.Tensor, " batch"],
+    delta2: Real[torch.Tensor, " batch"],
     qbroad: torch.Tensor | float = 0.0,
-) -> torch.Tensor:
+) -> Real[torch.Tensor, "batch q"]:
     """F(Q) of a batch: Σ_m exp(−U s(z d_m) Q²) F_m(zQ)/z, s = 1 − delta2/d² + Qbroad²d², at least 0.
 
     Args:
@@ -109,19 +112,19 @@ def fq_from_spectra(
 
 
 def pdf_from_spectra(
-    values: torch.Tensor,
+    values: Real[torch.Tensor, "batch spectra nodes"],
     spectra: SpectraTensors,
-    r: torch.Tensor,
+    r: Real[torch.Tensor, "... r"],
     *,
-    zoom: torch.Tensor,
-    uiso: torch.Tensor,
-    delta2: torch.Tensor,
-    qmin: torch.Tensor,
-    qmax: torch.Tensor,
-    qdamp: torch.Tensor,
+    zoom: Real[torch.Tensor, " batch"],
+    uiso: Real[torch.Tensor, " batch"],
+    delta2: Real[torch.Tensor, " batch"],
+    qmin: Real[torch.Tensor, " batch"],
+    qmax: Real[torch.Tensor, " batch"],
+    qdamp: Real[torch.Tensor, " batch"],
     qbroad: torch.Tensor | float = 0.0,
     scale: torch.Tensor | None = None,
-) -> torch.Tensor:
+) -> Real[torch.Tensor, "batch r"]:
     """G(r) of a batch, every item under conditions of its own.
 
     The sine integral of each item runs over its own [Qmin, Qmax], exactly (Gauss–Legendre), as a batched matrix product. In single precision the

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deepstruc_hpc.core.shapes import Float64
+
 Float = NDArray[np.float64]
 
 
@@ -33,7 +35,7 @@ def _quadrature(qmin: float, qmax: float, reach: float) -> tuple[Float, Float]:
     return q, w
 
 
-def quadrature(qmin: float, qmax: float, reach: float) -> tuple[Float, Float]:
+def quadrature(qmin: float, qmax: float, reach: float) -> tuple[Float64[Float, " q"], Float64[Float, " q"]]:
     """Nodes and weights that integrate F(Q) sin(Qr) over [Qmin, Qmax] to rounding error.
 
     Gauss–Legendre panels with slightly more than two nodes a period of the fastest oscillation, cos(Q·reach).
@@ -64,7 +66,7 @@ def _tables(q: Float, start: float, step: float, count: int) -> tuple[Float, Flo
     return (*_trig_tables(key, float(start), float(step), coarse, fine), coarse, fine)
 
 
-def sine_sums(values: Float, start: float, step: float, q: Float) -> Float:
+def sine_sums(values: Float64[Float, "*rows bins"], start: float, step: float, q: Float64[Float, " q"]) -> Float64[Float, "*rows q"]:
     """Σ_b values[…, b] sin(q (start + b·step)) at any q.
 
     The grid is cut into √B blocks; inside a block sin(q(x+y)) = sin qx cos qy + cos qx sin qy, so that only 2√B·Q sines are evaluated and the rest
@@ -88,7 +90,9 @@ def sine_sums(values: Float, start: float, step: float, q: Float) -> Float:
     return (sums[:, :n_q] + sums[:, n_q:]).reshape(*values.shape[:-1], n_q)
 
 
-def sine_synthesis(amplitudes: Float, q: Float, start: float, step: float, count: int) -> Float:
+def sine_synthesis(
+    amplitudes: Float64[Float, "*rows q"], q: Float64[Float, " q"], start: float, step: float, count: int
+) -> Float64[Float, "*rows r"]:
     """Σ_q amplitudes[…, q] sin(q r_k) on r_k = start + k·step; the transpose of :func:`sine_sums`, of the same cost.
 
     Args:
@@ -107,7 +111,7 @@ def sine_synthesis(amplitudes: Float, q: Float, start: float, step: float, count
     return blocks.reshape(*amplitudes.shape[:-1], coarse * fine)[..., :count]
 
 
-def uniform_step(r: Float) -> float | None:
+def uniform_step(r: Float64[Float, " r"]) -> float | None:
     """The step of a uniform grid, or None."""
     if len(r) < 3:
         return None
@@ -115,13 +119,15 @@ def uniform_step(r: Float) -> float | None:
     return float(step) if step > 0 and np.abs(np.diff(r) - step).max() < 1e-7 * step else None
 
 
-def envelope(r: Float, qdamp: float) -> Float:
+def envelope(r: Float64[Float, " *shape"], qdamp: float) -> Float64[Float, " *shape"]:
     """exp(−(Qdamp r)²/2): what finite resolution in Q does to G(r)."""
     damping: Float = np.exp(-0.5 * (qdamp * r) ** 2)
     return damping
 
 
-def fq_to_gr(fq: Float, q: Float, weights: Float, r: Float, qdamp: float = 0.0) -> Float:
+def fq_to_gr(
+    fq: Float64[Float, "*rows q"], q: Float64[Float, " q"], weights: Float64[Float, " q"], r: Float64[Float, " r"], qdamp: float = 0.0
+) -> Float64[Float, "*rows r"]:
     """G(r) = (2/π) Σ_j w_j F(Q_j) sin(Q_j r) · exp(−(Qdamp r)²/2).
 
     Args:
@@ -140,7 +146,7 @@ def fq_to_gr(fq: Float, q: Float, weights: Float, r: Float, qdamp: float = 0.0) 
     return np.asarray(sums * envelope(r, qdamp))
 
 
-def trapezoid_transform(fq: Float, q: Float, r: Float) -> Float:
+def trapezoid_transform(fq: Float64[Float, " q"], q: Float64[Float, " q"], r: Float64[Float, " r"]) -> Float64[Float, " r"]:
     """G(r) from an F(Q) that is known on a grid of its own (a file): trapezoid rule, no envelope.
 
     Args:
@@ -157,7 +163,7 @@ def trapezoid_transform(fq: Float, q: Float, r: Float) -> Float:
     return fq_to_gr(fq, q, weights, r)
 
 
-def lorch_window(q: Float, qmax: float) -> Float:
+def lorch_window(q: Float64[Float, " q"], qmax: float) -> Float64[Float, " q"]:
     """sin(πQ/Qmax)/(πQ/Qmax): lets a spectrum end smoothly, at the price of wider peaks.
 
     Args:
@@ -173,12 +179,12 @@ def lorch_window(q: Float, qmax: float) -> Float:
     return window
 
 
-def chebyshev_nodes(low: float, high: float, count: int) -> Float:
+def chebyshev_nodes(low: float, high: float, count: int) -> Float64[Float, " nodes"]:
     """Nodes of interpolation on [low, high], increasing; the middle when there is one only."""
     return 0.5 * (low + high) - 0.5 * (high - low) * np.cos(np.pi * (np.arange(count) + 0.5) / count)
 
 
-def lagrange_basis(nodes: Float, x: Any) -> Float:
+def lagrange_basis(nodes: Float64[Float, " nodes"], x: Any) -> Float64[Float, "nodes x"]:
     """The Lagrange polynomials of a set of nodes.
 
     Args:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepstruc_hpc.core.errors import ConfigError
+from deepstruc_hpc.core.shapes import Bool, Float64, Int64
 from deepstruc_hpc.physics.evidence import gain, parameter_price
 from deepstruc_hpc.physics.form_factors import element_of
 from deepstruc_hpc.physics.histogram import class_pairs
@@ -67,19 +68,19 @@ class UisoGroups:
     def __len__(self) -> int:
         return len(self.names)
 
-    def pairs(self) -> NDArray[np.int64]:
+    def pairs(self) -> Int64[NDArray[np.int64], "pairs 2"]:
         """(P, 2) groups of the two elements of each pair of elements, in the order of ``class_pairs``."""
         return np.array([(self.numbers[a], self.numbers[b]) for a, b in class_pairs(len(self.elements))], dtype=np.int64)
 
-    def shares(self) -> Float:
+    def shares(self) -> Float64[Float, "pairs groups"]:
         """(P, G) what each group's U counts in the mean U of each pair of elements: 0, ½ or 1."""
         return np.asarray(np.eye(len(self))[self.pairs()].mean(axis=1))
 
-    def parts(self, fractions: Float) -> Float:
+    def parts(self, fractions: Float64[Float, "clusters elements"]) -> Float64[Float, "clusters groups"]:
         """(C, G) share of the atoms in each group, from (C, E) shares of the elements."""
         return np.asarray(fractions @ np.eye(len(self))[list(self.numbers)])
 
-    def by_element(self, values: Float) -> list[dict[str, float]]:
+    def by_element(self, values: Float64[Float, "clusters groups"]) -> list[dict[str, float]]:
         """C dicts element → value, from (C, G) values of the groups; empty dicts where there is one group."""
         if len(self) == 1:
             return [{} for _ in values]
@@ -109,7 +110,9 @@ def automatic_groups(elements: Sequence[str]) -> UisoGroups:
     return UisoGroups.of(elements, {} if few else dict.fromkeys(elements, "all"))
 
 
-def more_groups_pay(cost_one: Float, cost_groups: Float, *, n_groups: int, n_independent: float, norm: float) -> NDArray[np.bool_]:
+def more_groups_pay(
+    cost_one: Float64[Float, " clusters"], cost_groups: Float64[Float, " clusters"], *, n_groups: int, n_independent: float, norm: float
+) -> Bool[NDArray[np.bool_], " clusters"]:
     """Whether the data carry G values of U rather than one: the Bayesian information criterion with n independent points.
 
     With Gaussian errors of unknown size the maximum of ln L is −(n/2) ln(Σr²) + constant, and G − 1 more parameters cost (G − 1)/2 · ln n:
@@ -131,7 +134,7 @@ def more_groups_pay(cost_one: Float, cost_groups: Float, *, n_groups: int, n_ind
     return np.asarray(gain(cost_one + rounding, cost_groups + rounding, n_independent) > parameter_price(n_groups - 1, n_independent))
 
 
-def uiso_of_atoms(symbols: Sequence[str], parameters: Mapping[str, Any]) -> float | Float:
+def uiso_of_atoms(symbols: Sequence[str], parameters: Mapping[str, Any]) -> float | Float64[Float, " atoms"]:
     """U of the atoms of a fitted candidate, Å²: (N,) where the fit has several U, a number where it has one.
 
     Args:

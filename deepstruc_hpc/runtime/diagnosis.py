@@ -8,7 +8,7 @@ import platform
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -40,9 +40,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """All findings; ``broken`` parts stop the program, ``missing`` ones only narrow it."""
+    """All findings; ``broken`` parts stop the program, ``missing`` ones only narrow it.
+
+    Attributes:
+        findings: part by part.
+        next_step: what to do now, in a sentence.
+    """
 
     findings: tuple[Finding, ...]
+    next_step: str = ""
 
     @property
     def broken(self) -> tuple[Finding, ...]:
@@ -56,13 +62,32 @@ class Diagnosis:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {"ready": not self.broken, "findings": [asdict(finding) for finding in self.findings]}
+        return {"ready": not self.broken, "findings": [asdict(finding) for finding in self.findings], "next": self.next_step}
 
 
 def diagnose() -> Diagnosis:
     """Look at everything; nothing is started and nothing is changed (a test file is written to the cache folder and removed)."""
     checks: tuple[Callable[[], list[Finding]], ...] = (_machine, _packages, _packaged_data, _folders, _gpu, _ray_address, _optional_programs)
-    return Diagnosis(tuple(finding for check in checks for finding in check()))
+    findings = tuple(finding for check in checks for finding in check())
+    return Diagnosis(findings, next_step(findings, Path.cwd()))
+
+
+def next_step(findings: Sequence[Finding], here: Path) -> str:
+    """What to do now: mend what is broken, else solve the PDFs that lie here, else some of one's own.
+
+    Args:
+        findings: of all parts.
+        here: folder in which the command was called; its ``.gr`` files and those of ``examples/compounds`` are looked for.
+    """
+    broken = next((finding for finding in findings if finding.state == "broken"), None)
+    if broken is not None:
+        return f"mend {broken.name} first: {broken.remedy}."
+    curves = len(list(here.glob("*.gr")))
+    if curves:
+        return f"solve the {curves} .gr file{'s' if curves > 1 else ''} in this folder: deepstruc-hpc solve . --out solved"
+    if any((here / "examples" / "compounds").glob("*.gr")):
+        return "solve two example curves: deepstruc-hpc solve examples/compounds --out solved"
+    return "solve a folder of your PDFs: deepstruc-hpc solve FOLDER --out solved"
 
 
 def _machine() -> list[Finding]:

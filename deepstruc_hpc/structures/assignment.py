@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from deepstruc_hpc.core.shapes import Bool, Int64, Numbers, Real
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.structures.close_packed import LAYER_SPACING, stacking_word
 from deepstruc_hpc.structures.cubic import LATTICE_CONSTANT
@@ -80,7 +81,12 @@ class ParentFinder:
         self._shortest = [shortest_distance(parent.sites) for parent in self.parents]
 
     def find(
-        self, positions: ArrayLike, structure_type: str, kinds: NDArray[np.int64] | None = None, *, length: float | None = None
+        self,
+        positions: Real[Numbers, "atoms 3"],
+        structure_type: str,
+        kinds: Int64[NDArray[np.int64], " atoms"] | None = None,
+        *,
+        length: float | None = None,
     ) -> Filling | None:
         """The filling that a cluster is, or None where it is a piece of no parent.
 
@@ -205,7 +211,7 @@ class ParentFinder:
         return found
 
 
-def oriented(parent: Parent, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def oriented(parent: Parent, mask: Bool[NDArray[np.bool_], " sites"]) -> Bool[NDArray[np.bool_], " sites"]:
     """One of all fillings that the parent's symmetry makes equal: where it reaches out farthest lies at +z, then +y.
 
     Told by low moments of the shape, so that clusters of similar shape are turned alike, which a network can learn; equal moments by the first sites.
@@ -218,7 +224,9 @@ def oriented(parent: Parent, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(images[_turns(parent, images)[0]])
 
 
-def oriented_kinds(parent: Parent, mask: NDArray[np.bool_], kinds: NDArray[np.int64]) -> NDArray[np.int64]:
+def oriented_kinds(
+    parent: Parent, mask: Bool[NDArray[np.bool_], " sites"], kinds: Int64[NDArray[np.int64], " sites"]
+) -> Int64[NDArray[np.int64], " sites"]:
     """As :func:`oriented`, with the elements: where the shape leaves several orientations, the one in which they reach out farthest.
 
     Args:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepstruc_hpc.core.errors import StructureError
+from deepstruc_hpc.core.shapes import Float64
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.structures.close_packed import distinct_sequences, stacking_word
 from deepstruc_hpc.structures.family import Candidates, Family, Listed
@@ -33,7 +34,9 @@ _LEVEL_DIGITS = 5
 _RIM = 1.0
 
 
-def body_levels(parent: Parent, body: str, *, axis: str = "001", aspect: float = 1.0, facets: Sequence[float] = ()) -> NDArray[np.float64]:
+def body_levels(
+    parent: Parent, body: str, *, axis: str = "001", aspect: float = 1.0, facets: Sequence[float] = ()
+) -> Float64[NDArray[np.float64], " sites"]:
     """How far a body must grow to hold each site; (S,), nearest-neighbour distances.
 
     Args:

@@ -6,13 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from deepstruc_hpc.core.shapes import Int64, Positions
 from deepstruc_hpc.structures.sites import shortest_distance
 
 BOND_STRETCH = 1.2
 """Two atoms are neighbours up to so many times the shortest distance: between the first and second shell of every close packing."""
 
 
-def bonded_pairs(positions: NDArray[np.float64], cutoff: float | None = None) -> NDArray[np.intp]:
+def bonded_pairs(positions: Positions, cutoff: float | None = None) -> Int64[NDArray[np.intp], "pairs 2"]:
     """(P, 2) pairs of neighbours, first index below the second, sorted.
 
     Args:
@@ -26,12 +27,12 @@ def bonded_pairs(positions: NDArray[np.float64], cutoff: float | None = None) ->
     return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
 
 
-def coordination_numbers(positions: NDArray[np.float64], cutoff: float | None = None) -> NDArray[np.intp]:
+def coordination_numbers(positions: Positions, cutoff: float | None = None) -> Int64[NDArray[np.intp], " atoms"]:
     """(N,) number of neighbours of each atom; see :func:`bonded_pairs`."""
     return np.asarray(np.bincount(bonded_pairs(positions, cutoff).ravel(), minlength=len(positions)), dtype=np.intp)
 
 
-def outward_directions(positions: NDArray[np.float64]) -> NDArray[np.float64]:
+def outward_directions(positions: Positions) -> Positions:
     """(N, 3) unit vectors away from an atom's neighbours; zero where the neighbours balance."""
     pairs = bonded_pairs(positions)
     away = np.zeros_like(positions)

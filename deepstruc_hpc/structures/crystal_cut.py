@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 
 from deepstruc_hpc.core.errors import StructureError
 from deepstruc_hpc.core.seeds import item_rng
+from deepstruc_hpc.core.shapes import Float64, Int64, Positions
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.structures.crystals import PROTOTYPES, Crystal, cif_crystal, cif_digest, cif_files, prototype_crystal
 from deepstruc_hpc.structures.family import Candidates, Family
@@ -24,7 +25,7 @@ _BOND_STRETCH = 1.3
 _MOST_SITES = 400_000
 
 
-def crystal_sites(crystal: Crystal, radius: float, centre: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+def crystal_sites(crystal: Crystal, radius: float, centre: Float64[NDArray[np.float64], " 3"]) -> tuple[Positions, Int64[NDArray[np.intp], " atoms"]]:
     """All sites of a crystal within a radius of a centre.
 
     Args:
@@ -53,7 +54,7 @@ def crystal_sites(crystal: Crystal, radius: float, centre: NDArray[np.float64]) 
     return sites[order], origin[order]
 
 
-def centre_of(crystal: Crystal, centre: str) -> NDArray[np.float64]:
+def centre_of(crystal: Crystal, centre: str) -> Float64[NDArray[np.float64], " 3"]:
     """Where a named centre lies in the crystal, Å.
 
     Args:

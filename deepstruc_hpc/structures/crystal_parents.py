@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from deepstruc_hpc.core.errors import StructureError
+from deepstruc_hpc.core.shapes import Int64
 from deepstruc_hpc.structures.crystal_cut import centre_of, crystal_named, crystal_sites
 from deepstruc_hpc.structures.crystals import PROTOTYPES, Crystal
 from deepstruc_hpc.structures.occupation import MARGIN, Occupation
@@ -134,7 +135,7 @@ def _cached_lattice(crystal: Crystal, centre: str, radius: float) -> Parent:
     return crystal_lattice(crystal, centre, radius)
 
 
-def own_elements(parents: Sequence[Parent], elements: Sequence[str]) -> list[NDArray[np.int64]]:
+def own_elements(parents: Sequence[Parent], elements: Sequence[str]) -> list[Int64[NDArray[np.int64], " _"]]:
     """For each parent the number of the element that its crystal has on each site, len(elements) where there is none; (S,) each."""
     number = {symbol: place for place, symbol in enumerate(elements)}
     none = len(elements)

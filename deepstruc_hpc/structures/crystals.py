@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepstruc_hpc.core.errors import StructureError
+from deepstruc_hpc.core.shapes import Float64
 
 Species = tuple[tuple[str, float], ...]
 """Elements of one site with their occupancies; together at most 1."""
@@ -162,7 +163,7 @@ class Crystal:
         chosen = distance[unlike] if unlike.any() else distance
         return float(chosen.min())
 
-    def facet_normals(self, miller: tuple[int, int, int]) -> NDArray[np.float64]:
+    def facet_normals(self, miller: tuple[int, int, int]) -> Float64[NDArray[np.float64], "planes 3"]:
         """Unit normals of all planes that the point group makes equal to (h k l); (F, 3)."""
         normal = np.linalg.inv(self.lattice) @ np.array(miller, dtype=np.float64)
         images = np.round(np.einsum("gij,j->gi", self.point_operations, normal / np.linalg.norm(normal)), 9) + 0.0

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepstruc_hpc.core.errors import StructureError
+from deepstruc_hpc.core.shapes import Float64
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.structures.sites import Sites, to_structure
 
@@ -60,7 +61,7 @@ def lattice_sites(lattice: str, radius: float, centre: tuple[float, float, float
 
 
 @lru_cache(maxsize=256)
-def equivalent_planes(miller: Miller) -> NDArray[np.float64]:
+def equivalent_planes(miller: Miller) -> Float64[NDArray[np.float64], "planes 3"]:
     """Unit normals of all planes that cubic symmetry makes equal to (h k l); (M, 3), read-only."""
     signed = {
         tuple(sign * index for sign, index in zip(signs, order, strict=True))
@@ -120,7 +121,7 @@ def layered_sites(lattice: str, layers: Mapping[Miller, float], centre: tuple[fl
     return facetted_sites(lattice, distances, centre)
 
 
-def planes_needed(lattice: str, max_layers: int) -> NDArray[np.float64]:
+def planes_needed(lattice: str, max_layers: int) -> Float64[NDArray[np.float64], "3 sites"]:
     """How many planes of (100), (110) and (111) each site lies from the atom at the centre, (3, S), for bodies of at most so many planes to (100).
 
     A site is in the body of h, k, l planes when these numbers are below h + 0.1, k + 0.1 and l + 0.1.

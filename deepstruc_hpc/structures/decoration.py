@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from deepstruc_hpc.core.errors import StructureError
 from deepstruc_hpc.core.seeds import item_rng
+from deepstruc_hpc.core.shapes import Bool, Int64, Positions
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.structures.coordination import coordination_numbers
 from deepstruc_hpc.structures.elements import RadiusKind, nn_distance
@@ -36,7 +37,7 @@ def vegard_distance(fractions: Mapping[str, float], kind: RadiusKind = "single")
 
 
 def second_element(
-    positions: NDArray[np.float64],
+    positions: Positions,
     ordering: str,
     fraction: float,
     rng: np.random.Generator,
@@ -44,7 +45,7 @@ def second_element(
     variant: int = 0,
     axis: Sequence[float] = (0.0, 0.0, 1.0),
     structure_type: str = "",
-) -> NDArray[np.bool_]:
+) -> Bool[NDArray[np.bool_], " atoms"]:
     """Which atoms are of the second element.
 
     Args:
@@ -70,8 +71,8 @@ def second_element(
 
 
 def site_order(
-    positions: NDArray[np.float64], ordering: str, rng: np.random.Generator, *, axis: Sequence[float] = (0.0, 0.0, 1.0)
-) -> NDArray[np.intp]:
+    positions: Positions, ordering: str, rng: np.random.Generator, *, axis: Sequence[float] = (0.0, 0.0, 1.0)
+) -> Int64[NDArray[np.intp], " atoms"]:
     """Sites in the order in which an element fills them: at random, from the surface inwards, along an axis, or by the number of neighbours.
 
     Args:

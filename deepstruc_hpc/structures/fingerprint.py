@@ -16,6 +16,7 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
+from deepstruc_hpc.core.shapes import Float64, Positions
 from deepstruc_hpc.core.structure import Structure
 
 _DIGITS = 6
@@ -27,7 +28,9 @@ def _weight(symbol: str) -> float:
     return 0.5 + int.from_bytes(blake2b(symbol.encode(), digest_size=4).digest(), "little") / 2**32
 
 
-def invariants(positions: NDArray[np.float64], weights: NDArray[np.float64] | None = None) -> tuple[float, NDArray[np.float64], float]:
+def invariants(
+    positions: Positions, weights: Float64[NDArray[np.float64], " atoms"] | None = None
+) -> tuple[float, Float64[NDArray[np.float64], " 10"], float]:
     """Size and shape of a set of weighted points, free of orientation, place and order.
 
     Args:
@@ -58,7 +61,7 @@ def fingerprint(structure: Structure, *, scale_free: bool = False) -> str:
     return _marked(structure.positions, Counter(structure.symbols), structure.symbols, scale_free=scale_free)[0]
 
 
-def fingerprint_and_bond(positions: NDArray[np.float64], symbols: Sequence[str] = (), *, scale_free: bool = True) -> tuple[str, float]:
+def fingerprint_and_bond(positions: Positions, symbols: Sequence[str] = (), *, scale_free: bool = True) -> tuple[str, float]:
     """Fingerprint and shortest distance together, which costs no more than the fingerprint.
 
     Args:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deepstruc_hpc.core.shapes import Float64, Int64, Positions
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.structures.close_packed import LAYER_SPACING, sequence_of, stacked_sites
 from deepstruc_hpc.structures.cubic import equivalent_planes, lattice_sites
@@ -105,7 +106,7 @@ class LargeBody:
         sites, counts = self.nested(np.array([n_atoms]))
         return np.asarray(sites[: counts[0]])
 
-    def nested(self, n_atoms: NDArray[np.int64]) -> tuple[Sites, NDArray[np.int64]]:
+    def nested(self, n_atoms: Int64[NDArray[np.int64], " particles"]) -> tuple[Positions, Int64[NDArray[np.int64], " particles"]]:
         """Particles of about so many atoms, ascending, each the first part of the next one.
 
         Returns:
@@ -280,7 +281,7 @@ def large_bodies() -> tuple[LargeBody, ...]:
     return tuple(found)
 
 
-def multiplicities(sites: Sites, operations: Operations) -> NDArray[np.int64]:
+def multiplicities(sites: Positions, operations: Float64[Operations, "operations 3 3"]) -> Int64[NDArray[np.int64], " atoms"]:
     """(N,) for the first site of each set that the operations make equal how many the set holds, 0 for the others; the sites must be symmetric."""
     highest = np.full(len(sites), -np.inf)
     for operation in operations:

@@ -17,6 +17,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import ConvexHull, QhullError, cKDTree
 
 from deepstruc_hpc.core.errors import DeepstrucError
+from deepstruc_hpc.core.shapes import Bool, Float64, Int32, Int64, Positions
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.structures.assignment import ParentFinder
 from deepstruc_hpc.structures.close_packed import LAYER_SPACING, stacking_word
@@ -56,17 +57,17 @@ class Occupation:
     length: float
 
     @property
-    def sites(self) -> Floats:
+    def sites(self) -> Positions:
         """(N, 3) the occupied sites."""
         return np.asarray(self.lattice.sites[self.mask])
 
     @cached_property
-    def coordination(self) -> NDArray[np.int32]:
+    def coordination(self) -> Int32[NDArray[np.int32], " sites"]:
         """(S,) number of occupied neighbours of every site."""
         return np.asarray(self.lattice.bonds @ self.mask.astype(np.int32))
 
     @cached_property
-    def stabiliser(self) -> NDArray[np.intp]:
+    def stabiliser(self) -> Int64[NDArray[np.intp], "operations sites"]:
         """(G, S) where each symmetry of the particle itself takes each site."""
         permutations = self.lattice.permutations
         return np.asarray(permutations[(self.mask[permutations] == self.mask).all(axis=1)])
@@ -93,7 +94,7 @@ class Occupation:
         symbols = [self.lattice.species[site] for site in np.flatnonzero(self.mask)]
         return self.lattice.cluster(self.mask, symbols, self.length, self.kind, label)
 
-    def with_mask(self, mask: Mask) -> Occupation:
+    def with_mask(self, mask: Bool[Mask, " sites"]) -> Occupation:
         """Other atoms on the same lattice; an octahedral outline is its crystal once it is changed."""
         return replace(self, mask=mask, kind=lattice_of(self.kind))
 
@@ -137,7 +138,7 @@ def _finder(kind: str, radius: float) -> ParentFinder:
     return ParentFinder([parent for parent in standard_parents(radius, 4) if parent.structure_type == lattice_of(kind)])
 
 
-def stack_of(unit: Floats) -> tuple[str, Floats] | None:
+def stack_of(unit: Positions) -> tuple[str, Floats] | None:
     """The layers of a close-packed particle whose layers lie across z.
 
     Args:
@@ -184,7 +185,7 @@ def stacks_of(occupation: Occupation) -> list[tuple[str, Floats]]:
     return [found for way in ways if (found := stack_of(way)) is not None]
 
 
-def assign_stack(sequence: str, sites: Floats, *, symbol: str, length: float) -> Occupation | None:
+def assign_stack(sequence: str, sites: Positions, *, symbol: str, length: float) -> Occupation | None:
     """A stack on its lattice with a layer more on either side; fcc and hcp go to the lattices of their own.
 
     Args:
@@ -265,7 +266,9 @@ def complexity_of(occupation: Occupation) -> float:
     return float(faults + np.log1p(missing_orbits(occupation)))
 
 
-def inside_hull(points: Floats, tested: Floats, normals: Floats) -> Mask:
+def inside_hull(
+    points: Float64[Floats, "points 3"], tested: Float64[Floats, "tested 3"], normals: Float64[Floats, "directions 3"]
+) -> Bool[Mask, " tested"]:
     """Which of (T, 3) lie more than 0.02 within the convex hull of (N, 3).
 
     Most are told to lie outside by one of a few directions: (F, 3) ``normals`` and those of the tested points themselves. The hull settles the rest.

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepstruc_hpc.core.errors import StructureError
+from deepstruc_hpc.core.shapes import Bool, Positions
 from deepstruc_hpc.structures.close_packed import LAYER_SPACING
 from deepstruc_hpc.structures.sites import shortest_distance
 
@@ -57,7 +58,7 @@ def variants_of(ordering: str, structure_type: str) -> tuple[int, ...]:
     return _COHERENT.get((structure_type, ordering), tuple(range(6 if ordering == "L1_0" else 4)))
 
 
-def ordered_sites(positions: NDArray[np.float64], structure_type: str, ordering: str, variant: int) -> NDArray[np.bool_]:
+def ordered_sites(positions: Positions, structure_type: str, ordering: str, variant: int) -> Bool[NDArray[np.bool_], " atoms"]:
     """Which atoms of an ordered alloy are of the second element.
 
     Args:

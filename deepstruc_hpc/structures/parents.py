@@ -17,6 +17,7 @@ from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
 from deepstruc_hpc.core.errors import StructureError
+from deepstruc_hpc.core.shapes import Bool, Float64, Int64
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.structures.close_packed import COLUMNS, LAYER_SPACING, distinct_sequences, sequence_of, stacked_sites
 from deepstruc_hpc.structures.cubic import equivalent_planes, lattice_sites
@@ -88,7 +89,7 @@ class Parent:
         return len(self.sites)
 
     @cached_property
-    def distance(self) -> NDArray[np.float64]:
+    def distance(self) -> Float64[NDArray[np.float64], " sites"]:
         """(S,) distance of each site from the origin."""
         radial: NDArray[np.float64] = np.linalg.norm(self.sites, axis=1)
         return radial
@@ -108,17 +109,17 @@ class Parent:
         return operations_of(self.sites, point_group(self.group), self.symmetry_reach)
 
     @cached_property
-    def permutations(self) -> NDArray[np.intp]:
+    def permutations(self) -> Int64[NDArray[np.intp], "operations sites"]:
         """(G, S) where each symmetry takes each site."""
         return site_permutations(self.sites, self.operations, 1e-6 if self.known_operations is None else SAME_SITE)
 
     @cached_property
-    def site_class(self) -> NDArray[np.float64]:
+    def site_class(self) -> Float64[NDArray[np.float64], " sites"]:
         """(S,) the class of the element of each site, 0 where any may lie on any."""
         return np.array([self.classes[symbol] for symbol in self.species], dtype=np.float64) if self.species else np.zeros(len(self))
 
     @cached_property
-    def invariants(self) -> NDArray[np.float64]:
+    def invariants(self) -> Float64[NDArray[np.float64], "sites numbers"]:
         """(S, K) numbers of a site that the symmetries leave alone.
 
         The distance from the origin, |z| for stacks and decahedra, the largest projection on each family of facets, and the extra coordinates.
@@ -136,11 +137,11 @@ class Parent:
         averaged: NDArray[np.float64] = largest[self.permutations].mean(axis=0)
         return averaged
 
-    def canonical(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    def canonical(self, mask: Bool[NDArray[np.bool_], " sites"]) -> Bool[NDArray[np.bool_], " sites"]:
         """The representative of a filling under the parent's symmetries."""
         return canonical_mask(mask, self.permutations)
 
-    def structure(self, mask: NDArray[np.bool_], symbol: str, nn_distance: float, label: str = "") -> Structure:
+    def structure(self, mask: Bool[NDArray[np.bool_], " sites"], symbol: str, nn_distance: float, label: str = "") -> Structure:
         """The cluster that a mask of filled sites stands for.
 
         Args:
@@ -153,7 +154,9 @@ class Parent:
             raise StructureError(f"parent {self.name}: a mask of {len(self)} sites is needed, found {mask.shape}.")
         return to_structure(self.sites[mask], symbol, nn_distance, self.structure_type, label or f"{symbol} {self.name} {int(mask.sum())} atoms")
 
-    def cluster(self, mask: NDArray[np.bool_], symbols: Sequence[str], nn_distance: float, structure_type: str, label: str) -> Structure:
+    def cluster(
+        self, mask: Bool[NDArray[np.bool_], " sites"], symbols: Sequence[str], nn_distance: float, structure_type: str, label: str
+    ) -> Structure:
         """A cluster of several elements: as :meth:`structure`, with an element for each filled site, in the order of the sites."""
         positions = self.sites[mask] - self.sites[mask].mean(axis=0)
         order = canonical_permutation(positions)

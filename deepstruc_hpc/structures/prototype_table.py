@@ -28,6 +28,7 @@ from deepstruc_hpc.core.cell_symmetry import cell_symmetry
 from deepstruc_hpc.core.errors import OutputError
 from deepstruc_hpc.core.files import write_atomically
 from deepstruc_hpc.core.resources import cache_dir
+from deepstruc_hpc.core.shapes import Float64
 from deepstruc_hpc.structures.element_facts import ElementFacts, element_facts
 from deepstruc_hpc.structures.prototype_additions import ADDITIONS
 from deepstruc_hpc.structures.prototype_names import OWN_GROUP, common_name, well_known
@@ -92,7 +93,7 @@ class Pattern:
         return len(self.nets)
 
     @property
-    def counts(self) -> Float:
+    def counts(self) -> Float64[Float, " kinds"]:
         """(K,) atoms of each kind in the cell, occupancies counted."""
         return np.asarray(np.bincount(self.kinds, weights=self.occupancy, minlength=self.n_kinds), dtype=np.float64)
 

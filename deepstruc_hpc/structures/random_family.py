@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepstruc_hpc.core.errors import RecipeError, StructureError
+from deepstruc_hpc.core.shapes import Bool
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.structures.family import Candidates, Family, Listed
 from deepstruc_hpc.structures.parents import DEFAULT_RADIUS, Parent, parent_of, standard_parents
@@ -19,13 +20,13 @@ MOST_REPEATS = 1000
 """Random shapes may be drawn so many times in a row without a new one before the list ends."""
 
 
-def packed(mask: NDArray[np.bool_]) -> str:
+def packed(mask: Bool[NDArray[np.bool_], " sites"]) -> str:
     """A filling as hexadecimal digits, up to the last filled site."""
     last = int(np.flatnonzero(mask)[-1]) + 1 if mask.any() else 0
     return np.packbits(mask[:last]).tobytes().hex()
 
 
-def unpacked(filled: str, n_sites: int) -> NDArray[np.bool_]:
+def unpacked(filled: str, n_sites: int) -> Bool[NDArray[np.bool_], " sites"]:
     """The filling that :func:`packed` wrote down, (n_sites,).
 
     Raises:

@@ -17,6 +17,7 @@ from pydantic import Field
 from deepstruc_hpc.core.config import Config
 from deepstruc_hpc.core.errors import ConfigError
 from deepstruc_hpc.core.seeds import item_rng
+from deepstruc_hpc.core.shapes import Bool, Float64, Int64
 from deepstruc_hpc.structures.parents import Parent
 
 Mask = NDArray[np.bool_]
@@ -140,7 +141,7 @@ class RandomShapes:
         return RandomShape(index, parent.canonical(mask) if self.canonical else mask, kind)
 
 
-def body_level(parent: Parent, kind: str, settings: RandomShapeSettings, rng: np.random.Generator) -> NDArray[np.float64]:
+def body_level(parent: Parent, kind: str, settings: RandomShapeSettings, rng: np.random.Generator) -> Float64[NDArray[np.float64], " sites"]:
     """How far a random body must grow to hold each site; (S,), in nearest-neighbour distances."""
     shift = np.zeros(3)
     if rng.random() < settings.off_centre:
@@ -219,14 +220,14 @@ def _with_defects(parent: Parent, mask: Mask, settings: RandomShapeSettings, rng
     return damaged
 
 
-def without_dangling(parent: Parent, mask: Mask) -> Mask:
+def without_dangling(parent: Parent, mask: Bool[Mask, " sites"]) -> Bool[Mask, " sites"]:
     """A filling without atoms that have fewer neighbours than the parent asks for, however many rounds that takes."""
     kept = np.zeros(len(mask), dtype=bool)
     kept[without_dangling_sites(parent, np.flatnonzero(mask))] = True
     return kept
 
 
-def without_dangling_sites(parent: Parent, members: NDArray[np.int64]) -> NDArray[np.int64]:
+def without_dangling_sites(parent: Parent, members: Int64[NDArray[np.int64], " members"]) -> Int64[NDArray[np.int64], " left"]:
     """The same for the numbers of the filled sites."""
     from deepstruc_hpc.structures.kernels import without_loose
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from deepstruc_hpc.core.errors import StructureError
+from deepstruc_hpc.core.shapes import Float64, Int64, Numbers, Positions, Real
 from deepstruc_hpc.core.structure import Structure
 
 Sites: TypeAlias = NDArray[np.float64]
@@ -27,7 +28,7 @@ class EmptyShapeError(StructureError):
     """Parameters that leave no atoms: a list of shapes passes over them."""
 
 
-def canonical_permutation(sites: ArrayLike) -> NDArray[np.intp]:
+def canonical_permutation(sites: Real[Numbers, "atoms 3"]) -> Int64[NDArray[np.intp], " atoms"]:
     """Indices that put sites in the builder's order: distance from the origin, polar angle, azimuth.
 
     Args:
@@ -39,7 +40,7 @@ def canonical_permutation(sites: ArrayLike) -> NDArray[np.intp]:
     return np.lexsort(spherical_keys(xyz, 10.0**_TOLERANCE_DIGITS))
 
 
-def nearest_distances(positions: ArrayLike) -> NDArray[np.float64]:
+def nearest_distances(positions: Real[Numbers, "atoms 3"]) -> Float64[NDArray[np.float64], " atoms"]:
     """(N,) distance of each of (N, 3) atoms to its nearest one; infinite for a single atom. Unit of the positions."""
     xyz = np.ascontiguousarray(positions, dtype=np.float64)
     if len(xyz) < 2:
@@ -51,7 +52,7 @@ def nearest_distances(positions: ArrayLike) -> NDArray[np.float64]:
     return np.sqrt(nearest_squared(xyz))
 
 
-def shortest_distance(positions: ArrayLike) -> float:
+def shortest_distance(positions: Real[Numbers, "atoms 3"]) -> float:
     """The shortest distance between two atoms; infinite for a single one. Unit of the positions."""
     xyz = np.asarray(positions, dtype=np.float64)
     if len(xyz) < 2:
@@ -60,7 +61,7 @@ def shortest_distance(positions: ArrayLike) -> float:
     return float(nearest[:, 1].min())
 
 
-def centred_and_ordered(sites: ArrayLike) -> Sites:
+def centred_and_ordered(sites: Real[Numbers, "atoms 3"]) -> Positions:
     """Sites with their centroid at the origin, rounded to 1e-12 and in the builder's order."""
     xyz = np.asarray(sites, dtype=np.float64).reshape(-1, 3)
     if len(xyz) == 0:
@@ -69,7 +70,7 @@ def centred_and_ordered(sites: ArrayLike) -> Sites:
     return np.ascontiguousarray(xyz[canonical_permutation(xyz)])
 
 
-def to_structure(sites: ArrayLike, symbol: str, nn_distance: float, structure_type: str, label: str = "") -> Structure:
+def to_structure(sites: Real[Numbers, "atoms 3"], symbol: str, nn_distance: float, structure_type: str, label: str = "") -> Structure:
     """A one-element structure from sites in units of the nearest-neighbour distance.
 
     Args:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.peaks import peaks, without_spikes
+from deepstruc_hpc.core.shapes import Float64
 from deepstruc_hpc.structures.crystals import PROTOTYPES, Crystal, prototype_crystal
 from deepstruc_hpc.structures.elements import METALLIC_RADII_PM, is_metal, nn_distance
 
@@ -89,7 +90,7 @@ def _correlation(r: Array, g: Array, at: Array, weight: Array) -> float:
     return float(one @ other) / norm if norm > 0 else 0.0
 
 
-def weighted_distances(crystal: Crystal, longest: float) -> tuple[Array, Array]:
+def weighted_distances(crystal: Crystal, longest: float) -> tuple[Float64[Array, " distances"], Float64[Array, " distances"]]:
     """Distances of a crystal up to some length, Å, and how strongly they show in an X-ray PDF: Zᵢ Zⱼ / r for each pair, Z the atomic numbers.
 
     Returns:

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
 from deepstruc_hpc.core.errors import StructureError
+from deepstruc_hpc.core.shapes import Bool, Float64, Int64, Numbers, Real
 
 Operations = NDArray[np.float64]
 """(G, 3, 3) orthogonal matrices; a site x goes to ``operation @ x``."""
@@ -59,7 +60,9 @@ def point_group(name: str) -> Operations:
     return operations
 
 
-def site_permutations(sites: ArrayLike, operations: Operations, tolerance: float = 1e-6) -> NDArray[np.intp]:
+def site_permutations(
+    sites: Real[Numbers, "sites 3"], operations: Float64[Operations, "operations 3 3"], tolerance: float = 1e-6
+) -> Int64[NDArray[np.intp], "operations sites"]:
     """For each operation, the index of the site that each site goes to; (G, S).
 
     Raises:
@@ -72,7 +75,9 @@ def site_permutations(sites: ArrayLike, operations: Operations, tolerance: float
     return np.asarray(index, dtype=np.intp).reshape(len(operations), len(xyz))
 
 
-def operations_of(sites: ArrayLike, candidates: Operations, reach: float) -> Operations:
+def operations_of(
+    sites: Real[Numbers, "sites 3"], candidates: Float64[Operations, "candidates 3 3"], reach: float
+) -> Float64[Operations, "operations 3 3"]:
     """Those candidates that map the sites within a reach of the origin on themselves (the set must be complete up to the reach)."""
     xyz = np.asarray(sites, dtype=np.float64)
     near = xyz[(xyz**2).sum(axis=1) <= reach**2 + 1e-9]
@@ -82,7 +87,9 @@ def operations_of(sites: ArrayLike, candidates: Operations, reach: float) -> Ope
     return kept
 
 
-def canonical_mask(mask: NDArray[np.bool_], permutations: NDArray[np.intp]) -> NDArray[np.bool_]:
+def canonical_mask(
+    mask: Bool[NDArray[np.bool_], " sites"], permutations: Int64[NDArray[np.intp], "operations sites"]
+) -> Bool[NDArray[np.bool_], " sites"]:
     """One representative of all masks that symmetry makes equal: the one that fills the earliest sites.
 
     Args:

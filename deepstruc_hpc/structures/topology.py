@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from deepstruc_hpc.core.shapes import Bool, CellVectors, Float64, Int64
+
 Float = NDArray[np.float64]
 BOND = 1.25
 """Longest bond in units of a site's shortest one: 1.155 joins the 8 + 6 neighbours of bcc, 1.41 would join the second shell of fcc."""
@@ -42,7 +44,7 @@ class Neighbours:
     distance: Float
 
 
-def neighbours(lattice: Float, fractions: Float, reach: float) -> Neighbours:
+def neighbours(lattice: CellVectors, fractions: Float64[Float, "sites 3"], reach: float) -> Neighbours:
     """All sites within a reach of every site of the cell, itself left out.
 
     Args:
@@ -63,7 +65,7 @@ def neighbours(lattice: Float, fractions: Float, reach: float) -> Neighbours:
     return Neighbours(first, second, shift, distance)
 
 
-def bond_mask(found: Neighbours, kinds: NDArray[np.intp]) -> NDArray[np.bool_]:
+def bond_mask(found: Neighbours, kinds: Int64[NDArray[np.intp], " sites"]) -> Bool[NDArray[np.bool_], " pairs"]:
     """Which of the neighbours are bonded.
 
     Args:
@@ -80,7 +82,9 @@ def bond_mask(found: Neighbours, kinds: NDArray[np.intp]) -> NDArray[np.bool_]:
     return np.asarray(wanted & (found.distance <= BOND * np.where(np.isfinite(limit), limit, 0.0)))
 
 
-def coordination_sequences(found: Neighbours, kinds: NDArray[np.intp], sites: NDArray[np.intp]) -> dict[int, tuple[int, ...]]:
+def coordination_sequences(
+    found: Neighbours, kinds: Int64[NDArray[np.intp], " sites"], sites: Int64[NDArray[np.intp], " chosen"]
+) -> dict[int, tuple[int, ...]]:
     """The coordination sequence of some sites.
 
     Returns:
@@ -103,7 +107,9 @@ def coordination_sequences(found: Neighbours, kinds: NDArray[np.intp], sites: ND
     return sequences
 
 
-def shell_table(found: Neighbours, kinds: NDArray[np.intp], sites: NDArray[np.intp], n_kinds: int) -> tuple[Float, Float, Float]:
+def shell_table(
+    found: Neighbours, kinds: Int64[NDArray[np.intp], " sites"], sites: Int64[NDArray[np.intp], " chosen"], n_kinds: int
+) -> tuple[Float64[Float, "kinds kinds"], Float64[Float, "kinds kinds"], Float64[Float, "kinds kinds"]]:
     """The shortest distance of every pair of kinds, and the mean length and number of the bonds from kind a to kind b.
 
     Args:

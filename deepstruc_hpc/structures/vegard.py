@@ -14,6 +14,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from deepstruc_hpc.core.shapes import Float64
 from deepstruc_hpc.structures.elements import nn_distance
 
 WITHIN: Mapping[str, float] = {"bcc": 0.03, "sc": 0.03}
@@ -28,7 +29,7 @@ def spread_of(lattice: str) -> float:
     return WITHIN.get(lattice, WITHIN_CLOSE_PACKED)
 
 
-def simplex(count: int, steps: int) -> Floats:
+def simplex(count: int, steps: int) -> Float64[Floats, "compositions elements"]:
     """(P, count) shares in whole steps of 1/steps that add up to 1, none of them 0; P = C(steps − 1, count − 1).
 
     Args:
@@ -39,7 +40,9 @@ def simplex(count: int, steps: int) -> Floats:
     return np.array(whole, dtype=np.float64) / steps
 
 
-def vegard_log_weight(shares: Floats, elements: Sequence[str], distance: float, lattice: str) -> Floats:
+def vegard_log_weight(
+    shares: Float64[Floats, "compositions elements"], elements: Sequence[str], distance: float, lattice: str
+) -> Float64[Floats, " compositions"]:
     """(P,) ln of how well each composition agrees with a distance, 0 at best: −½ ((d/d(Vegard) − 1)/spread)².
 
     Args:
@@ -55,7 +58,7 @@ def vegard_log_weight(shares: Floats, elements: Sequence[str], distance: float, 
     return np.asarray(-0.5 * ((distance / (shares @ lengths) - 1.0) / spread_of(lattice)) ** 2)
 
 
-def compositions_near(elements: Sequence[str], distance: float, lattice: str, most: int = 5) -> Floats:
+def compositions_near(elements: Sequence[str], distance: float, lattice: str, most: int = 5) -> Float64[Floats, "compositions elements"]:
     """(P, E) shares to try: those within two standard deviations of Vegard's law, evenly thinned to at most ``most``; the nearest one where none is.
 
     Args:

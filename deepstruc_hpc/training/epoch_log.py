@@ -1,34 +1,38 @@
-"""The line of epochs between Ray's controller, which writes it, and the driver, which shows and tracks it: ``RUN/epochs.jsonl``."""
+"""The line of epochs between those who train and the driver, which shows and tracks it: ``RUN/epochs.jsonl``."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-
-from ray.train import Checkpoint, UserCallback
 
 FILE = "epochs.jsonl"
 
 
-class EpochLog(UserCallback):  # type: ignore[misc]  # ray is untyped
-    """Appends a line for every epoch whose checkpoint is stored. Ray runs it in the controller, on the driver's machine."""
+def append_epoch(path: Path, metrics: Mapping[str, Any], checkpoint: str | None) -> None:
+    """Add a line for an epoch whose checkpoint is stored, and before it those of earlier epochs that are missing here.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    Args:
+        path: the file.
+        metrics: of the epoch; under ``past`` those of earlier ones.
+        checkpoint: where it is stored.
+    """
+    newest = dict(metrics)
+    missing = list(newest.pop("past", []))
+    there = {int(line["epoch"]) for line in read_epochs(path)}
+    with path.open("a", encoding="utf-8") as file:
+        for line in [*missing, newest]:
+            if int(line["epoch"]) not in there:
+                place = {"checkpoint": checkpoint} if checkpoint is not None and line is newest else {}
+                file.write(json.dumps({**line, "time": time.time(), **place}) + "\n")
 
-    def after_report(self, run_context: Any, metrics: Sequence[dict[str, Any]], checkpoint: Checkpoint | None) -> None:  # noqa: ARG002
-        """Write the first worker's metrics, and before them those of earlier epochs that are missing here."""
-        newest = dict(metrics[0])
-        missing = list(newest.pop("past", []))
-        there = {int(line["epoch"]) for line in read_epochs(self.path)}
-        with self.path.open("a", encoding="utf-8") as file:
-            for line in [*missing, newest]:
-                if int(line["epoch"]) not in there:
-                    place = {"checkpoint": checkpoint.path} if checkpoint is not None and line is newest else {}
-                    file.write(json.dumps({**line, "time": time.time(), **place}) + "\n")
+
+def latest_checkpoint(run: Path) -> Path | None:
+    """The checkpoint of the newest epoch that still has one, in a training's directory, wherever that was moved to."""
+    places = [Path(line["checkpoint"]).parts[-2:] for line in read_epochs(run / FILE) if "checkpoint" in line]
+    return next((run.joinpath(*place) for place in reversed(places) if run.joinpath(*place).is_dir()), None)
 
 
 def read_epochs(path: Path) -> list[dict[str, Any]]:

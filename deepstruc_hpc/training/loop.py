@@ -1,4 +1,4 @@
-"""Train a model on a catalog: Ray Train does the work, this process watches, tracks and keeps the best."""
+"""Train a model on a catalog: Ray Train, or one worker in this process, does the work; this process watches, tracks and keeps the best."""
 
 from __future__ import annotations
 
@@ -8,20 +8,27 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from deepstruc_hpc.core.errors import ConfigError, DeepstrucError, EngineError, OutputError
+from deepstruc_hpc.core.errors import CheckpointError, ConfigError, DeepstrucError, EngineError, OutputError
 from deepstruc_hpc.core.version import __version__
 from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.runtime.placement_groups import WaitNotice
 from deepstruc_hpc.runtime.ray_session import RaySession, ray_session, usable_cores
+from deepstruc_hpc.training.alone import train_alone, works_alone
 from deepstruc_hpc.training.config import TrainConfig
-from deepstruc_hpc.training.epoch_log import FILE, EpochLog, read_epochs
+from deepstruc_hpc.training.epoch_log import FILE, latest_checkpoint, read_epochs
 from deepstruc_hpc.training.run_files import RAY_FOLDER, RunFiles
 from deepstruc_hpc.training.tracking import ARTIFACTS, Tracker, tracking_uri
 from deepstruc_hpc.training.view import resolved_model
 
+if TYPE_CHECKING:
+    from deepstruc_hpc.training.job import Job
+
 POLL_SECONDS = 0.2
+TRACKING_AFTER_SECONDS = 30.0
+"""After which a training whose first epoch is not through is written to an MLflow file of its own: making one takes seconds of the processor, which
+the workers' start needs. A server is asked at once, so that a wrong address is an error before any work."""
 Epoch = dict[str, Any]
 Watch = Callable[[Epoch], None]
 
@@ -76,7 +83,8 @@ def train(
         store: catalog, path or URL.
         out: directory of the training; see :class:`~deepstruc_hpc.training.run_files.RunFiles`. On several nodes it must be on a shared file system.
         config: settings; size and types of the model are taken from the catalog where they are left open.
-        workers: Ray Train workers, one process each; default: the GPUs of the session where ``gpus_per_worker`` is given, else its cores.
+        workers: Ray Train workers, one process each; default: the GPUs of the session where ``gpus_per_worker`` is given, else its cores. One on the
+            CPU works in this process, without Ray, where no Ray session is open or named by ``RAY_ADDRESS``.
         gpus_per_worker: GPUs of each worker; 0: CPU and gloo, else nccl.
         resume: go on with the training in ``out`` where there is one.
         watch: called with the metrics of every epoch, once each.
@@ -96,17 +104,23 @@ def train(
     known = read_epochs(files.root / FILE)
     observer = _Observer(files, config, catalog, watch, parent_run, seen={int(line["epoch"]) for line in known})
     finished = max((int(line["epoch"]) for line in known), default=0)
-    order = {
+    job: Job = {
         "store": location,
         "config": config.model_dump(mode="json"),
         "stop_at": finished + config.stop_after if config.stop_after else None,
         "seconds": 60 * config.max_minutes or None,
         "call": began,
+        "latest": None if (latest := latest_checkpoint(files.root)) is None else str(latest),
     }
+    if works_alone(workers, gpus_per_worker):
+        if known and latest is None:
+            raise CheckpointError(f"{files.root}: {finished} epochs are done, but no checkpoint to go on from is left. Choose another --out.")
+        _fit_alone(job, files, observer)
+        return observer.report(began)
     with ray_session(max(usable_cores(), workers or 1)) as session:
         crew = workers or default_workers(session, gpus_per_worker)
         observer.workers = crew
-        _fit(order, files, config, Crewing(crew, session.cpus_per_worker(crew), gpus_per_worker), observer)
+        _fit(job, files, config, Crewing(crew, session.cpus_per_worker(crew), gpus_per_worker), observer)
     return observer.report(began)
 
 
@@ -146,9 +160,23 @@ class Crewing:
     gpus: float = 0.0
 
 
-def _fit(order: dict[str, Any], files: RunFiles, config: TrainConfig, crewing: Crewing, observer: _Observer) -> None:
+def _fit_alone(job: Job, files: RunFiles, observer: _Observer) -> None:
+    """Train in this process."""
+    status = "KILLED"
+    try:
+        observer.open_early()
+        train_alone(job, files, observer.look)
+        status = "FINISHED"
+    except Exception as failure:
+        status = "FAILED"
+        raise _readable(failure, files) from failure
+    finally:
+        observer.close(status)
+
+
+def _fit(job: Job, files: RunFiles, config: TrainConfig, crewing: Crewing, observer: _Observer) -> None:
     """Run Ray Train in a thread, so that this one can watch and Ctrl-C stays Python's own."""
-    trainer = make_trainer(order, files, config, crewing)
+    trainer = make_trainer(job, files, config, crewing)
     failure: list[BaseException] = []
 
     def run() -> None:
@@ -162,7 +190,7 @@ def _fit(order: dict[str, Any], files: RunFiles, config: TrainConfig, crewing: C
     status = "KILLED"
     notice = WaitNotice(f"{files.root.name}: the training")
     try:
-        observer.open()
+        observer.open_early()
         while thread.is_alive():
             thread.join(POLL_SECONDS)
             observer.look()
@@ -175,21 +203,21 @@ def _fit(order: dict[str, Any], files: RunFiles, config: TrainConfig, crewing: C
         raise _readable(failure[0], files) from failure[0]
 
 
-def make_trainer(order: dict[str, Any], files: RunFiles, config: TrainConfig, crewing: Crewing) -> Any:
+def make_trainer(job: Job, files: RunFiles, config: TrainConfig, crewing: Crewing) -> Any:
     """The TorchTrainer of a training."""
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
     os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")  # one process less: a batch system warns the driver, it does not drain Ray
     from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig
 
-    from deepstruc_hpc.training.lean_trainer import LeanTorchTrainer
+    from deepstruc_hpc.training.lean_trainer import EpochLog, LeanTorchTrainer
     from deepstruc_hpc.training.worker import train_worker
 
     on_gpu = crewing.gpus > 0
     resources = {"CPU": crewing.cpus, **({"GPU": crewing.gpus} if on_gpu else {})}
     return LeanTorchTrainer(
         train_worker,
-        train_loop_config=order,
+        train_loop_config=job,
         torch_config=TorchConfig(backend="nccl" if on_gpu else "gloo"),
         scaling_config=ScalingConfig(num_workers=crewing.workers, use_gpu=on_gpu, resources_per_worker=resources),
         run_config=RunConfig(
@@ -231,9 +259,19 @@ class _Observer:
     first_epoch_at: float = 0.0
     tracker: Tracker | None = None
     kept: float = float("inf")
+    began: float = field(default_factory=time.monotonic)
 
-    def open(self) -> None:
-        """Begin MLflow's run or go on with it; write the epochs that an interrupted call left out."""
+    def open_early(self) -> None:
+        """Begin MLflow's run at once where a server keeps it."""
+        if self.files.checkpoint.is_dir():
+            from deepstruc_hpc.model.checkpoint import read_info
+
+            self.kept = read_info(self.files.checkpoint).metrics.get("val_loss", float("inf"))
+        if not tracking_uri(self.files.root).startswith("sqlite:"):
+            self._open()
+
+    def _open(self) -> None:
+        """Begin MLflow's run or go on with it."""
         identity = self.files.read_identity()
         name = self.files.root.name
         tags = {
@@ -249,17 +287,12 @@ class _Observer:
         self.files.update_identity(mlflow_run=tracker.run_id, tracking_uri=uri)
         tracker.log_parameters({**self.config.model_dump(mode="json"), "workers": self.workers})
         self.tracker = tracker
-        if self.files.checkpoint.is_dir():
-            from deepstruc_hpc.model.checkpoint import read_info
-
-            self.kept = read_info(self.files.checkpoint).metrics.get("val_loss", float("inf"))
 
     def look(self) -> None:
-        """Take in the epochs that are new."""
-        for line in read_epochs(self.files.root / FILE):
+        """Take in the epochs that are new, and of MLflow those that an interrupted call left out."""
+        lines = read_epochs(self.files.root / FILE)
+        for line in lines:
             metrics = {key: value for key, value in line.items() if isinstance(value, float | int)}
-            if self.tracker is not None:
-                self.tracker.log_epoch(metrics)
             if line["val_loss"] < self.kept and line.get("checkpoint") and self.files.keep_best(Path(line["checkpoint"])):
                 self.kept = line["val_loss"]
             if int(line["epoch"]) not in self.seen:
@@ -268,9 +301,16 @@ class _Observer:
                 self.first_epoch_at = self.first_epoch_at or time.time()
                 if self.watch is not None:
                     self.watch({**metrics, "epochs": float(self.config.epochs)})
+        if self.tracker is None and (self.epochs_now or time.monotonic() > self.began + TRACKING_AFTER_SECONDS):
+            self._open()
+        if self.tracker is not None:
+            for line in lines:
+                self.tracker.log_epoch({key: value for key, value in line.items() if isinstance(value, float | int)})
 
     def close(self, status: Any) -> None:
         """End MLflow's run; a finished one with its checkpoint."""
+        if self.tracker is None and status == "FINISHED":
+            self._open()
         if self.tracker is None:
             return
         if status == "FINISHED" and self.files.checkpoint.is_dir():

@@ -17,7 +17,7 @@ from deepstruc_hpc.model.checkpoint import INSIDE_A_RUN, STATE, replace_director
 from deepstruc_hpc.training.config import MAY_CHANGE_ON_RESUME, TrainConfig
 from deepstruc_hpc.training.tracking import flattened
 
-SETTINGS, IDENTITY, RAY_FOLDER = "config.yaml", "run.json", "ray"
+SETTINGS, IDENTITY, RAY_FOLDER, LOCAL_FOLDER = "config.yaml", "run.json", "ray", "local"
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class RunFiles:
     """Paths of one training.
 
     ``config.yaml`` settings as resolved; ``run.json`` catalog, versions, MLflow's run; ``epochs.jsonl`` metrics by epoch; ``checkpoint/`` the best
-    epoch; ``ray/`` the checkpoints to go on from; ``mlflow.db`` and ``mlflow-artifacts/`` where no other tracking server is set.
+    epoch; ``ray/`` or ``local/`` the checkpoints to go on from; ``mlflow.db`` and ``mlflow-artifacts/`` where no other tracking server is set.
     """
 
     root: Path

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -26,6 +26,9 @@ from deepstruc_hpc.training.sweep_config import SweepConfig
 from deepstruc_hpc.training.sweep_watch import ENDED, StallWatch
 from deepstruc_hpc.training.tracking import ARTIFACTS, Tracker, tracking_uri
 from deepstruc_hpc.training.view import resolved_model
+
+if TYPE_CHECKING:
+    from deepstruc_hpc.training.job import Job
 
 TUNE_FOLDER, TRIALS_FOLDER, SETTINGS = "tune", "trials", "sweep.yaml"
 TRIAL_CPUS = 0.01
@@ -112,12 +115,12 @@ class _Trial:
         files = RunFiles(Path(self.root) / TRIALS_FOLDER / name)
         settings = with_settings(config.base, values)
         files.begin(settings, Catalog.open(self.store), self.store, resume=True)
-        order = {"store": self.store, "config": settings.model_dump(mode="json"), "stop_at": None, "seconds": None, "call": 0.0}
+        job: Job = {"store": self.store, "config": settings.model_dump(mode="json"), "stop_at": None, "seconds": None, "call": 0.0, "latest": None}
         crewing = Crewing(config.workers_per_trial, self.cpus_per_worker, config.gpus_per_worker)
         ended = files.root / ENDED
         ended.unlink(missing_ok=True)
         try:
-            run_reporting(make_trainer(order, files, settings, crewing).fit, files.root / FILE, ray.tune.report)
+            run_reporting(make_trainer(job, files, settings, crewing).fit, files.root / FILE, ray.tune.report)
         finally:
             ended.touch()
 

@@ -41,6 +41,14 @@ def test_help_imports_nothing_heavy():
     assert "solve" in done.stdout
 
 
+def test_solve_with_nothing_at_all_says_in_five_lines_what_it_takes(capsys):
+    assert run(["solve"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 5
+    assert lines[0].startswith("error: no input")
+    assert all(word in " ".join(lines) for word in ("--out", "--composition", "--qdamp", "index.html", "--help"))
+
+
 def test_importing_the_package_imports_neither_torch_nor_ray():
     code = "import sys, deepstruc_hpc; print(sorted({'torch', 'ray', 'mlflow', 'numpy'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -30,3 +30,14 @@ def test_an_unwritable_cache_folder_is_named(capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("DEEPSTRUC_HPC_CACHE", str(blocker / "cache"))
     assert run(["doctor"]) == 1
     assert str(blocker) in capsys.readouterr().out
+
+
+def test_the_next_step_is_what_stands_in_the_way_then_what_lies_here(tmp_path):
+    broken = diagnosis.Finding("memory", "broken", "1 GB", "workers are killed", "4 GB or more")
+    assert "mend memory first: 4 GB or more" in diagnosis.next_step([broken], tmp_path)
+    assert "solve FOLDER" in diagnosis.next_step([], tmp_path)
+    (tmp_path / "examples" / "compounds").mkdir(parents=True)
+    (tmp_path / "examples" / "compounds" / "ceria.gr").touch()
+    assert "solve examples/compounds" in diagnosis.next_step([], tmp_path)
+    (tmp_path / "mine.gr").touch()
+    assert "the 1 .gr file in this folder: deepstruc-hpc solve ." in diagnosis.next_step([], tmp_path)
