@@ -17,6 +17,10 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+FAILED_STARTS = 3
+"""Actors that may end while they start, beyond one a worker, before the work is given up."""
+
+
 class Worker(Protocol):
     """A plain class that holds costly state and works on one item at a time; it knows nothing of Ray."""
 
@@ -94,7 +98,8 @@ def map_over_actors(
 ) -> Iterator[tuple[Item, Any]]:
     """Work on items in actors and yield ``(item, result or ItemFailure)`` as they finish, in any order.
 
-    Needs an open Ray session. Items are taken from the iterable only when there is room, so it may be endless.
+    Needs an open Ray session. Items are taken from the iterable only when there is room, so it may be endless. An iterator that has ended is asked
+    again after each result, as long as others are being worked on: what takes the results may give it more.
 
     Args:
         make_worker: makes the worker inside the actor's process; any picklable callable, a class too.
@@ -140,8 +145,8 @@ class _Pool(Generic[Item]):
     def run(self, items: Iterable[Item]) -> Iterator[tuple[Item, Any]]:
         ray = quiet_ray()
         source = iter(items)
-        exhausted = False
         while True:
+            exhausted = False
             while not exhausted or self._again:
                 actor = self._with_room()
                 if actor is None:
@@ -228,7 +233,7 @@ class _Pool(Generic[Item]):
             self._actors.remove(actor)
         if task is None:
             self._failed_starts += first
-            if self._failed_starts > self._workers + self._retries:
+            if self._failed_starts > self._workers + FAILED_STARTS:
                 raise EngineError(
                     f"{self._failed_starts} workers in a row ended while they started ({dead}). Look at memory and at Ray's logs."
                 ) from dead
