@@ -17,11 +17,12 @@ from deepstruc_hpc.catalog.card import CARD, write_card
 from deepstruc_hpc.catalog.over_blocks import SECONDS_ALONE
 from deepstruc_hpc.catalog.plan import Plan, make_plan
 from deepstruc_hpc.catalog.recipe import Recipe
+from deepstruc_hpc.catalog.recovery import recovered
 from deepstruc_hpc.catalog.shapes import ShapeFiles
 from deepstruc_hpc.catalog.tickets import TicketBuilder, TicketQueue
 from deepstruc_hpc.core.errors import OutputError, StoreError
 from deepstruc_hpc.core.version import __version__
-from deepstruc_hpc.data.catalog_index import IndexPart, missing_parts, write_index, write_part
+from deepstruc_hpc.data.catalog_index import IndexPart, block_key, missing_parts, write_index, write_part
 from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.data.catalog_verify import verify
 from deepstruc_hpc.data.leftovers import derived_leftovers, leftovers
@@ -128,14 +129,17 @@ def build_missing(files: StoreFiles, manifest: Manifest, plan: Plan, *, workers:
 
     With ``workers`` None the first seconds of the work are done in this process: what is through then needs no actors.
     """
+    named, manifest = manifest, recovered(files, manifest, plan)
     found = frozenset(manifest.blocks)
     failed: dict[str, str] = {}
     remove_orphans(files, manifest)
     started = time.perf_counter()
     alone_s = {None: SECONDS_ALONE, 0: math.inf}.get(workers, 0.0)
     with ExitStack() as stack:
-        writer = ManifestWriter(files, manifest)
+        writer = ManifestWriter(files, named)
         with closing(writer):
+            if manifest is not named:
+                writer.put(manifest)
             _alone(files, plan, writer, failed, alone_s, strict=workers == 0, progress=progress)
             pending = plan.n_blocks - len(plan.numbers_of([*writer.manifest.blocks, *failed]))
             if pending and workers != 0:
@@ -276,6 +280,8 @@ def forget_damaged(files: StoreFiles, manifest: Manifest) -> Manifest:
     faults = verify(Catalog(files, manifest))
     if not faults:
         return manifest
+    for name in {fault.block for fault in faults} & set(manifest.blocks):
+        files.delete(block_key(manifest.blocks[name]))
     sound = manifest.without({fault.block for fault in faults})
     write_skeleton(files, sound)
     files.write({ROOT: sound.to_bytes()})
