@@ -193,6 +193,12 @@ BLOCK_SECONDS = BLOCK * STRUCTURE_SECONDS
 WARM_UP = 20.0
 """Seconds of the paced run that are not counted: the first tickets are of one block, because nothing is known of the speed."""
 
+PACED = 120.0
+"""Seconds of the paced run that are counted."""
+
+ENDING = 120.0
+"""Seconds of work that are left when the count ends: then tickets become shorter, so that all workers end together."""
+
 
 class Pretender:
     """Answers a ticket as a worker would that has made its blocks, without making them.
@@ -219,24 +225,26 @@ class Pretender:
         return TicketReport(tuple(entries), {}, seconds)
 
 
-def made_up_plan(blocks: int) -> Any:
-    """A plan of so many blocks in 86 elements, whose shapes are nothing but random fingerprints."""
+def made_up_plan(blocks: int, *, selected: bool) -> Any:
+    """A plan of so many blocks in 86 elements, whose shapes are nothing but random fingerprints; ``selected`` looks for repetitions among them."""
     from deepstruc_hpc.catalog.plan import Plan
     from deepstruc_hpc.catalog.recipe import Recipe
     from deepstruc_hpc.catalog.selection import select
-    from deepstruc_hpc.catalog.shapes import ListedPart
+    from deepstruc_hpc.catalog.shapes import ListedPart, PlannedShapes
     from deepstruc_hpc.data.species import SYMBOLS
 
     elements = SYMBOLS[LIGHTEST : LIGHTEST + 86]
     count = -(-BLOCK * blocks // len(elements))
     rng = np.random.default_rng(0)
-    marks = rng.integers(0, 256, (count, 16), dtype=np.uint8)
+    marks = rng.integers(0, 256, (count, 16) if selected else (1, 16), dtype=np.uint8)
     part = ListedPart(
         "random", marks, np.full(count, 30, np.int32), rng.integers(0, 8, count).astype(np.int16), tuple("abcdefgh"), "made up", None, "none"
     )
     distances = {symbol: round(2.4 + 0.005 * number, 3) for number, symbol in enumerate(elements)}
     recipe = Recipe(name="made up", elements=elements, nn_distance=distances, families=("random",), block_size=BLOCK)  # type: ignore[arg-type]
-    return Plan(recipe, *select(recipe, [part], [0]))
+    if selected:
+        return Plan(recipe, *select(recipe, [part], [0]))
+    return Plan(recipe, PlannedShapes([part], np.zeros(count, np.int32), np.arange(count, dtype=np.int32), np.zeros(count, np.int16), [elements]))
 
 
 def feed(address: str, options: argparse.Namespace) -> Iterator[str]:
@@ -245,7 +253,7 @@ def feed(address: str, options: argparse.Namespace) -> Iterator[str]:
     from deepstruc_hpc.runtime.ray_session import ray_session
 
     began = time.process_time()
-    plan = made_up_plan(options.blocks)
+    plan = made_up_plan(options.blocks, selected=True)
     planned = time.process_time() - began
     began = time.process_time()
     plan.missing()
@@ -260,7 +268,7 @@ def feed(address: str, options: argparse.Namespace) -> Iterator[str]:
             f"it feeds {BLOCK_SECONDS * found.blocks / found.cpu:,.0f} cores of {1e3 * STRUCTURE_SECONDS:.1f} ms structures"
         )
         if options.cores:
-            plan = made_up_plan(int((120.0 + WARM_UP) * options.cores / BLOCK_SECONDS))
+            plan = made_up_plan(int((WARM_UP + PACED + ENDING) * options.cores / BLOCK_SECONDS), selected=False)
             found = handed_out(plan, Path(folder) / "paced", options.actors, cores=options.cores)
             busy = found.blocks * BLOCK_SECONDS / found.wall
             yield (
@@ -288,7 +296,7 @@ class Fed:
 
 
 def handed_out(plan: Any, place: Path, actors: int, *, cores: int = 0) -> Fed:
-    """Hand out all blocks of a plan to actors that answer at once, or as fast as so many cores; without the warm-up, and paced without the end."""
+    """Hand out all blocks of a plan to actors that answer at once, or as fast as so many cores; the warm-up and the end of a paced run do not count."""
     from deepstruc_hpc.catalog.tickets import TicketQueue
     from deepstruc_hpc.data.manifest import Manifest, create_store
     from deepstruc_hpc.data.manifest_writer import ManifestWriter
@@ -306,13 +314,14 @@ def handed_out(plan: Any, place: Path, actors: int, *, cores: int = 0) -> Fed:
         began = began or time.perf_counter()
         done, tickets = done + queue.take(ticket, outcome, writer, failed), tickets + 1
         warm = time.perf_counter() - began > WARM_UP if cores else done >= plan.n_blocks // 10
-        if warm and (queue.n_left or not cores):
+        if warm and (not states or cores):
             states.append(Fed(done, tickets, time.process_time(), time.perf_counter()))
+        if cores and queue.n_left < ENDING * cores / BLOCK_SECONDS:
+            return states[-1] - states[0]
     writer.close()
     if failed or done != plan.n_blocks:
         raise SystemExit(f"{done} of {plan.n_blocks} blocks came back, {len(failed)} failed")
-    last = states[-1] if cores else Fed(done, tickets, time.process_time(), time.perf_counter())
-    return last - states[0]
+    return Fed(done, tickets, time.process_time(), time.perf_counter()) - states[0]
 
 
 def measure(nodes: int, stages: Sequence[str], work: Path, options: argparse.Namespace) -> dict[str, tuple[float, str]]:

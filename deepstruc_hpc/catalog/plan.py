@@ -146,19 +146,13 @@ class Plan:
         shapes: without duplicates, in the recipe's order.
         dropped: structures left out because an earlier one is the same.
         part: 0 for the first recipe of a store, 1, 2, … for those appended to it.
-        excluded: see :func:`identities`, of structures that the store holds already.
     """
 
-    def __init__(self, recipe: Recipe, shapes: PlannedShapes, dropped: int = 0, part: int = 0, excluded: frozenset[str] = frozenset()) -> None:
+    def __init__(self, recipe: Recipe, shapes: PlannedShapes, dropped: int = 0, part: int = 0) -> None:
         self.recipe, self.shapes, self.dropped, self.part = recipe, shapes, dropped, part
         self._starts: NDArray[np.int64] = np.concatenate([[0], np.cumsum(shapes.counts)]).astype(np.int64)
         self._distances = {symbol: recipe.distance_of(symbol) for elements in shapes.element_sets for symbol in elements}
         self._chosen = spread(recipe.limit, shapes, self._starts)
-        if excluded:
-            numbers = np.arange(int(self._starts[-1])) if self._chosen is None else self._chosen
-            asked = self._ticket(0, numbers, max(1, len(numbers)))
-            fresh = [excluded.isdisjoint(identities(planned)) for block in self.reader().blocks(asked) for planned in block.structures]
-            self._chosen = numbers[np.array(fresh, dtype=bool)]
 
     def __len__(self) -> int:
         return int(self._starts[-1]) if self._chosen is None else len(self._chosen)
@@ -224,6 +218,21 @@ class Plan:
         done = np.array(sorted(number for number in self.numbers_of(finished) if number < self.n_blocks), dtype=np.int64)
         starts, ends = np.concatenate([[0], done + 1]), np.concatenate([done, [self.n_blocks]])
         return [range(start, end) for start, end in zip(starts.tolist(), ends.tolist(), strict=True) if start < end]
+
+    def ranges(self, size: int) -> Iterator[Ticket]:
+        """All structures as tickets of so many, numbered from 0, each with one block of all of its structures."""
+        for number, first in enumerate(range(0, len(self), size)):
+            yield self._ticket_of(number, first, min(first + size, len(self)), size)
+
+    def keeping(self, kept: NDArray[np.bool_]) -> Plan:
+        """The plan with some of its structures left out.
+
+        Args:
+            kept: (len,) which ones stay.
+        """
+        found = Plan(self.recipe, self.shapes, self.dropped, self.part)
+        found._chosen = np.flatnonzero(kept) if self._chosen is None else self._chosen[kept]
+        return found
 
     def numbers_of(self, block_ids: Iterable[str]) -> dict[int, str]:
         """Numbers of those blocks that are this plan's by their place in the store, with their ids."""
@@ -310,7 +319,6 @@ def make_plan(
     recipe: Recipe,
     *,
     part: int = 0,
-    excluded: frozenset[str] = frozenset(),
     workers: int | None = 0,
     session: ExitStack | None = None,
     progress: bool = False,
@@ -321,7 +329,6 @@ def make_plan(
     Args:
         recipe: what was asked for.
         part: see :class:`Plan`.
-        excluded: see :class:`Plan`.
         workers: actors for a long listing; None for one a core, 0 for this process alone.
         session: keeps a Ray session that the listing starts open for the caller.
         progress: show a bar on stderr where the listing takes a while.
@@ -339,4 +346,4 @@ def make_plan(
             f"recipe {recipe.name}: no structures: no family has a shape of {recipe.min_atoms} to {recipe.max_atoms} atoms. "
             "Widen min_atoms and max_atoms."
         )
-    return Plan(recipe, shapes, dropped, part, excluded)
+    return Plan(recipe, shapes, dropped, part)

@@ -195,6 +195,24 @@ def index_files(files: StoreFiles) -> list[str]:
     return [key for key in files.keys(INDEX) if key.endswith(".parquet")]
 
 
+def read_part(files: StoreFiles, part: IndexPart, kinds: Mapping[str, str]) -> Any:
+    """Some columns of a range of blocks as an Arrow table, without deleted rows: from the part's file where that can be read, else from its blocks.
+
+    Args:
+        files: the store.
+        part: of its index.
+        kinds: the columns with their kind.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with suppress(OSError, pa.ArrowException):
+        found = pq.read_table(files.local_copy(part.key), columns=list(kinds), page_checksum_verification=True)
+        if found.num_rows == part.n_structures:
+            return found
+    return BlockTables(files).joined(part.blocks, kinds)
+
+
 class BlockTables:
     """The columns of single blocks as Arrow tables."""
 
