@@ -1,7 +1,7 @@
 """How build, solve and train scale over Ray nodes, what an item costs the driver, and where the time goes.
 
     python benchmarks/bench_nodes.py [--nodes 1,2] [--elements 20] [--files 40] [--epochs 4] [--stages machine,overhead,build,solve,train]
-    python benchmarks/bench_nodes.py --nodes 8 --stages feed [--actors 16] [--blocks 4000]
+    python benchmarks/bench_nodes.py --nodes 8 --stages feed [--actors 16] [--blocks 40000] [--cores 5120]
 
 Every node is a Ray node of its own (raylet, object store) with one core, but all are on this machine: the network is not measured, and more
 nodes than idle cores say nothing. As in a job, Ray is up and at rest before a command begins.
@@ -10,8 +10,10 @@ Build and solve are scaled weakly: n nodes get n times the items, of the same si
 command, from imports to the last file. Train is scaled strongly: the same epochs; efficiency is t(1) / (n t(n)) of the median epoch. "machine" is
 the work of a build in n plain processes, without Ray and without a driver: what two cores cost each other here, and so the most that can be had.
 
-"feed" builds with actors that only pretend to compute: they answer a ticket with an entry for the manifest at once. So it shows what a block costs
-the driver, from the plan to the manifest, and from that how many cores it keeps busy with structures of 1.3 ms.
+"feed" builds with actors that only pretend to compute: they answer a ticket with entries for the manifest, and say that each block took as long as
+4,096 structures of 1.3 ms do. At first they answer at once. That shows what a block costs the driver, from the plan to the manifest, and from that
+how many cores it keeps busy. Then they answer only as fast as --cores would for two minutes: each actor stands for many cores, and as many tickets
+are out as there are cores. That shows the share of one core that the driver takes, and whether it keeps up.
 """
 
 from __future__ import annotations
@@ -26,8 +28,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -184,69 +188,140 @@ STRUCTURE_SECONDS = 1.3e-3
 """Of one core for a structure of 89 atoms at 2,801 points with everything, geometry to disk (docs/catalog.md, "Speed")."""
 
 
+BLOCK = 4096
+BLOCK_SECONDS = BLOCK * STRUCTURE_SECONDS
+WARM_UP = 20.0
+"""Seconds of the paced run that are not counted: the first tickets are of one block, because nothing is known of the speed."""
+
+PACED = 120.0
+"""Seconds of the paced run that are counted."""
+
+ENDING = 120.0
+"""Seconds of work that are left when the count ends: then tickets become shorter, so that all workers end together."""
+
+
 class Pretender:
-    """Answers a ticket as a worker would that has made its block, without making it."""
+    """Answers a ticket as a worker would that has made its blocks, without making them.
+
+    Args:
+        cores: that it stands for; 0 to answer at once.
+    """
+
+    def __init__(self, cores: float = 0.0) -> None:
+        self._cores, self._due = cores, time.monotonic()
 
     def __call__(self, item: Any) -> Any:
-        """An entry for the manifest."""
+        """Entries for the manifest."""
+        from deepstruc_hpc.catalog.tickets import TicketReport
         from deepstruc_hpc.data.manifest import BlockEntry
 
-        name, digest = f"00-{item.number:06d}-{item.number:012x}", f"{item.number:032x}"
-        kinds = {"filled": "str", "parent": "str", "radius": "float64"}
-        return BlockEntry(name, f"blocks/{name}-00000000", item.count, 30 * item.count, digest, digest, 50_000_000, kinds)
+        seconds, kinds, entries = BLOCK_SECONDS * len(item.numbers), {"filled": "str", "parent": "str", "radius": "float64"}, []
+        for number in item.numbers:
+            name, digest = f"00-{number:06d}-{number:012x}", f"{number:032x}"
+            entries.append(BlockEntry(name, f"blocks/{name}-00000000", BLOCK, 30 * BLOCK, digest, digest, 50_000_000, kinds))
+        if self._cores:
+            self._due = max(self._due, time.monotonic() - 1.0) + seconds / self._cores
+            time.sleep(max(0.0, self._due - time.monotonic()))
+        return TicketReport(tuple(entries), {}, seconds)
 
 
-def made_up_plan(structures: int) -> Any:
-    """A plan of so many structures in 28 elements, whose shapes are nothing but random fingerprints."""
+def made_up_plan(blocks: int, *, selected: bool) -> Any:
+    """A plan of so many blocks in 86 elements, whose shapes are nothing but random fingerprints; ``selected`` looks for repetitions among them."""
     from deepstruc_hpc.catalog.plan import Plan
     from deepstruc_hpc.catalog.recipe import Recipe
     from deepstruc_hpc.catalog.selection import select
-    from deepstruc_hpc.catalog.shapes import ListedPart
+    from deepstruc_hpc.catalog.shapes import ListedPart, PlannedShapes
+    from deepstruc_hpc.data.species import SYMBOLS
 
-    count = -(-structures // 28)
+    elements = SYMBOLS[LIGHTEST : LIGHTEST + 86]
+    count = -(-BLOCK * blocks // len(elements))
     rng = np.random.default_rng(0)
-    marks = rng.integers(0, 256, (count, 16), dtype=np.uint8)
+    marks = rng.integers(0, 256, (count, 16) if selected else (1, 16), dtype=np.uint8)
     part = ListedPart(
         "random", marks, np.full(count, 30, np.int32), rng.integers(0, 8, count).astype(np.int16), tuple("abcdefgh"), "made up", None, "none"
     )
-    recipe = Recipe(name="made up", elements="paper", families=("random",), block_size=4096)  # type: ignore[arg-type]
-    return Plan(recipe, *select(recipe, [part], [0]))
+    distances = {symbol: round(2.4 + 0.005 * number, 3) for number, symbol in enumerate(elements)}
+    recipe = Recipe(name="made up", elements=elements, nn_distance=distances, families=("random",), block_size=BLOCK)  # type: ignore[arg-type]
+    if selected:
+        return Plan(recipe, *select(recipe, [part], [0]))
+    return Plan(recipe, PlannedShapes([part], np.zeros(count, np.int32), np.arange(count, dtype=np.int32), np.zeros(count, np.int16), [elements]))
 
 
-def feed(address: str, options: argparse.Namespace) -> str:
-    """The driver's processor time a block, in its parts."""
+def feed(address: str, options: argparse.Namespace) -> Iterator[str]:
+    """What a block costs the driver, and its share of a core while it feeds many."""
     os.environ["RAY_ADDRESS"] = address
+    from deepstruc_hpc.runtime.ray_session import ray_session
+
+    began = time.process_time()
+    plan = made_up_plan(options.blocks, selected=True)
+    planned = time.process_time() - began
+    began = time.process_time()
+    plan.missing()
+    for number in range(0, plan.n_blocks, 11):
+        plan.ticket(number, 11)
+    tickets = time.process_time() - began
+    with tempfile.TemporaryDirectory() as folder, ray_session():
+        found = handed_out(plan, Path(folder) / "made", options.actors)
+        yield (
+            f"{plan.n_blocks} blocks of {BLOCK} structures, {len(plan.shapes)} shapes, {options.actors} actors that answer at once: plan from listed "
+            f"shapes {planned:.2f} s; making tickets {1e3 * tickets / plan.n_blocks:.4f} ms a block; all of the driver {found}, so by processor time "
+            f"it feeds {BLOCK_SECONDS * found.blocks / found.cpu:,.0f} cores of {1e3 * STRUCTURE_SECONDS:.1f} ms structures"
+        )
+        if options.cores:
+            plan = made_up_plan(int((WARM_UP + PACED + ENDING) * options.cores / BLOCK_SECONDS), selected=False)
+            found = handed_out(plan, Path(folder) / "paced", options.actors, cores=options.cores)
+            busy = found.blocks * BLOCK_SECONDS / found.wall
+            yield (
+                f"{plan.n_blocks} blocks, {options.actors} actors that answer as fast as {options.cores} cores: {found.blocks} blocks in "
+                f"{found.wall:.0f} s, {busy:,.0f} cores busy ({busy / options.cores:.1%}); driver {found.cpu:.1f} s of processor, "
+                f"{found.cpu / found.wall:.1%} of a core, {found}"
+            )
+
+
+@dataclass(frozen=True)
+class Fed:
+    """Blocks and tickets that came back, and the driver's seconds of processor and of the clock meanwhile."""
+
+    blocks: int
+    tickets: int
+    cpu: float
+    wall: float
+
+    def __sub__(self, before: Fed) -> Fed:
+        return Fed(self.blocks - before.blocks, self.tickets - before.tickets, self.cpu - before.cpu, self.wall - before.wall)
+
+    def __str__(self) -> str:
+        each = f"{1e3 * self.cpu / self.blocks:.3f} ms a block (wall {1e3 * self.wall / self.blocks:.2f} ms"
+        return f"{each}; {self.blocks / self.tickets:.1f} blocks and {1e3 * self.cpu / self.tickets:.2f} ms a ticket)"
+
+
+def handed_out(plan: Any, place: Path, actors: int, *, cores: int = 0) -> Fed:
+    """Hand out all blocks of a plan to actors that answer at once, or as fast as so many cores; the warm-up and the end of a paced run do not count."""
+    from deepstruc_hpc.catalog.tickets import TicketQueue
     from deepstruc_hpc.data.manifest import Manifest, create_store
     from deepstruc_hpc.data.manifest_writer import ManifestWriter
     from deepstruc_hpc.data.store_files import StoreFiles
     from deepstruc_hpc.runtime.pool import map_over_actors
-    from deepstruc_hpc.runtime.ray_session import ray_session
 
-    began = time.process_time()
-    plan = made_up_plan(4096 * options.blocks)
-    planned = time.process_time() - began
-    began = time.process_time()
-    for _ in plan.tickets():
-        pass
-    tickets = time.process_time() - began
-    with tempfile.TemporaryDirectory() as folder, ray_session():
-        files = StoreFiles(Path(folder) / "made")
-        manifest = Manifest(({"name": "made up"},), plan.recipe.id, plan.recipe.pdf, "0", len(plan), plan.n_blocks)
-        create_store(files, manifest)
-        writer, spent, wall, count = ManifestWriter(files, manifest), 0.0, 0.0, 0
-        for count, (_, entry) in enumerate(map_over_actors(Pretender, plan.tickets(), workers=options.actors)):
-            if count == plan.n_blocks // 10:
-                spent, wall = time.process_time(), time.perf_counter()
-            writer.add(entry)
-        writer.close()
-        spent, wall = time.process_time() - spent, time.perf_counter() - wall
-    each, shown = spent / (count + 1 - plan.n_blocks // 10), options.actors
-    cores = 4096 * STRUCTURE_SECONDS / each
-    return (
-        f"{plan.n_blocks} blocks of 4096 structures, {len(plan.shapes)} shapes, {shown} actors: plan from listed shapes {planned:.2f} s; a ticket "
-        f"{1e3 * tickets / plan.n_blocks:.3f} ms; all of the driver {1e3 * each:.2f} ms a block (wall {1e3 * wall / (0.9 * plan.n_blocks):.2f} ms), "
-        f"so it feeds {cores:,.0f} cores of {1e3 * STRUCTURE_SECONDS:.1f} ms structures"
-    )
+    files, failed = StoreFiles(place), dict[str, str]()
+    manifest = Manifest(({"name": "made up"},), plan.recipe.id, plan.recipe.pdf, "0", len(plan), plan.n_blocks)
+    create_store(files, manifest)
+    writer, queue = ManifestWriter(files, manifest), TicketQueue(plan, [], cores or actors)
+    states: list[Fed] = []
+    done = tickets = 0
+    began = 0.0
+    for ticket, outcome in map_over_actors(partial(Pretender, cores / actors), queue, workers=actors, max_in_flight=cores or None):
+        began = began or time.perf_counter()
+        done, tickets = done + queue.take(ticket, outcome, writer, failed), tickets + 1
+        warm = time.perf_counter() - began > WARM_UP if cores else done >= plan.n_blocks // 10
+        if warm and (not states or cores):
+            states.append(Fed(done, tickets, time.process_time(), time.perf_counter()))
+        if cores and queue.n_left < ENDING * cores / BLOCK_SECONDS:
+            return states[-1] - states[0]
+    writer.close()
+    if failed or done != plan.n_blocks:
+        raise SystemExit(f"{done} of {plan.n_blocks} blocks came back, {len(failed)} failed")
+    return Fed(done, tickets, time.process_time(), time.perf_counter()) - states[0]
 
 
 def measure(nodes: int, stages: Sequence[str], work: Path, options: argparse.Namespace) -> dict[str, tuple[float, str]]:
@@ -267,7 +342,8 @@ def measure(nodes: int, stages: Sequence[str], work: Path, options: argparse.Nam
                 seconds, where = STAGES[stage](nodes, cluster.address, work, options)
                 found[stage] = (seconds, f"{where}; {remark}" if remark else where)
         if "feed" in stages:
-            print(f"{nodes} nodes: {feed(cluster.address, options)}", flush=True)
+            for line in feed(cluster.address, options):
+                print(f"{nodes} nodes: {line}", flush=True)
         if nodes == 1 and "overhead" in stages:
             cost = overhead(cluster.address)
             found["driver"] = (cost / 1000, f"{cost:.2f} ms of the driver's CPU an item")
@@ -284,7 +360,8 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=40, help="of a solve, for every node")
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--actors", type=int, default=16, help="of feed")
-    parser.add_argument("--blocks", type=int, default=4000, help="of feed")
+    parser.add_argument("--blocks", type=int, default=40_000, help="of feed")
+    parser.add_argument("--cores", type=int, default=5120, help="that the actors of feed stand for in its second part; 0 leaves it out")
     parser.add_argument("--stages", default="machine,overhead,build,solve,train")
     options = parser.parse_args()
     stages = options.stages.split(",")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -15,17 +15,18 @@ from typing import Any
 from deepstruc_hpc.catalog.blocks import BlockBuilder, check_engine
 from deepstruc_hpc.catalog.card import CARD, write_card
 from deepstruc_hpc.catalog.over_blocks import SECONDS_ALONE
-from deepstruc_hpc.catalog.plan import Plan, Ticket, TicketReader, make_plan
+from deepstruc_hpc.catalog.plan import Plan, make_plan
 from deepstruc_hpc.catalog.recipe import Recipe
+from deepstruc_hpc.catalog.recovery import recovered
 from deepstruc_hpc.catalog.shapes import ShapeFiles
+from deepstruc_hpc.catalog.tickets import TicketBuilder, TicketQueue
 from deepstruc_hpc.core.errors import OutputError, StoreError
 from deepstruc_hpc.core.version import __version__
-from deepstruc_hpc.data.catalog_index import IndexPart, missing_parts, write_index, write_part
+from deepstruc_hpc.data.catalog_index import IndexPart, block_key, missing_parts, write_index, write_part
 from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.data.catalog_verify import verify
-from deepstruc_hpc.data.conditions import PdfConditions
 from deepstruc_hpc.data.leftovers import derived_leftovers, leftovers
-from deepstruc_hpc.data.manifest import ROOT, BlockEntry, Manifest, create_store, write_skeleton
+from deepstruc_hpc.data.manifest import ROOT, Manifest, create_store, write_skeleton
 from deepstruc_hpc.data.manifest_writer import ManifestWriter
 from deepstruc_hpc.data.schema import BLOCKS, INDEX, PLAN
 from deepstruc_hpc.data.store_files import StoreFiles, writing
@@ -128,77 +129,60 @@ def build_missing(files: StoreFiles, manifest: Manifest, plan: Plan, *, workers:
 
     With ``workers`` None the first seconds of the work are done in this process: what is through then needs no actors.
     """
+    named, manifest = manifest, recovered(files, manifest, plan)
     found = frozenset(manifest.blocks)
     failed: dict[str, str] = {}
     remove_orphans(files, manifest)
     started = time.perf_counter()
     alone_s = {None: SECONDS_ALONE, 0: math.inf}.get(workers, 0.0)
     with ExitStack() as stack:
-        writer = ManifestWriter(files, manifest)
+        writer = ManifestWriter(files, named)
         with closing(writer):
-            _take(_alone(files, manifest, plan, alone_s, strict=workers == 0, progress=progress), plan, writer, failed)
-            pending = plan.n_blocks - len(plan.numbers_of(writer.manifest.blocks)) - len(failed)
+            if manifest is not named:
+                writer.put(manifest)
+            _alone(files, plan, writer, failed, alone_s, strict=workers == 0, progress=progress)
+            pending = plan.n_blocks - len(plan.numbers_of([*writer.manifest.blocks, *failed]))
             if pending and workers != 0:
                 before = time.perf_counter()
                 session = stack.enter_context(ray_session(workers))
                 workers = min(pending, workers or max(1, int(session.cpus)))
                 started += time.perf_counter() - before
-                _take(_shared_out(files, writer.manifest, plan, workers, progress=progress), plan, writer, failed)
+                _shared_out(files, plan, writer, failed, workers, progress=progress)
             else:
                 workers = 0
         finish(files, writer.manifest, workers=workers)
     return report_of(files, writer.manifest, found, failed, time.perf_counter() - started)
 
 
-def _take(outcomes: Iterator[tuple[Ticket, Any]], plan: Plan, writer: ManifestWriter, failed: dict[str, str]) -> None:
-    """Note each block that was made, or why it was not."""
-    for ticket, outcome in outcomes:
-        if not isinstance(outcome, ItemFailure):
-            writer.add(outcome)
-        elif isinstance(outcome.error, OutputError):
-            raise outcome.error
-        else:
-            failed[plan.block_id(ticket.number)] = str(outcome)
+def _alone(files: StoreFiles, plan: Plan, writer: ManifestWriter, failed: dict[str, str], seconds: float, *, strict: bool, progress: bool) -> None:
+    """Make missing blocks in this process until so many seconds have passed.
 
-
-def _alone(files: StoreFiles, manifest: Manifest, plan: Plan, seconds: float, *, strict: bool, progress: bool) -> Iterator[tuple[Ticket, Any]]:
-    """Tickets of what is missing with the entries of their blocks, made in this process until so many seconds have passed.
-
-    With ``strict`` an error goes on to the caller; else it stands in the place of the entry, as an actor's does.
+    With ``strict`` an error goes on to the caller; else the block is noted as failed, as of an actor.
     """
-    pending = plan.n_blocks - len(plan.numbers_of(manifest.blocks))
-    if not pending or seconds <= 0.0:
+    missing = plan.missing(writer.manifest.blocks)
+    if not missing or seconds <= 0.0:
         return
-    worker, began = TicketBuilder(files.url, manifest.conditions, plan.reader()), time.monotonic()
-    with (progress_bar if progress else no_bar)("building blocks", pending) as bar:
-        for ticket in plan.tickets(manifest.blocks):
+    build, began = BlockBuilder(files.url, writer.manifest.conditions), time.monotonic()
+    with (progress_bar if progress else no_bar)("building blocks", sum(len(run) for run in missing)) as bar:
+        for number in (number for run in missing for number in run):
             try:
-                yield ticket, worker(ticket)
+                writer.add(build(plan.block(number)))
             except Exception as error:
                 if strict or isinstance(error, OutputError):
                     raise
-                yield ticket, ItemFailure(error, 1, died=False)
+                failed[plan.block_id(number)] = str(ItemFailure(error, 1, died=False))
             bar.advance()
             if time.monotonic() - began > seconds:
                 return
 
 
-def _shared_out(files: StoreFiles, manifest: Manifest, plan: Plan, workers: int, *, progress: bool) -> Iterator[tuple[Ticket, Any]]:
-    """Each ticket of what is missing with the entry of its block, or with its failure, from actors."""
-    tickets, pending = plan.tickets(manifest.blocks), plan.n_blocks - len(plan.numbers_of(manifest.blocks))
-    make_worker = partial(TicketBuilder, files.url, manifest.conditions, plan.reader(shelf_of(files, plan.recipe)))
-    return map_over_actors(make_worker, tickets, workers=workers, progress_label="building blocks" if progress else "", total=pending)
-
-
-class TicketBuilder:
-    """What an actor holds: the store, the conditions, and where the shapes are. Makes the block of a ticket and returns its entry."""
-
-    def __init__(self, store: str, conditions: PdfConditions, reader: TicketReader) -> None:
-        self._reader, self._build = reader, BlockBuilder(store, conditions)
-
-    def __call__(self, item: Ticket) -> BlockEntry:
-        """Build and write one block."""
-        return self._build(self._reader.block(item))
+def _shared_out(files: StoreFiles, plan: Plan, writer: ManifestWriter, failed: dict[str, str], workers: int, *, progress: bool) -> None:
+    """Make all missing blocks by actors."""
+    queue = TicketQueue(plan, [*writer.manifest.blocks, *failed], workers)
+    make_worker = partial(TicketBuilder, files.url, writer.manifest.conditions, plan.reader(shelf_of(files, plan.recipe)))
+    with (progress_bar if progress else no_bar)("building blocks", queue.n_left) as bar:
+        for ticket, outcome in map_over_actors(make_worker, queue, workers=workers, retries=0):
+            bar.advance(queue.take(ticket, outcome, writer, failed))
 
 
 class PartWriter:
@@ -296,6 +280,8 @@ def forget_damaged(files: StoreFiles, manifest: Manifest) -> Manifest:
     faults = verify(Catalog(files, manifest))
     if not faults:
         return manifest
+    for name in {fault.block for fault in faults} & set(manifest.blocks):
+        files.delete(block_key(manifest.blocks[name]))
     sound = manifest.without({fault.block for fault in faults})
     write_skeleton(files, sound)
     files.write({ROOT: sound.to_bytes()})

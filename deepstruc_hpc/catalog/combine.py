@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from os import PathLike
@@ -11,21 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepstruc_hpc.catalog.blocks import check_engine
-from deepstruc_hpc.catalog.build import BuildReport, build_missing, check_found, report_of
+from deepstruc_hpc.catalog.build import BuildReport, build_missing, check_found, report_of, shelf_of
 from deepstruc_hpc.catalog.copying import CopiedBlock, Piece, copied_block, copy_into, require_complete
-from deepstruc_hpc.catalog.plan import identity, make_plan
+from deepstruc_hpc.catalog.held import NAMING, is_among, name_numbers, without_held
+from deepstruc_hpc.catalog.plan import make_plan
 from deepstruc_hpc.catalog.recipe import Recipe, recipe_hash
 from deepstruc_hpc.core.errors import StoreError
 from deepstruc_hpc.core.version import __version__
-from deepstruc_hpc.data.catalog_block import read_block
+from deepstruc_hpc.data.catalog_index import parts_of, read_part
 from deepstruc_hpc.data.catalog_store import Catalog
-from deepstruc_hpc.data.catalog_verify import id_numbers
 from deepstruc_hpc.data.conditions import changed_conditions
 from deepstruc_hpc.data.manifest import ROOT, Manifest
 from deepstruc_hpc.data.store_files import StoreFiles
 from deepstruc_hpc.data.store_lock import building
-
-_NAMING = ("id", "fingerprint", "elements", "nn_distance")
 
 
 def append_recipe(recipe: Recipe, store: str | PathLike[str], *, workers: int | None = None, progress: bool = True) -> BuildReport:
@@ -49,8 +47,11 @@ def append_recipe(recipe: Recipe, store: str | PathLike[str], *, workers: int | 
         earlier = manifest.without({block_id for block_id in manifest.blocks if int(block_id.split("-")[0]) >= part})
         if not begun and not manifest.complete:
             raise StoreError(f"{files.url}: not complete. Finish it first: deepstruc-hpc catalog build RECIPE --out {files.url}")
-        plan = make_plan(recipe, part=part, excluded=_held(Catalog(files, earlier)), workers=workers, session=session, progress=progress)
+        shelf = shelf_of(files, recipe)
+        plan = make_plan(recipe, part=part, workers=workers, session=session, progress=progress, shelf=shelf)
+        plan = without_held(files, earlier, plan, shelf, workers=workers, progress=progress)
         if not (begun or len(plan)):
+            files.delete(shelf.folder)
             return report_of(files, manifest, frozenset(manifest.blocks), {}, 0.0)
         if not begun:
             recipes = (*manifest.recipes, {**recipe.content(), "name": recipe.name, "description": recipe.description})
@@ -95,43 +96,24 @@ def merge_catalogs(
         return copy_into(files, planned, catalogs, blocks, workers=workers, label="merging blocks", progress=progress)
 
 
-def _held(catalog: Catalog) -> frozenset[str]:
-    """All names by which the store's structures can be known again; a deleted one counts as held until its row is dropped."""
-    deleted = []
-    for number, block in enumerate(catalog.blocks):
-        if block.n_deleted:
-            columns = read_block(catalog.group(number), pdf=False, columns=_NAMING).taking(block.deleted_rows()).columns
-            deleted += _named(*(columns[name] for name in _NAMING))
-    return frozenset(name for names in [*_names(catalog), *deleted] for name in names)
-
-
-def _names(catalog: Catalog) -> list[tuple[str, str]]:
-    """Id and identity of each structure: see :func:`deepstruc_hpc.catalog.plan.identities`."""
-    frame = catalog.query("", list(_NAMING))
-    return _named(*(frame[name] for name in _NAMING))
-
-
-def _named(ids: Iterable[str], marks: Iterable[str], elements: Iterable[str], distances: Iterable[float]) -> list[tuple[str, str]]:
-    return [
-        (name, identity(mark, "" if "-" in joined else joined, distance))
-        for name, mark, joined, distance in zip(ids, marks, elements, distances, strict=True)
-    ]
-
-
 def _first_of_each(catalogs: Sequence[Catalog]) -> Iterator[tuple[CopiedBlock, int]]:
-    """Block by block the rows of structures that no earlier catalog holds, and how many they are."""
+    """Block by block the rows of structures that no earlier catalog holds, and how many they are. Names are held as numbers, 16 bytes a structure."""
     seen: NDArray[np.uint64] = np.empty(0, dtype=np.uint64)
-    for part, catalog in enumerate(catalogs):
-        names = _names(catalog)
-        ids = np.array([name for name, _ in names], dtype=object)
-        hashes = id_numbers([word for pair in names for word in pair])
-        known: NDArray[np.bool_] = np.isin(hashes, seen).reshape(-1, 2)
-        fresh = ~known[:, 0] & ~known[:, 1]
-        for number, place in enumerate(catalog.block_slices()):
-            rows = np.flatnonzero(fresh[place])
-            if len(rows):
-                yield copied_block(f"{part:02d}-{number:06d}", [Piece(part, number, rows)], ids[place][rows]), len(rows)
-        seen = np.union1d(seen, hashes)
+    for place, catalog in enumerate(catalogs):
+        own: list[NDArray[np.uint64]] = []
+        number = 0
+        for part in parts_of(catalog.manifest):
+            table = read_part(catalog.files, part, NAMING)
+            numbers, ids = name_numbers(table), np.array(table["id"].to_pylist(), dtype=object)
+            known = np.logical_or.reduce(is_among(numbers, seen), axis=1)
+            start = 0
+            own.append(numbers.ravel())
+            for block in part.blocks:
+                rows = np.flatnonzero(~known[start : start + block.n_structures])
+                if len(rows):
+                    yield copied_block(f"{place:02d}-{number:06d}", [Piece(place, number, rows)], ids[start + rows]), len(rows)
+                start, number = start + block.n_structures, number + 1
+        seen = np.union1d(seen, np.concatenate(own)) if own else seen
 
 
 def _differing(manifest: Manifest, recipe: Recipe) -> str:

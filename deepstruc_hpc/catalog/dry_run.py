@@ -52,7 +52,7 @@ def _sampled(plan: Plan) -> tuple[float, float]:
     chosen = [plan.structure((2 * index + 1) * len(plan) // (2 * count)) for index in range(count)]
     block = PlannedBlock("sample", tuple(chosen))
     make_block(block, plan.recipe.pdf)  # once for the tables that are made on first use
-    started = time.perf_counter()
+    started = time.process_time()
     encoded = encode_block(make_block(block, plan.recipe.pdf), {})
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     return seconds * len(plan) / count, sum(len(data) for data in encoded.values()) * len(plan) / count

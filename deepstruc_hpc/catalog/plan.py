@@ -1,7 +1,7 @@
 """From a recipe to the list of its structures, in blocks: the same list every time, on every machine.
 
-Who plans holds a few columns of each shape and no structure. A block is handed out as a :class:`Ticket`: which shapes, and which of their structures.
-Whoever makes the block works out the structures, their ids and the id of the block.
+Who plans holds a few columns of each shape and no structure. Blocks that follow each other are handed out as a :class:`Ticket`: which shapes, and
+which of their structures. Whoever makes the blocks works out the structures, their ids and the ids of the blocks.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -60,25 +61,34 @@ class PlannedBlock:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Ticket:
-    """A block as it is handed out.
+    """Blocks that follow each other, as they are handed out. Their shapes are given as runs: the same part and set, one row after the other.
 
     Attributes:
-        number: of the block.
-        part: (K,) which part of the list each of its shapes is from.
-        row: (K,) the shape's place there.
-        sets: (K,) in which set of elements the shape comes.
-        first: place of the block's first structure among those of its shapes.
-        count: structures.
-        chosen: (count,) places of its structures among those of its shapes, where they do not follow one another.
+        number: of the first block.
+        part: (K,) which part of the list each run of shapes is from.
+        row: (K,) the place of its first shape there.
+        sets: (K,) in which set of elements its shapes come.
+        length: (K,) shapes of the run.
+        first: place of the first structure among those of the shapes.
+        count: structures of all blocks.
+        block_size: structures a block, but for the last one.
+        chosen: (count,) places of the structures among those of the shapes, where they do not follow one another.
     """
 
     number: int
     part: NDArray[np.int32]
     row: NDArray[np.int32]
     sets: NDArray[np.int16]
+    length: NDArray[np.int32]
     first: int
     count: int
+    block_size: int
     chosen: NDArray[np.int64] | None = None
+
+    @property
+    def numbers(self) -> range:
+        """Of its blocks."""
+        return range(self.number, self.number - (-self.count // self.block_size))
 
 
 class TicketReader:
@@ -96,17 +106,19 @@ class TicketReader:
         self._distances = {**distances, "": 0.0}
         self._ends = {symbol: f', "{symbol}", {round(distance, 6)}]'.encode() for symbol, distance in self._distances.items()}
 
-    def block(self, ticket: Ticket) -> PlannedBlock:
-        """The structures of a ticket."""
-        structures = tuple(self._structures(ticket))
-        digest = blake2b("".join(planned.id for planned in structures).encode(), digest_size=6)
-        return PlannedBlock(f"{self._recipe_number:02d}-{ticket.number:06d}-{digest.hexdigest()}", structures)
+    def blocks(self, ticket: Ticket) -> Iterator[PlannedBlock]:
+        """The blocks of a ticket with their structures, made one at a time."""
+        all_structures = self._structures(ticket)
+        for number in ticket.numbers:
+            structures = tuple(islice(all_structures, ticket.block_size))
+            digest = blake2b("".join(planned.id for planned in structures).encode(), digest_size=6)
+            yield PlannedBlock(f"{self._recipe_number:02d}-{number:06d}-{digest.hexdigest()}", structures)
 
     def _structures(self, ticket: Ticket) -> Iterator[PlannedStructure]:
         places = iter(range(ticket.first, ticket.first + ticket.count) if ticket.chosen is None else ticket.chosen.tolist())
         place = next(places, None)
         start = 0
-        for part, row, number in zip(ticket.part.tolist(), ticket.row.tolist(), ticket.sets.tolist(), strict=True):
+        for part, row, number in _shapes(ticket):
             symbols = self._sets[number] or ("",)
             if place is not None and place < start + len(symbols):
                 shape = self._shapes.shape(part, row)
@@ -120,6 +132,12 @@ class TicketReader:
             start += len(symbols)
 
 
+def _shapes(ticket: Ticket) -> Iterator[tuple[int, int, int]]:
+    """Part, row and set of each shape of a ticket."""
+    runs = zip(ticket.part.tolist(), ticket.row.tolist(), ticket.sets.tolist(), ticket.length.tolist(), strict=True)
+    return ((part, row, number) for part, first, number, length in runs for row in range(first, first + length))
+
+
 class Plan:
     """All structures of a recipe by number, without holding them.
 
@@ -128,19 +146,13 @@ class Plan:
         shapes: without duplicates, in the recipe's order.
         dropped: structures left out because an earlier one is the same.
         part: 0 for the first recipe of a store, 1, 2, … for those appended to it.
-        excluded: see :func:`identities`, of structures that the store holds already.
     """
 
-    def __init__(self, recipe: Recipe, shapes: PlannedShapes, dropped: int = 0, part: int = 0, excluded: frozenset[str] = frozenset()) -> None:
+    def __init__(self, recipe: Recipe, shapes: PlannedShapes, dropped: int = 0, part: int = 0) -> None:
         self.recipe, self.shapes, self.dropped, self.part = recipe, shapes, dropped, part
         self._starts: NDArray[np.int64] = np.concatenate([[0], np.cumsum(shapes.counts)]).astype(np.int64)
         self._distances = {symbol: recipe.distance_of(symbol) for elements in shapes.element_sets for symbol in elements}
         self._chosen = spread(recipe.limit, shapes, self._starts)
-        if excluded:
-            numbers = np.arange(int(self._starts[-1])) if self._chosen is None else self._chosen
-            asked = self._ticket(0, numbers)
-            fresh = [excluded.isdisjoint(identities(planned)) for planned in self.reader().block(asked).structures]
-            self._chosen = numbers[np.array(fresh, dtype=bool)]
 
     def __len__(self) -> int:
         return int(self._starts[-1]) if self._chosen is None else len(self._chosen)
@@ -156,7 +168,7 @@ class Plan:
 
     def structure(self, number: int) -> PlannedStructure:
         """The structure with a number from 0 to len − 1."""
-        return self._own_reader.block(self._ticket_of(0, number, number + 1)).structures[0]
+        return next(self._own_reader.blocks(self._ticket_of(0, number, number + 1, 1))).structures[0]
 
     @property
     def block_size(self) -> int:
@@ -185,20 +197,42 @@ class Plan:
 
     def block(self, number: int) -> PlannedBlock:
         """A block with its structures."""
-        return self._own_reader.block(self.ticket(number))
+        return next(self._own_reader.blocks(self.ticket(number)))
 
-    def ticket(self, number: int) -> Ticket:
-        """A block as it is handed out."""
-        return self._ticket_of(number, number * self.block_size, number * self.block_size + self.size_of(number))
+    def ticket(self, number: int, n_blocks: int = 1) -> Ticket:
+        """Some blocks as they are handed out.
 
-    def tickets(self, finished: Iterable[str] = ()) -> Iterator[Ticket]:
-        """The blocks that are not finished, made one at a time.
+        Args:
+            number: of the first.
+            n_blocks: that follow each other from there.
+        """
+        size = self.block_size
+        return self._ticket_of(number, number * size, min((number + n_blocks) * size, len(self)), size)
+
+    def missing(self, finished: Iterable[str] = ()) -> list[range]:
+        """Numbers of the blocks that are not finished, in runs that follow each other.
 
         Args:
             finished: ids of blocks.
         """
-        done = self.numbers_of(finished)
-        return (self.ticket(number) for number in range(self.n_blocks) if number not in done)
+        done = np.array(sorted(number for number in self.numbers_of(finished) if number < self.n_blocks), dtype=np.int64)
+        starts, ends = np.concatenate([[0], done + 1]), np.concatenate([done, [self.n_blocks]])
+        return [range(start, end) for start, end in zip(starts.tolist(), ends.tolist(), strict=True) if start < end]
+
+    def ranges(self, size: int) -> Iterator[Ticket]:
+        """All structures as tickets of so many, numbered from 0, each with one block of all of its structures."""
+        for number, first in enumerate(range(0, len(self), size)):
+            yield self._ticket_of(number, first, min(first + size, len(self)), size)
+
+    def keeping(self, kept: NDArray[np.bool_]) -> Plan:
+        """The plan with some of its structures left out.
+
+        Args:
+            kept: (len,) which ones stay.
+        """
+        found = Plan(self.recipe, self.shapes, self.dropped, self.part)
+        found._chosen = np.flatnonzero(kept) if self._chosen is None else self._chosen[kept]
+        return found
 
     def numbers_of(self, block_ids: Iterable[str]) -> dict[int, str]:
         """Numbers of those blocks that are this plan's by their place in the store, with their ids."""
@@ -207,7 +241,7 @@ class Plan:
 
     def pending(self, finished: Collection[str]) -> Iterator[PlannedBlock]:
         """The blocks that are not finished, made one at a time, with their structures."""
-        return (self._own_reader.block(ticket) for ticket in self.tickets(finished))
+        return (self.block(number) for run in self.missing(finished) for number in run)
 
     def digest(self) -> str:
         """Hash of everything that decides which structures stand in which block."""
@@ -242,20 +276,27 @@ class Plan:
     def _own_reader(self) -> TicketReader:
         return self.reader()
 
-    def _ticket_of(self, number: int, first: int, last: int) -> Ticket:
+    def _ticket_of(self, number: int, first: int, last: int, block_size: int) -> Ticket:
         if self._chosen is not None:
-            return self._ticket(number, self._chosen[first:last])
+            return self._ticket(number, self._chosen[first:last], block_size)
         left, right = (int(place) for place in np.searchsorted(self._starts, (first, last - 1), side="right"))
-        shapes, chosen = self.shapes, slice(left - 1, right)
-        return Ticket(number, shapes.part[chosen], shapes.row[chosen], shapes.sets[chosen], first - int(self._starts[left - 1]), last - first)
+        runs = self._runs(np.arange(left - 1, right))
+        return Ticket(number, *runs, first - int(self._starts[left - 1]), last - first, block_size)
 
-    def _ticket(self, number: int, chosen: NDArray[np.int64]) -> Ticket:
+    def _ticket(self, number: int, chosen: NDArray[np.int64], block_size: int) -> Ticket:
         """A ticket for some structures, by their numbers without limit, in order."""
         owners = np.searchsorted(self._starts, chosen, side="right") - 1
         mine, position = np.unique(owners, return_inverse=True)
         starts = np.concatenate([[0], np.cumsum(self.shapes.counts[mine])])
         places = chosen - self._starts[owners] + starts[position]
-        return Ticket(number, self.shapes.part[mine], self.shapes.row[mine], self.shapes.sets[mine], 0, len(chosen), places)
+        return Ticket(number, *self._runs(mine), 0, len(chosen), block_size, places)
+
+    def _runs(self, mine: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int16], NDArray[np.int32]]:
+        """Some shapes as runs: part, first row, set and length of each."""
+        part, row, sets = self.shapes.part[mine], self.shapes.row[mine], self.shapes.sets[mine]
+        breaks = (np.diff(part) != 0) | (np.diff(sets) != 0) | (np.diff(row) != 1)
+        starts = np.concatenate([[0], np.flatnonzero(breaks) + 1]) if len(mine) else np.empty(0, dtype=np.int64)
+        return part[starts], row[starts], sets[starts], np.diff(np.concatenate([starts, [len(mine)]])).astype(np.int32)
 
 
 def identities(planned: PlannedStructure) -> tuple[str, str]:
@@ -278,7 +319,6 @@ def make_plan(
     recipe: Recipe,
     *,
     part: int = 0,
-    excluded: frozenset[str] = frozenset(),
     workers: int | None = 0,
     session: ExitStack | None = None,
     progress: bool = False,
@@ -289,7 +329,6 @@ def make_plan(
     Args:
         recipe: what was asked for.
         part: see :class:`Plan`.
-        excluded: see :class:`Plan`.
         workers: actors for a long listing; None for one a core, 0 for this process alone.
         session: keeps a Ray session that the listing starts open for the caller.
         progress: show a bar on stderr where the listing takes a while.
@@ -307,4 +346,4 @@ def make_plan(
             f"recipe {recipe.name}: no structures: no family has a shape of {recipe.min_atoms} to {recipe.max_atoms} atoms. "
             "Widen min_atoms and max_atoms."
         )
-    return Plan(recipe, shapes, dropped, part, excluded)
+    return Plan(recipe, shapes, dropped, part)

@@ -8,8 +8,9 @@ from the manifest.
 from __future__ import annotations
 
 import io
+import json
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -39,8 +40,12 @@ ROWS_A_GROUP = 2**16
 WHOLE = "columns-"
 """The index of version 0.1, one file of all blocks beside the manifest, begins with this."""
 
+ENTRY = "block"
+"""Metadata of the file of one block's columns: the block's entry as JSON."""
+
 _REPEATING = frozenset({"structure_type", "family", "shape", "formula", "elements", "fingerprint"})
 _SIGNS_OF_HASH = 16
+_WORDS_OF_A_BLOCK = 4
 
 
 @dataclass(frozen=True)
@@ -130,9 +135,26 @@ def store_block(files: StoreFiles, block_id: str, content: BlockContent, paramet
 
 
 def write_block_columns(files: StoreFiles, block: BlockEntry, columns: Mapping[str, NDArray[Any]]) -> None:
-    """Write the columns of a block that was just written, by whoever wrote it."""
+    """Write the columns of a block that was just written, by whoever wrote it, and the block's entry as metadata of the file."""
     kinds = column_kinds([block])
-    files.write({block_key(block): _encoded([_table(columns, kinds, block.n_structures)], kinds)})
+    table = _table(columns, kinds, block.n_structures).replace_schema_metadata({ENTRY: json.dumps(block.written())})
+    files.write({block_key(block): _encoded([table], kinds)})
+
+
+def stored_entries(files: StoreFiles, named: Collection[str]) -> Iterator[BlockEntry]:
+    """The entries of blocks whose columns lie in files of their own.
+
+    Args:
+        files: the store.
+        named: keys of such files that are left out.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for key in index_files(files):
+        if key not in named and len(PurePosixPath(key).stem.split("-")) == _WORDS_OF_A_BLOCK:
+            with suppress(OSError, pa.ArrowException, KeyError, ValueError, TypeError):
+                yield BlockEntry(**json.loads(pq.read_schema(files.local_copy(key)).metadata[ENTRY.encode()]))
 
 
 def write_part(files: StoreFiles, part: IndexPart) -> None:
@@ -171,6 +193,24 @@ def index_leftovers(files: StoreFiles, manifest: Manifest) -> list[str]:
 def index_files(files: StoreFiles) -> list[str]:
     """The files of the index that are there."""
     return [key for key in files.keys(INDEX) if key.endswith(".parquet")]
+
+
+def read_part(files: StoreFiles, part: IndexPart, kinds: Mapping[str, str]) -> Any:
+    """Some columns of a range of blocks as an Arrow table, without deleted rows: from the part's file where that can be read, else from its blocks.
+
+    Args:
+        files: the store.
+        part: of its index.
+        kinds: the columns with their kind.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with suppress(OSError, pa.ArrowException):
+        found = pq.read_table(files.local_copy(part.key), columns=list(kinds), page_checksum_verification=True)
+        if found.num_rows == part.n_structures:
+            return found
+    return BlockTables(files).joined(part.blocks, kinds)
 
 
 class BlockTables:

@@ -90,7 +90,12 @@ def id_numbers(ids: Sequence[str]) -> NDArray[np.uint64]:
     """(S,) the ids of structures as numbers of 64 bits: what their 16 hexadecimal digits say; of another id a hash."""
     if all(len(name) == ID_DIGITS and not _HEX.sub("", name) for name in ids):
         return np.frombuffer(bytes.fromhex("".join(ids)), dtype=">u8").astype(np.uint64)
-    return np.array([int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big") for name in ids], dtype=np.uint64)
+    return np.array([_number(name) for name in ids], dtype=np.uint64)
+
+
+def _number(name: str) -> int:
+    is_hex = len(name) == ID_DIGITS and not _HEX.sub("", name)
+    return int(name, 16) if is_hex else int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big")
 
 
 def _repeated(checked: Mapping[int, CheckedBlock]) -> Iterator[tuple[int, int, int]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any
 
@@ -62,6 +62,10 @@ class BlockEntry:
     def stored_content(self) -> str:
         """Hash of all values in the file, deleted rows among them."""
         return self.stored or self.content
+
+    def written(self) -> dict[str, Any]:
+        """The entry as plain values: without what is said of deleted rows where there are none."""
+        return {name: value for name, value in vars(self).items() if self.n_deleted or name not in MARKS}
 
     def live_rows(self) -> NDArray[np.int64] | None:
         """Rows of the stored arrays that count; None for all."""
@@ -184,8 +188,8 @@ class Manifest:
             "conditions": self.conditions.model_dump(mode="json"),
             "recipes": list(self.recipes),
             "n_settled": self.n_settled,
-            "blocks": [_written(block) for block in self.ordered],
-            "forgotten": [_written(block) for block in self.forgotten.values()],
+            "blocks": [block.written() for block in self.ordered],
+            "forgotten": [block.written() for block in self.forgotten.values()],
         }
         attributes = {**body, "checksum": _checksum(body)}
         return json.dumps({"zarr_format": 3, "node_type": "group", "attributes": attributes}, ensure_ascii=False, separators=(",", ":")).encode()
@@ -233,12 +237,6 @@ class Manifest:
             body.get("n_settled", 0),
             {entry["id"]: BlockEntry(**entry) for entry in body.get("forgotten", [])},
         )
-
-
-def _written(block: BlockEntry) -> dict[str, Any]:
-    """An entry as it stands in the manifest: without what is said of deleted rows where there are none."""
-    entry = asdict(block)
-    return entry if block.n_deleted else {name: value for name, value in entry.items() if name not in MARKS}
 
 
 def create_store(files: StoreFiles, manifest: Manifest) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import nullcontext
@@ -15,6 +16,19 @@ from deepstruc_hpc.runtime.ray_session import quiet_ray, share_of_cpus
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+FAILED_STARTS = 3
+"""Actors that may end while they start, beyond one a worker, before the work is given up."""
+
+CHEAP_LOOK_SECONDS = 0.5e-3
+"""Of the processor: to look which calls have been answered costs so much with about 1,000 of them; below, nobody need save it."""
+
+SHARE_OF_LOOKS = 0.02
+"""Of a core that looks take at most; with 5,000 calls an answer then lies for about 0.1 s."""
+
+LONGEST_PAUSE = 0.25
+"""Seconds between two looks at most."""
 
 
 class Worker(Protocol):
@@ -94,7 +108,8 @@ def map_over_actors(
 ) -> Iterator[tuple[Item, Any]]:
     """Work on items in actors and yield ``(item, result or ItemFailure)`` as they finish, in any order.
 
-    Needs an open Ray session. Items are taken from the iterable only when there is room, so it may be endless.
+    Needs an open Ray session. Items are taken from the iterable only when there is room, so it may be endless. An iterator that has ended is asked
+    again after each result, as long as others are being worked on: what takes the results may give it more.
 
     Args:
         make_worker: makes the worker inside the actor's process; any picklable callable, a class too.
@@ -131,17 +146,16 @@ class _Pool(Generic[Item]):
     ) -> None:
         self._start, self._make_worker, self._notice = start, make_worker, notice
         self._workers, self._depth, self._retries = workers, depth, retries
-        self._failed_starts = 0
+        self._failed_starts, self._look_s = 0, 0.0
         self._actors: list[_Actor[Item]] = []
         self._waiting: dict[Any, _Actor[Item]] = {}
         self._open: dict[int, _Actor[Item]] = {}  # actors that take an item now: with thousands of them nobody goes through all for each item
         self._again: deque[_Task[Item]] = deque()
 
     def run(self, items: Iterable[Item]) -> Iterator[tuple[Item, Any]]:
-        ray = quiet_ray()
         source = iter(items)
-        exhausted = False
         while True:
+            exhausted = False
             while not exhausted or self._again:
                 actor = self._with_room()
                 if actor is None:
@@ -158,11 +172,9 @@ class _Pool(Generic[Item]):
             if exhausted and not self._again and not any(actor.running for actor in self._actors):
                 return
             self._fill(needed=not exhausted or bool(self._again))
-            finished, _ = ray.wait(list(self._waiting), num_returns=1, timeout=self._notice.patience(any(actor.ready for actor in self._actors)))
+            finished = self._finished()
             if not finished:
                 self._notice.tell(arrived=any(actor.arrived for actor in self._actors))
-                continue
-            finished, _ = ray.wait(list(self._waiting), num_returns=len(self._waiting), timeout=0)  # all at once: each call looks at every actor
             for outcome in map(self._collect, finished):
                 if outcome is not None:
                     yield outcome
@@ -175,6 +187,19 @@ class _Pool(Generic[Item]):
         self._actors.clear()
         self._waiting.clear()
         self._open.clear()
+
+    def _finished(self) -> list[Any]:
+        """What has an answer by now; waits for the first one, but not for ever. A look goes through all calls: thousands are looked at seldom."""
+        ray = quiet_ray()
+        if self._look_s > CHEAP_LOOK_SECONDS:
+            time.sleep(min(LONGEST_PAUSE, self._look_s / SHARE_OF_LOOKS))
+        began = time.thread_time()
+        finished, _ = ray.wait(list(self._waiting), num_returns=len(self._waiting), timeout=0)
+        self._look_s = time.thread_time() - began
+        if not finished:
+            patience = self._notice.patience(any(actor.ready for actor in self._actors))
+            finished, _ = ray.wait(list(self._waiting), num_returns=1, timeout=patience)
+        return list(finished)
 
     def _with_room(self) -> _Actor[Item] | None:
         self._fill(needed=True)
@@ -228,7 +253,7 @@ class _Pool(Generic[Item]):
             self._actors.remove(actor)
         if task is None:
             self._failed_starts += first
-            if self._failed_starts > self._workers + self._retries:
+            if self._failed_starts > self._workers + FAILED_STARTS:
                 raise EngineError(
                     f"{self._failed_starts} workers in a row ended while they started ({dead}). Look at memory and at Ray's logs."
                 ) from dead

@@ -100,9 +100,12 @@ def test_a_worker_makes_of_a_ticket_and_files_what_the_plan_says(tmp_path, monke
     for changes in ({}, {"limit": 37}, {"duplicates": "geometry", "elements": ("Au", "Ag", "Pt")}):
         plan = make_plan(small(block_size=7, **changes))
         reader = pickle.loads(pickle.dumps(plan.reader(ShapeFiles(StoreFiles(tmp_path), "plan/x"))))  # noqa: S301
-        blocks = [reader.block(pickle.loads(pickle.dumps(ticket))) for ticket in plan.tickets(plan.block_ids[1:3])]  # noqa: S301
-        assert blocks == [plan.block(number) for number in range(plan.n_blocks) if number not in (1, 2)]
-        assert [len(block.structures) for block in blocks] == [plan.size_of(number) for number in range(plan.n_blocks) if number not in (1, 2)]
+        everything = [plan.block(number) for number in range(plan.n_blocks)]
+        assert plan.missing(plan.block_ids[1:3]) == [range(1), range(3, plan.n_blocks)]
+        for run in (range(plan.n_blocks), *plan.missing(plan.block_ids[1:3])):
+            ticket = pickle.loads(pickle.dumps(plan.ticket(run[0], len(run))))  # noqa: S301
+            assert ticket.numbers == run
+            assert list(reader.blocks(ticket)) == [everything[number] for number in run]
 
 
 def test_structures_are_repetitions_as_a_simple_loop_finds_them():
