@@ -17,6 +17,7 @@ from deepstruc_hpc.solve.ranking.posterior import FITTED_PARAMETERS
 from deepstruc_hpc.structures.lattices import lattice_of
 
 Array = NDArray[np.float64]
+Places = NDArray[np.int64]
 START = Constants(0.02, 8.0, 0.25, 2.0, 2.0, 0.01, 0.3, 1.0, 0.03)
 """What the fit starts from and is pulled to, weakly: the values before any were fitted, and 1 % for the doubt, which was 0."""
 PULL = 1.0
@@ -27,90 +28,113 @@ KERNEL = 0.01
 
 @dataclass(frozen=True, eq=False)
 class Curves:
-    """Solved curves as padded arrays: R curves, G groups of candidates (a type, listed or found), C candidates.
+    """Solved curves, all candidates one after another: R curves, T types, G groups (a type's listed candidates, or those found), C candidates.
 
     Attributes:
         rows: as read.
         points: (R,) independent points up to where the best candidate ends.
-        rw, complexity: (R, G, C); candidates that are not there have an infinite Rw.
-        count: (R, G) of candidates of the group; 0 where there is none.
-        kind: (R, G) place of the group's type among the K types of its curve.
-        stated, uniform: (R, K) prior of the model and the uniform one; 0 where a curve has fewer types.
-        right: (R, K) whether a type is right.
-        lattice: (R, K) place of the type's lattice among those of its curve; −1 where a curve has fewer types.
+        rw, complexity: (C,), sorted by group.
+        begin: (G,) first candidate of each group.
+        count: (G,) candidates of the group that there were, kept or not.
+        kind: (G,) type of each group.
+        curve: (T,) curve of each type.
+        first_kind: (R,) first type of each curve.
+        stated, uniform: (T,) prior of the model and the uniform one.
+        right: (T,) whether a type is right.
+        lattice: (T,) lattice of each type, counted through all curves.
     """
 
     rows: Sequence[dict[str, Any]]
     points: Array
     rw: Array
     complexity: Array
+    begin: Places
     count: Array
-    kind: NDArray[np.int64]
+    kind: Places
+    curve: Places
+    first_kind: Places
     stated: Array
     uniform: Array
     right: NDArray[np.bool_]
-    lattice: NDArray[np.int64]
+    lattice: Places
 
     @classmethod
     def of(cls, rows: Sequence[dict[str, Any]]) -> Curves:
         """Of rows with candidates."""
-        each = [_groups(row) for row in rows]
-        most = max(len(one[0]) for one in each)
-        widest = max(len(rw) for one in each for _, rw, _, _ in one[0])
-        types = max(len(one[1]) for one in each)
-        shape = len(rows), most, widest
-        rw, complexity, count = np.full(shape, np.inf), np.zeros(shape), np.zeros(shape[:2])
-        kind = np.zeros(shape[:2], dtype=np.int64)
-        stated, uniform = np.zeros((len(rows), types)), np.zeros((len(rows), types))
-        right, lattice = np.zeros((len(rows), types), dtype=bool), np.full((len(rows), types), -1)
-        for number, (row, (groups, lattices)) in enumerate(zip(rows, each, strict=True)):
-            for place, (own, ours, priced, many) in enumerate(groups):
-                rw[number, place, : len(ours)], complexity[number, place, : len(ours)] = ours, priced
-                count[number, place], kind[number, place] = many, own
+        rw, complexity, begin, count, kind, curve, first_kind = [], [], [0], [], [], [], []
+        stated, uniform, right, lattice, lattices_before = [], [], [], [], 0
+        for number, row in enumerate(rows):
+            groups, lattices = _groups(row)
+            first_kind.append(len(curve))
+            for own, ours, priced, many in groups:
+                rw.append(ours)
+                complexity.append(priced)
+                begin.append(begin[-1] + len(ours))
+                count.append(float(many))
+                kind.append(first_kind[-1] + own)
             belief: dict[str, float] = {}
             for name, share in (row["belief"] or {}).items():
                 belief[lattice_of(name)] = belief.get(lattice_of(name), 0.0) + share
             for weight, prior in ((1.0, stated), (0.0, uniform)):
-                prior[number, : len(lattices)] = list(prior_of_types(lattices, belief, weight).values())
+                prior += list(prior_of_types(lattices, belief, weight).values())
             names = list(dict.fromkeys(lattices.values()))
-            lattice[number, : len(lattices)] = [names.index(one) for one in lattices.values()]
-            right[number, : len(lattices)] = [one in row["right"] for one in lattices]
+            lattice += [lattices_before + names.index(one) for one in lattices.values()]
+            lattices_before += len(names)
+            right += [one in row["right"] for one in lattices]
+            curve += [number] * len(lattices)
+        places = (np.array(one, dtype=np.int64) for one in (begin[:-1], kind, curve, first_kind, lattice))
+        starts, of_group, of_type, firsts, of_lattice = places
         points = np.array([_points(row) for row in rows])
-        return cls(rows, points, rw, complexity, count, kind, stated, uniform, right, lattice)
-
-    def take(self, chosen: NDArray[np.int64]) -> Curves:
-        """Some curves, any as often as named."""
-        columns = ("points", "rw", "complexity", "count", "kind", "stated", "uniform", "right", "lattice")
-        return Curves([self.rows[int(one)] for one in chosen], **{name: getattr(self, name)[chosen] for name in columns})
+        return cls(
+            rows,
+            points,
+            np.concatenate(rw),
+            np.concatenate(complexity),
+            starts,
+            np.array(count),
+            of_group,
+            of_type,
+            firsts,
+            np.array(stated),
+            np.array(uniform),
+            np.array(right),
+            of_lattice,
+        )
 
     def scores(self, one: Constants) -> Array:
-        """(R, G, C) nats, as the program scores candidates; −∞ where there is none."""
-        data = np.maximum(self.points / one.points_per_datum - FITTED_PARAMETERS, 1.0)[:, None, None]
-        prior = (1.0 - one.prior_weight) * self.uniform + one.prior_weight * self.stated
-        own = np.log(np.maximum(np.take_along_axis(prior, self.kind, axis=1), 1e-300))[:, :, None]
-        fit = -0.5 * data * np.log(np.where(np.isfinite(self.rw), self.rw, 1.0) ** 2 + one.model_error**2)
-        return np.where(np.isfinite(self.rw), fit - one.complexity_penalty * self.complexity + own, -np.inf)
+        """(C,) nats, as the program scores candidates."""
+        each = np.diff(np.append(self.begin, len(self.rw)))
+        data = np.array([correlated(points, one) for points in self.points])[self.curve[self.kind]]
+        prior = np.log(np.maximum((1.0 - one.prior_weight) * self.uniform + one.prior_weight * self.stated, 1e-300))[self.kind]
+        fit = -0.5 * np.repeat(data, each) * np.log(self.rw**2 + one.model_error**2)
+        return np.asarray(fit - one.complexity_penalty * self.complexity + np.repeat(prior, each))
 
     def shares(self, one: Constants) -> Array:
-        """(R, K) probability of each type."""
+        """(T,) probability of each type."""
         score, p = self.scores(one), one.sharpness
-        with np.errstate(divide="ignore"):
-            pooled = (logsumexp(p * score, axis=2) - np.log(np.maximum(self.count, 1))) / p
-        pooled = np.where(self.count > 0, pooled, -np.inf)
-        there = self.lattice >= 0
-        evidence = np.full(there.shape, -np.inf)
-        np.maximum.at(evidence, (np.arange(len(evidence))[:, None], self.kind), pooled)
-        weight = np.where(there, np.exp(evidence - evidence.max(axis=1, keepdims=True)), 0.0)
-        return (1.0 - one.doubt) * weight / weight.sum(axis=1, keepdims=True) + one.doubt * there / there.sum(axis=1, keepdims=True)
+        each = np.diff(np.append(self.begin, len(self.rw)))
+        top = np.maximum.reduceat(score, self.begin)
+        summed = np.add.reduceat(np.exp(p * (score - np.repeat(top, each))), self.begin)
+        evidence = np.full(len(self.curve), -np.inf)
+        np.maximum.at(evidence, self.kind, top + (np.log(summed) - np.log(self.count)) / p)
+        many = np.diff(np.append(self.first_kind, len(self.curve)))
+        weight = np.exp(evidence - np.repeat(np.maximum.reduceat(evidence, self.first_kind), many))
+        total = np.repeat(np.add.reduceat(weight, self.first_kind), many)
+        return np.asarray((1.0 - one.doubt) * weight / total + one.doubt / np.repeat(many, many))
+
+    def given(self, one: Constants) -> Array:
+        """(R,) probability that the right types got; the doubt's share of one type more where no right one was tried."""
+        many = np.diff(np.append(self.first_kind, len(self.curve)))
+        given = np.add.reduceat(np.where(self.right, self.shares(one), 0.0), self.first_kind)
+        return np.where(np.logical_or.reduceat(self.right, self.first_kind), given, one.doubt / (1.0 + many))
 
     def first(self, one: Constants) -> tuple[Array, NDArray[np.bool_]]:
         """(R,) probability of the most probable lattice, and whether it is right."""
-        share = self.shares(one)
-        pooled = np.zeros_like(share)
-        for place in range(share.shape[1]):
-            pooled[:, place] = np.where(self.lattice == place, share, 0.0).sum(axis=1)
-        best = pooled.argmax(axis=1)
-        return pooled.max(axis=1), ((self.lattice == best[:, None]) & self.right).any(axis=1)
+        pooled = np.bincount(self.lattice, self.shares(one))
+        stated = np.maximum.reduceat(pooled[self.lattice], self.first_kind)
+        many = np.diff(np.append(self.first_kind, len(self.curve)))
+        best = pooled[self.lattice] >= np.repeat(stated, many)
+        return stated, np.logical_or.reduceat(best & self.right, self.first_kind)
 
 
 def _groups(row: dict[str, Any]) -> tuple[list[tuple[int, Array, Array, int]], dict[str, str]]:

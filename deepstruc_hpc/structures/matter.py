@@ -10,6 +10,9 @@ LARGEST_ANION_RATIO = 4.0
 """Anions a metal atom in solids: SnI4, ThF4 and ZrF4 are at the limit; WF6 and SF6 are molecules."""
 LIGAND_CHALCOGEN = 0.5
 """Chalcogen or pnictogen atoms a coinage-metal atom: no solid has less than Ag2S, Cu2S, Au2S; thiolate-protected clusters do."""
+COUNTED_ATOMS = 20
+"""Metal atoms of a formula from which it counts a particle: a crystal's formula is reduced, and metal-rich sulfides and phosphides of late metals
+(Pd15P2, Ni12P5) have fewer."""
 ORGANIC_COMPLEX = 4.0
 """Carbon atoms a metal atom beyond which oxygen-rich matter is a metal-organic molecule or framework, not an oxide with ligands on it."""
 _COINAGE = frozenset(("Cu", "Ag", "Au"))
@@ -118,6 +121,9 @@ def _inorganic(metals: Mapping[str, float], others: Mapping[str, float]) -> Verd
     soft = sum(others.get(symbol, 0.0) for symbol in ("S", "Se", "P", "N"))
     if coinage and soft and soft < LIGAND_CHALCOGEN * total:
         return "ligands", "Fewer anions than any solid of these metals has: they belong to ligands."
+    late = sum(amount for symbol, amount in metals.items() if symbol in _REDUCIBLE) >= 0.5 * total
+    if late and total >= COUNTED_ATOMS and soft and soft < LIGAND_CHALCOGEN * total:
+        return "ligands", "So many metal atoms to so few anions are those of a particle: the anions belong to ligands."
     if noble and {"C"} < set(others):
         return "ligands", "Noble metals make no carbides: the carbon belongs to ligands."
     if noble and set(others) <= {"O", "H"} and others.get("O", 0.0) < LIGAND_CHALCOGEN * total:

@@ -20,7 +20,7 @@ BY_SYMBOL = {
     "A13": "beta_manganese",
     "A15": "a15",
     "A20": "alpha_uranium",
-    "A_h": "simple_cubic",
+    "A_h": "sc",
     "C19": "samarium",
     "A_a": "protactinium",
     "A11": "gallium",

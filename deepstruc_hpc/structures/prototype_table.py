@@ -35,7 +35,7 @@ from deepstruc_hpc.structures.prototype_names import OWN_GROUP, common_name, wel
 from deepstruc_hpc.structures.topology import coordination_sequences, neighbours, shell_table
 
 Float = NDArray[np.float64]
-REVISION = 15
+REVISION = 16
 """Of what the table holds; a cached one of another revision is made anew."""
 MOST_SITES = 120
 """Sites of a primitive cell; larger prototypes (boron, Hittorf's phosphorus, tridymite) are left out: with so many free lengths they fit anything."""

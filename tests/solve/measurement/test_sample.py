@@ -55,6 +55,8 @@ def sample(header=None, *, elements=(), composition=None, kind=None, radiation="
         ("Au144 S60 C180", "ligands", ("Au",)),
         ("Ni100C18H34O2", "ligands", ("Ni",)),
         ("Au100 Pt20 C80 H80", "ligands", ("Au", "Pt")),
+        ("Fe190 S47", "ligands", ("Fe",)),
+        ("Pd15 P2", "compound", ("Pd", "P")),
         ("Pt/Al2O3", "support", ("Pt", "Al", "O")),
         ("Pt C", "support", ("Pt", "C")),
         ("NiAl4O6", "support", ("Ni", "Al", "O")),
