@@ -242,8 +242,8 @@ def faulted_parent(fault: str, radius: float) -> Parent:
 def parent_of(name: str, radius: float) -> Parent:
     """One parent by name.
 
-    Those of the standard set, any ``close-packed SEQUENCE`` (``… on B``), ``fcc twin`` and the other faults, and ``crystal NAME about CENTRE``
-    (:mod:`~deepstruc_hpc.structures.crystal_parents`).
+    Those of the standard set, any ``close-packed SEQUENCE`` (``… on B``), ``fcc twin`` and the other faults, ``crystal NAME about CENTRE``
+    (:mod:`~deepstruc_hpc.structures.crystal_parents`), and ``type NAME about ORIGIN`` (:mod:`~deepstruc_hpc.structures.compound_types`).
 
     Args:
         name: see :class:`Parent`.
@@ -261,6 +261,10 @@ def parent_of(name: str, radius: float) -> Parent:
         from deepstruc_hpc.structures.crystal_parents import crystal_parent
 
         return crystal_parent(name, radius)
+    if name.startswith("type "):
+        from deepstruc_hpc.structures.compound_types import compound_parent
+
+        return compound_parent(name, radius)
     makers: dict[str, Callable[[float], list[Parent]]] = {
         "hcp": hcp_parents,
         "decahedral": decahedral_parents,
