@@ -106,19 +106,26 @@ def _particles(
     fewest: int,
     radius: float,
     samples: Mapping[str, Sequence[str]],
+    any_sample: float,
     full_shells: float,
     stretch: float,
     shapes: Mapping[str, float],
 ) -> Candidates:
-    """``count`` particles; the same for the same options on any machine."""
+    """``count`` particles; the same for the same options on any machine.
+
+    A share ``any_sample`` of each type is of any of the samples whose charges balance in it: a model trained on the particles then cannot tell the type
+    by the elements alone.
+    """
     chosen = {kind: list(named) for kind, named in (samples or SAMPLES).items()}
     unknown = sorted(set(chosen) - set(COMPOUND_TYPES))
     if unknown:
         raise RecipeError(f"family random_compounds: samples: no type {unknown[0]!r}. Known: {', '.join(COMPOUND_TYPES)}.")
-    bonds = {(kind, sample): bond_of_type(kind, sample.split("-")) for kind, named in chosen.items() for sample in named}
-    impossible = sorted(f"{sample} as {kind}" for (kind, sample), bond in bonds.items() if bond is None)
+    every = sorted({sample for named in chosen.values() for sample in named})
+    bonds = {(kind, sample): bond_of_type(kind, sample.split("-")) for kind in chosen for sample in every}
+    impossible = sorted(f"{sample} as {kind}" for kind, named in chosen.items() for sample in named if bonds[kind, sample] is None)
     if impossible:
         raise RecipeError(f"family random_compounds: samples: {impossible[0]}: charges do not balance or atoms touch.")
+    possible = {kind: [sample for sample in every if bonds[kind, sample] is not None] for kind in chosen}
     parents = [parent_of(name, radius) for name in compound_parent_names(tuple(chosen))]
     settings = RandomShapeSettings.model_validate({**shapes, "min_atoms": fewest, "max_atoms": max_atoms})
     source = RandomShapes(parents, settings, canonical=False)
@@ -130,7 +137,8 @@ def _particles(
         shape = source.sample(rng)
         parent = parents[shape.parent]
         mask = (coordinated if rng.random() < full_shells else bonded)(parent, shape.mask)
-        sample = chosen[parent.structure_type][int(rng.integers(len(chosen[parent.structure_type])))]
+        named = (possible if rng.random() < any_sample else chosen)[parent.structure_type]
+        sample = named[int(rng.integers(len(named)))]
         change = 1.0 if parent.structure_type in CUBIC else float(np.exp(rng.uniform(-stretch, stretch)))
         if not fewest <= np.count_nonzero(mask) <= max_atoms:
             continue
@@ -160,6 +168,7 @@ RANDOM_COMPOUNDS = Family(
         "fewest": 13,
         "radius": COMPOUND_RADIUS,
         "samples": {},
+        "any_sample": 0.0,
         "full_shells": 0.5,
         "stretch": 0.015,
         "shapes": {},
