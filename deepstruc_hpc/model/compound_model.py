@@ -22,6 +22,7 @@ from deepstruc_hpc.model.cvae import Cvae
 from deepstruc_hpc.model.site_proposals import parent_probabilities, propose_fillings
 from deepstruc_hpc.model.sites import SitesDecoder
 from deepstruc_hpc.physics.instrument import Instrument
+from deepstruc_hpc.structures import compound_types
 from deepstruc_hpc.structures.compound_types import ANION, bond_of_type, cations_and_anion
 
 PARENT_SAMPLES = 64
@@ -145,8 +146,22 @@ class CompoundModel(Generator):
             structure = self.particle(told, filling.parent, filling.mask, rng)
             log_prior = float(density[filling.sample]) + math.log(max(filling.parent_probability, 1e-300))
             name = self.decoder.book.names[filling.parent]
-            proposals.append(Proposal(structure, points[filling.sample], log_prior, filling.parent_probability, name))
+            filled = None if len(set(told.cations)) > 1 else (compound_types.with_elements(self.decoder.book.parent(filling.parent), told.cations[0], told.anion, told.bond), filling.mask)
+            proposals.append(Proposal(structure, points[filling.sample], log_prior, filling.parent_probability, name, filled))
         return proposals
+
+    def most_probable(self, told: Told) -> tuple[int, NDArray[np.bool_]]:
+        """As generated, before any fit: the parent, by number, and (S,) which of its sites are filled.
+
+        The type is that whose parents are together most probable, over samples of the prior; the sites are those at the prior's mean.
+        """
+        mean, std = self._prior(told.pdf)
+        shares = self.parent_shares(told, mean + std * np.random.default_rng(0).standard_normal((PARENT_SAMPLES, len(mean))))
+        kinds = np.array([self.decoder.book.type_of(number) for number in range(len(shares))])
+        best = max(told.bonds, key=lambda kind: float(shares[kinds == kind].sum()))
+        parent = int(np.where(kinds == best, shares, -1.0).argmax())
+        point = torch.from_numpy(mean[None].astype(np.float32)).to(next(self.network.parameters()).device)
+        return parent, self.decoder.filling(point, parent)[0]
 
     def parent_shares(self, told: Told, points: Array) -> Array:
         """(P,) probabilities of the parents of the types that the elements can have, averaged over (B, latent) points."""

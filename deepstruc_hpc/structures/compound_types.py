@@ -8,6 +8,7 @@ the shortest bond and that of the cell, those with the same surroundings once.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -104,6 +105,25 @@ def compound_parent(name: str, radius: float) -> Parent:
     if origin is None:
         raise StructureError(f"parent {name!r}: a name such as 'type rutile about cation' is needed.")
     return crystal_lattice(_plain_crystal(kind), origin, radius, name)
+
+
+KEPT = ("distance", "bonds", "permutations", "invariants")
+"""What a parent has worked out and elements do not change."""
+
+
+def with_elements(parent: Parent, cation: str, anion: str, length: float) -> Parent:
+    """A parent of a type with elements on its sites.
+
+    Args:
+        parent: from :func:`compound_parent`.
+        cation: element.
+        anion: element.
+        length: of the shortest bond, Å.
+    """
+    species = tuple(anion if kind == ANION else cation for kind in parent.site_class)
+    laid = replace(parent, species=species, classes={cation: CATION, anion: ANION}, length=length)
+    vars(laid).update({name: vars(parent)[name] for name in KEPT if name in vars(parent)})
+    return laid
 
 
 def crystal_of_type(name: str, elements: Sequence[str]) -> Crystal | None:

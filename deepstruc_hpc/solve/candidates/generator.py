@@ -30,13 +30,14 @@ class GeneratorSource:
 
     Args:
         generator: a trained model, or one of a user's own.
+        compounds: asked about compounds in its place; it decodes elements.
 
     Attributes:
         name: of the generator.
     """
 
-    def __init__(self, generator: Generator) -> None:
-        self.generator = generator
+    def __init__(self, generator: Generator, compounds: Generator | None = None) -> None:
+        self.generator, self.compounds = generator, compounds
         self.name = generator.name
 
     def candidates(self, measurement: Measurement, budget: Budget) -> CandidateSet:
@@ -45,12 +46,14 @@ class GeneratorSource:
         Raises:
             EngineError: the generator failed.
         """
-        symbol = measurement.sample.elements[0] if self.generator.decodes_elements else metal_of(measurement.sample)
+        sample = measurement.sample
+        generator = self.compounds if self.compounds is not None and sample.kind == "compound" else self.generator
+        symbol = sample.elements[0] if generator.decodes_elements else metal_of(sample)
         if symbol is None:
             return CandidateSet()
         try:
-            drawn = self._drawn(measurement, budget, symbol)
-            belief = self._belief(measurement, symbol)
+            drawn = self._drawn(generator, measurement, budget, symbol)
+            belief = None if generator is self.compounds else self._belief(measurement, symbol)
         except PdfFileError as uncovered:
             return CandidateSet(notes=(f"the model was not asked: {uncovered}",))
         except (DeepstrucError, TimeLimitError):
@@ -62,16 +65,16 @@ class GeneratorSource:
         usable = tuple(scaled for one in drawn if (scaled := _at_own_scale(one, measurement, symbol)) is not None)
         return CandidateSet(usable, belief=belief, counts={"samples": len(drawn), "clashing": len(drawn) - len(usable)})
 
-    def _drawn(self, measurement: Measurement, budget: Budget, symbol: str) -> list[Candidate]:
+    def _drawn(self, generator: Generator, measurement: Measurement, budget: Budget, symbol: str) -> list[Candidate]:
         large = metal_of(measurement.sample) is not None and has_more_atoms(measurement, symbol, BEYOND_MODEL, surely=True)
         samples = budget.samples // FEWER if large else budget.samples
         shares = [len(part) for part in np.array_split(np.arange(samples), len(budget.sigma))]
-        elements = measurement.sample.elements if self.generator.decodes_elements else ()
+        elements = measurement.sample.elements if generator.decodes_elements else ()
         rng = measurement.rng("samples")
         drawn: list[Candidate] = []
         for sigma, count in zip(budget.sigma, shares, strict=True):
             if count:
-                found = self.generator.propose(
+                found = generator.propose(
                     measurement.curve, symbol=symbol, n_samples=count, sigma=sigma, rng=rng, instrument=measurement.instrument, elements=elements
                 )
                 drawn += [_candidate(proposal, self.name) for proposal in found]
@@ -87,12 +90,21 @@ def _candidate(proposal: Proposal, source: str) -> Candidate:
     latent = tuple(float(value) for value in np.ravel(proposal.latent))
     structure = proposal.structure
     occupation = None
-    if proposal.filling is not None and len(structure.elements) == 1:
+    length = 0.0
+    if proposal.filling is not None and (len(structure.elements) == 1 or proposal.filling[0].species):
         lattice, mask = proposal.filling
-        occupation = Occupation(lattice, mask, structure.structure_type, structure.symbols[0], 0.0)
+        length = lattice.length
+        occupation = Occupation(lattice, mask, structure.structure_type, "" if lattice.species else structure.symbols[0], length)
     complexity = float(structure.structure_type in FAULTED)
     return Candidate(
-        structure, source, listed=False, latent=latent, log_prior=float(proposal.log_prior), complexity=complexity, occupation=occupation
+        structure,
+        source,
+        listed=False,
+        length=length,
+        latent=latent,
+        log_prior=float(proposal.log_prior),
+        complexity=complexity,
+        occupation=occupation,
     )
 
 
