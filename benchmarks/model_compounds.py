@@ -2,7 +2,8 @@
 
     deepstruc-hpc catalog build held_out_compounds --out held_out_compounds.zarr
     deepstruc-hpc catalog build random_compounds --out compounds.zarr      # for the nearest PDF and the trees
-    python benchmarks/model_compounds.py held_out_compounds.zarr [--model compounds] [--trained compounds.zarr] [--limit 600] [--fitted 60] [--solved 0]
+    python benchmarks/model_compounds.py held_out_compounds.zarr [--model compounds] [--trained compounds.zarr] [--limit 600] [--fitted 60]
+                                         [--solved 0]
 
 Every method is told the elements, and may say the types in which their charges balance. Particles of 20 to 400 atoms (recipe
 ``held_out_compounds``), measured-like as in the model's training, and clean. One line a method and kind of curve: type right, number of atoms within
@@ -127,16 +128,16 @@ def mark(structure: Structure) -> str:
 
 def measured(structure: Structure, rng: np.random.Generator, noisy: bool) -> tuple[PdfCurve, Instrument]:
     """A curve in Å as a diffractometer gives it: U of anions twice that of cations, noise white in Q."""
-    conditions = {"qmin": round(float(rng.uniform(0.5, 1.5)), 2), "qmax": round(float(rng.uniform(18.0, 26.0)), 2), "qdamp": 0.03}
+    instrument = Instrument(qmin=round(float(rng.uniform(0.5, 1.5)), 2), qmax=round(float(rng.uniform(18.0, 26.0)), 2), qdamp=0.03)
     r = np.arange(1.0, float(rng.uniform(18.0, 30.0)), 0.02)
     anion = (cations_and_anion(structure.symbols) or ((), ""))[1]
     uiso = np.array([0.008 if symbol == anion else 0.005 for symbol in structure.symbols])
-    g = simulate_pdf(structure.symbols, structure.positions * float(rng.uniform(0.99, 1.01)), r, uiso=uiso, delta2=1.5, **conditions)
+    g = simulate_pdf(structure.symbols, structure.positions * float(rng.uniform(0.99, 1.01)), r, uiso=uiso, delta2=1.5, **instrument.model_dump())
     if noisy:
-        q = np.linspace(conditions["qmin"], conditions["qmax"], 1000)
+        q = np.linspace(instrument.qmin, instrument.qmax, 1000)
         noise = np.sin(np.outer(r, q)) @ rng.normal(size=len(q))
         g = g + float(rng.uniform(0.0, 0.06)) * float(np.sqrt(np.mean(g**2))) * noise / noise.std()
-    return PdfCurve(r, g, source="simulated"), Instrument(**conditions)
+    return PdfCurve(r, g, source="simulated"), instrument
 
 
 def best_of_samples(model: CompoundModel, asked: Asked, rows: Sequence[int], seed: int, noisy: bool) -> tuple[Score, float]:
@@ -147,7 +148,9 @@ def best_of_samples(model: CompoundModel, asked: Asked, rows: Sequence[int], see
         curve, instrument = measured(asked.structures[row], rng, noisy)
         found = model.propose(curve, symbol="", n_samples=SAMPLES, sigma=SIGMA, rng=rng, instrument=instrument, elements=asked.elements[row])
         structures = [one.structure for one in found]
-        table = fit_candidates(structures, curve, rmin=float(curve.r[0]), rmax=float(curve.r[-1]), **instrument.model_dump(), bounds={"zoom": (0.94, 1.06)})
+        table = fit_candidates(
+            structures, curve, rmin=float(curve.r[0]), rmax=float(curve.r[-1]), **instrument.model_dump(), bounds={"zoom": (0.94, 1.06)}
+        )
         best = structures[int(np.nanargmin(table.rw))]
         told = model.told(curve, asked.elements[row], instrument)
         unit = told.bond if told is not None else 1.0
@@ -157,7 +160,7 @@ def best_of_samples(model: CompoundModel, asked: Asked, rows: Sequence[int], see
     return score, (time.process_time() - began) / max(len(rows), 1)
 
 
-def solved(asked: Asked, rows: Sequence[int], seed: int, noisy: bool, sources: str, name: str) -> tuple[Score, float]:
+def solved(asked: Asked, rows: Sequence[int], sources: str, name: str, *, seed: int, noisy: bool) -> tuple[Score, float]:
     """What ``solve`` says with some sources."""
     from deepstruc_hpc.solve.run.batch import solve
 
@@ -168,21 +171,24 @@ def solved(asked: Asked, rows: Sequence[int], seed: int, noisy: bool, sources: s
         for row in rows:
             curve, instrument = measured(asked.structures[row], np.random.default_rng([seed, row]), noisy)
             head = [f"{key} = {getattr(instrument, key)}" for key in ("qmin", "qmax", "qdamp")]
-            text = "\n".join(["[DEFAULT]", "mode = xray", *head, "#### start data", "#L r G", *(f"{a:.3f} {b:.6f}" for a, b in zip(curve.r, curve.g))])
+            text = "\n".join(
+                ["[DEFAULT]", "mode = xray", *head, "#### start data", "#L r G", *(f"{a:.3f} {b:.6f}" for a, b in zip(curve.r, curve.g, strict=True))]
+            )
             (folder / f"{row:05d}.gr").write_text(text + "\n")
             lines.append(f'{row:05d}.gr,"{",".join(dict.fromkeys(asked.elements[row]))}"')
         (folder / "values.csv").write_text("\n".join(lines) + "\n")
         frame = solve(sorted(folder.glob("*.gr")), folder / "out", workers=0, values=folder / "values.csv", sources=sources.split(","))
-        for row, line in zip(rows, frame.sort_values("file").itertuples(), strict=True):
-            kind = next((one for one in TYPES_IN_WORDS if TYPES_IN_WORDS[one] in str(line.phase)), str(line.structure_type))
-            score.add(asked.ideal[row], None, kind, int(line.n_atoms) if np.isfinite(float(line.n_atoms or np.nan)) else 0)
+        answers = frame.sort_values("file").to_dict("records")
+        for row, line in zip(rows, answers, strict=True):
+            kind = next((one for one, words in TYPES_IN_WORDS.items() if words in str(line["phase"])), str(line["structure_type"]))
+            score.add(asked.ideal[row], None, kind, int(float(line["n_atoms"])) if line["n_atoms"] == line["n_atoms"] else 0)
     return score, (time.process_time() - began) / max(len(rows), 1)
 
 
 TYPES_IN_WORDS = {"rock_salt": "rock salt", "nickel_arsenide": "nickel arsenide", "tetragonal_zirconia": "tetragonal zirconia"}
 
 
-def baselines(model: CompoundModel, asked: Asked, pdf: NDArray[np.float32], trained: Path, conditions: str, seed: int) -> list[Score]:
+def baselines(model: CompoundModel, asked: Asked, pdf: NDArray[np.float32], *, trained: Path, conditions: str, seed: int) -> list[Score]:
     """Nearest PDF and trees."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
@@ -242,10 +248,10 @@ def main() -> None:
             score, seconds = best_of_samples(model, asked, rows, options.seed, noisy)
             print(score.line(), f"{seconds:.2f} s of the processor a particle", flush=True)
         if options.trained is not None:
-            for score in baselines(model, asked, pdf, options.trained, conditions, options.seed):
+            for score in baselines(model, asked, pdf, trained=options.trained, conditions=conditions, seed=options.seed):
                 print(score.line(), flush=True)
         for sources, name in (("crystals", "solve, crystals alone"), ("crystals,cvae", "solve, crystals and the model")) if options.solved else ():
-            score, seconds = solved(asked, rows[: options.solved], options.seed, noisy, sources, name)
+            score, seconds = solved(asked, rows[: options.solved], sources, name, seed=options.seed, noisy=noisy)
             print(score.line(), f"{seconds:.2f} s of the processor a particle", flush=True)
 
 

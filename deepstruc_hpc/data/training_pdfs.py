@@ -117,7 +117,7 @@ class MeasuredLikePdfs:
         ranges: of the conditions.
         compared_to: r / d_nn up to which the RMS of G is taken that noise and line are a share of. Particles are over where a long axis goes on, and
             their noise does not sink with the length of the axis.
-        scatterers: (S, 2) mean atomic numbers of the cations and of the anion of compounds, which the PDFs then tell with their bond; else none.
+        scatterers: (S, 2) mean atomic numbers of the cations and of the anion of compounds, which the PDFs then tell with their bond.
     """
 
     spectra: Floats
@@ -161,8 +161,8 @@ class MeasuredLikePdfs:
         mixed = next((structure for structure in structures if len(structure.elements) > 1), None)
         if mixed is not None and not told:
             raise StoreError(
-                f"{mixed.label}: {mixed.formula} holds several elements; measured-like PDFs are for one. Train with --set data.pdfs=stored, or, for compounds "
-                "of the family random_compounds, with --set model.told=true."
+                f"{mixed.label}: {mixed.formula} holds several elements; measured-like PDFs are for one. Train with --set data.pdfs=stored, or, "
+                "for compounds of the family random_compounds, with --set model.told=true."
             )
         _, first, shape_of = np.unique(np.asarray(shapes), return_index=True, return_inverse=True)
         different = [structures[row] if told else structures[row].with_symbols(("Au",) * len(structures[row])) for row in first]

@@ -146,7 +146,11 @@ class CompoundModel(Generator):
             structure = self.particle(told, filling.parent, filling.mask, rng)
             log_prior = float(density[filling.sample]) + math.log(max(filling.parent_probability, 1e-300))
             name = self.decoder.book.names[filling.parent]
-            filled = None if len(set(told.cations)) > 1 else (compound_types.with_elements(self.decoder.book.parent(filling.parent), told.cations[0], told.anion, told.bond), filling.mask)
+            filled = (
+                None
+                if len(set(told.cations)) > 1
+                else (compound_types.with_elements(self.decoder.book.parent(filling.parent), told.cations[0], told.anion, told.bond), filling.mask)
+            )
             proposals.append(Proposal(structure, points[filling.sample], log_prior, filling.parent_probability, name, filled))
         return proposals
 

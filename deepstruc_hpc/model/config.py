@@ -96,7 +96,8 @@ class ModelConfig(Config):
         (), description="elements to decode, where the catalog mixes them; empty: structures are of one element, which the model need not know"
     )
     told: bool = Field(
-        False, description="the model is told the elements of a compound: three more readings say the length of its bond and what its elements scatter"
+        False,
+        description="the model is told the elements of a compound: three more readings say the length of its bond and what its elements scatter",
     )
     grid: PdfGridConfig = PdfGridConfig()
     encoder: EncoderConfig = EncoderConfig()
@@ -106,7 +107,7 @@ class ModelConfig(Config):
 
     @property
     def readings(self) -> int:
-        """Numbers that the model reads off a PDF: its points, the length of its unit where that helps to tell elements, and what it is told of them."""
+        """Numbers that the model reads off a PDF: its points, the length of its unit where that tells elements, and what it is told of them."""
         return self.grid.points + (TOLD if self.told else int(bool(self.elements)))
 
     @model_validator(mode="after")

@@ -113,8 +113,8 @@ def _particles(
 ) -> Candidates:
     """``count`` particles; the same for the same options on any machine.
 
-    A share ``any_sample`` of each type is of any of the samples whose charges balance in it: a model trained on the particles then cannot tell the type
-    by the elements alone.
+    A share ``any_sample`` of each type is of any of the samples whose charges balance in it: a model trained on the particles then cannot tell the
+    type by the elements alone.
     """
     chosen = {kind: list(named) for kind, named in (samples or SAMPLES).items()}
     unknown = sorted(set(chosen) - set(COMPOUND_TYPES))

@@ -1,8 +1,8 @@
 """Crystal types of two kinds of sites, cations and anions, as parents that any elements may be laid on.
 
-A parent of a type is told by the type and its origin, ``type rutile about bond``: its sites are the type's for TiO2, SnO2 and IrO2 alike, in units of
-the shortest bond. Which elements they are, and how long the bond is, comes with the sample. Origins are the different sites of the cell, the middle of
-the shortest bond and that of the cell, those with the same surroundings once.
+A parent of a type is told by the type and its origin, ``type rutile about bond``: its sites are the type's for TiO2, SnO2 and IrO2 alike, in units
+of the shortest bond. Which elements they are, and how long the bond is, comes with the sample. Origins are the different sites of the cell, the
+middle of the shortest bond and that of the cell, those with the same surroundings once.
 """
 
 from __future__ import annotations

@@ -26,7 +26,10 @@ ENTRY_POINT_GROUP = "deepstruc_hpc.structures"
 FAMILIES: dict[str, Family] = {family.name: family for family in (*PAPER_FAMILIES, ANTI_MACKAY, *BODY_FAMILIES, *CRYSTAL_FAMILIES, *RANDOM_FAMILIES)}
 """Built-in families by name."""
 
-FAMILIES |= {family.name: family for family in (alloy_family(FAMILIES), disordered_family(FAMILIES), multicomponent_family(FAMILIES), PROTOTYPE_CUT, RANDOM_COMPOUNDS)}
+FAMILIES |= {
+    family.name: family
+    for family in (alloy_family(FAMILIES), disordered_family(FAMILIES), multicomponent_family(FAMILIES), PROTOTYPE_CUT, RANDOM_COMPOUNDS)
+}
 
 
 def family_named(name: str) -> Family:
