@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,7 @@ from deepstruc_hpc.data.standard_pdf import curve_to_grid, shortest_known, with_
 from deepstruc_hpc.model.checkpoint_info import CheckpointInfo
 from deepstruc_hpc.model.contract import Generator, Proposal
 from deepstruc_hpc.model.cvae import Cvae
-from deepstruc_hpc.model.site_proposals import parent_probabilities, propose_fillings
+from deepstruc_hpc.model.site_proposals import log_odds, parent_probabilities, propose_fillings
 from deepstruc_hpc.model.sites import SitesDecoder
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.structures import compound_types
@@ -27,6 +27,8 @@ from deepstruc_hpc.structures.compound_types import ANION, bond_of_type, cations
 
 PARENT_SAMPLES = 64
 """Samples of the prior over which the probabilities of parents are averaged."""
+ODDS_SAMPLES = 16
+"""Samples of the prior over which the probabilities of sites are averaged."""
 POINTS_SHARE = 6
 """About so many proposals come from a latent point."""
 
@@ -153,6 +155,22 @@ class CompoundModel(Generator):
             )
             proposals.append(Proposal(structure, points[filling.sample], log_prior, filling.parent_probability, name, filled))
         return proposals
+
+    def site_odds_of(self, curve: PdfCurve, elements: Sequence[str], instrument: Instrument | None = None) -> Callable[[str], Array | None]:
+        """What is said of each site, averaged over the prior: a function of a parent's name to (S,) ln p/(1 − p), nats; None for what is not known.
+
+        Args:
+            curve: measured G(r).
+            elements: of the sample.
+            instrument: as for :meth:`told`.
+        """
+        told = self.told(curve, elements, instrument)
+        if told is None:
+            return lambda _: None
+        mean, std = self._prior(told.pdf)
+        points = mean + std * np.random.default_rng(0).standard_normal((ODDS_SAMPLES, len(mean)))
+        names, device = self.decoder.book.names, next(self.network.parameters()).device
+        return lambda name: log_odds(self.decoder, points, names.index(name), device) if name in names else None
 
     def most_probable(self, told: Told) -> tuple[int, NDArray[np.bool_]]:
         """As generated, before any fit: the parent, by number, and (S,) which of its sites are filled.

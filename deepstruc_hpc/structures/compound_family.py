@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
-from scipy.spatial import cKDTree
 
 from deepstruc_hpc.core.errors import RecipeError
 from deepstruc_hpc.core.seeds import item_rng
@@ -22,8 +19,6 @@ from deepstruc_hpc.structures.sites import canonical_permutation
 
 COMPOUND_RADIUS = 7.0
 """Reach of the parents' sites, in bonds: 400 atoms as an ellipsoid of aspect 1.8 lie within, also in open types (zincblende)."""
-STRETCHED = 1.3
-"""Bonds of a site reach so far, in shortest bonds."""
 CUBIC = frozenset(("rock_salt", "zincblende", "fluorite", "bixbyite", "spinel", "cuprite"))
 """Types whose axes are equal: they are not stretched."""
 
@@ -47,29 +42,15 @@ SAMPLES: dict[str, tuple[str, ...]] = {
 """Compounds that have each type, or are near to it: elements with the anion last; cations share their sites in the shares in which they are named."""
 
 
-def unlike_bonds(parent: Parent) -> csr_matrix:
-    """(S, S) sparse matrix of booleans: bonds between cations and anions."""
-    return _unlike_bonds(parent.name, parent.radius)
-
-
-@lru_cache(maxsize=128)
-def _unlike_bonds(name: str, radius: float) -> csr_matrix:
-    parent = parent_of(name, radius)
-    pairs = cKDTree(parent.sites).query_pairs(STRETCHED, output_type="ndarray")
-    pairs = pairs[parent.site_class[pairs[:, 0]] != parent.site_class[pairs[:, 1]]]
-    both = np.concatenate([pairs, pairs[:, ::-1]])
-    return csr_matrix((np.ones(len(both), dtype=np.int32), (both[:, 0], both[:, 1])), shape=(len(parent), len(parent)))
-
-
 def coordinated(parent: Parent, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The filled cations with all of their anions, and no other anions."""
     cations = mask & (parent.site_class == CATION)
-    return np.asarray(cations | ((parent.site_class == ANION) & (unlike_bonds(parent) @ cations.astype(np.int32) > 0)))
+    return np.asarray(cations | ((parent.site_class == ANION) & (parent.unlike_bonds @ cations.astype(np.int32) > 0)))
 
 
 def bonded(parent: Parent, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The filled sites that have a filled neighbour of the other kind."""
-    return np.asarray(mask & (unlike_bonds(parent) @ mask.astype(np.int32) > 0))
+    return np.asarray(mask & (parent.unlike_bonds @ mask.astype(np.int32) > 0))
 
 
 def build_compound(

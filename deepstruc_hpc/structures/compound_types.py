@@ -107,7 +107,7 @@ def compound_parent(name: str, radius: float) -> Parent:
     return crystal_lattice(_plain_crystal(kind), origin, radius, name)
 
 
-KEPT = ("distance", "bonds", "permutations", "invariants")
+KEPT = ("distance", "bonds", "unlike_bonds", "permutations", "invariants")
 """What a parent has worked out and elements do not change."""
 
 
