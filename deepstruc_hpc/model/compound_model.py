@@ -23,7 +23,8 @@ from deepstruc_hpc.model.site_proposals import log_odds, parent_probabilities, p
 from deepstruc_hpc.model.sites import SitesDecoder
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.structures import compound_types
-from deepstruc_hpc.structures.compound_types import ANION, bond_of_type, cations_and_anion
+from deepstruc_hpc.structures.compound_types import ANION, candidate_of_type, cations_and_anion
+from deepstruc_hpc.structures.prototypes import CrystalCandidate
 
 PARENT_SAMPLES = 64
 """Samples of the prior over which the probabilities of parents are averaged."""
@@ -42,14 +43,14 @@ class Told:
     Attributes:
         pdf: (2, R + 3).
         bond: Å, the unit of r.
-        bonds: of the types that the elements can have, Å by radii.
+        crystals: of the types that the elements can have, with lengths from radii.
         cations: elements, as often as their share asks.
         anion: element.
     """
 
     pdf: NDArray[np.float32]
     bond: float
-    bonds: dict[str, float]
+    crystals: dict[str, CrystalCandidate]
     cations: tuple[str, ...]
     anion: str
 
@@ -93,16 +94,20 @@ class CompoundModel(Generator):
         roles = cations_and_anion(elements)
         if roles is None:
             return None
-        found = {kind: bond_of_type(kind, elements) for kind in self.info.model.structure_types}
-        bonds = {kind: bond for kind, bond in found.items() if bond is not None}
-        if not bonds:
+        crystals = self.possible(elements)
+        if not crystals:
             return None
         cations, anion = roles
-        bond = first_neighbour_distance(curve, float(np.median(list(bonds.values()))))
+        bond = first_neighbour_distance(curve, float(np.median([one.crystal.bond_length for one in crystals.values()])))
         qdamp = (instrument or Instrument()).qdamp
         channels = curve_to_grid(curve, bond, self.grid, qdamp=qdamp, rmin=float(shortest_known(np.array(bond))))
         numbers = np.array([[float(atomic_numbers(cations).mean()), float(atomic_numbers([anion])[0])]])
-        return Told(with_elements(channels[None], np.array([bond]), numbers)[0], bond, bonds, cations, anion)
+        return Told(with_elements(channels[None], np.array([bond]), numbers)[0], bond, crystals, cations, anion)
+
+    def possible(self, elements: Sequence[str]) -> dict[str, CrystalCandidate]:
+        """The crystals that some elements can be, of the model's types."""
+        found = {kind: candidate_of_type(kind, elements) for kind in self.info.model.structure_types}
+        return {kind: crystal for kind, crystal in found.items() if crystal is not None}
 
     def propose(
         self,
@@ -147,13 +152,20 @@ class CompoundModel(Generator):
         for filling in found:
             structure = self.particle(told, filling.parent, filling.mask, rng)
             log_prior = float(density[filling.sample]) + math.log(max(filling.parent_probability, 1e-300))
-            name = self.decoder.book.names[filling.parent]
-            filled = (
-                None
-                if len(set(told.cations)) > 1
-                else (compound_types.with_elements(self.decoder.book.parent(filling.parent), told.cations[0], told.anion, told.bond), filling.mask)
+            parent = self.decoder.book.parent(filling.parent)
+            alone = len(set(told.cations)) == 1
+            laid = compound_types.with_elements(parent, told.cations[0], told.anion, told.bond) if alone else None
+            proposals.append(
+                Proposal(
+                    structure,
+                    points[filling.sample],
+                    log_prior,
+                    filling.parent_probability,
+                    parent.name,
+                    filling=None if laid is None else (laid, filling.mask),
+                    crystal=told.crystals[parent.structure_type],
+                )
             )
-            proposals.append(Proposal(structure, points[filling.sample], log_prior, filling.parent_probability, name, filled))
         return proposals
 
     def site_odds_of(self, curve: PdfCurve, elements: Sequence[str], instrument: Instrument | None = None) -> Callable[[str], Array | None]:
@@ -180,7 +192,7 @@ class CompoundModel(Generator):
         mean, std = self._prior(told.pdf)
         shares = self.parent_shares(told, mean + std * np.random.default_rng(0).standard_normal((PARENT_SAMPLES, len(mean))))
         kinds = np.array([self.decoder.book.type_of(number) for number in range(len(shares))])
-        best = max(told.bonds, key=lambda kind: float(shares[kinds == kind].sum()))
+        best = max(told.crystals, key=lambda kind: float(shares[kinds == kind].sum()))
         parent = int(np.where(kinds == best, shares, -1.0).argmax())
         point = torch.from_numpy(mean[None].astype(np.float32)).to(next(self.network.parameters()).device)
         return parent, self.decoder.filling(point, parent)[0]
@@ -188,7 +200,7 @@ class CompoundModel(Generator):
     def parent_shares(self, told: Told, points: Array) -> Array:
         """(P,) probabilities of the parents of the types that the elements can have, averaged over (B, latent) points."""
         shares = parent_probabilities(self.decoder, points, next(self.network.parameters()).device)
-        possible = np.array([self.decoder.book.type_of(number) in told.bonds for number in range(len(self.decoder.book))])
+        possible = np.array([self.decoder.book.type_of(number) in told.crystals for number in range(len(self.decoder.book))])
         shares = np.where(possible, shares, 0.0)
         total = shares.sum()
         return np.asarray(shares / total if total > 0 else possible / possible.sum())

@@ -19,9 +19,9 @@ from deepstruc_hpc.structures.crystal_cut import centre_of, crystal_sites
 from deepstruc_hpc.structures.crystal_parents import crystal_lattice
 from deepstruc_hpc.structures.crystals import Crystal
 from deepstruc_hpc.structures.parents import Parent
-from deepstruc_hpc.structures.plausibility import Anion, Mixture, compound_scale
+from deepstruc_hpc.structures.plausibility import Anion, Mixture
 from deepstruc_hpc.structures.prototype_table import Pattern, prototype_table
-from deepstruc_hpc.structures.prototypes import ANIONS
+from deepstruc_hpc.structures.prototypes import ANIONS, CrystalCandidate, candidate_of_pattern
 
 PREFIX = "type "
 CATION, ANION = 0, 1
@@ -126,7 +126,7 @@ def with_elements(parent: Parent, cation: str, anion: str, length: float) -> Par
     return laid
 
 
-def crystal_of_type(name: str, elements: Sequence[str]) -> Crystal | None:
+def candidate_of_type(name: str, elements: Sequence[str]) -> CrystalCandidate | None:
     """The crystal of a type with given elements, with lengths from radii; cations share their sites.
 
     Args:
@@ -136,6 +136,11 @@ def crystal_of_type(name: str, elements: Sequence[str]) -> Crystal | None:
     Returns:
         None where the type is none of these elements: charges do not balance, atoms touch, or there is no anion among them.
     """
+    return _candidate_of_type(name, tuple(elements))
+
+
+@lru_cache(maxsize=1024)
+def _candidate_of_type(name: str, elements: tuple[str, ...]) -> CrystalCandidate | None:
     roles = cations_and_anion(elements)
     if roles is None:
         return None
@@ -144,8 +149,7 @@ def crystal_of_type(name: str, elements: Sequence[str]) -> Crystal | None:
     mixed: Mixture = {symbol: cations.count(symbol) / len(cations) for symbol in dict.fromkeys(cations)}
     kinds = [mixed, mixed]
     kinds[pattern.anion] = {anion: 1.0}
-    scale = compound_scale(pattern, kinds, Anion(anion, pattern.anion))
-    return None if scale is None else _crystal(pattern, scale.factor, kinds, name)
+    return candidate_of_pattern(pattern, kinds, Anion(anion, pattern.anion))
 
 
 def cations_and_anion(elements: Sequence[str]) -> tuple[tuple[str, ...], str] | None:
@@ -156,9 +160,9 @@ def cations_and_anion(elements: Sequence[str]) -> tuple[tuple[str, ...], str] | 
 
 
 def bond_of_type(name: str, elements: Sequence[str]) -> float | None:
-    """The shortest bond of a type with given elements, Å, by radii; None where :func:`crystal_of_type` knows none."""
-    crystal = crystal_of_type(name, elements)
-    return None if crystal is None else crystal.bond_length
+    """The shortest bond of a type with given elements, Å, by radii; None where :func:`candidate_of_type` knows none."""
+    found = candidate_of_type(name, elements)
+    return None if found is None else found.crystal.bond_length
 
 
 @lru_cache(maxsize=64)
@@ -173,15 +177,9 @@ def _pattern(name: str) -> Pattern:
 
 @lru_cache(maxsize=64)
 def _plain_crystal(name: str) -> Crystal:
+    """The type with M and X on its sites, in the lengths of the table of types."""
     pattern = _pattern(name)
-    kinds: list[Mixture] = [{"M": 1.0}, {"M": 1.0}]
-    kinds[pattern.anion] = {"X": 1.0}
-    return _crystal(pattern, 1.0, kinds, name)
-
-
-def _crystal(pattern: Pattern, factor: float, kinds: Sequence[Mixture], name: str) -> Crystal:
-    species = tuple(tuple((symbol, float(share)) for symbol, share in sorted(kinds[kind].items())) for kind in pattern.kinds)
-    lattice = pattern.lattice * factor
-    change = np.linalg.inv(lattice)
-    operations = np.array([(change @ rotation.T @ lattice).T for rotation in pattern.rotations.astype(np.float64)])
-    return Crystal(name, lattice, pattern.fractions, species, operations)
+    species = tuple((("X" if kind == pattern.anion else "M", 1.0),) for kind in pattern.kinds)
+    change = np.linalg.inv(pattern.lattice)
+    operations = np.array([(change @ rotation.T @ pattern.lattice).T for rotation in pattern.rotations.astype(np.float64)])
+    return Crystal(name, pattern.lattice, pattern.fractions, species, operations)

@@ -135,6 +135,7 @@ def test_proposals_are_particles_of_the_sample_in_types_whose_charges_balance():
         lattice, mask = one.filling
         assert set(one.structure.elements) <= {"Ti", "O"}
         assert one.structure.structure_type in TYPES
+        assert one.crystal.prototype == one.structure.structure_type
         assert int(mask.sum()) == len(one.structure) <= MOST
         assert lattice.length == pytest.approx(1.95, rel=0.15)
         assert one.structure.symbols.count("Ti") == sum(lattice.species[site] == "Ti" for site in np.flatnonzero(mask))
@@ -167,6 +168,6 @@ def test_the_likeliest_particle_is_of_a_possible_type():
     one = model()
     told = one.told(curve_of(structures[0]), ("Ni", "O"))
     parent, mask = one.most_probable(told)
-    assert one.decoder.book.type_of(parent) in told.bonds
+    assert one.decoder.book.type_of(parent) in told.crystals
     assert mask.sum() >= 4
     assert parent_of(one.decoder.book.names[parent], RADIUS).sites.shape[0] == len(mask)

@@ -11,9 +11,9 @@ from deepstruc_hpc.structures.compound_types import (
     CATION,
     COMPOUND_TYPES,
     bond_of_type,
+    candidate_of_type,
     cations_and_anion,
     compound_parent_names,
-    crystal_of_type,
     origins_of,
     with_elements,
 )
@@ -50,7 +50,7 @@ def test_lengths_from_radii_are_near_the_crystals(name, elements, built_in):
 
 def test_what_elements_cannot_be():
     assert bond_of_type("rutile", ("Na", "Cl")) is None  # charges
-    assert crystal_of_type("rutile", ("Pt", "Ni")) is None  # no anion
+    assert candidate_of_type("rutile", ("Pt", "Ni")) is None  # no anion
     assert cations_and_anion(("O", "Co", "Fe", "Fe")) == (("Co", "Fe", "Fe"), "O")
     with pytest.raises(StructureError, match="type rutile about cation"):
         parent_of("type rutile about moon", 4.0)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepstruc_hpc.core.errors import DeepstrucError, EngineError, PdfFileError, TimeLimitError
+from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.model.contract import CLOSEST_CONTACT, Generator, Proposal, SearchSpace
 from deepstruc_hpc.solve.candidates.candidate import Belief, Candidate, CandidateSet
 from deepstruc_hpc.solve.candidates.source import Budget, metal_of, metal_zoom
@@ -15,7 +16,7 @@ from deepstruc_hpc.solve.measurement.decay import has_more_atoms
 from deepstruc_hpc.structures.elements import nn_distance
 from deepstruc_hpc.structures.lattices import FAULTED, lattice_of, metal_atomic_volume
 from deepstruc_hpc.structures.occupation import Occupation
-from deepstruc_hpc.structures.sites import nearest_distances
+from deepstruc_hpc.structures.sites import nearest_distances, shortest_distance
 
 if TYPE_CHECKING:
     from deepstruc_hpc.solve.measurement.describe import Measurement
@@ -90,17 +91,24 @@ def _candidate(proposal: Proposal, source: str) -> Candidate:
     latent = tuple(float(value) for value in np.ravel(proposal.latent))
     structure = proposal.structure
     occupation = None
-    length = 0.0
+    length = 0.0 if proposal.crystal is None else shortest_distance(structure.positions)
     if proposal.filling is not None and (len(structure.elements) == 1 or proposal.filling[0].species):
         lattice, mask = proposal.filling
         length = lattice.length
         occupation = Occupation(lattice, mask, structure.structure_type, "" if lattice.species else structure.symbols[0], length)
+    known, volume = proposal.crystal, None
+    if known is not None:  # named, and taken for one lattice, as the crystals that are found from elements alone
+        structure = Structure(structure.symbols, structure.positions, known.group, structure.label)
+        occupation = None if occupation is None else replace(occupation, kind=known.group)
+        volume = abs(float(np.linalg.det(known.crystal.lattice))) / len(known.orbits) * (length / known.crystal.bond_length) ** 3
     complexity = float(structure.structure_type in FAULTED)
     return Candidate(
         structure,
         source,
         listed=False,
         length=length,
+        atomic_volume=volume,
+        crystal=known,
         latent=latent,
         log_prior=float(proposal.log_prior),
         complexity=complexity,
