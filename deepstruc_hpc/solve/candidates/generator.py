@@ -12,7 +12,7 @@ from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.model.contract import CLOSEST_CONTACT, Generator, Proposal, SearchSpace
 from deepstruc_hpc.solve.candidates.candidate import Belief, Candidate, CandidateSet
 from deepstruc_hpc.solve.candidates.source import Budget, metal_of, metal_zoom
-from deepstruc_hpc.solve.measurement.decay import has_more_atoms
+from deepstruc_hpc.solve.measurement.decay import decay_of, has_more_atoms
 from deepstruc_hpc.structures.elements import nn_distance
 from deepstruc_hpc.structures.lattices import FAULTED, lattice_of, metal_atomic_volume
 from deepstruc_hpc.structures.occupation import Occupation
@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 BEYOND_MODEL, FEWER = 800, 10
 """Models that come with the package are trained on up to 400 atoms. Where a curve tells a metal particle of surely more than 800, a tenth of the
 samples is drawn, and no search follows them: they can only miss."""
+
+
+LARGEST_COMPOUND = 30.0
+"""Å. Where the decay of a compound's curve surely tells a larger particle, the model of compounds is not asked: its own of at most 400 atoms are 20 Å
+across, 27 Å in CdTe."""
 
 
 class GeneratorSource:
@@ -49,6 +54,8 @@ class GeneratorSource:
         """
         sample = measurement.sample
         generator = self.compounds if self.compounds is not None and sample.kind == "compound" else self.generator
+        if generator is self.compounds and (decay := decay_of(measurement)) is not None and decay.low > LARGEST_COMPOUND:
+            return CandidateSet()
         symbol = sample.elements[0] if generator.decodes_elements else metal_of(sample)
         if symbol is None:
             return CandidateSet()
