@@ -11,8 +11,9 @@ from deepstruc_hpc.core.errors import DeepstrucError, EngineError, PdfFileError,
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.model.contract import CLOSEST_CONTACT, Generator, Proposal, SearchSpace
 from deepstruc_hpc.solve.candidates.candidate import Belief, Candidate, CandidateSet
+from deepstruc_hpc.solve.candidates.crystals import ORDER_AT_END
 from deepstruc_hpc.solve.candidates.source import Budget, metal_of, metal_zoom
-from deepstruc_hpc.solve.measurement.decay import decay_of, has_more_atoms
+from deepstruc_hpc.solve.measurement.decay import has_more_atoms
 from deepstruc_hpc.structures.elements import nn_distance
 from deepstruc_hpc.structures.lattices import FAULTED, lattice_of, metal_atomic_volume
 from deepstruc_hpc.structures.occupation import Occupation
@@ -27,8 +28,8 @@ samples is drawn, and no search follows them: they can only miss."""
 
 
 LARGEST_COMPOUND = 30.0
-"""Å. Where the decay of a compound's curve surely tells a larger particle, the model of compounds is not asked: its own of at most 400 atoms are 20 Å
-across, 27 Å in CdTe."""
+"""Å. Where a compound's curve shows order up to there, the model of compounds is not asked: its own particles of at most 400 atoms are 20 Å across, 27 Å
+in CdTe."""
 
 
 class GeneratorSource:
@@ -54,7 +55,7 @@ class GeneratorSource:
         """
         sample = measurement.sample
         generator = self.compounds if self.compounds is not None and sample.kind == "compound" else self.generator
-        if generator is self.compounds and (decay := decay_of(measurement)) is not None and decay.low > LARGEST_COMPOUND:
+        if generator is self.compounds and float(measurement.curve.r[-1]) >= LARGEST_COMPOUND and measurement.order_at_end > ORDER_AT_END:
             return CandidateSet()
         symbol = sample.elements[0] if generator.decodes_elements else metal_of(sample)
         if symbol is None:
