@@ -11,7 +11,6 @@ from deepstruc_hpc.core.errors import DeepstrucError, EngineError, PdfFileError,
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.model.contract import CLOSEST_CONTACT, Generator, Proposal, SearchSpace
 from deepstruc_hpc.solve.candidates.candidate import Belief, Candidate, CandidateSet
-from deepstruc_hpc.solve.candidates.crystals import ORDER_AT_END
 from deepstruc_hpc.solve.candidates.source import Budget, metal_of, metal_zoom
 from deepstruc_hpc.solve.measurement.decay import has_more_atoms
 from deepstruc_hpc.structures.elements import nn_distance
@@ -27,9 +26,9 @@ BEYOND_MODEL, FEWER = 800, 10
 samples is drawn, and no search follows them: they can only miss."""
 
 
-LARGEST_COMPOUND = 30.0
-"""Å. Where a compound's curve shows order up to there, the model of compounds is not asked: its own particles of at most 400 atoms are 20 Å across, 27 Å
-in CdTe."""
+LARGEST_COMPOUND, ORDER = 30.0, 0.2
+"""Å, and RMS of G there over RMS from 2 to 10 Å. Where a compound's curve shows so much order up to there, the model of compounds is not asked: its own
+particles of at most 400 atoms are 20 Å across, 27 Å in CdTe. Noise is some 0.05."""
 
 
 class GeneratorSource:
@@ -55,7 +54,7 @@ class GeneratorSource:
         """
         sample = measurement.sample
         generator = self.compounds if self.compounds is not None and sample.kind == "compound" else self.generator
-        if generator is self.compounds and float(measurement.curve.r[-1]) >= LARGEST_COMPOUND and measurement.order_at_end > ORDER_AT_END:
+        if generator is self.compounds and float(measurement.curve.r[-1]) >= LARGEST_COMPOUND and measurement.order_at_end > ORDER:
             return CandidateSet()
         symbol = sample.elements[0] if generator.decodes_elements else metal_of(sample)
         if symbol is None:
