@@ -1,8 +1,8 @@
 """Crystal types of two kinds of sites, cations and anions, as parents that any elements may be laid on.
 
 A parent of a type is told by the type and its origin, ``type rutile about bond``: its sites are the type's for TiO2, SnO2 and IrO2 alike, in units
-of the shortest bond. Which elements they are, and how long the bond is, comes with the sample. Origins are the different sites of the cell, the
-middle of the shortest bond and that of the cell, those with the same surroundings once.
+of the shortest bond. Which elements they are, and how long the bond is, comes with the sample. Origins are the different sites of the cell and the
+middle of the shortest bond, those with the same surroundings once.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ COMPOUND_TYPES = {
 SURROUNDINGS = 2.2
 """Bonds. Two points of a crystal with sites of the same kinds at the same distances up to there are taken as one origin."""
 MOST_ORIGINS = 5
-"""Of a type: crystals with many different sites (bixbyite) would have more, and the nearest of five is never far."""
+"""Of a type."""
 
 Point = NDArray[np.float64]
 
@@ -68,14 +68,13 @@ def type_of(name: str) -> str:
 @lru_cache(maxsize=64)
 def origins_of(name: str) -> dict[str, Point]:
     """Points of a type about which its parents are laid, by name, (3,) each, in the lengths of the table of types."""
-    crystal, pattern = _plain_crystal(name), _pattern(name)
+    crystal, pattern = plain_crystal(name), _pattern(name)
     found: dict[str, Point] = {}
     seen: list[NDArray[np.float64]] = []
     for kind, what in ((1 - pattern.anion, "cation"), (pattern.anion, "anion")):
         for site in dict.fromkeys(pattern.orbits[pattern.kinds == kind].tolist()):
             _add(found, seen, crystal, what, crystal.fractions[site] @ crystal.lattice)
-    for what in ("bond", "cell"):
-        _add(found, seen, crystal, what, centre_of(crystal, what))
+    _add(found, seen, crystal, "bond", centre_of(crystal, "bond"))
     return dict(list(found.items())[:MOST_ORIGINS])
 
 
@@ -104,7 +103,7 @@ def compound_parent(name: str, radius: float) -> Parent:
     origin = origins_of(kind).get(name.rpartition(" about ")[2])
     if origin is None:
         raise StructureError(f"parent {name!r}: a name such as 'type rutile about cation' is needed.")
-    return crystal_lattice(_plain_crystal(kind), origin, radius, name)
+    return crystal_lattice(plain_crystal(kind), origin, radius, name)
 
 
 KEPT = ("distance", "bonds", "unlike_bonds", "permutations", "invariants")
@@ -176,7 +175,7 @@ def _pattern(name: str) -> Pattern:
 
 
 @lru_cache(maxsize=64)
-def _plain_crystal(name: str) -> Crystal:
+def plain_crystal(name: str) -> Crystal:
     """The type with M and X on its sites, in the lengths of the table of types."""
     pattern = _pattern(name)
     species = tuple((("X" if kind == pattern.anion else "M", 1.0),) for kind in pattern.kinds)

@@ -27,7 +27,7 @@ samples is drawn, and no search follows them: they can only miss."""
 
 
 LARGEST_COMPOUND, ORDER = 30.0, 0.2
-"""Å, and RMS of G there over RMS from 2 to 10 Å. Where a compound's curve shows so much order up to there, the model of compounds is not asked: its own
+"""Å, and RMS of G there over RMS from 2 to 10 Å. Where a compound shows so much order up to there, the model of compounds is not asked: its own
 particles of at most 400 atoms are 20 Å across, 27 Å in CdTe. Noise is some 0.05."""
 
 
