@@ -92,7 +92,10 @@ def _origins(kind: str) -> Origins:
         if matched is not None:
             found.append((point / bond, *matched))
     return Origins(
-        np.array([point for point, _, _ in found]), tuple(name for _, name, _ in found), np.array([turn for *_, turn in found]), crystal.lattice / bond
+        np.array([point for point, _, _ in found]),
+        tuple(name for _, name, _ in found),
+        np.array([turn for *_, turn in found]),
+        crystal.lattice / bond,
     )
 
 
