@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,15 +75,26 @@ class SiteTable:
             StoreError: not one structure is a piece of a parent.
         """
         finder = ParentFinder(parents)
-        owner = np.full(len(structures), -1, dtype=np.int64)
+        return cls.of_fillings((filling_of(finder, structure, elements) for structure in structures), len(structures), parents, bool(elements))
+
+    @classmethod
+    def of_fillings(cls, fillings: Iterable[Filling | None], count: int, parents: Sequence[Parent], elements: bool = False) -> SiteTable:
+        """A table of known fillings; see :meth:`of`.
+
+        Args:
+            fillings: of each structure, None where it is a piece of no parent.
+            count: how many structures.
+            parents: to which the fillings' numbers belong.
+            elements: whether elements are to be decoded, too.
+        """
+        owner = np.full(count, -1, dtype=np.int64)
         largest = max(len(parent) for parent in parents)
         width = -(-largest // 8)
-        species = np.full((len(structures), largest), EMPTY, dtype=np.uint8) if elements else None
-        masks = np.zeros((len(structures), width), dtype=np.uint8)
+        species = np.full((count, largest), EMPTY, dtype=np.uint8) if elements else None
+        masks = np.zeros((count, width), dtype=np.uint8)
         edges: list[NDArray[np.int32]] = []
-        reach = np.zeros(len(structures), dtype=np.int64)
-        for row, structure in enumerate(structures):
-            found = filling_of(finder, structure, elements)
+        reach = np.zeros(count, dtype=np.int64)
+        for row, found in enumerate(fillings):
             if found is None:
                 edges.append(np.zeros(0, dtype=np.int32))
                 continue
@@ -97,7 +108,7 @@ class SiteTable:
             reach[row] = np.searchsorted(parent.distance, parent.distance[found.mask].max() + REACH_BEYOND)
         if (owner < 0).all():
             raise StoreError(
-                f"none of the {len(structures)} structures is a piece of a parent lattice, which the decoder over sites needs. "
+                f"none of the {count} structures is a piece of a parent lattice, which the decoder over sites needs. "
                 "Train the other decoder: --set model.decoder=coordinates."
             )
         offsets = np.cumsum([0, *(len(edge) for edge in edges)], dtype=np.int64)

@@ -57,6 +57,22 @@ def with_length(channels: NDArray[np.float32], nn_distance: NDArray[np.floating]
     return np.concatenate([channels, reading.astype(np.float32)], axis=2)
 
 
+def with_elements(channels: NDArray[np.float32], bond: NDArray[np.floating], scatterers: NDArray[np.floating]) -> NDArray[np.float32]:
+    """PDFs of compounds with three more readings: the length that r was divided by, and the mean atomic numbers of cations and of anions.
+
+    Args:
+        channels: (B, 2, R).
+        bond: (B,) Å.
+        scatterers: (B, 2) mean atomic number of the cations, and of the anion.
+
+    Returns:
+        (B, 2, R + 3); logarithms over 2.1 Å, 30 and 10.
+    """
+    told = np.log(np.column_stack([np.asarray(bond) / 2.1, scatterers / np.array([30.0, 10.0])]))
+    reading = np.stack([told, np.ones_like(told)], axis=1)
+    return np.concatenate([channels, reading.astype(np.float32)], axis=2)
+
+
 def shortest_known(nn_distance: NDArray[np.floating]) -> Array:
     """Where a curve begins to count, Å: at 2 Å, or below the first peak of an oxide, where that is nearer. Below is termination ripple."""
     return np.minimum(2.0, 0.8 * np.asarray(nn_distance, dtype=np.float64))

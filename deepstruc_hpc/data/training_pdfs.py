@@ -14,9 +14,11 @@ from deepstruc_hpc.core.config import Config
 from deepstruc_hpc.core.errors import StoreError
 from deepstruc_hpc.core.peaks import first_neighbour_distances
 from deepstruc_hpc.core.structure import Structure
-from deepstruc_hpc.data.standard_pdf import envelope, sample_rows, shortest_known, standardise, with_length
-from deepstruc_hpc.physics.separable import spectra_of
-from deepstruc_hpc.physics.torch_pdf import SpectraTensors, interpolate
+from deepstruc_hpc.data.species import atomic_numbers
+from deepstruc_hpc.data.standard_pdf import envelope, sample_rows, shortest_known, standardise, with_elements, with_length
+from deepstruc_hpc.physics.separable import Spectra, spectra_of
+from deepstruc_hpc.physics.torch_pdf import interpolate
+from deepstruc_hpc.structures.compound_types import cations_and_anion
 from deepstruc_hpc.structures.sites import shortest_distance
 
 SPECTRA_AT_A_TIME = 512
@@ -115,6 +117,7 @@ class MeasuredLikePdfs:
         ranges: of the conditions.
         compared_to: r / d_nn up to which the RMS of G is taken that noise and line are a share of. Particles are over where a long axis goes on, and
             their noise does not sink with the length of the axis.
+        scatterers: (S, 2) mean atomic numbers of the cations and of the anion of compounds, which the PDFs then tell with their bond.
     """
 
     spectra: Floats
@@ -127,6 +130,7 @@ class MeasuredLikePdfs:
     sines: Floats
     ranges: MeasuredLike
     compared_to: float = np.inf
+    scatterers: Floats | None = None
 
     @classmethod
     def of(
@@ -138,27 +142,30 @@ class MeasuredLikePdfs:
         ranges: MeasuredLike,
         *,
         compared_to: float = np.inf,
+        told: bool = False,
     ) -> MeasuredLikePdfs:
         """Spectra of every different shape.
 
         Args:
-            structures: S, each of one element.
+            structures: S, each of one element; or of a cation and an anion, where the elements are told.
             nn_distance: (S,) Å.
-            shapes: S names; structures of one name differ in element and scale only.
+            shapes: S names; structures of one name differ in element and scale only, compounds in nothing.
             grid: (R,) r / d_nn.
             ranges: of the conditions.
             compared_to: r / d_nn up to which the RMS of G is taken that noise and line are a share of.
+            told: PDFs are those of compounds, and say their elements.
 
         Raises:
             StoreError: a structure holds several elements.
         """
         mixed = next((structure for structure in structures if len(structure.elements) > 1), None)
-        if mixed is not None:
+        if mixed is not None and not told:
             raise StoreError(
-                f"{mixed.label}: {mixed.formula} holds several elements; measured-like PDFs are for one. Train with --set data.pdfs=stored."
+                f"{mixed.label}: {mixed.formula} holds several elements; measured-like PDFs are for one. Train with --set data.pdfs=stored, or, "
+                "for compounds of the family random_compounds, with --set model.told=true."
             )
         _, first, shape_of = np.unique(np.asarray(shapes), return_index=True, return_inverse=True)
-        different = [structures[row].with_symbols(("Au",) * len(structures[row])) for row in first]
+        different = [structures[row] if told else structures[row].with_symbols(("Au",) * len(structures[row])) for row in first]
         q_max = ranges.qmax[1] * ranges.metal[1] * float(np.max(nn_distance))
         units = np.asarray(nn_distance, dtype=np.float64)[first]
         reach = max(_extent(structure) / unit for structure, unit in zip(different, units, strict=True))
@@ -178,6 +185,7 @@ class MeasuredLikePdfs:
             sines=(2 / np.pi * step * np.sin(np.outer(q, fine))).astype(np.float32),
             ranges=ranges,
             compared_to=compared_to,
+            scatterers=np.array([mean_numbers(structure) for structure in structures], dtype=np.float32) if told else None,
         )
 
     def __call__(self, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float32]:
@@ -200,7 +208,12 @@ class MeasuredLikePdfs:
         assumed = np.maximum(drawn["qdamp"] + _signs(rng, len(rows)) * drawn["qdamp_error"], 0.0)
         g, known = sample_rows(self.fine, measured, at)
         angstrom = at * unit
-        return standardise(g / envelope(angstrom, assumed), known & (angstrom >= drawn["rmin"]) & (angstrom <= drawn["rmax"]))
+        if self.scatterers is None:
+            return standardise(g / envelope(angstrom, assumed), known & (angstrom >= drawn["rmin"]) & (angstrom <= drawn["rmax"]))
+        bond = (at[:, :1] / self.grid[0] * unit)[:, 0]
+        first = np.minimum(drawn["rmin"], shortest_known(bond)[:, None])
+        channels = standardise(g / envelope(angstrom, assumed), known & (angstrom >= first) & (angstrom <= drawn["rmax"]))
+        return with_elements(channels, bond, self.scatterers[rows])
 
     def _window(self, low: Floats, high: Floats) -> Floats:
         """(B, Q): 1 between the limits (B, 1), the covered share of the step at the ends, 0 outside."""
@@ -214,6 +227,19 @@ class MeasuredLikePdfs:
         damping = np.exp(-(self.q**2)[None, :, None] * width[:, None, :])
         total: Floats = np.einsum("bqm,bqm->bq", damping, self.spectra[self.shape_of[rows]])
         return total
+
+
+def mean_numbers(structure: Structure) -> tuple[float, float]:
+    """Mean atomic number of the cations and of the anion of a compound.
+
+    Raises:
+        StoreError: it has no cation or no anion.
+    """
+    roles = cations_and_anion(structure.symbols)
+    if roles is None:
+        raise StoreError(f"{structure.label}: {structure.formula} is no compound of cations and one anion.")
+    cations, anion = roles
+    return float(atomic_numbers(cations).mean()), float(atomic_numbers([anion])[0])
 
 
 def _signs(rng: np.random.Generator, count: int) -> Floats:
@@ -238,21 +264,32 @@ def _extent(structure: Structure) -> float:
 def _spectra(structures: Sequence[Structure], units: NDArray[np.float64], q: NDArray[np.float64], reach: float) -> tuple[Floats, Floats]:
     """Spectra (S, Q, M) and node distances (M,), some structures at a time: the spectra's own fine grids take ten times the room."""
     shortest = min(shortest_distance(structure.positions) / unit for structure, unit in zip(structures, units, strict=True))
-    tables: list[Floats] = []
+    alike: dict[tuple[str, ...], list[int]] = {}
+    for row, structure in enumerate(structures):
+        alike.setdefault(structure.elements, []).append(row)
+    table = np.zeros(0, dtype=np.float32)
     nodes = np.zeros(0)
-    for start in range(0, len(structures), SPECTRA_AT_A_TIME):
-        part = slice(start, start + SPECTRA_AT_A_TIME)
-        made = spectra_of(structures[part], q_max=float(q[-1]), max_zoom=1.01, lengths=units[part], reach=reach, shortest=min(shortest, reach))
-        tables.append(_tabulated(SpectraTensors(made), q))
-        nodes = made.nodes
-    return np.concatenate(tables), nodes.astype(np.float32)
+    for rows in alike.values():
+        for start in range(0, len(rows), SPECTRA_AT_A_TIME):
+            part = rows[start : start + SPECTRA_AT_A_TIME]
+            made = spectra_of(
+                [structures[row] for row in part], q_max=float(q[-1]), max_zoom=1.01, lengths=units[part], reach=reach, shortest=min(shortest, reach)
+            )
+            if not len(table):
+                nodes = made.nodes
+                table = np.empty((len(structures), len(q), len(nodes)), dtype=np.float32)
+            table[part] = _tabulated(made, q)
+    return table, nodes.astype(np.float32)
 
 
-def _tabulated(spectra: SpectraTensors, q: NDArray[np.float64]) -> Floats:
-    """(S, Q, M): F_m at the given q."""
+def _tabulated(made: Spectra, q: NDArray[np.float64]) -> Floats:
+    """(S, Q, M): F_m at the given q, summed over the pairs of elements by what they scatter."""
     import torch
 
     at = torch.from_numpy(q.astype(np.float32))[None]
-    parts = [interpolate(spectra.values[row : row + 1], at, spectra.dq, spectra.origin)[0] for row in range(len(spectra.values))]
-    table: Floats = torch.stack(parts).numpy()
+    table: Floats = np.zeros((len(made), len(q), len(made.nodes)), dtype=np.float32)
+    for row, values in enumerate(torch.as_tensor(made.values)):
+        pairs = [interpolate(pair[None], at, made.dq, made.origin)[0].numpy() for pair in values]
+        weights = made.row(row).pair_weights(q / made.lengths[row])[0]
+        table[row] = np.einsum("pq,pqm->qm", weights, np.stack(pairs))
     return table

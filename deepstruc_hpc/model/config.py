@@ -95,6 +95,10 @@ class ModelConfig(Config):
     elements: tuple[str, ...] = Field(
         (), description="elements to decode, where the catalog mixes them; empty: structures are of one element, which the model need not know"
     )
+    told: bool = Field(
+        False,
+        description="the model is told the elements of a compound: three more readings say the length of its bond and what its elements scatter",
+    )
     grid: PdfGridConfig = PdfGridConfig()
     encoder: EncoderConfig = EncoderConfig()
     prior: PriorConfig = PriorConfig()
@@ -103,14 +107,18 @@ class ModelConfig(Config):
 
     @property
     def readings(self) -> int:
-        """Numbers that the model reads off a PDF: its points, and the length of its unit where that helps to tell elements."""
-        return self.grid.points + bool(self.elements)
+        """Numbers that the model reads off a PDF: its points, the length of its unit where that tells elements, and what it is told of them."""
+        return self.grid.points + (TOLD if self.told else int(bool(self.elements)))
 
     @model_validator(mode="after")
     def _knows_its_decoder(self) -> Self:
         if self.decoder not in DECODER_NAMES:
             raise ValueError(f"decoder {self.decoder!r} is not one of {', '.join(DECODER_NAMES)}")
+        if self.told and (self.decoder != "sites" or self.elements):
+            raise ValueError("told: for the decoder over sites, and where elements are not decoded")
         return self
 
 
 DECODER_NAMES = ("coordinates", "sites")
+TOLD = 3
+"""Readings of :func:`~deepstruc_hpc.data.standard_pdf.with_elements`."""

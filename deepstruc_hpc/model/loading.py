@@ -45,9 +45,7 @@ def load_generator(name: str) -> Generator:
         CheckpointError: there is none, it cannot be made, or it lacks what solving asks for.
     """
     if not is_own(name):
-        from deepstruc_hpc.model.checkpoint import load_model
-
-        return load_model(name)
+        return _trained(name)
     found = OWN.fullmatch(name)
     if found is None:  # pragma: no cover - is_own has asked the same
         raise ValueError(name)
@@ -64,6 +62,15 @@ def load_generator(name: str) -> Generator:
         )
     generator: Generator = made
     return generator
+
+
+def _trained(name: str) -> Generator:
+    """The generator of a checkpoint: of metals, or of compounds where it was told elements in training."""
+    from deepstruc_hpc.model.checkpoint import find_checkpoint, load_model, load_network, read_info
+    from deepstruc_hpc.model.compound_model import CompoundModel
+
+    directory = find_checkpoint(name)
+    return CompoundModel(*load_network(directory)) if read_info(directory).model.told else load_model(directory)
 
 
 def own_identity(name: str) -> str:

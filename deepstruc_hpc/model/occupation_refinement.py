@@ -13,7 +13,7 @@ from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.physics.evidence import independent_points, log_likelihood
 from deepstruc_hpc.physics.fit import fit_candidates
 from deepstruc_hpc.physics.instrument import Instrument
-from deepstruc_hpc.physics.site_descent import SiteCurves, SiteDescent
+from deepstruc_hpc.physics.site_descent import SiteCurves, SiteDescent, SiteScattering
 from deepstruc_hpc.physics.target import target_of
 from deepstruc_hpc.structures.assignment import ParentFinder
 from deepstruc_hpc.structures.lattices import lattice_of
@@ -48,7 +48,7 @@ class Fitted:
 
 @dataclass(frozen=True, eq=False)
 class Filled:
-    """A cluster of one element as a filling.
+    """A cluster as a filling: of one element, or on a lattice whose sites have their elements.
 
     Attributes:
         parent: its sites.
@@ -100,24 +100,35 @@ def improve_sites(
     length = shortest_distance(structure.positions) / shortest_distance(parent.sites[mask])
     near = np.flatnonzero(parent.distance <= parent.distance[mask].max() + ROOM)
     odds = np.zeros(len(near)) if log_odds is None else np.clip(log_odds[near], -SUREST, SUREST)
-    bonds = parent.bonds[near][:, near]
+    bonds = (parent.bonds if parent.species is None else parent.unlike_bonds)[near][:, near]
     ranges = {"qmin": instrument.qmin, "qmax": instrument.qmax, "qdamp": instrument.qdamp, "low_q": low_q}
     filled = mask[near]
     for _ in range(ROUNDS):
         sites = parent.sites[near] * (length * fit.zoom)
         target = target_of(curve.r, curve.g, **ranges, largest_distance=2.0 * float(np.linalg.norm(sites, axis=1).max()))
-        curves = SiteCurves.of(sites, target, uiso=fit.uiso, delta2=fit.delta2, qbroad=instrument.qbroad)
+        scattering = None
+        if parent.species is not None:
+            scattering = SiteScattering.of([parent.species[site] for site in near], filled, target.q, instrument.radiation)
+        curves = SiteCurves.of(sites, target, uiso=fit.uiso, delta2=fit.delta2, qbroad=instrument.qbroad, scattering=scattering)
         descent = SiteDescent(curves, bonds, points=points, min_neighbours=parent.min_neighbours, most_atoms=most_atoms, log_odds=odds)
         filled, steps = descent.run(filled)
         if steps == 0:
             break
         mask = np.zeros(len(parent), dtype=bool)
         mask[near] = filled
-        built = parent.structure(mask, structure.symbols[0], length, structure.label)
-        structure = Structure(built.symbols, built.positions, structure.structure_type, structure.label)
+        structure = _built(parent, mask, structure, length)
         fit = fitted(structure, curve, instrument, low_q=low_q)
     objective = -float(log_likelihood(max(fit.rw, 1e-5), points)) - float(odds[filled].sum())
     return Improved(parent, mask, structure, fit, float(objective))
+
+
+def _built(parent: Parent, mask: Mask, as_before: Structure, length: float) -> Structure:
+    """The cluster that a filling is, Å, with the type and label that it had."""
+    if parent.species is not None:
+        symbols = [parent.species[site] for site in np.flatnonzero(mask)]
+        return parent.cluster(mask, symbols, length, as_before.structure_type, as_before.label)
+    built = parent.structure(mask, as_before.symbols[0], length, as_before.label)
+    return Structure(built.symbols, built.positions, as_before.structure_type, as_before.label)
 
 
 def fitted(structure: Structure, curve: PdfCurve, instrument: Instrument, *, low_q: float = 0.0) -> Fitted:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.structures.parents import Parent
+from deepstruc_hpc.structures.prototypes import CrystalCandidate
 
 Array = NDArray[np.float64]
 
@@ -24,6 +25,7 @@ class Proposal:
         type_probability: of the structure's type, says the generator; 1 where it does not say.
         parent: name of the parent whose sites it fills; empty where it fills none.
         filling: that parent and (S,) which of its sites are filled, or None. Searches over sizes and sites begin from it.
+        crystal: of a compound, the crystal type that it is cut from, with lengths from radii; else None.
     """
 
     structure: Structure
@@ -32,3 +34,4 @@ class Proposal:
     type_probability: float = 1.0
     parent: str = ""
     filling: tuple[Parent, NDArray[np.bool_]] | None = None
+    crystal: CrystalCandidate | None = None

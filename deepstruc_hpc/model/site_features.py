@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from deepstruc_hpc.structures import compound_types
 from deepstruc_hpc.structures.crystal_parents import PREFIX, crystal_of_parent, own_elements
 from deepstruc_hpc.structures.parents import Parent, parent_of
 
@@ -38,6 +39,8 @@ def type_of_parent(name: str) -> str:
     """The structure type of clusters on a parent, by its name."""
     if name.startswith(PREFIX):
         return crystal_of_parent(name)
+    if name.startswith(compound_types.PREFIX):
+        return compound_types.type_of(name)
     first, _, rest = name.partition(" ")
     return "stacking_fault" if first == "close-packed" or "fault" in rest or "twin" in rest else first
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -77,6 +77,12 @@ class Spectra:
 
     def __len__(self) -> int:
         return len(self.values)
+
+    def row(self, number: int) -> Spectra:
+        """Those of one cluster."""
+        own = slice(number, number + 1)
+        names = ("values", "fractions", "n_atoms", "shortest", "longest", "lengths")
+        return replace(self, **{name: getattr(self, name)[own] for name in names})
 
     def pair_weights(self, q: Float64[NDArray[np.float64], " q"]) -> Float32[NDArray[np.float32], "clusters pairs q"]:
         """W_p(Q) = fₐf_b/⟨f⟩² of each cluster.

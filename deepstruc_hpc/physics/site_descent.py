@@ -10,12 +10,16 @@ distance d; its misfit at the best scale follows from y·h and h·h. With the po
 so all changes of one atom, tens of thousands, are told from a few matrix products: some milliseconds, where as many fits take seconds. Curves
 are those of :class:`~deepstruc_hpc.physics.target.Target`, a basis of as many numbers as the data can hold.
 
+In a crystal of several elements each site has a kind, and g(d) is that of two kinds: their scattering factors' product over the square of the mean
+one, which is taken as that of the cluster at the start.
+
 What is made small is −ln of the posterior of a filling, ½ n ln(misfit) − Σ_{filled} ln p/(1 − p): n independent points of unknown variance, and what
 was known of every site before.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +27,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from deepstruc_hpc.physics.evidence import log_likelihood
+from deepstruc_hpc.physics.form_factors import Radiation, scattering_factors
 from deepstruc_hpc.physics.target import Target
 from deepstruc_hpc.physics.widths import width_scale
 
@@ -39,11 +44,42 @@ _FLOOR = 1e-10
 
 
 @dataclass(frozen=True, eq=False)
+class SiteScattering:
+    """What pairs of sites of different kinds scatter, in units of a pair of mean atoms.
+
+    Attributes:
+        pair: (S, S) number of the two sites' pair of kinds.
+        weights: (P, Q) fₐf_b/⟨f⟩² of each pair of kinds at the target's Q.
+    """
+
+    pair: NDArray[np.int64]
+    weights: Floats
+
+    @classmethod
+    def of(cls, symbols: Sequence[str], filled: Mask, q: Floats, radiation: Radiation = "xray") -> SiteScattering:
+        """Of sites with elements.
+
+        Args:
+            symbols: (S,) element of each site.
+            filled: (S,) sites by which the mean is taken.
+            q: (Q,) Å⁻¹.
+            radiation: ``xray`` or ``neutron``.
+        """
+        elements = tuple(sorted(set(symbols)))
+        number = np.array([elements.index(symbol) for symbol in symbols])
+        factors = scattering_factors(elements, q, radiation)
+        mean = np.bincount(number[filled], minlength=len(elements)) @ factors / np.count_nonzero(filled)
+        weights = [factors[a] * factors[b] / mean**2 for a in range(len(elements)) for b in range(len(elements))]
+        low, high = np.minimum(number[:, None], number), np.maximum(number[:, None], number)
+        return cls(low * len(elements) + high, np.array(weights))
+
+
+@dataclass(frozen=True, eq=False)
 class SiteCurves:
     """Curves of pairs of sites in the basis of a target.
 
     Attributes:
-        kind: (S, S) int32, the class of the distance between two sites; 0 for a site with itself.
+        kind: (S, S) int32, the class of the pair of two sites, by distance and by the sites' kinds; 0 for a site with itself.
         curve: (D, K) of one pair of each class.
         target: data in the same basis.
     """
@@ -53,7 +89,9 @@ class SiteCurves:
     target: Target
 
     @classmethod
-    def of(cls, sites: Floats, target: Target, *, uiso: float, delta2: float, qbroad: float = 0.0) -> SiteCurves:
+    def of(
+        cls, sites: Floats, target: Target, *, uiso: float, delta2: float, qbroad: float = 0.0, scattering: SiteScattering | None = None
+    ) -> SiteCurves:
         """Of all pairs.
 
         Args:
@@ -62,11 +100,15 @@ class SiteCurves:
             uiso: Å².
             delta2: Å².
             qbroad: Å⁻¹.
+            scattering: of the sites' kinds; alike where not given.
         """
         squares = np.einsum("si,si->s", sites, sites)
         apart = np.sqrt(np.maximum(squares[:, None] + squares - 2.0 * sites @ sites.T, 0.0))
         np.fill_diagonal(apart, 0.0)
         number = np.rint(apart / (DISTANCE_STEP * float(apart.max()))).astype(np.int64)
+        if scattering is not None:
+            number = number * len(scattering.weights) + scattering.pair
+            np.fill_diagonal(number, 0)
         count = np.bincount(number.ravel())
         there = np.flatnonzero(count)
         kind = (np.cumsum(count > 0) - 1)[number].astype(np.int32)
@@ -74,6 +116,8 @@ class SiteCurves:
         distance[0] = 1.0
         width = uiso * width_scale(distance, delta2=delta2, qbroad=qbroad)
         waves = np.sin(np.outer(distance, target.q)) / distance[:, None] * np.exp(-width[:, None] * target.q**2)
+        if scattering is not None:
+            waves *= scattering.weights[there % len(scattering.weights)]
         waves[0] = 0.0
         return cls(kind, waves @ target.transform.astype(np.float64), target)
 

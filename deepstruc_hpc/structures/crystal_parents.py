@@ -71,16 +71,17 @@ def crystal_parent(name: str, radius: float) -> Parent:
     return crystal_lattice(crystal_named(of), centre, radius, name)
 
 
-def crystal_lattice(crystal: Crystal, centre: str, radius: float, name: str = "") -> Parent:
+def crystal_lattice(crystal: Crystal, centre: str | NDArray[np.float64], radius: float, name: str = "") -> Parent:
     """The sites of a crystal about a centre.
 
     Args:
         crystal: whose sites they are; the commonest element of each.
-        centre: see :func:`~deepstruc_hpc.structures.crystal_cut.centre_of`.
+        centre: a name, see :func:`~deepstruc_hpc.structures.crystal_cut.centre_of`, or a point, (3,) Å.
         radius: within which they are complete, in bond lengths.
         name: of the lattice.
     """
-    sites, cell_site = crystal_sites(crystal, (radius + SAME_SITE) * crystal.bond_length, centre_of(crystal, centre))
+    middle = centre_of(crystal, centre) if isinstance(centre, str) else centre
+    sites, cell_site = crystal_sites(crystal, (radius + SAME_SITE) * crystal.bond_length, middle)
     unit = np.round(sites / crystal.bond_length, 12) + 0.0
     order = canonical_permutation(unit)
     unit, species = np.ascontiguousarray(unit[order]), np.array(crystal.main_element)[cell_site[order]]
@@ -88,7 +89,7 @@ def crystal_lattice(crystal: Crystal, centre: str, radius: float, name: str = ""
     classes = _element_classes(crystal)
     facets = tuple(crystal.facet_normals(miller) for miller in _FACETS)
     return Parent(
-        name or f"{PREFIX}{crystal.name} about {centre}",
+        name or f"{PREFIX}{crystal.name} about {centre if isinstance(centre, str) else 'a point'}",
         crystal.name,
         unit,
         radius,

@@ -11,6 +11,7 @@ from importlib.metadata import entry_points
 
 from deepstruc_hpc.core.errors import RecipeError, StructureError
 from deepstruc_hpc.structures.bodies import BODY_FAMILIES
+from deepstruc_hpc.structures.compound_family import RANDOM_COMPOUNDS
 from deepstruc_hpc.structures.crystal_cut import CRYSTAL_FAMILIES
 from deepstruc_hpc.structures.derived_families import alloy_family, disordered_family
 from deepstruc_hpc.structures.family import Family, Shape
@@ -25,7 +26,10 @@ ENTRY_POINT_GROUP = "deepstruc_hpc.structures"
 FAMILIES: dict[str, Family] = {family.name: family for family in (*PAPER_FAMILIES, ANTI_MACKAY, *BODY_FAMILIES, *CRYSTAL_FAMILIES, *RANDOM_FAMILIES)}
 """Built-in families by name."""
 
-FAMILIES |= {family.name: family for family in (alloy_family(FAMILIES), disordered_family(FAMILIES), multicomponent_family(FAMILIES), PROTOTYPE_CUT)}
+FAMILIES |= {
+    family.name: family
+    for family in (alloy_family(FAMILIES), disordered_family(FAMILIES), multicomponent_family(FAMILIES), PROTOTYPE_CUT, RANDOM_COMPOUNDS)
+}
 
 
 def family_named(name: str) -> Family:

@@ -26,7 +26,7 @@ from deepstruc_hpc.structures.sites import Sites, canonical_permutation, to_stru
 from deepstruc_hpc.structures.symmetry import Operations, canonical_mask, operations_of, point_group, site_permutations
 
 DEFAULT_RADIUS = 6.5
-_BOND_LENGTH = 1.25
+_BOND_LENGTH, _UNLIKE_BOND = 1.25, 1.3
 SAME_SITE = 1e-3
 """Sites of a crystal nearer than this, in bond lengths, are one: cells are known to four digits."""
 
@@ -98,6 +98,14 @@ class Parent:
     def bonds(self) -> csr_matrix:
         """(S, S) sparse matrix, 1 where two sites are at most 1.25 apart."""
         pairs = cKDTree(self.sites).query_pairs(_BOND_LENGTH, output_type="ndarray")
+        both = np.concatenate([pairs, pairs[:, ::-1]])
+        return csr_matrix((np.ones(len(both), dtype=np.int32), (both[:, 0], both[:, 1])), shape=(len(self), len(self)))
+
+    @cached_property
+    def unlike_bonds(self) -> csr_matrix:
+        """(S, S) sparse matrix, 1 where two sites of different classes are at most 1.3 apart: the bonds of a compound."""
+        pairs = cKDTree(self.sites).query_pairs(_UNLIKE_BOND, output_type="ndarray")
+        pairs = pairs[self.site_class[pairs[:, 0]] != self.site_class[pairs[:, 1]]]
         both = np.concatenate([pairs, pairs[:, ::-1]])
         return csr_matrix((np.ones(len(both), dtype=np.int32), (both[:, 0], both[:, 1])), shape=(len(self), len(self)))
 
@@ -245,8 +253,8 @@ def faulted_parent(fault: str, radius: float) -> Parent:
 def parent_of(name: str, radius: float) -> Parent:
     """One parent by name.
 
-    Those of the standard set, any ``close-packed SEQUENCE`` (``… on B``), ``fcc twin`` and the other faults, and ``crystal NAME about CENTRE``
-    (:mod:`~deepstruc_hpc.structures.crystal_parents`).
+    Those of the standard set, any ``close-packed SEQUENCE`` (``… on B``), ``fcc twin`` and the other faults, ``crystal NAME about CENTRE``
+    (:mod:`~deepstruc_hpc.structures.crystal_parents`), and ``type NAME about ORIGIN`` (:mod:`~deepstruc_hpc.structures.compound_types`).
 
     Args:
         name: see :class:`Parent`.
@@ -264,6 +272,10 @@ def parent_of(name: str, radius: float) -> Parent:
         from deepstruc_hpc.structures.crystal_parents import crystal_parent
 
         return crystal_parent(name, radius)
+    if name.startswith("type "):
+        from deepstruc_hpc.structures.compound_types import compound_parent
+
+        return compound_parent(name, radius)
     makers: dict[str, Callable[[float], list[Parent]]] = {
         "hcp": hcp_parents,
         "decahedral": decahedral_parents,

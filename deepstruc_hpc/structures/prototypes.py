@@ -287,6 +287,22 @@ def _made(pattern: Pattern, scale: Scaled, kinds: Sequence[Mixture], origin: str
     return CrystalCandidate(crystal, name, group, formula, origin, pattern.space_group, *sites, scale.shortest, scale.least_volume, element)
 
 
+def candidate_of_pattern(pattern: Pattern, kinds: Sequence[Mixture], anion: Anion) -> CrystalCandidate | None:
+    """The crystal of a type with given elements on its kinds of sites.
+
+    Args:
+        pattern: the type.
+        kinds: elements of each kind.
+        anion: which kind is it.
+
+    Returns:
+        None where charges do not balance or atoms touch.
+    """
+    scale = compound_scale(pattern, kinds, anion)
+    merged = any(len(kind) > 1 for kind in kinds)
+    return None if scale is None else _made(pattern, scale, kinds, "prototype, cations merged" if merged else "prototype", anion=anion.kind)
+
+
 def _net_group(pattern: Pattern, anion: int, name: str) -> str:
     own = "" if pattern.merged else OWN_GROUP.get(name, "")
     return own or group_of_nets(pattern.nets[1 - anion], pattern.nets[anion]) or name

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from deepstruc_hpc.core.errors import ConfigError, StoreError
@@ -13,8 +16,11 @@ from deepstruc_hpc.data.site_targets import SiteTable
 from deepstruc_hpc.data.splits import Split, shape_ids, split_rows
 from deepstruc_hpc.data.training_pdfs import MeasuredLikePdfs, StoredPdfs
 from deepstruc_hpc.model.config import ModelConfig
+from deepstruc_hpc.structures.assignment import Filling, oriented
+from deepstruc_hpc.structures.compound_types import COMPOUND_TYPES, compound_parent_names
 from deepstruc_hpc.structures.crystal_parents import built_in_crystals, crystal_parent_names
-from deepstruc_hpc.structures.parents import standard_parents
+from deepstruc_hpc.structures.parents import Parent, standard_parents
+from deepstruc_hpc.structures.random_family import unpacked
 from deepstruc_hpc.training.config import DataConfig, TrainConfig
 
 UNIT_ERROR = 0.008
@@ -39,6 +45,13 @@ def resolved_model(config: ModelConfig, catalog: Catalog) -> ModelConfig:
     strange = sorted(set(types) - set(config.structure_types or types))
     if strange:
         raise ConfigError(f"model.structure_types: the catalog also holds {', '.join(strange)}. Add them, or leave the key empty.")
+    if config.told:
+        if missing := {"parent", "filled", "length"} - set(catalog.columns):
+            raise ConfigError(f"model.told: the catalog has no {', '.join(sorted(missing))}. Build one of the family random_compounds.")
+        if not config.sites.parents:
+            named = compound_parent_names([kind for kind in COMPOUND_TYPES if kind in types])
+            config = config.updated(sites=config.sites.updated(parents=named).model_dump())
+        return config.updated(max_atoms=config.max_atoms or largest, structure_types=config.structure_types or types)
     elements = config.elements or (mixed_elements(catalog) if config.decoder == "sites" else ())
     if config.decoder == "sites" and not config.sites.parents:
         names = [parent.name for parent in standard_parents(config.sites.radius, config.sites.max_layers)]
@@ -66,10 +79,10 @@ def load_view(catalog: Catalog, config: TrainConfig, *, stored_pdfs: bool | None
     """
     chosen = np.arange(len(catalog)) if rows is None else rows
     structures = catalog.structures(chosen)
-    nn_distance = catalog.columns["nn_distance"].to_numpy(dtype=np.float64)[chosen]
+    nn_distance = catalog.columns["length" if config.model.told else "nn_distance"].to_numpy(dtype=np.float64)[chosen]
     grid = config.model.grid.axis()
     stored = config.data.pdfs == "stored" if stored_pdfs is None else stored_pdfs
-    sites = _sites(structures, config.model) if config.model.decoder == "sites" and rows is None else None
+    sites = _sites(structures, catalog, config.model) if config.model.decoder == "sites" and rows is None else None
     different = shape_ids(catalog.columns.iloc[chosen])
     if sites is not None:
         structures, different = _with_stand_ins(structures, different, sites.table.parent >= 0)
@@ -84,7 +97,7 @@ def load_view(catalog: Catalog, config: TrainConfig, *, stored_pdfs: bool | None
             unit_error=UNIT_ERROR if config.model.elements else 0.0,
         )
         if stored
-        else MeasuredLikePdfs.of(structures, nn_distance, different, grid, config.data.conditions)
+        else MeasuredLikePdfs.of(structures, nn_distance, different, grid, config.data.conditions, told=config.model.told)
     )
     return TrainingView.of(
         structures,
@@ -99,9 +112,29 @@ def load_view(catalog: Catalog, config: TrainConfig, *, stored_pdfs: bool | None
     )
 
 
-def _sites(structures: list[Structure], config: ModelConfig) -> SiteSource:
-    table = SiteTable.of(structures, config.sites.lattices(), config.elements)
+def _sites(structures: list[Structure], catalog: Catalog, config: ModelConfig) -> SiteSource:
+    lattices = config.sites.lattices()
+    if config.told:
+        table = SiteTable.of_fillings(catalog_fillings(catalog.columns, lattices), len(structures), lattices)
+    else:
+        table = SiteTable.of(structures, lattices, config.elements)
     return SiteSource(table, config.sites.per_structure, config.sites.edge_share)
+
+
+def catalog_fillings(columns: pd.DataFrame, lattices: Sequence[Parent]) -> Iterator[Filling | None]:
+    """The fillings that a catalog of the family ``random_compounds`` names, turned alike; None for those on other lattices.
+
+    Args:
+        columns: of the catalog, with ``parent`` and ``filled``.
+        lattices: of the model.
+    """
+    number = {lattice.name: place for place, lattice in enumerate(lattices)}
+    for name, filled, radius in zip(columns["parent"], columns["filled"], columns["radius"], strict=True):
+        place = number.get(str(name))
+        if place is None or lattices[place].radius != radius:
+            yield None
+            continue
+        yield Filling(place, oriented(lattices[place], unpacked(str(filled), len(lattices[place]))))
 
 
 def _with_stand_ins(structures: list[Structure], shapes: list[str], usable: NDArray[np.bool_]) -> tuple[list[Structure], list[str]]:

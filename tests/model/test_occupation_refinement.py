@@ -11,6 +11,7 @@ from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.model.checkpoint import load_model
 from deepstruc_hpc.model.occupation_refinement import Filled, fitted, improve_sites, snapped
 from deepstruc_hpc.physics.instrument import Instrument
+from deepstruc_hpc.structures.compound_types import with_elements
 from deepstruc_hpc.structures.fingerprint import fingerprint
 from deepstruc_hpc.structures.parents import parent_of
 from deepstruc_hpc.structures.random_shapes import without_dangling
@@ -47,6 +48,27 @@ def test_wrong_sites_and_wrong_parameters_are_mended_together(name):
     assert end.fit.rw < 0.01 < start.fit.rw or end.fit.rw < 0.2 * start.fit.rw
     assert end.structure.structure_type == home.structure_type
     assert end.fit.zoom * 2.76 == pytest.approx(unit, abs=2e-3)
+
+
+@pytest.mark.parametrize("name", ["type rutile about cation", "type rock_salt about bond"])
+def test_wrong_sites_of_a_compound_are_mended(name):
+    home = with_elements(parent_of(name, 5.0), "Sn", "O", 2.05)
+    full = home.distance < 2.7
+    true = full & (np.asarray(home.unlike_bonds @ full.astype(int)) > 0)
+    begin = true.copy()
+    begin[np.flatnonzero(true)[-1]] = False
+    begin[np.flatnonzero(~true & (np.asarray(home.unlike_bonds @ true.astype(int)) > 0))[3]] = True
+
+    def structure(mask: np.ndarray, length: float) -> Structure:
+        return home.cluster(mask, [home.species[site] for site in np.flatnonzero(mask)], length, home.structure_type, "")
+
+    whole = structure(true, 2.06)
+    ranges = INSTRUMENT.model_dump(include={"qmin", "qmax", "qdamp"})
+    curve = PdfCurve(R, simulate_pdf(whole.symbols, whole.positions, R, **ranges, uiso=0.006, delta2=2.0), header={"qmin": 0.8, "qmax": 24.0})
+    started = structure(begin, 2.05)
+    end = improve_sites(Filled(home, begin, started, fitted(started, curve, INSTRUMENT)), curve, INSTRUMENT)
+    assert end.fit.rw < 0.02
+    assert fingerprint(structure(end.mask, 1.0)) == fingerprint(structure(true, 1.0))
 
 
 def test_a_filling_that_is_right_stays():

@@ -11,8 +11,9 @@ from deepstruc_hpc import simulate_pdf
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.physics.fit import fit_candidates
-from deepstruc_hpc.physics.site_descent import LEAST_GAIN, SiteCurves, SiteDescent
+from deepstruc_hpc.physics.site_descent import LEAST_GAIN, SiteCurves, SiteDescent, SiteScattering
 from deepstruc_hpc.physics.target import target_of
+from deepstruc_hpc.structures.compound_types import with_elements
 from deepstruc_hpc.structures.parents import parent_of
 
 UNIT = 2.77
@@ -56,6 +57,20 @@ def test_rw_is_that_of_the_fit_with_the_same_parameters(name):
     curves = curves_of(name, g)
     assert curves.rw(other) == pytest.approx(float(table.rw[0]), rel=2e-3)
     assert curves.rw(true) < 2e-3
+
+
+@pytest.mark.law
+def test_sites_of_two_kinds_scatter_as_their_elements_do():
+    home = with_elements(parent("type fluorite about cation", 4.0), "Ce", "O", 2.343)
+    mask = home.distance < 2.6
+    symbols = [home.species[site] for site in np.flatnonzero(mask)]
+    g = simulate_pdf(symbols, home.sites[mask] * home.length, R, **RANGES, **WIDTHS)
+    target = target_of(R, g, **RANGES, largest_distance=2.0 * home.length * float(home.distance.max()))
+    scattering = SiteScattering.of(home.species, mask, target.q)
+    curves = SiteCurves.of(home.sites * home.length, target, **WIDTHS, scattering=scattering)
+    assert curves.rw(mask) < 2e-3
+    alike = SiteCurves.of(home.sites * home.length, target, **WIDTHS)
+    assert alike.rw(mask) > 0.2
 
 
 @pytest.mark.parametrize("name", ["fcc atom", "icosahedral"])

@@ -22,7 +22,7 @@ def test_every_shipped_recipe_is_tried():
     assert {"oxides", "alloys", "mixed", "monometallic", "stacking_faults"} <= set(RECIPES)
 
 
-LONG = {"extended", "random_shapes", "large", "larger"}
+LONG = {"extended", "random_shapes", "large", "larger", "random_compounds"}
 """Recipes that take a minute to list their shapes."""
 
 

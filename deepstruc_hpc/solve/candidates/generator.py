@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepstruc_hpc.core.errors import DeepstrucError, EngineError, PdfFileError, TimeLimitError
+from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.model.contract import CLOSEST_CONTACT, Generator, Proposal, SearchSpace
 from deepstruc_hpc.solve.candidates.candidate import Belief, Candidate, CandidateSet
 from deepstruc_hpc.solve.candidates.source import Budget, metal_of, metal_zoom
@@ -15,7 +16,7 @@ from deepstruc_hpc.solve.measurement.decay import has_more_atoms
 from deepstruc_hpc.structures.elements import nn_distance
 from deepstruc_hpc.structures.lattices import FAULTED, lattice_of, metal_atomic_volume
 from deepstruc_hpc.structures.occupation import Occupation
-from deepstruc_hpc.structures.sites import nearest_distances
+from deepstruc_hpc.structures.sites import nearest_distances, shortest_distance
 
 if TYPE_CHECKING:
     from deepstruc_hpc.solve.measurement.describe import Measurement
@@ -25,18 +26,24 @@ BEYOND_MODEL, FEWER = 800, 10
 samples is drawn, and no search follows them: they can only miss."""
 
 
+LARGEST_COMPOUND, ORDER = 30.0, 0.2
+"""Å, and RMS of G there over RMS from 2 to 10 Å. Where a compound shows so much order up to there, the model of compounds is not asked: its own
+particles of at most 400 atoms are 20 Å across, 27 Å in CdTe. Noise is some 0.05."""
+
+
 class GeneratorSource:
     """Samples of a generator.
 
     Args:
         generator: a trained model, or one of a user's own.
+        compounds: asked about compounds in its place; it decodes elements.
 
     Attributes:
         name: of the generator.
     """
 
-    def __init__(self, generator: Generator) -> None:
-        self.generator = generator
+    def __init__(self, generator: Generator, compounds: Generator | None = None) -> None:
+        self.generator, self.compounds = generator, compounds
         self.name = generator.name
 
     def candidates(self, measurement: Measurement, budget: Budget) -> CandidateSet:
@@ -45,12 +52,16 @@ class GeneratorSource:
         Raises:
             EngineError: the generator failed.
         """
-        symbol = measurement.sample.elements[0] if self.generator.decodes_elements else metal_of(measurement.sample)
+        sample = measurement.sample
+        generator = self.compounds if self.compounds is not None and sample.kind == "compound" else self.generator
+        if generator is self.compounds and float(measurement.curve.r[-1]) >= LARGEST_COMPOUND and measurement.order_at_end > ORDER:
+            return CandidateSet()
+        symbol = sample.elements[0] if generator.decodes_elements else metal_of(sample)
         if symbol is None:
             return CandidateSet()
         try:
-            drawn = self._drawn(measurement, budget, symbol)
-            belief = self._belief(measurement, symbol)
+            drawn = self._drawn(generator, measurement, budget, symbol)
+            belief = None if generator is self.compounds else self._belief(measurement, symbol)
         except PdfFileError as uncovered:
             return CandidateSet(notes=(f"the model was not asked: {uncovered}",))
         except (DeepstrucError, TimeLimitError):
@@ -62,16 +73,16 @@ class GeneratorSource:
         usable = tuple(scaled for one in drawn if (scaled := _at_own_scale(one, measurement, symbol)) is not None)
         return CandidateSet(usable, belief=belief, counts={"samples": len(drawn), "clashing": len(drawn) - len(usable)})
 
-    def _drawn(self, measurement: Measurement, budget: Budget, symbol: str) -> list[Candidate]:
+    def _drawn(self, generator: Generator, measurement: Measurement, budget: Budget, symbol: str) -> list[Candidate]:
         large = metal_of(measurement.sample) is not None and has_more_atoms(measurement, symbol, BEYOND_MODEL, surely=True)
         samples = budget.samples // FEWER if large else budget.samples
         shares = [len(part) for part in np.array_split(np.arange(samples), len(budget.sigma))]
-        elements = measurement.sample.elements if self.generator.decodes_elements else ()
+        elements = measurement.sample.elements if generator.decodes_elements else ()
         rng = measurement.rng("samples")
         drawn: list[Candidate] = []
         for sigma, count in zip(budget.sigma, shares, strict=True):
             if count:
-                found = self.generator.propose(
+                found = generator.propose(
                     measurement.curve, symbol=symbol, n_samples=count, sigma=sigma, rng=rng, instrument=measurement.instrument, elements=elements
                 )
                 drawn += [_candidate(proposal, self.name) for proposal in found]
@@ -87,12 +98,28 @@ def _candidate(proposal: Proposal, source: str) -> Candidate:
     latent = tuple(float(value) for value in np.ravel(proposal.latent))
     structure = proposal.structure
     occupation = None
-    if proposal.filling is not None and len(structure.elements) == 1:
+    length = 0.0 if proposal.crystal is None else shortest_distance(structure.positions)
+    if proposal.filling is not None and (len(structure.elements) == 1 or proposal.filling[0].species):
         lattice, mask = proposal.filling
-        occupation = Occupation(lattice, mask, structure.structure_type, structure.symbols[0], 0.0)
+        length = lattice.length
+        occupation = Occupation(lattice, mask, structure.structure_type, "" if lattice.species else structure.symbols[0], length)
+    known, volume = proposal.crystal, None
+    if known is not None:  # named, and taken for one lattice, as the crystals that are found from elements alone
+        structure = Structure(structure.symbols, structure.positions, known.group, structure.label)
+        occupation = None if occupation is None else replace(occupation, kind=known.group)
+        volume = abs(float(np.linalg.det(known.crystal.lattice))) / len(known.orbits) * (length / known.crystal.bond_length) ** 3
     complexity = float(structure.structure_type in FAULTED)
     return Candidate(
-        structure, source, listed=False, latent=latent, log_prior=float(proposal.log_prior), complexity=complexity, occupation=occupation
+        structure,
+        source,
+        listed=False,
+        length=length,
+        atomic_volume=volume,
+        crystal=known,
+        latent=latent,
+        log_prior=float(proposal.log_prior),
+        complexity=complexity,
+        occupation=occupation,
     )
 
 

@@ -254,7 +254,7 @@ def _simple_ratio(counts: Mapping[str, int], most: int = 6) -> str:
 
 def _phase(first: Candidate, formula: str, left: list[str], sample: Sample, *, alloy: bool) -> str:
     """Formula, lattice and ordering of an alloy, as far as the data tell orderings apart; else formula and type."""
-    if first.cut is not None or first.crystal_fit is not None:
+    if first.cut is not None or first.crystal is not None or first.crystal_fit is not None:
         return matter(first, sample)
     if not first.lattice and not alloy:
         return first.structure.structure_type

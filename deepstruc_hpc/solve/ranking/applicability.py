@@ -330,7 +330,7 @@ def _scale(candidate: Candidate, measurement: Measurement, zoom: float | None) -
     if sample.kind == "alloy" and len(candidate.structure.elements) == 1 and all(is_metal(symbol) for symbol in sample.elements):
         own = vegard_distance({symbol: sample.amounts[symbol] for symbol in sample.elements}, "twelve")
     else:
-        own = candidate.length
+        own = candidate.length if known is None else known.crystal.bond_length
     if zoom is not None:
         return zoom * candidate.length / own
     peak = measurement.first_peak

@@ -14,6 +14,8 @@ from deepstruc_hpc.solve.candidates.structures import structure_files
 from deepstruc_hpc.structures.user_crystals import crystal_files
 
 DEFAULT_MODEL = "default"
+COMPOUNDS_MODEL = "compounds"
+"""Comes with the program beside the default model, and is asked in its place where the sample is a compound."""
 DEFAULT_CATALOG = "compact"
 STAND_INS = frozenset({"compact", "shapes", "extended"})
 """Recipes that list each shape in one metal, which stands for all: its element says nothing about a sample."""
@@ -154,7 +156,7 @@ def _bytes(path: Path) -> bytes:
 
 
 def _model(given: str | Path | None, ids: dict[str, str], notes: list[str]) -> str | None:
-    from deepstruc_hpc.model.checkpoint import WEIGHTS, find_checkpoint, read_info
+    from deepstruc_hpc.model.checkpoint import PRETRAINED_DIR, WEIGHTS, find_checkpoint, read_info
     from deepstruc_hpc.model.loading import full_name, is_own, own_identity
 
     if given is not None and is_own(str(given)):
@@ -172,6 +174,9 @@ def _model(given: str | Path | None, ids: dict[str, str], notes: list[str]) -> s
         notes.append("no trained model comes with this installation: candidates come from the catalog alone")
         return None
     ids["model"] = f"{info.name}:{_hash(directory / WEIGHTS)}"
+    beside = PRETRAINED_DIR / COMPOUNDS_MODEL / WEIGHTS
+    if directory == PRETRAINED_DIR / DEFAULT_MODEL and beside.is_file():
+        ids["compounds model"] = _hash(beside)
     return str(directory.resolve())
 
 

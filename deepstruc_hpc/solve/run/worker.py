@@ -23,6 +23,7 @@ from deepstruc_hpc.solve.candidates.structures import StructureSource
 from deepstruc_hpc.solve.checks.checks import Answer
 from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.pipeline import Sources, solve_curve
+from deepstruc_hpc.solve.run.artefacts import COMPOUNDS_MODEL, DEFAULT_MODEL
 from deepstruc_hpc.solve.run.inputs import PdfItem
 from deepstruc_hpc.solve.run.latent_table import latent_table
 from deepstruc_hpc.solve.run.limits import time_limit
@@ -74,6 +75,7 @@ class Solver:
     def __init__(self, plan: WorkerPlan) -> None:
         self.plan = plan
         self.model = _open_model(plan.model)
+        self.compounds = _open_model(compounds_beside(plan.model))
         self.catalog = CatalogSource(Catalog.open(plan.catalog)) if plan.catalog is not None else None
         self._map: pd.DataFrame | None = None
         self._others: dict[tuple[str, bool], Source] = {}
@@ -86,7 +88,7 @@ class Solver:
 
     def _named(self, name: str, settings: SolveSettings) -> list[Source]:
         if name == "cvae":
-            return [GeneratorSource(self.model)] if self.model is not None else []
+            return [GeneratorSource(self.model, self.compounds)] if self.model is not None else []
         if name == "catalog":
             return [] if self.catalog is None else [self.catalog]
         if name == "alloys":  # made from the best shapes, once they are known
@@ -157,6 +159,15 @@ class Solver:
             if isinstance(self.model, StructureModel):
                 self._map = latent_map(self.model, Catalog.open(self.plan.catalog))
         return self._map
+
+
+def compounds_beside(name: str | None) -> str | None:
+    """The model of compounds that comes with the program beside its model of metals; None beside any other."""
+    from deepstruc_hpc.model.checkpoint import DESCRIPTION, PRETRAINED_DIR
+
+    shipped = PRETRAINED_DIR / COMPOUNDS_MODEL
+    beside = name is not None and Path(name) == PRETRAINED_DIR / DEFAULT_MODEL and (shipped / DESCRIPTION).is_file()
+    return str(shipped) if beside else None
 
 
 def _open_model(name: str | None) -> Generator | None:

@@ -14,11 +14,16 @@ from deepstruc_hpc.model.checkpoint import CheckpointInfo, save_checkpoint
 from deepstruc_hpc.model.config import ModelConfig
 from deepstruc_hpc.model.contract import Generator, Proposal
 from deepstruc_hpc.model.cvae import Cvae
+from deepstruc_hpc.physics.bulk import simulate_bulk
+from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.solve.candidates.generator import GeneratorSource
 from deepstruc_hpc.solve.candidates.source import Budget
 from deepstruc_hpc.solve.config import RefusalSettings, SolveSettings
 from deepstruc_hpc.solve.measurement.describe import describe
 from deepstruc_hpc.solve.run.batch import solve
+from deepstruc_hpc.structures.compound_types import candidate_of_type, with_elements
+from deepstruc_hpc.structures.crystals import prototype_crystal
+from deepstruc_hpc.structures.parents import parent_of
 
 
 @pytest.fixture(scope="module")
@@ -128,3 +133,40 @@ def test_a_generator_that_breaks_is_named_in_the_error():
 @pytest.mark.parametrize("composition", ["CeO2", "SF6"])
 def test_a_generator_of_metals_offers_nothing_for_a_compound_or_a_molecule(composition):
     assert len(_offered(_grid(2.0), composition=composition)) == 0
+
+
+class _Ceria(Generator):
+    """Proposes one particle of ceria on the lattice of its type."""
+
+    decodes_elements = True
+
+    def propose(self, _curve, *, elements, **_):
+        assert list(elements) == ["Ce", "O"]
+        lattice = with_elements(parent_of("type fluorite about cation", 4.0), "Ce", "O", 2.34)
+        mask = lattice.distance < 2.0
+        structure = lattice.cluster(mask, [lattice.species[site] for site in np.flatnonzero(mask)], 2.34, "fluorite", "ceria")
+        return [Proposal(structure, filling=(lattice, mask), crystal=candidate_of_type("fluorite", elements))]
+
+
+def test_of_a_compound_the_model_of_compounds_is_asked_in_place_of_the_other():
+    source = GeneratorSource(_Told(_grid(2.0)), _Ceria())
+    budget = Budget(samples=10, sigma=(3.0,), most_atoms=100)
+    offered = source.candidates(_measurement("CeO2"), budget)
+    (ceria,) = offered.candidates
+    assert offered.belief is None
+    assert (ceria.crystal.formula, ceria.structure.structure_type, ceria.source) == ("CeO2", "fluorite", source.name)
+    assert ceria.occupation.structure("").symbols == ceria.structure.symbols
+    assert ceria.atomic_volume == pytest.approx(5.411**3 / 12, rel=0.05)
+    (gold,) = source.candidates(_measurement("Au"), budget).candidates
+    assert gold.structure.elements == ("Au",)
+
+
+def test_of_a_large_particle_the_model_of_compounds_is_not_asked():
+    r = np.arange(0.5, 60.0, 0.02)
+    crystal = prototype_crystal("CeO2")
+    species = [[(symbol, 1.0)] for symbol in crystal.main_element]
+    g = simulate_bulk(crystal.lattice, crystal.fractions, species, r, Instrument(qmax=22.0, qdamp=0.01), uiso=0.006)
+    curve = PdfCurve(r, g, header={"qmax": 22.0, "qdamp": 0.01}, source="bulk.gr")
+    measurement = describe(curve, SolveSettings(composition="CeO2"))
+    budget = Budget(samples=10, sigma=(3.0,), most_atoms=100)
+    assert len(GeneratorSource(_Told(_grid(2.0)), _Ceria()).candidates(measurement, budget)) == 0

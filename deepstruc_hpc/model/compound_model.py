@@ -1,0 +1,220 @@
+"""A trained model of compounds in use: it is told the elements, and says the crystal type and which of its sites are filled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from deepstruc_hpc.core.curve import PdfCurve
+from deepstruc_hpc.core.errors import CheckpointError
+from deepstruc_hpc.core.peaks import first_neighbour_distance
+from deepstruc_hpc.core.structure import Structure
+from deepstruc_hpc.data.species import atomic_numbers
+from deepstruc_hpc.data.standard_pdf import curve_to_grid, shortest_known, with_elements
+from deepstruc_hpc.model.checkpoint_info import CheckpointInfo
+from deepstruc_hpc.model.contract import Generator, Proposal
+from deepstruc_hpc.model.cvae import Cvae
+from deepstruc_hpc.model.site_proposals import log_odds, parent_probabilities, propose_fillings
+from deepstruc_hpc.model.sites import SitesDecoder
+from deepstruc_hpc.physics.instrument import Instrument
+from deepstruc_hpc.structures import compound_types
+from deepstruc_hpc.structures.compound_types import ANION, candidate_of_type, cations_and_anion
+from deepstruc_hpc.structures.prototypes import CrystalCandidate
+
+PARENT_SAMPLES = 64
+"""Samples of the prior over which the probabilities of parents are averaged."""
+ODDS_SAMPLES = 16
+"""Samples of the prior over which the probabilities of sites are averaged."""
+POINTS_SHARE = 6
+"""About so many proposals come from a latent point."""
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Told:
+    """A curve as the model is told of it.
+
+    Attributes:
+        pdf: (2, R + 3).
+        bond: Å, the unit of r.
+        crystals: of the types that the elements can have, with lengths from radii.
+        cations: elements, as often as their share asks.
+        anion: element.
+    """
+
+    pdf: NDArray[np.float32]
+    bond: float
+    crystals: dict[str, CrystalCandidate]
+    cations: tuple[str, ...]
+    anion: str
+
+
+class CompoundModel(Generator):
+    """Network and description of a checkpoint that was trained with ``model.told``.
+
+    Attributes:
+        network: the CVAE, in evaluation mode.
+        info: what the checkpoint says of itself.
+    """
+
+    def __init__(self, network: Cvae, info: CheckpointInfo) -> None:
+        if not info.model.told or not isinstance(network.decoder_network, SitesDecoder):
+            raise CheckpointError("this checkpoint is no model of compounds: it was not trained with model.told=true.")
+        self.network, self.info = network.eval(), info
+        self.decoder: SitesDecoder = network.decoder_network
+        self.grid: Array = info.model.grid.axis()
+
+    @property
+    def name(self) -> str:
+        """How results name it as the source of a structure."""
+        return "cvae"
+
+    @property
+    def decodes_elements(self) -> bool:
+        """Structures bear the sample's elements."""
+        return True
+
+    def told(self, curve: PdfCurve, elements: Sequence[str], instrument: Instrument | None = None) -> Told | None:
+        """The curve on the model's axis, in units of its first peak; None for elements that are no compound of any type of the model.
+
+        Args:
+            curve: measured G(r).
+            elements: of the sample; a cation that is named twice has two shares.
+            instrument: how the curve was measured: its damping is taken out.
+
+        Raises:
+            PdfFileError: the curve covers too little of the model's axis.
+        """
+        roles = cations_and_anion(elements)
+        if roles is None:
+            return None
+        crystals = self.possible(elements)
+        if not crystals:
+            return None
+        cations, anion = roles
+        bond = first_neighbour_distance(curve, float(np.median([one.crystal.bond_length for one in crystals.values()])))
+        qdamp = (instrument or Instrument()).qdamp
+        channels = curve_to_grid(curve, bond, self.grid, qdamp=qdamp, rmin=float(shortest_known(np.array(bond))))
+        numbers = np.array([[float(atomic_numbers(cations).mean()), float(atomic_numbers([anion])[0])]])
+        return Told(with_elements(channels[None], np.array([bond]), numbers)[0], bond, crystals, cations, anion)
+
+    def possible(self, elements: Sequence[str]) -> dict[str, CrystalCandidate]:
+        """The crystals that some elements can be, of the model's types."""
+        found = {kind: candidate_of_type(kind, elements) for kind in self.info.model.structure_types}
+        return {kind: crystal for kind, crystal in found.items() if crystal is not None}
+
+    def propose(
+        self,
+        curve: PdfCurve,
+        *,
+        symbol: str,
+        n_samples: int,
+        sigma: float,
+        rng: np.random.Generator,
+        instrument: Instrument | None = None,
+        elements: Sequence[str] = (),
+    ) -> list[Proposal]:
+        """Particles for a curve, from latent points around the mean of the prior; none for elements that are no compound.
+
+        Args:
+            curve: measured G(r).
+            symbol: not used.
+            n_samples: how many at most.
+            sigma: width of the sampling in standard deviations of the prior, scaled to a latent space of two dimensions.
+            rng: random numbers.
+            instrument: as for :meth:`told`.
+            elements: of the sample, cations and an anion.
+
+        Raises:
+            PdfFileError: the curve covers too little of the model's axis.
+        """
+        del symbol
+        told = self.told(curve, elements, instrument)
+        if told is None:
+            return []
+        mean, std = self._prior(told.pdf)
+        dimensions = len(mean)
+        shares = self.parent_shares(told, mean + std * rng.standard_normal((PARENT_SAMPLES, dimensions)))
+        offsets = sigma * np.sqrt(2.0 / dimensions) * rng.standard_normal((max(4, -(-n_samples // POINTS_SHARE)), dimensions))
+        offsets[:1] = 0.0
+        points = mean + offsets * std
+        found = propose_fillings(
+            self.decoder, points, shares, count=n_samples, max_atoms=self.info.model.max_atoms, device=next(self.network.parameters()).device
+        )
+        density = -0.5 * (offsets**2).sum(axis=1) - np.log(std).sum() - 0.5 * dimensions * math.log(2 * math.pi)
+        proposals = []
+        for filling in found:
+            structure = self.particle(told, filling.parent, filling.mask, rng)
+            log_prior = float(density[filling.sample]) + math.log(max(filling.parent_probability, 1e-300))
+            parent = self.decoder.book.parent(filling.parent)
+            alone = len(set(told.cations)) == 1
+            laid = compound_types.with_elements(parent, told.cations[0], told.anion, told.bond) if alone else None
+            proposals.append(
+                Proposal(
+                    structure,
+                    points[filling.sample],
+                    log_prior,
+                    filling.parent_probability,
+                    parent.name,
+                    filling=None if laid is None else (laid, filling.mask),
+                    crystal=told.crystals[parent.structure_type],
+                )
+            )
+        return proposals
+
+    def site_odds_of(self, curve: PdfCurve, elements: Sequence[str], instrument: Instrument | None = None) -> Callable[[str], Array | None]:
+        """What is said of each site, averaged over the prior: a function of a parent's name to (S,) ln p/(1 − p), nats; None for what is not known.
+
+        Args:
+            curve: measured G(r).
+            elements: of the sample.
+            instrument: as for :meth:`told`.
+        """
+        told = self.told(curve, elements, instrument)
+        if told is None:
+            return lambda _: None
+        mean, std = self._prior(told.pdf)
+        points = mean + std * np.random.default_rng(0).standard_normal((ODDS_SAMPLES, len(mean)))
+        names, device = self.decoder.book.names, next(self.network.parameters()).device
+        return lambda name: log_odds(self.decoder, points, names.index(name), device) if name in names else None
+
+    def most_probable(self, told: Told) -> tuple[int, NDArray[np.bool_]]:
+        """As generated, before any fit: the parent, by number, and (S,) which of its sites are filled.
+
+        The type is that whose parents are together most probable, over samples of the prior; the sites are those at the prior's mean.
+        """
+        mean, std = self._prior(told.pdf)
+        shares = self.parent_shares(told, mean + std * np.random.default_rng(0).standard_normal((PARENT_SAMPLES, len(mean))))
+        kinds = np.array([self.decoder.book.type_of(number) for number in range(len(shares))])
+        best = max(told.crystals, key=lambda kind: float(shares[kinds == kind].sum()))
+        parent = int(np.where(kinds == best, shares, -1.0).argmax())
+        point = torch.from_numpy(mean[None].astype(np.float32)).to(next(self.network.parameters()).device)
+        return parent, self.decoder.filling(point, parent)[0]
+
+    def parent_shares(self, told: Told, points: Array) -> Array:
+        """(P,) probabilities of the parents of the types that the elements can have, averaged over (B, latent) points."""
+        shares = parent_probabilities(self.decoder, points, next(self.network.parameters()).device)
+        possible = np.array([self.decoder.book.type_of(number) in told.crystals for number in range(len(self.decoder.book))])
+        shares = np.where(possible, shares, 0.0)
+        total = shares.sum()
+        return np.asarray(shares / total if total > 0 else possible / possible.sum())
+
+    def particle(self, told: Told, parent: int, mask: NDArray[np.bool_], rng: np.random.Generator) -> Structure:
+        """The particle that fills some sites of a parent, Å; cations that share their sites lie on them at random."""
+        lattice = self.decoder.book.parent(parent)
+        kinds = lattice.site_class[mask]
+        drawn = rng.integers(0, len(told.cations), len(kinds))
+        symbols = tuple(told.anion if kind == ANION else told.cations[number] for kind, number in zip(kinds, drawn.tolist(), strict=True))
+        label = f"{'-'.join((*dict.fromkeys(told.cations), told.anion))} cvae {lattice.name} {len(kinds)} atoms"
+        return lattice.cluster(mask, symbols, told.bond, lattice.structure_type, label)
+
+    @torch.inference_mode()
+    def _prior(self, pdf: NDArray[np.float32]) -> tuple[Array, Array]:
+        prior = self.network.prior(torch.from_numpy(pdf[None]).to(next(self.network.parameters()).device))
+        return prior.mean[0].double().cpu().numpy(), prior.log_std[0].double().exp().cpu().numpy()
