@@ -23,7 +23,8 @@ from deepstruc_hpc.model.site_proposals import log_odds, parent_probabilities, p
 from deepstruc_hpc.model.sites import SitesDecoder
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.structures import compound_types
-from deepstruc_hpc.structures.compound_types import ANION, candidate_of_type, cations_and_anion
+from deepstruc_hpc.structures.compound_types import candidate_of_type, cations_and_anion
+from deepstruc_hpc.structures.parents import Parent
 from deepstruc_hpc.structures.prototypes import CrystalCandidate
 
 PARENT_SAMPLES = 64
@@ -148,24 +149,17 @@ class CompoundModel(Generator):
             self.decoder, points, shares, count=n_samples, max_atoms=self.info.model.max_atoms, device=next(self.network.parameters()).device
         )
         density = -0.5 * (offsets**2).sum(axis=1) - np.log(std).sum() - 0.5 * dimensions * math.log(2 * math.pi)
+        laid: dict[int, Parent] = {}
         proposals = []
         for filling in found:
-            structure = self.particle(told, filling.parent, filling.mask, rng)
+            if filling.parent not in laid:
+                plain = self.decoder.book.parent(filling.parent)
+                laid[filling.parent] = compound_types.with_elements(plain, told.cations, told.anion, told.bond, rng)
+            lattice, kind = laid[filling.parent], laid[filling.parent].structure_type
+            structure = particle(lattice, filling.mask)
             log_prior = float(density[filling.sample]) + math.log(max(filling.parent_probability, 1e-300))
-            parent = self.decoder.book.parent(filling.parent)
-            alone = len(set(told.cations)) == 1
-            laid = compound_types.with_elements(parent, told.cations[0], told.anion, told.bond) if alone else None
-            proposals.append(
-                Proposal(
-                    structure,
-                    points[filling.sample],
-                    log_prior,
-                    filling.parent_probability,
-                    parent.name,
-                    filling=None if laid is None else (laid, filling.mask),
-                    crystal=told.crystals[parent.structure_type],
-                )
-            )
+            held, crystal = (lattice, filling.mask), told.crystals[kind]
+            proposals.append(Proposal(structure, points[filling.sample], log_prior, filling.parent_probability, lattice.name, held, crystal))
         return proposals
 
     def site_odds_of(self, curve: PdfCurve, elements: Sequence[str], instrument: Instrument | None = None) -> Callable[[str], Array | None]:
@@ -205,16 +199,14 @@ class CompoundModel(Generator):
         total = shares.sum()
         return np.asarray(shares / total if total > 0 else possible / possible.sum())
 
-    def particle(self, told: Told, parent: int, mask: NDArray[np.bool_], rng: np.random.Generator) -> Structure:
-        """The particle that fills some sites of a parent, Å; cations that share their sites lie on them at random."""
-        lattice = self.decoder.book.parent(parent)
-        kinds = lattice.site_class[mask]
-        drawn = rng.integers(0, len(told.cations), len(kinds))
-        symbols = tuple(told.anion if kind == ANION else told.cations[number] for kind, number in zip(kinds, drawn.tolist(), strict=True))
-        label = f"{'-'.join((*dict.fromkeys(told.cations), told.anion))} cvae {lattice.name} {len(kinds)} atoms"
-        return lattice.cluster(mask, symbols, told.bond, lattice.structure_type, label)
-
     @torch.inference_mode()
     def _prior(self, pdf: NDArray[np.float32]) -> tuple[Array, Array]:
         prior = self.network.prior(torch.from_numpy(pdf[None]).to(next(self.network.parameters()).device))
         return prior.mean[0].double().cpu().numpy(), prior.log_std[0].double().exp().cpu().numpy()
+
+
+def particle(lattice: Parent, mask: NDArray[np.bool_]) -> Structure:
+    """The particle that fills some sites of a lattice with elements, Å."""
+    symbols = [(lattice.species or ())[site] for site in np.flatnonzero(mask)]
+    label = f"{'-'.join(sorted(set(symbols)))} cvae {lattice.name} {len(symbols)} atoms"
+    return lattice.cluster(mask, symbols, lattice.length, lattice.structure_type, label)

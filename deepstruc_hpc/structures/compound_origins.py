@@ -68,7 +68,7 @@ def centred_filling(parent: Parent, mask: NDArray[np.bool_]) -> tuple[Parent, ND
     point, name, turn = _origins(kind).nearest(placed.mean(axis=0))
     chosen = parent_of(f"{PREFIX}{kind} about {name}", parent.radius)
     away, site = _tree(chosen.name, chosen.radius).query((placed - point) @ turn.T)
-    if away.max() > SAME:
+    if np.max(away) > SAME:
         return None
     filled = np.zeros(len(chosen), dtype=bool)
     filled[site] = True
@@ -125,6 +125,6 @@ def _turn(crystal: Crystal, own: Floats, other: Floats) -> Floats | None:
     tree = cKDTree(other)
     for operation in crystal.point_operations:
         turned = np.column_stack([own[:, :3] @ operation.T, own[:, 3]])
-        if tree.query(turned)[0].max() < SAME:
+        if np.max(tree.query(turned)[0]) < SAME:
             return np.asarray(operation)
     return None

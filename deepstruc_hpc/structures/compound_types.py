@@ -110,17 +110,19 @@ KEPT = ("distance", "bonds", "unlike_bonds", "permutations", "invariants")
 """What a parent has worked out and elements do not change."""
 
 
-def with_elements(parent: Parent, cation: str, anion: str, length: float) -> Parent:
+def with_elements(parent: Parent, cations: Sequence[str], anion: str, length: float, rng: np.random.Generator | None = None) -> Parent:
     """A parent of a type with elements on its sites.
 
     Args:
         parent: from :func:`compound_parent`.
-        cation: element.
+        cations: elements, as often as their share asks; several lie on their sites at random.
         anion: element.
         length: of the shortest bond, Å.
+        rng: where several cations lie; the same every time where not given.
     """
-    species = tuple(anion if kind == ANION else cation for kind in parent.site_class)
-    laid = replace(parent, species=species, classes={cation: CATION, anion: ANION}, length=length)
+    drawn = (rng or np.random.default_rng(0)).integers(0, len(cations), len(parent)).tolist()
+    species = tuple(anion if kind == ANION else cations[number] for kind, number in zip(parent.site_class, drawn, strict=True))
+    laid = replace(parent, species=species, classes={**dict.fromkeys(cations, CATION), anion: ANION}, length=length)
     vars(laid).update({name: vars(parent)[name] for name in KEPT if name in vars(parent)})
     return laid
 

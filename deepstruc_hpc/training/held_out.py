@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepstruc_hpc.core.errors import CheckpointError, StoreError
-from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.data.dataset import TrainingView
 from deepstruc_hpc.data.site_targets import filling_of
@@ -24,7 +23,7 @@ from deepstruc_hpc.model.size_checkpoint import size_reader
 from deepstruc_hpc.model.size_reading import SizeReader
 from deepstruc_hpc.structures.assignment import ParentFinder
 from deepstruc_hpc.training.config import TrainConfig
-from deepstruc_hpc.training.view import load_split, load_view
+from deepstruc_hpc.training.view import catalog_fillings, load_split, load_view
 
 Rows = NDArray[np.int64]
 PdfKind = Literal["stored", "measured_like", "clean"]
@@ -105,8 +104,8 @@ class HeldOut:
         same = trained.data == config.data and trained.seed == seed and info.catalog_hash == catalog.content_hash
         parts = load_split(catalog, config.data, seed)
         asked_rows, listed_rows = spread(parts.test, limit), spread(parts.train, MOST_TRAINING_PDFS)
-        parent = _parents(catalog.structures(asked_rows), info.model)
-        listed_rows = listed_rows[_parents(catalog.structures(listed_rows), info.model) >= 0]
+        parent = _parents(catalog, asked_rows, info.model)
+        listed_rows = listed_rows[_parents(catalog, listed_rows, info.model) >= 0]
         if not ((parent >= 0).any() and len(listed_rows)):
             raise StoreError(f"{catalog!r}: the {split} split leaves no test structures that this model could say, or none to train on. "
                              "Use a larger catalog.")  # fmt: skip
@@ -168,12 +167,16 @@ def _under(view: TrainingView, conditions: MeasuredLike) -> TrainingView:
     return replace(view, pdfs=replace(view.pdfs, ranges=conditions)) if isinstance(view.pdfs, MeasuredLikePdfs) else view
 
 
-def _parents(structures: list[Structure], config: ModelConfig) -> Rows:
+def _parents(catalog: Catalog, rows: Rows, config: ModelConfig) -> Rows:
     """(S,) number of the parent that each structure is a piece of; −1 for none, as where it reaches beyond ``model.sites.radius``."""
     if config.decoder != "sites":
-        return np.full(len(structures), ON_SOME_PARENT, dtype=np.int64)
-    finder = ParentFinder(config.sites.lattices())
-    found = [filling_of(finder, structure, config.elements) for structure in structures]
+        return np.full(len(rows), ON_SOME_PARENT, dtype=np.int64)
+    lattices = config.sites.lattices()
+    if config.told:
+        found = list(catalog_fillings(catalog.columns.iloc[rows], lattices))
+    else:
+        finder = ParentFinder(lattices)
+        found = [filling_of(finder, structure, config.elements) for structure in catalog.structures(rows)]
     return np.array([-1 if filling is None else filling.parent for filling in found], dtype=np.int64)
 
 

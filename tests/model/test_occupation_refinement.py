@@ -52,7 +52,7 @@ def test_wrong_sites_and_wrong_parameters_are_mended_together(name):
 
 @pytest.mark.parametrize("name", ["type rutile about cation", "type rock_salt about bond"])
 def test_wrong_sites_of_a_compound_are_mended(name):
-    home = with_elements(parent_of(name, 5.0), "Sn", "O", 2.05)
+    home = with_elements(parent_of(name, 5.0), ["Sn"], "O", 2.05)
     full = home.distance < 2.7
     true = full & (np.asarray(home.unlike_bonds @ full.astype(int)) > 0)
     begin = true.copy()

@@ -61,7 +61,7 @@ def test_rw_is_that_of_the_fit_with_the_same_parameters(name):
 
 @pytest.mark.law
 def test_sites_of_two_kinds_scatter_as_their_elements_do():
-    home = with_elements(parent("type fluorite about cation", 4.0), "Ce", "O", 2.343)
+    home = with_elements(parent("type fluorite about cation", 4.0), ["Ce"], "O", 2.343)
     mask = home.distance < 2.6
     symbols = [home.species[site] for site in np.flatnonzero(mask)]
     g = simulate_pdf(symbols, home.sites[mask] * home.length, R, **RANGES, **WIDTHS)

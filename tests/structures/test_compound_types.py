@@ -89,7 +89,7 @@ def test_a_particle_has_one_description_about_whatever_origin_it_is_laid(name):
 
 def test_elements_leave_sites_and_symmetry_alone():
     parent = parent_of("type rutile about cation", 4.0)
-    laid = with_elements(parent, "Sn", "O", 2.05)
+    laid = with_elements(parent, ["Sn"], "O", 2.05)
     assert laid.sites is parent.sites
     assert np.array_equal(laid.permutations, parent.permutations)
     assert set(laid.species) == {"Sn", "O"}

@@ -142,7 +142,7 @@ class _Ceria(Generator):
 
     def propose(self, _curve, *, elements, **_):
         assert list(elements) == ["Ce", "O"]
-        lattice = with_elements(parent_of("type fluorite about cation", 4.0), "Ce", "O", 2.34)
+        lattice = with_elements(parent_of("type fluorite about cation", 4.0), ["Ce"], "O", 2.34)
         mask = lattice.distance < 2.0
         structure = lattice.cluster(mask, [lattice.species[site] for site in np.flatnonzero(mask)], 2.34, "fluorite", "ceria")
         return [Proposal(structure, filling=(lattice, mask), crystal=candidate_of_type("fluorite", elements))]
