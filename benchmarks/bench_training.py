@@ -160,13 +160,15 @@ def our_training(catalog: Any, preset: str, settings: Sequence[str], name: str, 
     import torch
 
     from deepstruc_hpc.training.config import load_train_config
-    from deepstruc_hpc.training.session import Crew, TrainingSession
+    from deepstruc_hpc.training.session import TrainingSession, WorkerPlace
     from deepstruc_hpc.training.step import StepSchedule, to_tensors, train_step
     from deepstruc_hpc.training.view import load_split, load_view, resolved_model
 
     config = load_train_config(preset, [f"batch_size={options.batch_size}", "max_minutes=0", *settings])
     config = config.updated(model=resolved_model(config.model, catalog).model_dump())
-    session = TrainingSession(config, load_view(catalog, config), load_split(catalog, config.data, config.seed), crew=Crew(device=options.device))
+    session = TrainingSession(
+        config, load_view(catalog, config), load_split(catalog, config.data, config.seed), place=WorkerPlace(device=options.device)
+    )
     n_graphs = max(1, round(config.batch_size * config.loss.posterior_share))
     schedule = StepSchedule(1e-4, config.loss.kl)
     generator = torch.Generator().manual_seed(0)

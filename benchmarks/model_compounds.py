@@ -175,7 +175,7 @@ def best_of_samples(model: CompoundModel, asked: Asked, rows: Sequence[int], see
         odds = model.site_odds_of(curve, elements, instrument)
         ends_found = []
         for place in order[:REFINED]:
-            filling = found[place].filling
+            filling = found[place].occupation
             if filling is None:
                 continue
             fit = Fitted(float(table.zoom[place]), float(table.uiso[place]), float(table.delta2[place]), float(table.rw[place]))

@@ -37,7 +37,7 @@ def checked(function, module):
     hints = {name: eval(text, vars(module)) for name, text in texts.items()}  # noqa: S307 - the project's own source
     if not hints:
         return function
-    signature = inspect.signature(function)
+    order = tuple(name for name, one in inspect.signature(function).parameters.items() if one.kind is one.POSITIONAL_OR_KEYWORD)
     returned = hints.pop("return", None)
     takes_lists = {name for name in hints if _TAKES_LISTS.search(texts[name])}
     wrapped.append(f"{module.__name__}.{function.__qualname__}")
@@ -45,7 +45,7 @@ def checked(function, module):
     @functools.wraps(function)
     def compared(*args, **kwargs):
         result = function(*args, **kwargs)
-        values = signature.bind(*args, **kwargs).arguments
+        values = {**dict(zip(order, args, strict=False)), **kwargs}
         with jaxtyping.jaxtyped("context"):
             for name, hint in hints.items():
                 if name in values:
@@ -59,7 +59,7 @@ def checked(function, module):
 
 
 def _compare(function, name, value, hint):
-    if not is_bearable(value, hint):
+    if not (isinstance(value, hint) if isinstance(hint, type) else is_bearable(value, hint)):
         shape = f"{value.dtype} {value.shape}" if hasattr(value, "shape") else type(value).__name__
         raise ShapeError(f"{function.__module__}.{function.__qualname__}: {name} is {shape}, and not {hint}")
 

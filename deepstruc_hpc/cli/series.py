@@ -29,12 +29,12 @@ def solve_series(batch: Batch, *, order: str, all_frames: bool, report: bool, fi
     else:
         table = run.run()
     page = _page(batch.out, figures=figures) if report else None
-    told = _told(batch.out, table, page)
+    summary = _summary(batch.out, table, page)
     if as_json:
-        print_document(json.dumps(told, indent=1))
+        print_document(json.dumps(summary, indent=1))
     else:
-        typer.echo(_in_words(told))
-    if told["failed"]:
+        typer.echo(_in_words(summary))
+    if summary["failed"]:
         raise typer.Exit(1)
 
 
@@ -44,7 +44,7 @@ def _page(out: Path, *, figures: bool) -> Path:
     return write_series_page(out, figures=figures)
 
 
-def _told(out: Path, table: pd.DataFrame, page: Path | None) -> dict[str, Any]:
+def _summary(out: Path, table: pd.DataFrame, page: Path | None) -> dict[str, Any]:
     from deepstruc_hpc.data.series_file import read_series
 
     changes = read_series(out).change_points
@@ -59,7 +59,9 @@ def _told(out: Path, table: pd.DataFrame, page: Path | None) -> dict[str, Any]:
     }
 
 
-def _in_words(told: dict[str, Any]) -> str:
-    lines = [f"{told['frames']} frames: {told['ok']} with an answer, {told['refused']} refused, {told['failed']} failed (see series.csv)."]
-    lines += [f"frame {one['frame']}: {one['text']} (probability {one['probability']:.2f})" for one in told["changes"]]
-    return "\n".join([*lines, *([f"Page: {told['page']}"] if told["page"] else [f"Results: {told['out']}"])])
+def _in_words(summary: dict[str, Any]) -> str:
+    lines = [
+        f"{summary['frames']} frames: {summary['ok']} with an answer, {summary['refused']} refused, {summary['failed']} failed (see series.csv)."
+    ]
+    lines += [f"frame {one['frame']}: {one['text']} (probability {one['probability']:.2f})" for one in summary["changes"]]
+    return "\n".join([*lines, *([f"Page: {summary['page']}"] if summary["page"] else [f"Results: {summary['out']}"])])

@@ -120,12 +120,12 @@ def evaluate_command(
         "trees": trees,
         "test_share": test_share,
     }
-    asked = validate_config(EvaluateSettings, given, source="options")
+    chosen = validate_config(EvaluateSettings, given, source="options")
     if pdfs == "both":
-        both = compare_conditions(checkpoint, store, asked, bars=progress_bar)
+        both = compare_conditions(checkpoint, store, chosen, bars=progress_bar)
         print_document(json.dumps(both.as_dict()) if json_output else comparison_text(both))
         return
-    report = evaluate(checkpoint, store, asked, bars=progress_bar)
+    report = evaluate(checkpoint, store, chosen, bars=progress_bar)
     print_document(json.dumps(report.as_dict()) if json_output else as_text(report))
 
 

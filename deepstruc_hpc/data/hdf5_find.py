@@ -129,8 +129,8 @@ def _declared_axis(group: Node, below: dict[str, Node], signal: Node) -> tuple[N
         node = below.get(name.strip("\"'"))
         if node is None or not node.shape or node.path == signal.path:
             continue
-        said = group.attributes.get(f"{node.name}_indices")
-        place = said if isinstance(said, int) else number if len(names) == len(shape) else len(shape) - 1
+        named = group.attributes.get(f"{node.name}_indices")
+        place = named if isinstance(named, int) else number if len(names) == len(shape) else len(shape) - 1
         length = node.shape[-1]
         if not (0 <= place < len(shape) and abs(length - shape[place]) <= 1):
             place = next((d for d in reversed(range(len(shape))) if shape[d] == length), -1)

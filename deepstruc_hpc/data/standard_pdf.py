@@ -68,8 +68,8 @@ def with_elements(channels: NDArray[np.float32], bond: NDArray[np.floating], sca
     Returns:
         (B, 2, R + 3); logarithms over 2.1 Å, 30 and 10.
     """
-    told = np.log(np.column_stack([np.asarray(bond) / 2.1, scatterers / np.array([30.0, 10.0])]))
-    reading = np.stack([told, np.ones_like(told)], axis=1)
+    features = np.log(np.column_stack([np.asarray(bond) / 2.1, scatterers / np.array([30.0, 10.0])]))
+    reading = np.stack([features, np.ones_like(features)], axis=1)
     return np.concatenate([channels, reading.astype(np.float32)], axis=2)
 
 

@@ -21,7 +21,7 @@ not; solving brings what does to the curve's own first peak."""
 SUM_WITHIN = 1e-3
 """Of probabilities from one: float32 networks are right to 1e-6, a forgotten type is off by more."""
 SAME_LENGTH = 1e-3
-"""Relative: positions and lattice sites of a filling agree up to one scale."""
+"""Relative: positions and occupied lattice sites agree up to one scale."""
 
 Floats = NDArray[np.float64]
 
@@ -30,7 +30,7 @@ PROPERTIES = {
     "elements": "atoms are of the elements that were asked for",
     "units": "positions are in Å: nearest neighbours lie where the metal's do",
     "physical": f"no two atoms are nearer than {CLOSEST_CONTACT:g} of the nearest-neighbour distance",
-    "fillings": "a filling is the structure: the same atoms on the lattice's sites",
+    "occupations": "an occupation is the structure: the same atoms on the lattice's sites",
     "counts": "no more structures than asked for, and one where one is asked for",
     "repeatable": "the same seed gives the same proposals, whatever was asked before",
     "probabilities": "probabilities are none below 0 and add up to one",
@@ -133,12 +133,12 @@ class ContractTest:
                     f"(allowed: a share of {self.clashing:g}); solving would drop them"
                 )
 
-    def fillings(self) -> Iterator[str]:
+    def occupations(self) -> Iterator[str]:
         """Masks and structures say the same."""
         for _, one in self.each():
-            if one.filling is None:
+            if one.occupation is None:
                 continue
-            lattice, mask = one.filling
+            lattice, mask = one.occupation
             if mask.dtype != np.bool_ or mask.shape != (len(lattice),):
                 yield f"a mask is {mask.dtype} of shape {mask.shape}, not bool of ({len(lattice)},) sites"
             elif int(mask.sum()) != len(one.structure):
@@ -212,7 +212,7 @@ class ContractTest:
             odds_of = self.generator.site_odds(test.curve, symbol=test.symbol, instrument=test.instrument)
             if odds_of("no such lattice") is not None:
                 yield "a lattice that nobody knows has odds; give None"
-            filled = {one.filling[0].name: one.filling[0] for one in found if one.filling is not None}
+            filled = {one.occupation[0].name: one.occupation[0] for one in found if one.occupation is not None}
             for name, lattice in filled.items():
                 odds = odds_of(name)
                 if odds is not None and (np.shape(odds) != (len(lattice),) or not np.isfinite(odds).all()):

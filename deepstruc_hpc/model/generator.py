@@ -281,9 +281,9 @@ class StructureModel:
 
     def _with_elements(self, decoder: SitesDecoder, proposal: Proposal, allowed: Sequence[str]) -> Proposal:
         """The proposal with the elements that its latent point means; its type is said by the model where parents do not tell it."""
-        if proposal.filling is None:
+        if proposal.occupation is None:
             return proposal
-        parent, mask = proposal.filling
+        parent, mask = proposal.occupation
         z = torch.from_numpy(proposal.latent.astype(np.float32))[None].to(self.device)
         symbols = decoder.elements_on(z, decoder.book.names.index(parent.name), mask, allowed)
         with torch.inference_mode():

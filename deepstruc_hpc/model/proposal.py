@@ -24,7 +24,7 @@ class Proposal:
         log_prior: logarithm of the prior density p(z | PDF), as calibrated, at that point, nats; 0 without a latent space.
         type_probability: of the structure's type, says the generator; 1 where it does not say.
         parent: name of the parent whose sites it fills; empty where it fills none.
-        filling: that parent and (S,) which of its sites are filled, or None. Searches over sizes and sites begin from it.
+        occupation: that parent and (S,) which of its sites are occupied, or None. Searches over sizes and sites begin from it.
         crystal: of a compound, the crystal type that it is cut from, with lengths from radii; else None.
     """
 
@@ -33,5 +33,5 @@ class Proposal:
     log_prior: float = 0.0
     type_probability: float = 1.0
     parent: str = ""
-    filling: tuple[Parent, NDArray[np.bool_]] | None = None
+    occupation: tuple[Parent, NDArray[np.bool_]] | None = None
     crystal: CrystalCandidate | None = None

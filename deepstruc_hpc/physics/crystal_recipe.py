@@ -103,8 +103,8 @@ def _envelope(shape: str, diameter: float) -> tuple[Callable[..., Any], dict[str
         raise ConfigError(f"no shape {shape!r}. Known: sphere, lognormal, spheroid, {', '.join(FACETTED)}.")
 
     def gamma(r: NDArray[np.float64], diameter: float, *value: float) -> NDArray[np.float64]:
-        told = np.log(value[0]) if shape == "spheroid" else value[0] if value else 0.0
-        return shape_function(shape, float(told))(r, 1.0 / float(diameter))
+        parameter = np.log(value[0]) if shape == "spheroid" else value[0] if value else 0.0
+        return shape_function(shape, float(parameter))(r, 1.0 / float(diameter))
 
     return gamma, {"diameter": float(diameter), **({own: START_SHAPE[own]} if own else {})}
 

@@ -41,11 +41,11 @@ def srreal_available() -> bool:
     return find_spec("diffpy.srreal") is not None
 
 
-def require_srreal(asked: str = "engine diffpy", instead: str = "use engine native, whose F(Q) agrees with it to 1e-12") -> None:
+def require_srreal(wanted: str = "engine diffpy", instead: str = "use engine native, whose F(Q) agrees with it to 1e-12") -> None:
     """Say clearly how to get srreal.
 
     Args:
-        asked: what needs it.
+        wanted: what needs it.
         instead: what can be done without it.
 
     Raises:
@@ -53,7 +53,7 @@ def require_srreal(asked: str = "engine diffpy", instead: str = "use engine nati
     """
     if not srreal_available():
         raise EngineError(
-            f"{asked}: diffpy.srreal is not installed. It has no wheels: create the conda environment of {ENVIRONMENT} (conda-forge), or {instead}."
+            f"{wanted}: diffpy.srreal is not installed. It has no wheels: create the conda environment of {ENVIRONMENT} (conda-forge), or {instead}."
         )
 
 

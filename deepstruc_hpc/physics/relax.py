@@ -146,10 +146,10 @@ class _Cost:
         x = torch.tensor(vector, requires_grad=True)
         positions = x[:-1].reshape(-1, 3)
         d = distances(positions, self.i, self.j)
-        misfit, _ = self._misfit(d, x[-1].exp())
+        residual, _ = self._residual(d, x[-1].exp())
         away = ((positions - self.start) ** 2).sum(dim=1).mean() / MOVE_SCALE**2
         clash = 100.0 * (torch.clamp(self.min_distance - d, min=0.0) ** 2).sum()
-        cost = misfit + self.restraint * away + clash
+        cost = residual + self.restraint * away + clash
         cost.backward()  # type: ignore[no-untyped-call]
         gradient = x.grad
         return float(cost.detach()), np.zeros(len(vector)) if gradient is None else gradient.numpy()
@@ -158,10 +158,10 @@ class _Cost:
         """Rw and scale."""
         with torch.no_grad():
             x = torch.tensor(vector)
-            misfit, scale = self._misfit(distances(x[:-1].reshape(-1, 3), self.i, self.j), x[-1].exp())
-        return float(misfit) ** 0.5, float(scale)
+            residual, scale = self._residual(distances(x[:-1].reshape(-1, 3), self.i, self.j), x[-1].exp())
+        return float(residual) ** 0.5, float(scale)
 
-    def _misfit(self, d: torch.Tensor, uiso: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _residual(self, d: torch.Tensor, uiso: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Rw² and the scale."""
         hist = spread(d, self.pair, rows=self.n_pairs, step=self.grid.step, n_bins=self.grid.n_bins)
         curve = self.grid.fq(hist[None], self.weights, uiso)[0] @ self.transform

@@ -115,8 +115,8 @@ def target_of(
 
 
 def low_q_part(
-    r: Float64[NDArray[np.float64], " r"], residual: Float64[NDArray[np.float64], "r *columns"], *, qmin: float, qdamp: float, low_q: float
-) -> Float64[NDArray[np.float64], "r *columns"]:
+    r: Float64[NDArray[np.float64], " r"], residual: Float64[NDArray[np.float64], " r *columns"], *, qmin: float, qdamp: float, low_q: float
+) -> Float64[NDArray[np.float64], " r *columns"]:
     """The component of a curve that can be made of Q below max(Qmin, low_q): what :func:`target_of` takes out.
 
     Args:

@@ -30,7 +30,7 @@ def trials_figure(trials: pd.DataFrame, settings: Sequence[str], metric: str) ->
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(max(6.0, 1.7 * len(columns)), 4.2), layout="constrained")
         axes: Axes = figure.add_subplot()
-        places = np.column_stack([_placed(trials[column]) for column in columns])
+        places = np.column_stack([_rescaled(trials[column]) for column in columns])
         order = trials[metric].rank(ascending=False, method="first").to_numpy(dtype=np.int64) - 1
         shade = mpl.colormaps["viridis_r"]
         for row in np.argsort(order):
@@ -58,7 +58,7 @@ def _scale(values: pd.Series) -> tuple[NDArray[np.float64], list[str] | None]:
     return np.log(numbers) if spread else numbers, None
 
 
-def _placed(values: pd.Series) -> NDArray[np.float64]:
+def _rescaled(values: pd.Series) -> NDArray[np.float64]:
     numbers, _ = _scale(values)
     width = float(np.ptp(numbers))
     return np.full(len(numbers), 0.5) if width == 0 else (numbers - numbers.min()) / width
@@ -66,9 +66,9 @@ def _placed(values: pd.Series) -> NDArray[np.float64]:
 
 def _ticks(axes: Axes, at: int, values: pd.Series) -> None:
     numbers, names = _scale(values)
-    placed = _placed(values)
+    heights = _rescaled(values)
     words: list[Any] = [names[int(number)] for number in numbers] if names else [f"{value:.3g}" for value in values]
-    marks = dict(zip(np.round(placed, 6).tolist(), words, strict=True))
+    marks = dict(zip(np.round(heights, 6).tolist(), words, strict=True))
     if len(marks) > 6:
         marks = {place: marks[place] for place in (min(marks), max(marks))}
     for place, word in marks.items():

@@ -74,13 +74,13 @@ def size_words(row: Row) -> str:
     diameter, low = diameter_words(row), _number(row, "diameter_low")
     atoms = f"{atoms_words(row)} atoms" if _number(row, "n_atoms") is not None else ""
     if diameter.startswith(">"):
-        said = f"more than {low:.0f} Å across: the data end before the {'crystal' if 'bulk' in flags_of(row) else 'particle'} does"
+        size = f"more than {low:.0f} Å across: the data end before the {'crystal' if 'bulk' in flags_of(row) else 'particle'} does"
     elif "(" in diameter:
         middle, span = diameter.rstrip(")").split(" (")
-        said = f"diameter {middle} Å; {span.replace('–', ' to ')} Å with 90 %"
+        size = f"diameter {middle} Å; {span.replace('–', ' to ')} Å with 90 %"
     else:
-        said = f"diameter {diameter} Å" if diameter else ""
-    return ", ".join(part for part in (atoms, said) if part)
+        size = f"diameter {diameter} Å" if diameter else ""
+    return ", ".join(part for part in (atoms, size) if part)
 
 
 def flags_of(row: Row) -> list[str]:

@@ -179,8 +179,8 @@ class WaitNotice:
         ray = quiet_ray()
         bundles = [bundle for group in waiting for bundle in group.bundles]
         held = [group for group in here if not group.waits]
-        said = in_words(bundles, ray.available_resources(), ray.cluster_resources(), held)
-        self.tell(f"{self.what} has waited {waited:.0f} s for room: {said}.")
+        text = in_words(bundles, ray.available_resources(), ray.cluster_resources(), held)
+        self.tell(f"{self.what} has waited {waited:.0f} s for room: {text}.")
 
 
 @dataclass
@@ -233,9 +233,9 @@ class StartNotice:
         room = self._has_room(free)
         if (self._had_room or room) and self._waited < SLOW_START_SECONDS:
             return
-        said = in_words([self.bundle] * self.workers, free, ray.cluster_resources(), groups(of_this_job=False))
+        text = in_words([self.bundle] * self.workers, free, ray.cluster_resources(), groups(of_this_job=False))
         cause = ". There was room for them: this machine is busy, or Python starts slowly from its file system" if self._had_room or room else ""
-        self.report(f"no worker has started after {self._waited:.0f} s: {said}{cause}.")
+        self.report(f"no worker has started after {self._waited:.0f} s: {text}{cause}.")
 
     def _has_room(self, free: Mapping[str, float]) -> bool:
         """Whether one worker would find what it holds."""

@@ -152,8 +152,8 @@ def run_client(program: str, *arguments: str) -> str:
         raise EngineError(f"{program} is not on the PATH: there is no SLURM on this machine. Log in to the cluster, or use --cluster laptop.")
     done = subprocess.run([path, *arguments], capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode != 0:
-        said = " ".join((done.stderr or done.stdout).split())
-        raise ConfigError(f"{shlex.join([program, *arguments])}: SLURM refused: {said}")
+        answer = " ".join((done.stderr or done.stdout).split())
+        raise ConfigError(f"{shlex.join([program, *arguments])}: SLURM refused: {answer}")
     return done.stdout
 
 

@@ -41,8 +41,8 @@ def read_cif(path: Path) -> dict[str, Any]:
             failure = "" if rows else "no crystal structure in it"
         except Exception as broken:  # noqa: BLE001 - whatever a broken file makes the parser raise is a note
             failure = f"not readable as CIF ({type(broken).__name__}: {' '.join(str(broken).split())[:_MOST_NOTE]})"
-    said = [" ".join(str(warning.message).split())[:_MOST_NOTE] for warning in heard if not issubclass(warning.category, DeprecationWarning)]
-    return {"crystals": rows, "notes": list(dict.fromkeys(said)), "failure": failure}
+    notes = [" ".join(str(warning.message).split())[:_MOST_NOTE] for warning in heard if not issubclass(warning.category, DeprecationWarning)]
+    return {"crystals": rows, "notes": list(dict.fromkeys(notes)), "failure": failure}
 
 
 def _compact(structure: Any) -> dict[str, Any] | None:

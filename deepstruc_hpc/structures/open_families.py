@@ -137,8 +137,8 @@ def _shares(ordering: str, shares: Sequence[tuple[float, ...]], count: int) -> l
 def _orders(system: Sequence[str], ordering: str, shares: tuple[float, ...]) -> list[tuple[str, ...]]:
     """Each element once as the last, which is the one that is set apart; one order where all are mixed alike."""
     turned = [(*(symbol for symbol in system if symbol != last), last) for last in system]
-    alike = max(shares) - min(shares) < 1e-6
-    return turned[-1:] if alike and (ordering == "random" or (ordering in {"janus", "L1_0", "B2"} and len(system) == 2)) else turned
+    equal = max(shares) - min(shares) < 1e-6
+    return turned[-1:] if equal and (ordering == "random" or (ordering in {"janus", "L1_0", "B2"} and len(system) == 2)) else turned
 
 
 def _numbers(ordering: str, shape: Shape) -> Sequence[int]:

@@ -165,16 +165,16 @@ def _compounds(cations: tuple[str, ...], anion: str, amounts: Mapping[str, float
     """All crystals of these cations and an anion; other non-metals have sites of their own, or share the anion's where they are of its family."""
     metals = tuple(symbol for symbol in cations if symbol not in ANIONS)
     others = tuple(symbol for symbol in cations if symbol in ANIONS)
-    alike = not others or any({anion, *others} <= family for family in FAMILIES)
-    own = _mixture((anion, *others) if alike else (anion,), amounts)
-    parts = metals if alike else cations
+    same_family = not others or any({anion, *others} <= family for family in FAMILIES)
+    own = _mixture((anion, *others) if same_family else (anion,), amounts)
+    parts = metals if same_family else cations
     mixture = _mixture(metals or cations, amounts)
     grouped = list(permutations([*_groups(parts, amounts), own])) if len(parts) > 2 else []
     orders = list(permutations([*({symbol: 1.0} for symbol in parts), own])) if len(parts) <= _MOST_ORDERED else []
     merged = "prototype, cations merged" if len(metals) > 1 else "prototype"
     for pattern in prototype_table().patterns:
         assigned: list[tuple[Sequence[Mixture], str]] = []
-        if pattern.n_kinds == 2 and alike:
+        if pattern.n_kinds == 2 and same_family:
             assigned += [([mixture, own], merged), *([] if _symmetric(pattern) else [([own, mixture], merged)])]
         if pattern.n_kinds == len(parts) + 1 > 2:
             assigned += [(order, "prototype, ordered") for order in orders]
@@ -229,8 +229,8 @@ def _orders(pattern: Pattern, symbols: tuple[str, ...]) -> Iterator[tuple[str, .
 
 def _symmetric(pattern: Pattern) -> bool:
     """Whether the two kinds of a pattern can change places without a change of the crystal."""
-    alike = pattern.nets[0] == pattern.nets[1] and abs(pattern.counts[0] - pattern.counts[1]) < 1e-6
-    return bool(alike and abs(pattern.contact[0, 0] / pattern.contact[1, 1] - 1.0) < 1e-3 and len(np.unique(pattern.orbits)) == 2)
+    equal = pattern.nets[0] == pattern.nets[1] and abs(pattern.counts[0] - pattern.counts[1]) < 1e-6
+    return bool(equal and abs(pattern.contact[0, 0] / pattern.contact[1, 1] - 1.0) < 1e-3 and len(np.unique(pattern.orbits)) == 2)
 
 
 def _fits(pattern: Pattern, kinds: Sequence[Mixture], amounts: Mapping[str, float]) -> bool:

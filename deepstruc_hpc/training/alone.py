@@ -16,7 +16,7 @@ from deepstruc_hpc.model.checkpoint import replace_directory
 from deepstruc_hpc.training.epoch_log import FILE, append_epoch
 from deepstruc_hpc.training.job import Job, run_job
 from deepstruc_hpc.training.run_files import LOCAL_FOLDER, RunFiles
-from deepstruc_hpc.training.session import Crew
+from deepstruc_hpc.training.session import WorkerPlace
 
 
 def works_alone(workers: int | None, gpus_per_worker: float) -> bool:
@@ -51,4 +51,4 @@ def train_alone(job: Job, files: RunFiles, on_epoch: Callable[[], None]) -> None
             if old != kept:
                 shutil.rmtree(old, ignore_errors=True)
 
-    run_job(job, Crew(), report)
+    run_job(job, WorkerPlace(), report)

@@ -76,13 +76,13 @@ def compare_conditions(
 
 def _errors(report: EvaluationReport) -> dict[tuple[str, str], float]:
     """Errors by name and unit: all are 0 for the truth."""
-    said = report.model
+    scores = report.model
     found = {
-        ("type wrong", "%"): 100 * (1 - said.type_exact),
-        ("N beyond 5 %", "%"): 100 * (1 - said.n_within_5_percent),
-        ("N not exact", "%"): 100 * (1 - said.n_exact),
-        ("N, median error", "%"): 100 * said.n_error,
-        ("MAE, aligned and matched", "Å"): said.mae_aligned,
+        ("type wrong", "%"): 100 * (1 - scores.type_exact),
+        ("N beyond 5 %", "%"): 100 * (1 - scores.n_within_5_percent),
+        ("N not exact", "%"): 100 * (1 - scores.n_exact),
+        ("N, median error", "%"): 100 * scores.n_error,
+        ("MAE, aligned and matched", "Å"): scores.mae_aligned,
     }
     if report.fitted is not None:
         best = report.fitted

@@ -49,6 +49,6 @@ def summary_text(report: TrainReport) -> str:
             f"N exact {best['val_n_exact']:.1%}, type {best['val_type_exact']:.1%}",
             f"checkpoint    {report.checkpoint}",
             f"MLflow        {report.tracking_uri} run {report.mlflow_run}",
-            f"time          {duration(report.seconds)}, first epoch after {duration(report.first_epoch_after)}, {report.workers} workers",
+            f"time          {duration(report.seconds)}, first epoch after {duration(report.first_epoch_after)}, {report.workers} worker{'s' if report.workers != 1 else ''}",
         ]
     )

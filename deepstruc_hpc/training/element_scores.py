@@ -54,15 +54,15 @@ def element_scores(network: Cvae, view: TrainingView, structures: Sequence[Struc
     if not elements or network.config.decoder != "sites":
         return []
     table = SiteTable.of(structures, network.config.sites.lattices(), elements)
-    told: list[tuple[str, ...]] = [structure.elements for structure in structures]
+    given: list[tuple[str, ...]] = [structure.elements for structure in structures]
     return [
-        _scored(_said(network, view, seed, [()] * len(told)), table, len(elements), known=False),
-        _scored(_said(network, view, seed, told), table, len(elements), known=True),
+        _scored(_predicted(network, view, seed, [()] * len(given)), table, len(elements), known=False),
+        _scored(_predicted(network, view, seed, given), table, len(elements), known=True),
     ]
 
 
-def _scored(said: list[tuple[int, Kinds]], table: SiteTable, n_elements: int, *, known: bool) -> ElementScores:
-    rows = [_row(said[row], table, row, n_elements) for row in np.flatnonzero(table.parent >= 0).tolist()]
+def _scored(predicted: list[tuple[int, Kinds]], table: SiteTable, n_elements: int, *, known: bool) -> ElementScores:
+    rows = [_row(predicted[row], table, row, n_elements) for row in np.flatnonzero(table.parent >= 0).tolist()]
     exact, composition, right, in_place, everything = (np.array(column, dtype=np.float64) for column in zip(*rows, strict=True))
     return ElementScores(
         known=known,
@@ -76,7 +76,7 @@ def _scored(said: list[tuple[int, Kinds]], table: SiteTable, n_elements: int, *,
 
 
 @torch.inference_mode()
-def _said(network: Cvae, view: TrainingView, seed: int, allowed: Sequence[Sequence[str]]) -> list[tuple[int, Kinds]]:
+def _predicted(network: Cvae, view: TrainingView, seed: int, allowed: Sequence[Sequence[str]]) -> list[tuple[int, Kinds]]:
     """The parent of every structure, and the numbers of the elements on its sites, −1 where empty."""
     found: list[tuple[int, Kinds]] = []
     for arrays in validation_batches(view, np.arange(len(view)), seed):
@@ -85,8 +85,8 @@ def _said(network: Cvae, view: TrainingView, seed: int, allowed: Sequence[Sequen
     return found
 
 
-def _row(said: tuple[int, Kinds], table: SiteTable, row: int, n_elements: int) -> tuple[float, float, float, float, float]:
-    parent, kinds = said
+def _row(predicted: tuple[int, Kinds], table: SiteTable, row: int, n_elements: int) -> tuple[float, float, float, float, float]:
+    parent, kinds = predicted
     stored = table.element[row].astype(np.int64) if table.element is not None else np.zeros(0, dtype=np.int64)
     true = np.where(stored == EMPTY, -1, stored)[: table.size[row]]
     exact = set(kinds[kinds >= 0].tolist()) == set(true[true >= 0].tolist())

@@ -151,19 +151,19 @@ def read_held_out(checkpoint: str | os.PathLike[str], store: str | os.PathLike[s
 
 def measured(held: HeldOut, store: str | os.PathLike[str], settings: EvaluateSettings, bars: Bars) -> EvaluationReport:
     """All scores of a model on structures that were read."""
-    info, asked, seed = held.info, held.asked, settings.seed
+    info, tested, seed = held.info, held.tested, settings.seed
     counted = np.flatnonzero(held.on_parent)
-    merged = merged_types(asked.types, OUTLINES if info.model.decoder == "sites" else {})
+    merged = merged_types(tested.types, OUTLINES if info.model.decoder == "sites" else {})
     with bars("asking the model and what it has to beat", None):
-        answers = model_answers(held.network, asked, seed, held.sizes)
-        nearest = neighbour_answers(held.listed, asked, seed)
-        latent = latent_answers(held.network, asked, np.arange(len(asked)), seed).take(counted)
-        trees = tree_scores(held.listed, asked, counted, seed, merged) if settings.trees else None
+        answers = model_answers(held.network, tested, seed, held.sizes)
+        nearest = neighbour_answers(held.listed, tested, seed)
+        latent = latent_answers(held.network, tested, np.arange(len(tested)), seed).take(counted)
+        trees = tree_scores(held.listed, tested, counted, seed, merged) if settings.trees else None
 
     def scored(given: list[Answer]) -> Scores:
-        return scores([given[row] for row in counted], asked, counted, settings.alignment_starts, merged)
+        return scores([given[row] for row in counted], tested, counted, settings.alignment_starts, merged)
 
-    kinds = merged[asked.structure_type[counted]]
+    kinds = merged[tested.structure_type[counted]]
     by_model, by_list, places = _fits(held, settings, bars) if settings.fits else (SampleFits([], []), [], np.zeros(0, dtype=np.int64))
     fitted = np.flatnonzero(held.on_parent[places])
     return EvaluationReport(
@@ -172,10 +172,10 @@ def measured(held: HeldOut, store: str | os.PathLike[str], settings: EvaluateSet
         split=settings.split,
         pdfs=settings.pdfs,
         n_train=len(held.listed),
-        n_test=len(asked),
-        n_left_out=len(asked) - len(counted),
+        n_test=len(tested),
+        n_left_out=len(tested) - len(counted),
         max_atoms=info.model.max_atoms,
-        n_beyond=int((asked.n_atoms > info.model.max_atoms).sum()),
+        n_beyond=int((tested.n_atoms > info.model.max_atoms).sum()),
         in_order=info.model.decoder != "sites",
         seen_in_training=held.seen_in_training,
         model=scored(answers),
@@ -190,7 +190,7 @@ def measured(held: HeldOut, store: str | os.PathLike[str], settings: EvaluateSet
         finished=FitScores.over(by_model.finished, fitted) if not info.model.elements else None,
         listed=FitScores.over(by_list, fitted),
         n_fitted=len(fitted),
-        elements=element_scores(held.network, asked, held.catalog.structures(held.asked_rows), seed),
+        elements=element_scores(held.network, tested, held.catalog.structures(held.tested_rows), seed),
     )
 
 
@@ -212,14 +212,14 @@ def model_answers(network: Cvae, view: TrainingView, seed: int, sizes: SizeReade
 
 def _size_answers(answers: list[Answer], held: HeldOut, merged: NDArray[np.int64]) -> SizeAnswers:
     kinds = np.array([answer.structure_type for answer in answers], dtype=np.int64)
-    said = np.array([answer.n_atoms for answer in answers], dtype=np.int64)
-    return SizeAnswers(held.asked.n_atoms, said, merged[kinds] == merged[held.asked.structure_type], held.on_parent)
+    predicted = np.array([answer.n_atoms for answer in answers], dtype=np.int64)
+    return SizeAnswers(held.tested.n_atoms, predicted, merged[kinds] == merged[held.tested.structure_type], held.on_parent)
 
 
 def _fits(held: HeldOut, settings: EvaluateSettings, bars: Bars) -> tuple[SampleFits, list[CurveFit], NDArray[np.int64]]:
     """The model's samples and the list of training shapes, fitted to the same curves, and which of the structures asked these are of."""
-    places = spread(np.arange(len(held.asked), dtype=np.int64), settings.fits)
-    questions = _questions(held, held.asked_rows[places], settings.seed)
+    places = spread(np.arange(len(held.tested), dtype=np.int64), settings.fits)
+    questions = _questions(held, held.tested_rows[places], settings.seed)
     columns, starts = held.catalog.columns, settings.alignment_starts
     names = np.array(shape_ids(columns))[held.listed_rows]
     listed = spread(held.listed_rows[np.unique(names, return_index=True)[1]], MOST_LISTED)
@@ -248,4 +248,4 @@ def _faults(latent: LatentAnswers, held: HeldOut, counted: NDArray[np.integer]) 
     if held.info.model.decoder != "sites":
         return None
     parents = [held.info.model.sites.parents[index] for index in held.parent[counted]]
-    return fault_order(latent.mean, [held.asked.types[index] for index in held.asked.structure_type[counted]], parents)
+    return fault_order(latent.mean, [held.tested.types[index] for index in held.tested.structure_type[counted]], parents)

@@ -208,11 +208,11 @@ def _finish(model: StructureModel, proposals: Sequence[Proposal], table: FitTabl
 
 def _beginning(proposal: Proposal, table: FitTable, row: int, curve: PdfCurve, instrument: Instrument) -> Filled | None:
     """A sample as a filling; atoms written by coordinates are taken to the sites that they mean."""
-    if proposal.filling is not None:
+    if proposal.occupation is not None:
         if not np.isfinite(table.rw[row]):
             return None
         fit = Fitted(*(float(getattr(table, name)[row]) for name in ("zoom", "uiso", "delta2", "rw")))
-        return Filled(*proposal.filling, proposal.structure, fit)
+        return Filled(*proposal.occupation, proposal.structure, fit)
     found = snapped(proposal.structure)
     return None if found is None else Filled(*found, fitted(found[2], curve, instrument))
 

@@ -44,8 +44,8 @@ class HeldOut:
         catalog: of test and training structures.
         conditions: under which measured-like PDFs are made.
         stored: PDFs are the catalog's own.
-        asked: the A test structures, on a parent or on none.
-        asked_rows: (A,) their rows of the catalog.
+        tested: the A test structures, on a parent or on none.
+        tested_rows: (A,) their rows of the catalog.
         parent: (A,) number of the parent that each is a piece of; −1 for none.
         listed: L training structures on a parent: what the baselines choose from.
         listed_rows: (L,) their rows of the catalog.
@@ -59,8 +59,8 @@ class HeldOut:
     catalog: Catalog
     conditions: MeasuredLike
     stored: bool
-    asked: TrainingView
-    asked_rows: Rows
+    tested: TrainingView
+    tested_rows: Rows
     parent: Rows
     listed: TrainingView
     listed_rows: Rows
@@ -85,7 +85,7 @@ class HeldOut:
             checkpoint: directory, run or name.
             store: catalog.
             split: how it is divided.
-            pdfs: which PDFs are asked.
+            pdfs: which PDFs are tested.
             limit: most structures of the test set.
             seed: of the division.
             test_share: share of the test set; that of the training where not given.
@@ -103,8 +103,8 @@ class HeldOut:
         config = trained.updated(seed=seed, data=trained.data.updated(split=split, **shares).model_dump())
         same = trained.data == config.data and trained.seed == seed and info.catalog_hash == catalog.content_hash
         parts = load_split(catalog, config.data, seed)
-        asked_rows, listed_rows = spread(parts.test, limit), spread(parts.train, MOST_TRAINING_PDFS)
-        parent = _parents(catalog, asked_rows, info.model)
+        tested_rows, listed_rows = spread(parts.test, limit), spread(parts.train, MOST_TRAINING_PDFS)
+        parent = _parents(catalog, tested_rows, info.model)
         listed_rows = listed_rows[_parents(catalog, listed_rows, info.model) >= 0]
         if not ((parent >= 0).any() and len(listed_rows)):
             raise StoreError(f"{catalog!r}: the {split} split leaves no test structures that this model could say, or none to train on. "
@@ -116,8 +116,8 @@ class HeldOut:
             catalog=catalog,
             conditions=config.data.conditions,
             stored=pdfs == "stored",
-            asked=load_view(catalog, config, stored_pdfs=pdfs == "stored", rows=asked_rows),
-            asked_rows=asked_rows,
+            tested=load_view(catalog, config, stored_pdfs=pdfs == "stored", rows=tested_rows),
+            tested_rows=tested_rows,
             parent=parent,
             listed=load_view(catalog, config, stored_pdfs=pdfs == "stored", rows=listed_rows),
             listed_rows=listed_rows,
@@ -127,7 +127,7 @@ class HeldOut:
 
     def under(self, conditions: MeasuredLike) -> HeldOut:
         """The same structures under other conditions; stored PDFs stay what they are."""
-        return replace(self, conditions=conditions, asked=_under(self.asked, conditions), listed=_under(self.listed, conditions))
+        return replace(self, conditions=conditions, tested=_under(self.tested, conditions), listed=_under(self.listed, conditions))
 
     @property
     def on_parent(self) -> NDArray[np.bool_]:

@@ -12,7 +12,7 @@ import torch
 from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.model.checkpoint import CheckpointInfo, load_training_state, load_weights, save_checkpoint
 from deepstruc_hpc.training.config import TrainConfig
-from deepstruc_hpc.training.session import Clock, Crew, TrainingSession
+from deepstruc_hpc.training.session import Clock, TrainingSession, WorkerPlace
 from deepstruc_hpc.training.view import load_split, load_view
 
 Report = Callable[[dict[str, Any], Path | None], None]
@@ -39,12 +39,12 @@ class Job(TypedDict):
     latest: str | None
 
 
-def run_job(job: Job, crew: Crew, report: Report, *, newer: Path | None = None) -> None:
+def run_job(job: Job, place: WorkerPlace, report: Report, *, newer: Path | None = None) -> None:
     """Train until the schedule, the clock or the patience ends.
 
     Args:
         job: what to do.
-        crew: the worker's place among its fellows.
+        place: the worker's place among its fellows.
         report: called after every epoch.
         newer: a checkpoint that this call has made already, before its worker was lost.
     """
@@ -52,13 +52,13 @@ def run_job(job: Job, crew: Crew, report: Report, *, newer: Path | None = None) 
     torch.set_num_threads(config.torch_threads)
     catalog = Catalog.open(job["store"])
     clock = Clock(job["seconds"], job["call"])
-    session = TrainingSession(config, load_view(catalog, config), load_split(catalog, config.data, config.seed), crew=crew, clock=clock)
+    session = TrainingSession(config, load_view(catalog, config), load_split(catalog, config.data, config.seed), place=place, clock=clock)
     _restore(session, [path for path in (newer, Path(job["latest"]) if job["latest"] else None) if path is not None])
     past = list(session.history)
     while not session.why_stop(job["stop_at"]):
         metrics = {**session.run_epoch(), "past": past}
         with tempfile.TemporaryDirectory() as scratch:
-            report(metrics, _saved(session, catalog, metrics, Path(scratch)) if crew.rank == 0 else None)
+            report(metrics, _saved(session, catalog, metrics, Path(scratch)) if place.rank == 0 else None)
         past = []
 
 

@@ -117,10 +117,11 @@ def train(
             raise CheckpointError(f"{files.root}: {finished} epochs are done, but no checkpoint to go on from is left. Choose another --out.")
         _fit_alone(job, files, observer)
         return observer.report(began)
+    os.environ.setdefault("RAY_prestart_worker_first_driver", "0")  # Ray Train starts processes of its own: nobody would use those made in advance
     with ray_session(max(usable_cores(), workers or 1)) as session:
-        crew = workers or default_workers(session, gpus_per_worker)
-        observer.workers = crew
-        _fit(job, files, config, Crewing(crew, session.cpus_per_worker(crew), gpus_per_worker), observer)
+        count = workers or default_workers(session, gpus_per_worker)
+        observer.workers = count
+        _fit(job, files, config, WorkerGroup(count, session.cpus_per_worker(count), gpus_per_worker), observer)
     return observer.report(began)
 
 
@@ -146,7 +147,7 @@ def default_workers(session: RaySession, gpus_per_worker: float) -> int:
 
 
 @dataclass(frozen=True)
-class Crewing:
+class WorkerGroup:
     """Workers of a training and what each of them holds.
 
     Attributes:
@@ -174,9 +175,9 @@ def _fit_alone(job: Job, files: RunFiles, observer: _Observer) -> None:
         observer.close(status)
 
 
-def _fit(job: Job, files: RunFiles, config: TrainConfig, crewing: Crewing, observer: _Observer) -> None:
+def _fit(job: Job, files: RunFiles, config: TrainConfig, group: WorkerGroup, observer: _Observer) -> None:
     """Run Ray Train in a thread, so that this one can watch and Ctrl-C stays Python's own."""
-    trainer = make_trainer(job, files, config, crewing)
+    trainer = make_trainer(job, files, config, group)
     failure: list[BaseException] = []
 
     def run() -> None:
@@ -203,7 +204,7 @@ def _fit(job: Job, files: RunFiles, config: TrainConfig, crewing: Crewing, obser
         raise _readable(failure[0], files) from failure[0]
 
 
-def make_trainer(job: Job, files: RunFiles, config: TrainConfig, crewing: Crewing) -> Any:
+def make_trainer(job: Job, files: RunFiles, config: TrainConfig, group: WorkerGroup) -> Any:
     """The TorchTrainer of a training."""
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
     os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")  # one process less: a batch system warns the driver, it does not drain Ray
@@ -213,13 +214,13 @@ def make_trainer(job: Job, files: RunFiles, config: TrainConfig, crewing: Crewin
     from deepstruc_hpc.training.lean_trainer import EpochLog, LeanTorchTrainer
     from deepstruc_hpc.training.worker import train_worker
 
-    on_gpu = crewing.gpus > 0
-    resources = {"CPU": crewing.cpus, **({"GPU": crewing.gpus} if on_gpu else {})}
+    on_gpu = group.gpus > 0
+    resources = {"CPU": group.cpus, **({"GPU": group.gpus} if on_gpu else {})}
     return LeanTorchTrainer(
         train_worker,
         train_loop_config=job,
         torch_config=TorchConfig(backend="nccl" if on_gpu else "gloo"),
-        scaling_config=ScalingConfig(num_workers=crewing.workers, use_gpu=on_gpu, resources_per_worker=resources),
+        scaling_config=ScalingConfig(num_workers=group.workers, use_gpu=on_gpu, resources_per_worker=resources),
         run_config=RunConfig(
             name=RAY_FOLDER,
             storage_path=str(files.root),

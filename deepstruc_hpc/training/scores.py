@@ -101,7 +101,7 @@ def scores(answers: list[Answer], view: TrainingView, rows: NDArray[np.integer],
         per_coordinate.append(float(np.abs(delta).mean()))
         if answer.n_atoms == count:
             aligned.append(aligned_matched_error(answer.positions[:count] * unit, true * unit, starts=starts)[0])
-    said, kinds = np.array([answer.n_atoms for answer in answers]), np.array([answer.structure_type for answer in answers])
+    predicted, kinds = np.array([answer.n_atoms for answer in answers]), np.array([answer.structure_type for answer in answers])
     true_n, true_kinds = view.n_atoms[rows], view.structure_type[rows]
     counts_as = np.arange(len(view.types)) if merged is None else merged
     return Scores(
@@ -110,8 +110,8 @@ def scores(answers: list[Answer], view: TrainingView, rows: NDArray[np.integer],
         mae_median=float(np.median(per_atom)),
         mae_std=float(np.std(per_atom)),
         mae_aligned=float(np.mean(aligned)) if aligned else float("nan"),
-        n_exact=float(np.mean(said == true_n)),
-        n_error=float(np.median(np.abs(said - true_n) / true_n)),
-        n_within_5_percent=float(np.mean(np.abs(said - true_n) <= 0.05 * true_n)),
+        n_exact=float(np.mean(predicted == true_n)),
+        n_error=float(np.median(np.abs(predicted - true_n) / true_n)),
+        n_within_5_percent=float(np.mean(np.abs(predicted - true_n) <= 0.05 * true_n)),
         type_exact=float(np.mean(counts_as[kinds] == counts_as[true_kinds])),
     )

@@ -34,7 +34,7 @@ def _bare(module: nn.Module) -> nn.Module:
 
 
 @dataclass(frozen=True)
-class Crew:
+class WorkerPlace:
     """The worker's place among its fellows.
 
     Attributes:
@@ -97,16 +97,18 @@ class TrainingSession:
         history: metrics of each of them.
     """
 
-    def __init__(self, config: TrainConfig, view: TrainingView, split: Split, *, crew: Crew | None = None, clock: Clock | None = None) -> None:
+    def __init__(
+        self, config: TrainConfig, view: TrainingView, split: Split, *, place: WorkerPlace | None = None, clock: Clock | None = None
+    ) -> None:
         self.config, self.view, self.split = config, view, split if view.sites is None else split.within(view.sites.table.parent >= 0)
-        self.crew = crew or Crew()
+        self.place = place or WorkerPlace()
         from torch_geometric.nn import GINEConv  # seconds, which the driver, which makes no session, need not spend
 
         torch.manual_seed(config.seed)
         self.model = Cvae(config.model, convolution=GINEConv)
         self._initialise()
-        self.model.to(self.crew.device)
-        self.objective = self.crew.wrap(CvaeObjective(self.model, config.loss))
+        self.model.to(self.place.device)
+        self.objective = self.place.wrap(CvaeObjective(self.model, config.loss))
         rate, decay = config.optimiser.learning_rate, config.optimiser.weight_decay
         self.optimizer = torch.optim.AdamW(self.objective.parameters(), lr=rate, weight_decay=decay, fused=True)
         self.types = [view.types[number] for number in view.structure_type]
@@ -160,14 +162,14 @@ class TrainingSession:
             return "stop_after reached"
         if self.history and self.config.patience and self.epoch - self.best()["epoch"] >= self.config.patience:
             return f"no better validation loss for {self.config.patience} epochs"
-        late = self.crew.rank == 0 and bool(self.history) and self.clock.is_up(self.history[-1]["seconds"])  # one epoch at least: work is kept
-        if self.clock.seconds is not None and self.crew.total({"late": float(late)})["late"] > 0:
+        late = self.place.rank == 0 and bool(self.history) and self.clock.is_up(self.history[-1]["seconds"])  # one epoch at least: work is kept
+        if self.clock.seconds is not None and self.place.total({"late": float(late)})["late"] > 0:
             return "max_minutes reached"
         return ""
 
     def _train_epoch(self) -> dict[str, float]:
-        config, crew = self.config, self.crew
-        per_worker = -(-config.batch_size // crew.size)
+        config, place = self.config, self.place
+        per_worker = -(-config.batch_size // place.size)
         rows = epoch_rows(
             self.split.train,
             self.types,
@@ -175,10 +177,10 @@ class TrainingSession:
             balance=config.data.balance,
             seed=config.seed,
             epoch=self.epoch,
-            world_size=crew.size,
+            world_size=place.size,
             batch_size=per_worker,
-        )[crew.rank]
-        seed = item_seed(config.seed, f"epoch {self.epoch} rank {crew.rank}")
+        )[place.rank]
+        seed = item_seed(config.seed, f"epoch {self.epoch} rank {place.rank}")
         rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
         with_graph = max(1, round(per_worker * config.loss.posterior_share))
         sums: dict[str, float] = {}
@@ -190,7 +192,7 @@ class TrainingSession:
             terms = train_step(
                 self.objective,
                 self.optimizer,
-                to_tensors(arrays, crew.device),
+                to_tensors(arrays, place.device),
                 schedule=schedule,
                 latent_dim=config.model.latent_dim,
                 clip_norm=config.optimiser.clip_norm,
@@ -198,18 +200,18 @@ class TrainingSession:
             )
             for name, term in terms.items():
                 sums[name] = sums.get(name, 0.0) + float(term)
-        totals = crew.total(sums)
-        means = {f"train_{name}": value / (len(rows) * crew.size) for name, value in totals.items()}
-        return {**means, "learning_rate": schedule.learning_rate, "kl_weight": schedule.kl_weight, "samples": float(rows.size * crew.size)}
+        totals = place.total(sums)
+        means = {f"train_{name}": value / (len(rows) * place.size) for name, value in totals.items()}
+        return {**means, "learning_rate": schedule.learning_rate, "kl_weight": schedule.kl_weight, "samples": float(rows.size * place.size)}
 
     def _agreed(self, progress: float) -> float:
         """The first worker's progress where it follows a clock: with rates of their own the workers' weights would drift apart."""
-        if self.clock.seconds is None or self.crew.size == 1:
+        if self.clock.seconds is None or self.place.size == 1:
             return progress
-        return self.crew.total({"progress": progress if self.crew.rank == 0 else 0.0})["progress"]
+        return self.place.total({"progress": progress if self.place.rank == 0 else 0.0})["progress"]
 
     def _validate(self) -> dict[str, float]:
-        rows = self.split.validation[self.crew.rank :: self.crew.size]
-        sums = self.crew.total(validation_sums(self.model, self.config.loss, self.view, rows, seed=self.config.seed, device=self.crew.device))
+        rows = self.split.validation[self.place.rank :: self.place.size]
+        sums = self.place.total(validation_sums(self.model, self.config.loss, self.view, rows, seed=self.config.seed, device=self.place.device))
         count = max(sums.pop("count"), 1.0)
         return {f"val_{name}": value / count for name, value in sums.items()}

@@ -25,7 +25,7 @@ class SizeScores:
         n_beyond: of them larger than the model's ``max_atoms``.
         n_on_no_parent: of them a piece of no parent of a decoder over sites; asked for type and size all the same.
         type_exact: share with the right type, as generated.
-        n_error: median of |N said − N| / N, as generated.
+        n_error: median of |N predicted − N| / N, as generated.
         n_within_5_percent: share with a number of atoms within 5 %, as generated.
         n_fitted: curves of this row that were fitted.
         excess: median of the best Rw minus the true structure's, over them; NaN where none was fitted.
@@ -45,17 +45,17 @@ class SizeScores:
 
 @dataclass(frozen=True, eq=False)
 class SizeAnswers:
-    """Of S structures: the truth and what was said.
+    """Of S structures: the truth and what was predicted.
 
     Attributes:
         n_atoms: (S,) true number.
-        said: (S,) number said.
+        predicted: (S,) number predicted.
         type_right: (S,) bool.
         on_parent: (S,) bool.
     """
 
     n_atoms: NDArray[np.int64]
-    said: NDArray[np.int64]
+    predicted: NDArray[np.int64]
     type_right: NDArray[np.bool_]
     on_parent: NDArray[np.bool_]
 
@@ -76,7 +76,7 @@ def size_scores(answers: SizeAnswers, max_atoms: int, fits: Sequence[CurveFit] =
 
 def _row(answers: SizeAnswers, rows: NDArray[np.intp], max_atoms: int, excess: NDArray[np.float64]) -> SizeScores:
     true = answers.n_atoms[rows]
-    error = np.abs(answers.said[rows] - true) / true
+    error = np.abs(answers.predicted[rows] - true) / true
     known = excess[np.isfinite(excess)]
     return SizeScores(
         smallest=int(true.min()),

@@ -20,7 +20,7 @@ from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.runtime.placement_groups import IdleGroups, WaitNotice, groups, remove_late_groups
 from deepstruc_hpc.runtime.ray_session import RaySession, quiet_ray, ray_session, usable_cores
 from deepstruc_hpc.training.epoch_log import FILE, read_epochs
-from deepstruc_hpc.training.loop import POLL_SECONDS, Crewing, make_trainer, store_location
+from deepstruc_hpc.training.loop import POLL_SECONDS, WorkerGroup, make_trainer, store_location
 from deepstruc_hpc.training.run_files import RunFiles
 from deepstruc_hpc.training.sweep_config import SweepConfig
 from deepstruc_hpc.training.sweep_watch import ENDED, StallWatch
@@ -116,11 +116,11 @@ class _Trial:
         settings = with_settings(config.base, values)
         files.begin(settings, Catalog.open(self.store), self.store, resume=True)
         job: Job = {"store": self.store, "config": settings.model_dump(mode="json"), "stop_at": None, "seconds": None, "call": 0.0, "latest": None}
-        crewing = Crewing(config.workers_per_trial, self.cpus_per_worker, config.gpus_per_worker)
+        group = WorkerGroup(config.workers_per_trial, self.cpus_per_worker, config.gpus_per_worker)
         ended = files.root / ENDED
         ended.unlink(missing_ok=True)
         try:
-            run_reporting(make_trainer(job, files, settings, crewing).fit, files.root / FILE, ray.tune.report)
+            run_reporting(make_trainer(job, files, settings, group).fit, files.root / FILE, ray.tune.report)
         finally:
             ended.touch()
 

@@ -12,24 +12,24 @@ import torch
 import torch.distributed as dist
 
 from deepstruc_hpc.training.job import Job, run_job
-from deepstruc_hpc.training.session import Crew, Sums
+from deepstruc_hpc.training.session import Sums, WorkerPlace
 
 
 def train_worker(job: Job) -> None:
     """Train until the schedule, the clock or the patience ends; go on from Ray's latest checkpoint where that is the newest."""
     latest = ray.train.get_checkpoint()
     with nullcontext(None) if latest is None else latest.as_directory() as directory:
-        run_job(job, _crew(), _report, newer=None if directory is None else Path(directory))
+        run_job(job, _place(), _report, newer=None if directory is None else Path(directory))
 
 
 def _report(metrics: dict[str, Any], checkpoint: Path | None) -> None:
     ray.train.report(metrics, checkpoint=None if checkpoint is None else ray.train.Checkpoint.from_directory(str(checkpoint)))
 
 
-def _crew() -> Crew:
+def _place() -> WorkerPlace:
     context = ray.train.get_context()
     size = context.get_world_size()
-    return Crew(
+    return WorkerPlace(
         rank=context.get_world_rank(),
         size=size,
         device=str(ray.train.torch.get_device()),

@@ -132,7 +132,7 @@ def test_proposals_are_particles_of_the_sample_in_types_whose_charges_balance():
     assert 1 <= len(found) <= 30
     assert [fingerprint(one.structure) for one in found] == [fingerprint(one.structure) for one in again]
     for one in found:
-        lattice, mask = one.filling
+        lattice, mask = one.occupation
         assert set(one.structure.elements) <= {"Ti", "O"}
         assert one.structure.structure_type in TYPES
         assert one.crystal.prototype == one.structure.structure_type

@@ -33,7 +33,7 @@ class Cuts(Generator):
 
     def propose(self, curve, *, symbol, n_samples, sigma, rng, instrument=None, elements=()):
         sizes = range(13, 13 + min(n_samples, 8))
-        return [Proposal(LATTICE.structure(cut(n), symbol, nn_distance(symbol, "twelve")), filling=(LATTICE, cut(n))) for n in sizes]
+        return [Proposal(LATTICE.structure(cut(n), symbol, nn_distance(symbol, "twelve")), occupation=(LATTICE, cut(n))) for n in sizes]
 
     def type_probabilities(self, curve, *, symbol=None, instrument=None):
         return {"fcc": 0.75, "octahedral": 0.75, "hcp": 0.25}
@@ -50,7 +50,7 @@ def changed(change):
 
 
 def with_structure(one, **values):
-    return replace(one, structure=replace(one.structure, **values), filling=None)
+    return replace(one, structure=replace(one.structure, **values), occupation=None)
 
 
 def moved(one, _asked):
@@ -132,8 +132,11 @@ def test_a_generator_of_a_few_lines_keeps_the_contract():
         (changed(lambda one, _: with_structure(one, symbols=("Ag",) * len(one.structure))), "Ag in a proposal for Au"),
         (changed(lambda one, _: replace(one, latent=np.zeros(3))), r"latent point has shape \(3,\), the prior's \(0,\)"),
         (changed(lambda one, _: replace(one, log_prior=np.nan)), "log_prior is nan"),
-        (changed(lambda one, _: replace(one, filling=(LATTICE, cut(12)))), "12 sites are filled, but the structure has 1"),
-        (changed(lambda one, _: replace(one, filling=(LATTICE, np.roll(one.filling[1], 9)))), "atoms do not lie on the filled sites of fcc atom"),
+        (changed(lambda one, _: replace(one, occupation=(LATTICE, cut(12)))), "12 sites are filled, but the structure has 1"),
+        (
+            changed(lambda one, _: replace(one, occupation=(LATTICE, np.roll(one.occupation[1], 9)))),
+            "atoms do not lie on the filled sites of fcc atom",
+        ),
         (changed(lambda one, _: replace(one, type_probability=1.5)), "type_probability 1.5"),
         (Generous(), "2 structures where 1 was asked for"),
         (Drawing(), "draw from rng alone"),

@@ -5,7 +5,7 @@ import torch
 
 from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.training.config import learning_rate
-from deepstruc_hpc.training.session import Clock, Crew, TrainingSession
+from deepstruc_hpc.training.session import Clock, TrainingSession, WorkerPlace
 from deepstruc_hpc.training.view import load_split, load_view, resolved_model
 from tests.training.catalogs import tiny_settings
 
@@ -140,7 +140,7 @@ def test_all_workers_follow_the_clock_of_the_first(parts, now):
     def total(sums):
         return {name: value + 0.7 if name == "progress" else value for name, value in sums.items()}  # the first worker's share is 0.7
 
-    second = TrainingSession(config, view, split, crew=Crew(rank=1, size=2, total=total), clock=Clock(seconds=60.0))
+    second = TrainingSession(config, view, split, place=WorkerPlace(rank=1, size=2, total=total), clock=Clock(seconds=60.0))
     now[0] += 50.0
     assert second.run_epoch()["learning_rate"] == pytest.approx(learning_rate(config.optimiser, 0.7))
 

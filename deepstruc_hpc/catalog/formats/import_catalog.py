@@ -108,7 +108,7 @@ class BlockImporter:
             for name, found in zip(part.names(), read_part(part), strict=True):
                 try:
                     taken.append(self._particle(found, name))
-                except Exception as broken:  # noqa: BLE001  (whatever is wrong with a stranger's structure, the others go on)
+                except Exception as broken:  # noqa: BLE001  (whatever is wrong with one structure, the others go on)
                     refused.append((name, message_of(broken)))
         return taken, refused
 

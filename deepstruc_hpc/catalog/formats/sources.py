@@ -125,7 +125,7 @@ def open_source(path: str | Path, on_file: Callable[[], None] = lambda: None) ->
                 files.append(counted)
             else:
                 refused.append((name, "no structure in it"))
-        except Exception as broken:  # noqa: BLE001  (whatever is wrong with a stranger's file, the others go on)
+        except Exception as broken:  # noqa: BLE001  (whatever is wrong with one file, the others go on)
             refused.append((name, message_of(broken)))
         on_file()
     if not files:

@@ -99,8 +99,8 @@ def _candidate(proposal: Proposal, source: str) -> Candidate:
     structure = proposal.structure
     occupation = None
     length = 0.0 if proposal.crystal is None else shortest_distance(structure.positions)
-    if proposal.filling is not None and (len(structure.elements) == 1 or proposal.filling[0].species):
-        lattice, mask = proposal.filling
+    if proposal.occupation is not None and (len(structure.elements) == 1 or proposal.occupation[0].species):
+        lattice, mask = proposal.occupation
         length = lattice.length
         occupation = Occupation(lattice, mask, structure.structure_type, "" if lattice.species else structure.symbols[0], length)
     known, volume = proposal.crystal, None

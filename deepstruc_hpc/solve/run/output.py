@@ -143,6 +143,8 @@ def writing(out: Path) -> Iterator[None]:
     try:
         yield
     except OSError as refused:
+        if out.is_file():
+            raise OutputError(f"{out}: is a file. Results need a folder: choose another --out.") from refused
         reason = refused.strerror or str(refused)
         raise OutputError(f"{out}: results cannot be written ({reason}). Free space or choose another --out; a second call goes on.") from refused
 

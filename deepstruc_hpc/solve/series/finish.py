@@ -69,8 +69,8 @@ def finish(frames: Sequence[Frame], results: Sequence[FrameResult], *, provision
     probability, changes = _changes(smoothed, measures)
     for row, value in zip(rows, probability, strict=True):
         row["change_point"] = float(value)
-    told = pd.DataFrame([vars(change) for change in changes], columns=["frame", "probability", "kind", "text"])
-    return Finished(table_of(list(frames), rows), told.astype({"frame": int, "probability": float}), smoothed, replaced)
+    table = pd.DataFrame([vars(change) for change in changes], columns=["frame", "probability", "kind", "text"])
+    return Finished(table_of(list(frames), rows), table.astype({"frame": int, "probability": float}), smoothed, replaced)
 
 
 def _another(result: FrameResult, state: str, row: dict[str, Any], notes: list[str]) -> tuple[dict[str, Any], Mapping[str, Measures]]:

@@ -150,12 +150,12 @@ def _measured(match: re.Match[str]) -> float | None:
 
 def _number(text: object) -> float | None:
     """A number, with ``p`` or a comma for the point as in file names, or a date in seconds since 1970."""
-    said = str(text).strip() if text is not None else ""
+    value = str(text).strip() if text is not None else ""
     try:
-        return float(re.sub(r"(?<=\d)[p,](?=\d)", ".", said))
+        return float(re.sub(r"(?<=\d)[p,](?=\d)", ".", value))
     except ValueError:
         pass
     try:
-        return datetime.fromisoformat(said).timestamp()
+        return datetime.fromisoformat(value).timestamp()
     except ValueError:
         return None

@@ -169,11 +169,11 @@ class SeriesRun:
     def changed(self, schedule: Schedule) -> list[int]:
         """Frames of the changes, the most probable first, at most so many as are solved fully in the end."""
         self.timing.full = self.timing.full or self.timing.solved
-        found = self.told(schedule).changes.sort_values("probability", ascending=False, kind="stable")
+        found = self.finished(schedule).changes.sort_values("probability", ascending=False, kind="stable")
         return [int(frame) for frame in found["frame"].drop_duplicates()[:MOST_CHANGES]]
 
     @staticmethod
-    def told(schedule: Schedule, *, provisional: bool = False) -> Finished:
+    def finished(schedule: Schedule, *, provisional: bool = False) -> Finished:
         """The series as far as it is solved."""
         return finish(schedule.frames, [schedule.results[frame.number] for frame in schedule.frames], provisional=provisional)
 
@@ -194,18 +194,18 @@ class SeriesRun:
 
     def write(self, schedule: Schedule, file: SeriesFile, summary: Summary, *, provisional: bool = False) -> pd.DataFrame:
         """The tables, and the curves of answers that the smoothing chose."""
-        told = self.told(schedule, provisional=provisional)
-        for number, state in told.replaced.items():
+        finished = self.finished(schedule, provisional=provisional)
+        for number, state in finished.replaced.items():
             name, place = schedule.places[number]
             calculated = other_curve(self.work / f"{name}.npz", place, state)
             if calculated is not None:
                 g, _ = read_curves(self.work / f"{name}.npz")
                 file.put(number, g[place][None], calculated[None])
-        file.finish(told.table, told.changes, units=UNITS)
+        file.finish(finished.table, finished.changes, units=UNITS)
         for record in schedule.records.values():
             summary.rows[record.file] = record
         summary.save()
-        return told.table
+        return finished.table
 
 
 def _worker(plan: SeriesPlan) -> Worker:

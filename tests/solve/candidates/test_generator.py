@@ -145,7 +145,7 @@ class _Ceria(Generator):
         lattice = with_elements(parent_of("type fluorite about cation", 4.0), ["Ce"], "O", 2.34)
         mask = lattice.distance < 2.0
         structure = lattice.cluster(mask, [lattice.species[site] for site in np.flatnonzero(mask)], 2.34, "fluorite", "ceria")
-        return [Proposal(structure, filling=(lattice, mask), crystal=candidate_of_type("fluorite", elements))]
+        return [Proposal(structure, occupation=(lattice, mask), crystal=candidate_of_type("fluorite", elements))]
 
 
 def test_of_a_compound_the_model_of_compounds_is_asked_in_place_of_the_other():

@@ -13,6 +13,7 @@ from deepstruc_hpc.core.errors import ConfigError, OutputError, PdfFileError, St
 from deepstruc_hpc.data.structure_files import read_structure
 from deepstruc_hpc.runtime import pool, ray_session
 from deepstruc_hpc.solve.run.batch import solve
+from deepstruc_hpc.solve.run.output import writing
 from tests.solve.conftest import write_gr
 
 COMMON = {"sources": "catalog", "workers": 0, "neighbours": 60}
@@ -191,6 +192,13 @@ def test_an_output_directory_that_cannot_be_made_is_an_error_before_any_work(mea
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be written"):
         solve(measured, tmp_path / "file" / "out", catalog=shapes_store, **COMMON)
+
+
+def test_a_file_as_output_directory_is_named_as_what_it_is(tmp_path):
+    (tmp_path / "curve.gr").write_text("1 2")
+    with pytest.raises(OutputError, match="is a file"), writing(tmp_path / "curve.gr"):
+        (tmp_path / "curve.gr").mkdir()
+    assert (tmp_path / "curve.gr").read_text() == "1 2"
 
 
 def test_a_foreign_summary_is_not_overwritten(measured, shapes_store, tmp_path):
