@@ -23,7 +23,6 @@ Every method is told the elements, and may say the types in which their charges 
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 import time
 from collections.abc import Sequence
@@ -167,8 +166,8 @@ def best_of_samples(model: CompoundModel, asked: Asked, rows: Sequence[int], see
         curve, instrument = measured(asked.structures[row], rng, noisy)
         found = model.propose(curve, symbol="", n_samples=SAMPLES, sigma=SIGMA, rng=rng, instrument=instrument, elements=elements)
         structures = [one.structure for one in found]
-        ends = {"rmin": float(curve.r[0]), "rmax": float(curve.r[-1])}
-        table = fit_candidates(structures, curve, **ends, **instrument.model_dump(), bounds={"zoom": (0.94, 1.06)})
+        rmin, rmax = float(curve.r[0]), float(curve.r[-1])
+        table = fit_candidates(structures, curve, rmin=rmin, rmax=rmax, **instrument.model_dump(), bounds={"zoom": (0.94, 1.06)})
         order = np.argsort(table.rw, kind="stable")
         unit = shortest_distance(structures[order[0]].positions)
         best.add(asked.ideal[row], plain(structures[order[0]], elements[-1], unit))
@@ -215,18 +214,6 @@ def solved(asked: Asked, rows: Sequence[int], sources: str, name: str, *, seed: 
             known = candidate_of_type(asked.ideal[row].structure_type, asked.elements[row])
             same = known is not None and str(line["structure_type"]) == known.group
             kind = asked.ideal[row].structure_type if same else str(line["structure_type"])
-            if os.environ.get("SHOW"):
-                print(
-                    asked.ideal[row].structure_type,
-                    len(asked.ideal[row]),
-                    asked.elements[row],
-                    line["status"],
-                    line["phase"],
-                    line["structure_type"],
-                    line["n_atoms"],
-                    line["rw"],
-                    line["message"][:80],
-                )
             score.add(asked.ideal[row], None, kind, int(line["n_atoms"]) if line["n_atoms"] and line["n_atoms"] > 0 else 0)
     return score, (time.process_time() - began) / max(len(rows), 1)
 

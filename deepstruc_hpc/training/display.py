@@ -49,6 +49,10 @@ def summary_text(report: TrainReport) -> str:
             f"N exact {best['val_n_exact']:.1%}, type {best['val_type_exact']:.1%}",
             f"checkpoint    {report.checkpoint}",
             f"MLflow        {report.tracking_uri} run {report.mlflow_run}",
-            f"time          {duration(report.seconds)}, first epoch after {duration(report.first_epoch_after)}, {report.workers} worker{'s' if report.workers != 1 else ''}",
+            f"time          {duration(report.seconds)}, first epoch after {duration(report.first_epoch_after)}, {_workers(report.workers)}",
         ]
     )
+
+
+def _workers(count: int) -> str:
+    return "1 worker" if count == 1 else f"{count} workers"
