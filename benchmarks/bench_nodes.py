@@ -296,7 +296,7 @@ class Fed:
 
 
 def handed_out(plan: Any, place: Path, actors: int, *, cores: int = 0) -> Fed:
-    """Hand out all blocks of a plan to actors that answer at once, or as fast as so many cores; the warm-up and the end of a paced run do not count."""
+    """Hand out all blocks of a plan to actors that answer at once, or as fast as so many cores; warm-up and end of a paced run do not count."""
     from deepstruc_hpc.catalog.tickets import TicketQueue
     from deepstruc_hpc.data.manifest import Manifest, create_store
     from deepstruc_hpc.data.manifest_writer import ManifestWriter

@@ -129,7 +129,7 @@ class NearestPdf(Generator):
 
     def _proposal(self, row: int, symbol: str, unit: float) -> Proposal:
         parent, mask = self._parent(row), self._mask(row)
-        return Proposal(parent.structure(mask, symbol, unit), parent=parent.name, filling=(parent, mask))
+        return Proposal(parent.structure(mask, symbol, unit), parent=parent.name, occupation=(parent, mask))
 
 
 def _library(shapes: int) -> Library:

@@ -119,11 +119,11 @@ def _inorganic(metals: Mapping[str, float], others: Mapping[str, float]) -> Verd
     coinage = sum(amount for symbol, amount in metals.items() if symbol in _COINAGE) >= 0.5 * total
     noble = sum(amount for symbol, amount in metals.items() if symbol in _NOBLE) >= 0.5 * total
     soft = sum(others.get(symbol, 0.0) for symbol in ("S", "Se", "P", "N"))
-    if coinage and soft and soft < LIGAND_CHALCOGEN * total:
-        return "ligands", "Fewer anions than any solid of these metals has: they belong to ligands."
     late = sum(amount for symbol, amount in metals.items() if symbol in _REDUCIBLE) >= 0.5 * total
-    if late and total >= COUNTED_ATOMS and soft and soft < LIGAND_CHALCOGEN * total:
-        return "ligands", "So many metal atoms to so few anions are those of a particle: the anions belong to ligands."
+    if soft and soft < LIGAND_CHALCOGEN * total and (coinage or (late and total >= COUNTED_ATOMS)):
+        few = "Fewer anions than any solid of these metals has: they belong to ligands."
+        many = "So many metal atoms to so few anions are those of a particle: the anions belong to ligands."
+        return "ligands", few if coinage else many
     if noble and {"C"} < set(others):
         return "ligands", "Noble metals make no carbides: the carbon belongs to ligands."
     if noble and set(others) <= {"O", "H"} and others.get("O", 0.0) < LIGAND_CHALCOGEN * total:
