@@ -1,8 +1,9 @@
 """How fast a catalog leaves its store as extended XYZ and as Parquet, beside ase.io.write frame by frame.
 
-    python benchmarks/bench_export.py --store big.zarr     # or a catalog of random clusters, made first
+    python benchmarks/bench_export.py --store big.zarr --limits 10000,100000     # or a catalog of random clusters, made first
 
-Each way runs in a process of its own; its processor time, its largest memory and its bytes are printed, and what 10⁶ such structures would take.
+Each way runs in a process of its own; its processor time, its largest memory and its bytes are printed, and what 10⁶ such structures would take. With
+two limits the second line of a way shows whether its memory grows with the number of structures.
 """
 
 from __future__ import annotations
@@ -22,16 +23,16 @@ def main() -> None:
     """Print one line a way."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--store", type=Path, help="a catalog; by default one of random clusters is made")
-    parser.add_argument("--limit", type=int, default=10_000, help="structures")
+    parser.add_argument("--limits", default="10000", help="structures; several numbers are so many runs")
     parser.add_argument("--plain", type=int, default=500, help="structures that ase.io.write writes")
     parser.add_argument("--max-atoms", type=int, default=200)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        store = arguments.store or make_store(Path(folder) / "store", arguments.limit, arguments.max_atoms)
+        limits = [int(limit) for limit in arguments.limits.split(",")]
+        store = arguments.store or make_store(Path(folder) / "store", max(limits), arguments.max_atoms)
         titles = ("structures", "CPU s / 10⁴", "wall s / 10⁴", "a CPU second", "MB of memory", "bytes each", "CPU min / 10⁶")
         print(f"{'way':14}" + "".join(f"{title:>15}" for title in titles))
-        for way in WAYS:
-            count = arguments.plain if way == "ase.io.write" else arguments.limit
+        for way, count in [(way, count) for way in WAYS[:-1] for count in limits] + [(WAYS[-1], arguments.plain)]:
             cpu, wall, memory, n_bytes, done = apart(export, store, Path(folder), way, count)
             numbers = (done, cpu / done * 1e4, wall / done * 1e4, done / cpu, memory, n_bytes / done, cpu / done * 1e6 / 60)
             print(f"{way:14}" + "".join(f"{number:15,.2f}" if number < 100 else f"{number:15,.0f}" for number in numbers), flush=True)
@@ -53,7 +54,7 @@ def export(store: Path, folder: Path, way: str, count: int) -> tuple[float, floa
     from deepstruc_hpc.data.catalog_store import Catalog
 
     catalog = Catalog.open(store)
-    target = folder / f"{way}.extxyz" if way != "parquet" else folder / way
+    target = folder / f"{way}-{count}.extxyz" if way != "parquet" else folder / f"{way}-{count}"
     export_catalog(catalog, folder / "warm.extxyz", "extxyz", limit=1)  # libraries are loaded
     cpu, wall = time.process_time(), time.perf_counter()
     done = plain(catalog, target, count) if way == "ase.io.write" else export_catalog(catalog, target, way, limit=count).structures
