@@ -39,6 +39,7 @@ from scipy.stats import t as student
 
 from deepstruc_hpc.core.version import __version__
 from deepstruc_hpc.physics.evidence import CONSTANTS_FILE, Constants, SizePrior, size_terms
+from deepstruc_hpc.solve.ranking.intervals import USUAL_POINTS
 
 VALUES = Path(__file__).with_name("interval_values.csv")
 INTERVAL_SEEDS = {"calibration": 7, "unseen": 5}
@@ -51,6 +52,8 @@ ENOUGH = 150
 probabilities that is judged needs 30 curves, and there are five to seven bins."""
 BOOTSTRAPS = 30
 """Refits to curves drawn with replacement: enough for a 68 % range to a tenth of itself or two."""
+DRAWS = 1000
+"""Of what would be right if every stated probability were true: the calibration error of few curves is not 0 then."""
 BEFORE = replace(START, doubt=0.0)
 """Constants in use before any were fitted."""
 UNITS = {
@@ -67,6 +70,8 @@ UNITS = {
 QUANTITIES = ("particle_size", "crystal_size", "distribution_size", "particle_length", "crystal_length", "share")
 
 Array = NDArray[np.float64]
+Measured = tuple[Array, Array, Array, Array]
+"""ln(found/true), the spread, and for particles the Rw of rank 1 and the independent points (0 for crystals and phases), of a quantity's values."""
 
 
 def gathered(tables: Path | None) -> dict[str, list[dict[str, Any]]]:
@@ -82,19 +87,17 @@ def gathered(tables: Path | None) -> dict[str, list[dict[str, Any]]]:
     return {part: [row for row in rows if row["status"] == "ok"] for part, rows in known["rows"].items()}
 
 
-def offs(curves: Curves, one: Constants) -> dict[str, tuple[Array, Array]]:
-    """For each quantity ln(found/true) and the spread, of the answers that are right, as the program would rank with these constants.
+def offs(curves: Curves, one: Constants) -> dict[str, Measured]:
+    """The values of each quantity, of right answers with these constants.
 
     A diameter is judged by the number of atoms, a third of its logarithm. Lengths of a cell are not judged here: a particle whose surface is drawn in
     has none that is the crystal's.
     """
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in QUANTITIES}
+    found: dict[str, list[tuple[float, float, float, float]]] = {name: [] for name in QUANTITIES}
     score, share = curves.scores(one), curves.shares(one)
     for number, row in enumerate(curves.rows):
         table, true, first = row["candidates"], row["truth"], row["first"]
-        kinds = list(dict.fromkeys(table["type"]))
-        ranked = _ranked(row, score[number], share[number], kinds, one)
-        best, weight = ranked
+        best, weight = _ranked(row, score[curves.own(number)], share[curves.curve == number], one)
         if table["type"][best] not in row["right"]:
             continue
         size, error, length = (np.array(table[name], dtype=float) for name in ("diameter", "error", "length"))
@@ -103,56 +106,63 @@ def offs(curves: Curves, one: Constants) -> dict[str, tuple[Array, Array]]:
             spread = float(np.sqrt(weight[ours] @ (np.log(size[ours] / size[best]) ** 2 + error[ours] ** 2) / weight[ours].sum()))
             explicit = not first["crystal"] and not first["cut"]
             kind = "particle_size" if explicit else "distribution_size" if first["size_spread"] else "crystal_size"
-            found[kind].append((float(np.log(table["n_atoms"][best] / true["n_atoms"])) / 3.0, spread))  # what is drawn in is no smaller particle
+            seen = (table["rw"][best], curves.points[number]) if explicit else (0.0, 0.0)
+            found[kind].append(
+                (float(np.log(table["n_atoms"][best] / true["n_atoms"])) / 3.0, spread, *seen)
+            )  # what is drawn in is no smaller particle
         if "nearest_neighbours" in true and not first["crystal"] and not first["cut"] and length[best] > 0:
             usable = ours[length[ours] > 0]
             spread = float(np.sqrt(weight[usable] @ np.log(length[usable] / length[best]) ** 2 / weight[usable].sum() + first["zoom_error"] ** 2))
-            found["particle_length"].append((float(np.log(length[best] / true["nearest_neighbours"])), spread))
+            found["particle_length"].append(
+                (float(np.log(length[best] / true["nearest_neighbours"])), spread, table["rw"][best], curves.points[number])
+            )
         for name, value, doubt in zip(first.get("labels", ()), first.get("shares", ()), first.get("share_errors", ()), strict=True):
             if name in true.get("phases", {}):
-                found["share"].append((float(np.log(value / true["phases"][name])), doubt / value))
-    return {name: (np.array([off for off, _ in pairs]), np.array([spread for _, spread in pairs])) for name, pairs in found.items()}
+                found["share"].append((float(np.log(value / true["phases"][name])), doubt / value, 0.0, 0.0))
+    return {name: _columns(rows) for name, rows in found.items()}
 
 
-def values_of(seed: int) -> dict[str, tuple[Array, Array]]:
-    """For each quantity ln(found/true) and the spread, of the curves of ``solve_intervals.py`` with this seed."""
+def _columns(rows: Sequence[tuple[float, float, float, float]] | Array) -> Measured:
+    off, spread, rw, points = np.array(rows, dtype=float).reshape(-1, 4).T
+    return off, spread, rw, points
+
+
+def values_of(seed: int) -> dict[str, Measured]:
+    """The values of each quantity, of the curves of ``solve_intervals.py`` with this seed."""
     known = pd.read_csv(VALUES)
     ours = known[known["seed"] == seed]
-    return {name: (part["off"].to_numpy(), part["spread"].to_numpy()) for name in QUANTITIES if len(part := ours[ours["quantity"] == name])}
+    parts = {name: ours.loc[ours["quantity"] == name, ["off", "spread", "rw", "points"]].fillna(0.0) for name in QUANTITIES}
+    return {name: _columns(part.to_numpy()) for name, part in parts.items() if len(part)}
 
 
-def _ranked(row: dict[str, Any], score: Array, share: Array, kinds: Sequence[str], one: Constants) -> tuple[int, Array]:
-    """Place of rank 1 in the table of a row, and the weights of the candidates of its type (0 for others)."""
+def _ranked(row: dict[str, Any], score: Array, share: Array, one: Constants) -> tuple[int, Array]:
+    """Place of rank 1 in the table of a row, and the weights (0 for other types); scores (C,) and shares (T,) are its own."""
     table = row["candidates"]
-    of = np.array([f"{kind}|{int(listed)}" for kind, listed in zip(table["type"], table["listed"], strict=True)])
-    own = np.full(len(of), -np.inf)
-    for place, name in enumerate(row["counts"]):
-        ours = np.flatnonzero(of == name)
-        own[ours] = score[place, : len(ours)]
     lattice, types = np.array(table["lattice"]), np.array(table["type"])
     total: dict[str, float] = {}
-    for kind, part in zip(kinds, share, strict=False):
+    for kind, part in zip(dict.fromkeys(table["type"]), share, strict=True):
         name = table["lattice"][table["type"].index(kind)]
         total[name] = total.get(name, 0.0) + float(part)
     known = SizePrior(one.size_temper, one.size_width, one.least_size_width)
-    sized = own + size_terms(np.maximum(np.array(table["n_atoms"], dtype=float), 1.0), np.array(table["rw"]), own, table["group"], known)
+    sized = score + size_terms(np.maximum(np.array(table["n_atoms"], dtype=float), 1.0), np.array(table["rw"]), score, table["group"], known)
     inside = lattice == max(total, key=lambda name: total[name])
     best = int(np.argmax(np.where(inside, sized, -np.inf)))
     weight = np.where(types == types[best], np.exp(sized - sized[types == types[best]].max()), 0.0)
     return best, weight
 
 
-def fitted(curves: Curves) -> Constants:
-    """All constants that rank."""
-    types = fit_types(curves)
-    return fit_sizes(sizes_of(curves, types), types)
+def fitted(curves: Curves, weights: Array | float = 1.0, begin: Constants = START) -> Constants:
+    """All constants that rank, of curves with weights (R,), searched from ``begin``."""
+    types = fit_types(curves, weights, begin)
+    return fit_sizes(sizes_of(curves, types, weights), types, begin)
 
 
 def calibrated(curves: Curves, rng: np.random.Generator, bootstraps: int) -> dict[str, Any]:
     """The content of ``posterior.json``."""
     best, enough = fitted(curves), len(curves.rows) >= ENOUGH
     in_use = best if enough else BEFORE
-    again = [fitted(curves.take(rng.integers(len(curves.rows), size=len(curves.rows)))) for _ in range(bootstraps)]
+    many = len(curves.rows)
+    again = [fitted(curves, rng.multinomial(many, np.full(many, 1.0 / many)).astype(float), best) for _ in range(bootstraps)]
     constants = {}
     for name in vars(best):
         value = getattr(best, name)
@@ -176,11 +186,11 @@ def calibrated(curves: Curves, rng: np.random.Generator, bootstraps: int) -> dic
 
 
 def doubts_of(curves: Curves, one: Constants) -> dict[str, dict[str, float]]:
-    """Factor, floor and degrees of freedom of each quantity, of the curves of ``solve_intervals.py`` and of these harder ones together."""
+    """What a doubt has, of each quantity: of the curves of ``solve_intervals.py`` and of these harder ones together."""
     easier, harder, found = values_of(INTERVAL_SEEDS["calibration"]), offs(curves, one), {}
-    for name, (off, spread) in easier.items():
-        both = np.concatenate([off, harder[name][0]]), np.concatenate([spread, harder[name][1]])
-        found[name] = {key: _short(value) for key, value in fit_doubt(*both).items()} | {"values": len(both[0])}
+    for name, values in easier.items():
+        off, spread, rw, points = (np.concatenate(pair) for pair in zip(values, harder[name], strict=True))
+        found[name] = {key: _short(value) for key, value in fit_doubt(off, spread, rw, points).items()} | {"values": len(off)}
     return found
 
 
@@ -197,22 +207,31 @@ def reliability(curves: Curves, one: Constants) -> tuple[list[tuple[int, float, 
         if inside.any():
             bins.append((int(inside.sum()), float(stated[inside].mean()), float(right[inside].mean())))
             lines.append(f"| {low:.2f} to {min(high, 1.0):.2f} | {bins[-1][0]} | {bins[-1][1]:.3f} | {bins[-1][2]:.3f} |")
-    error = sum(many * abs(mean - hit) for many, mean, hit in bins) / max(sum(many for many, _, _ in bins), 1)
-    given = np.where(curves.right.any(axis=1), (curves.shares(one) * curves.right).sum(axis=1), 0.0)
+    error = _calibration_error(stated, right[None, :])[0]
+    chance = _calibration_error(stated, np.random.default_rng(0).random((DRAWS, len(stated))) < stated).mean()
     lines.append(f"| all | {len(stated)} | {stated.mean():.3f} | {right.mean():.3f} |")
-    score = float(-np.log(np.maximum(given, 1e-3)).mean())
-    lines.append(f"\nexpected calibration error {error:.3f}; mean −ln(probability of the right types), at most 6.9: {score:.3f}")
+    score = float(-np.log(np.maximum(curves.given(one), 1e-3)).mean())
+    lines.append(f"\nexpected calibration error {error:.3f} ({chance:.3f} by chance alone, were every stated probability true)")
+    lines.append(f"mean −ln(probability of the right types), at most 6.9: {score:.3f}")
     return bins, error, "\n".join(lines)
 
 
-def coverage(values: dict[str, tuple[Array, Array]], doubts: dict[str, dict[str, float]]) -> str:
+def _calibration_error(stated: Array, right: NDArray[np.bool_]) -> Array:
+    """(D,) Σ over bins of |stated − right| over curves, for D outcomes (D, R) of R curves."""
+    bins = np.searchsorted(EDGES, stated, side="right")
+    return np.asarray(sum(np.abs((stated - right)[:, bins == one].sum(axis=1)) for one in np.unique(bins)) / len(stated))
+
+
+def coverage(values: dict[str, Measured], doubts: dict[str, dict[str, float]]) -> str:
     """How many intervals hold the truth."""
     lines, held = ["| quantity | intervals | 68 % holds | 95 % holds | off by (68 % of them) |", "|---|---|---|---|---|"], []
-    for name, (off, spread) in values.items():
+    for name, (off, spread, rw, points) in values.items():
         if not len(off):
             continue
-        width = doubts[name]["factor"] * np.hypot(spread, doubts[name]["floor"])
-        inside = [np.abs(off) <= width * student.ppf(0.5 + 0.5 * level, doubts[name]["freedom"]) for level in (0.68, 0.95)]
+        known = doubts[name]
+        more = (np.where(points > 0, points, USUAL_POINTS) / USUAL_POINTS) ** known["growth"]
+        width = known["factor"] * more * np.sqrt(spread**2 + known["floor"] ** 2 + (known["misfit"] * rw) ** 2)
+        inside = [np.abs(off) <= width * student.ppf(0.5 + 0.5 * level, known["freedom"]) for level in (0.68, 0.95)]
         held.append(inside)
         shares = " | ".join(f"{100 * part.mean():.0f} %" for part in inside)
         lines.append(f"| {name.replace('_', ' ')} | {len(off)} | {shares} | {100 * np.quantile(np.abs(off), 0.68):.2g} % |")

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.special import expit, logit, logsumexp
+from scipy.special import expit, logit
 from scipy.stats import t as student
 
 from deepstruc_hpc.physics.evidence import Constants, SizePrior, independent_points, prior_of_types, size_terms
+from deepstruc_hpc.solve.ranking.intervals import USUAL_POINTS
 from deepstruc_hpc.solve.ranking.posterior import FITTED_PARAMETERS
 from deepstruc_hpc.structures.lattices import lattice_of
 
@@ -101,10 +102,16 @@ class Curves:
             of_lattice,
         )
 
+    def own(self, number: int) -> slice:
+        """Candidates of a curve, in the order of its table."""
+        groups = np.flatnonzero(self.curve[self.kind] == number)
+        last = int(groups[-1]) + 1
+        return slice(int(self.begin[groups[0]]), int(self.begin[last]) if last < len(self.begin) else len(self.rw))
+
     def scores(self, one: Constants) -> Array:
         """(C,) nats, as the program scores candidates."""
         each = np.diff(np.append(self.begin, len(self.rw)))
-        data = np.array([correlated(points, one) for points in self.points])[self.curve[self.kind]]
+        data = np.maximum(self.points / one.points_per_datum - FITTED_PARAMETERS, 1.0)[self.curve[self.kind]]
         prior = np.log(np.maximum((1.0 - one.prior_weight) * self.uniform + one.prior_weight * self.stated, 1e-300))[self.kind]
         fit = -0.5 * np.repeat(data, each) * np.log(self.rw**2 + one.model_error**2)
         return np.asarray(fit - one.complexity_penalty * self.complexity + np.repeat(prior, each))
@@ -159,19 +166,22 @@ TYPES = ("model_error", "points_per_datum", "prior_weight", "complexity_penalty"
 SHARES = {"prior_weight", "doubt"}
 
 
-def fit_types(curves: Curves, start: Constants = START) -> Constants:
-    """The constants of type probabilities: the greatest Σ ln(probability of the right types), with a weak pull to where they start."""
-    begin = _free(start)
+def fit_types(curves: Curves, weights: Array | float = 1.0, begin: Constants = START) -> Constants:
+    """The constants of type probabilities: the greatest Σ w ln(probability of the right types), with a weak pull to :data:`START`.
+
+    Args:
+        curves: R of them.
+        weights: (R,), or one for all.
+        begin: where the search starts.
+    """
+    middle = _free(START)
 
     def cost(vector: Array) -> float:
-        one = _bound(vector, start)
-        share = curves.shares(one)
-        given = (share * curves.right).sum(axis=1)
-        given = np.where(curves.right.any(axis=1), given, one.doubt / (1.0 + (curves.lattice >= 0).sum(axis=1)))
-        return float(-np.log(np.maximum(given, 1e-12)).sum() + 0.5 * (((vector - begin) / PULL) ** 2).sum())
+        given = curves.given(_bound(vector, begin))
+        return float(-(weights * np.log(np.maximum(given, 1e-12))).sum() + 0.5 * (((vector - middle) / PULL) ** 2).sum())
 
-    found = minimize(cost, begin, method="Nelder-Mead", options={"maxiter": 1500, "xatol": 0.01, "fatol": 0.01, "adaptive": True})
-    return _bound(found.x, start)
+    found = minimize(cost, _free(begin), method="L-BFGS-B", options={"maxiter": 60, "eps": 1e-3, "ftol": 1e-6})
+    return _bound(found.x, begin)
 
 
 def _free(one: Constants) -> Array:
@@ -184,68 +194,101 @@ def _bound(vector: Array, start: Constants) -> Constants:
     return Constants(**{**vars(start), **values})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sizes:
-    """Sizes of the candidates of the true lattice of one curve: ln N, Rw, score (nats), group; and the true ln N."""
+    """Sizes of the candidates of the true lattices of S curves, all C candidates one after another.
+
+    Attributes:
+        log, rw, score: (C,) ln N, Rw, and nats.
+        group: (C,) numbers of those that agree on a size.
+        begin: (S,) first candidate of each curve.
+        true: (S,) true ln N.
+        weights: (S,) of the curves.
+    """
 
     log: Array
     rw: Array
     score: Array
-    group: NDArray[np.str_]
-    true: float
+    group: Places
+    begin: Places
+    true: Array
+    weights: Array
+
+    def density(self, known: SizePrior, kernel: float) -> Array:
+        """(S,) ln of the density of the true ln N: each candidate is a Student t of 4 degrees and this width."""
+        each = np.diff(np.append(self.begin, len(self.log)))
+        weight = self.score + size_terms(np.exp(self.log), self.rw, self.score, self.group, known)
+        weight = weight - np.repeat(np.maximum.reduceat(weight, self.begin), each)
+        apart = (np.repeat(self.true, each) - self.log) / kernel
+        held = np.exp(weight) * (0.375 / kernel) * (1.0 + apart**2 / 4.0) ** -2.5
+        return np.asarray(np.log(np.add.reduceat(held, self.begin)) - np.log(np.add.reduceat(np.exp(weight), self.begin)))
 
 
-def sizes_of(curves: Curves, one: Constants) -> list[Sizes]:
-    """Of particles of explicit atoms that are right."""
-    found, score = [], curves.scores(one)
+def sizes_of(curves: Curves, one: Constants, weights: Array | float = 1.0) -> Sizes:
+    """Of particles of explicit atoms that are right; the weights are (R,), or one for all."""
+    score, parts, begin, true, own_weights = curves.scores(one), [], [0], [], []
+    each = np.broadcast_to(weights, len(curves.rows))
     for number, row in enumerate(curves.rows):
-        true, table = float(row["truth"].get("n_atoms", 0.0)), row["candidates"]
-        if true <= 0 or row["kind"] == "compound" or not row["right"]:
+        atoms, table = float(row["truth"].get("n_atoms", 0.0)), row["candidates"]
+        if atoms <= 0 or row["kind"] == "compound" or not row["right"]:
             continue
-        of = np.array([f"{kind}|{int(listed)}" for kind, listed in zip(table["type"], table["listed"], strict=True)])
-        own = np.zeros(len(of))
-        for place, name in enumerate(row["counts"]):
-            ours = np.flatnonzero(of == name)
-            own[ours] = score[number, place, : len(ours)]
-        usable = np.array([kind in row["right"] for kind in table["type"]]) & (np.array(table["n_atoms"]) > 0)
+        usable = np.isin(table["type"], row["right"]) & (np.array(table["n_atoms"]) > 0)
         if usable.any():
-            columns = (np.log(np.array(table["n_atoms"], dtype=float)[usable]), np.array(table["rw"])[usable], own[usable])
-            found.append(Sizes(*columns, np.array(table["group"])[usable], float(np.log(true))))
-    return found
+            names = list(dict.fromkeys(table["group"]))
+            group = np.array([names.index(name) for name in table["group"]]) + 1000 * number
+            logs = np.log(np.array(table["n_atoms"], dtype=float)[usable])
+            parts.append((logs, np.array(table["rw"])[usable], score[curves.own(number)][usable], group[usable]))
+            begin.append(begin[-1] + int(usable.sum()))
+            true.append(float(np.log(atoms)))
+            own_weights.append(float(each[number]))
+    log, rw, scores, group = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Sizes(log, rw, scores, group, np.array(begin[:-1]), np.array(true), np.array(own_weights))
 
 
-def fit_sizes(sizes: Sequence[Sizes], start: Constants = START) -> Constants:
-    """How sizes agree: the greatest Σ ln(density of the true ln N), each candidate a Student t (4 degrees) whose width is fitted, too."""
-    begin = np.array([logit(start.size_temper), np.log(start.size_width), np.log(start.least_size_width), np.log(0.03)])
+def fit_sizes(sizes: Sizes, types: Constants, begin: Constants = START) -> Constants:
+    """How sizes agree: the greatest Σ w ln(density of the true ln N), the width of a candidate fitted, too; with a weak pull to :data:`START`.
 
-    def cost(vector: Array) -> float:
-        temper, width, least, kernel = expit(vector[0]), np.exp(vector[1]), np.exp(vector[2]), max(float(np.exp(vector[3])), KERNEL)
-        total = 0.0
-        for one in sizes:
-            term = size_terms(np.exp(one.log), one.rw, one.score, one.group, SizePrior(float(temper), float(width), float(least)))
-            weight = one.score + term
-            total += float(logsumexp(weight - logsumexp(weight) + student.logpdf((one.true - one.log) / kernel, 4) - np.log(kernel)))
-        return -total + float(0.5 * (((vector - begin) / PULL) ** 2).sum())
-
-    found = minimize(cost, begin, method="Nelder-Mead", options={"maxiter": 200, "xatol": 0.05, "fatol": 0.05, "adaptive": True})
-    values = {"size_temper": float(expit(found.x[0])), "size_width": float(np.exp(found.x[1])), "least_size_width": float(np.exp(found.x[2]))}
-    return Constants(**{**vars(start), **values})
-
-
-def fit_doubt(off: Array, spread: Array) -> dict[str, float]:
-    """Scale, floor and degrees of freedom of a Student t of |ln(found/true)|: t/√(spread² + floor²)/factor, by greatest likelihood.
-
-    The pull is that of :data:`PULL` to a factor of 1, a floor of the median error and 5 degrees of freedom.
+    Args:
+        sizes: of S curves, scored with ``types``.
+        types: the other constants.
+        begin: where the search starts.
     """
-    middle = max(float(np.median(np.abs(off))), 1e-6)
-    begin = np.log(np.array([1.0, middle, 5.0]))
+
+    def free(one: Constants) -> Array:
+        return np.array([logit(one.size_temper), np.log(one.size_width), np.log(one.least_size_width), np.log(0.03)])
+
+    middle = free(START)
 
     def cost(vector: Array) -> float:
-        factor, floor, freedom = np.exp(np.clip(vector, -14.0, 5.0))
-        width = factor * np.hypot(spread, floor)
+        known, kernel = _prior_of(vector), max(float(np.exp(vector[3])), KERNEL)
+        return float(-(sizes.weights * sizes.density(known, kernel)).sum() + 0.5 * (((vector - middle) / PULL) ** 2).sum())
+
+    found = minimize(cost, free(begin), method="L-BFGS-B", options={"maxiter": 40, "eps": 1e-3, "ftol": 1e-6})
+    known = _prior_of(found.x)
+    return Constants(**{**vars(types), "size_temper": known.temper, "size_width": known.width, "least_size_width": known.least})
+
+
+def _prior_of(vector: Array) -> SizePrior:
+    return SizePrior(float(expit(vector[0])), float(np.exp(vector[1])), float(np.exp(vector[2])))
+
+
+def fit_doubt(off: Array, spread: Array, rw: Array, points: Array) -> dict[str, float]:
+    """Of ln(found/true) = factor · (points/100)^growth · √(spread² + floor² + (misfit · Rw)²) · t, by greatest likelihood; and t's freedom.
+
+    The pull is that of :data:`PULL` to a factor of 1, a floor of the median error, a misfit that makes as much at the median Rw, 5 degrees of
+    freedom, and no growth. Where no Rw is known (all are 0) there are neither misfit nor growth.
+    """
+    middle, usual = max(float(np.median(np.abs(off))), 1e-6), float(np.median(rw))
+    begin = np.array([0.0, np.log(middle), np.log(5.0), np.log(middle / usual) if usual else 0.0, 0.0])
+    more = np.log(np.where(points > 0, points, USUAL_POINTS) / USUAL_POINTS)
+
+    def cost(vector: Array) -> float:
+        factor, floor, freedom, misfit = np.exp(np.clip(vector[:4], -14.0, 5.0))
+        width = factor * np.exp(vector[4] * more) * np.sqrt(spread**2 + floor**2 + (misfit * rw) ** 2)
         likely = student.logpdf(off / width, max(freedom, 1.5)) - np.log(width)
         return float(-likely.sum() + 0.5 * (((vector - begin) / PULL) ** 2).sum())
 
-    found = minimize(cost, begin, method="Nelder-Mead", options={"maxiter": 600, "xatol": 0.01, "fatol": 0.01})
-    factor, floor, freedom = np.exp(np.clip(found.x, -14.0, 5.0))
-    return {"factor": float(factor), "floor": float(floor), "freedom": float(max(freedom, 1.5))}
+    found = minimize(cost, begin, method="L-BFGS-B", options={"maxiter": 100, "eps": 1e-4, "ftol": 1e-8}).x
+    factor, floor, freedom, misfit = (float(value) for value in np.exp(np.clip(found[:4], -14.0, 5.0)))
+    held = {"misfit": misfit, "growth": float(found[4])} if usual else {"misfit": 0.0, "growth": 0.0}
+    return {"factor": factor, "floor": floor, **held, "freedom": max(freedom, 1.5)}

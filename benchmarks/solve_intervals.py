@@ -218,6 +218,8 @@ def table(out: Path, truth: dict[str, dict[str, Any]], summary: pd.DataFrame) ->
                     "off": float(np.log(said["value"] / value)),
                     "doubt": said["error"] / said["value"],
                     "spread": said["spread"],
+                    "rw": float(found["rw"]) if true["kind"] == "metal" else np.nan,
+                    "points": said["points"] if true["kind"] == "metal" else np.nan,
                     "quantity": kind_of(quantity, true["kind"], found),
                     **{f"in_{level}": said[level][0] <= value <= (said[level][1] or np.inf) for level in ("68", "95")},
                 }
@@ -229,7 +231,7 @@ def table(out: Path, truth: dict[str, dict[str, Any]], summary: pd.DataFrame) ->
 def keep(rows: pd.DataFrame, seed: int) -> None:
     """Put the values of a seed in the place of those that were there."""
     known = pd.read_csv(VALUES) if VALUES.is_file() else pd.DataFrame({"seed": []})
-    ours = rows[["curve", "quantity", "off", "spread"]].assign(seed=seed)[["seed", "curve", "quantity", "off", "spread"]]
+    ours = rows.assign(seed=seed)[["seed", "curve", "quantity", "off", "spread", "rw", "points"]]
     pd.concat([known[known["seed"] != seed], ours], ignore_index=True).to_csv(VALUES, index=False, float_format="%.4g")
 
 

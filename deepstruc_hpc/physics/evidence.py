@@ -162,25 +162,26 @@ def shares(evidence: Mapping[str, float], doubt: float = 0.0) -> dict[str, float
     return {kind: (1.0 - doubt) * math.exp(value - top) / total + doubt / len(evidence) for kind, value in evidence.items()}
 
 
-def size_terms(n_atoms: Floats, rw: Floats, score: Floats, groups: Sequence[str] | NDArray[np.str_], known: SizePrior) -> Floats:
+def size_terms(n_atoms: Floats, rw: Floats, score: Floats, groups: Sequence[str] | NDArray[Any], known: SizePrior) -> Floats:
     """(C,) nats that a candidate loses for lying away from the size that the candidates of its group agree on.
 
     The best of thousands of candidates fits the residual, too. What all good ones agree on is steadier: the mean of ln N under exp(temper · score).
     A candidate loses ½ (distance in ln N / width)². The width is ``known.width`` times the best Rw of the group, since sizes mean less where even
     the best fits badly, and the spread of ln N under the same weights is added, since there is nothing to agree with where they do not agree.
     """
-    terms, names = np.zeros(len(score)), np.asarray(groups)
-    if known.width == 0:
-        return terms
+    if known.width == 0 or not len(score):
+        return np.zeros(len(score))
+    names, place = np.unique(np.asarray(groups), return_inverse=True)
     size = np.log(np.maximum(n_atoms, 1.0))
-    for name in dict.fromkeys(names.tolist()):
-        ours = names == name
-        weight = np.exp(known.temper * (score[ours] - score[ours].max()))
-        middle = float(weight @ size[ours] / weight.sum())
-        disagreement = float(weight @ (size[ours] - middle) ** 2 / weight.sum())
-        width = np.hypot(max(known.width * float(rw[ours].min()), known.least), np.sqrt(disagreement))
-        terms[ours] = -0.5 * ((size[ours] - middle) / width) ** 2
-    return terms
+    top, best = np.full(len(names), -np.inf), np.full(len(names), np.inf)
+    np.maximum.at(top, place, score)
+    np.minimum.at(best, place, rw)
+    weight = np.exp(known.temper * (score - top[place]))
+    total = np.bincount(place, weight)
+    away = size - (np.bincount(place, weight * size) / total)[place]
+    disagreement = np.bincount(place, weight * away**2) / total
+    width = np.hypot(np.maximum(known.width * best, known.least), np.sqrt(disagreement))
+    return np.asarray(-0.5 * (away / width[place]) ** 2)
 
 
 @dataclass(frozen=True)

@@ -120,10 +120,9 @@ def _inorganic(metals: Mapping[str, float], others: Mapping[str, float]) -> Verd
     noble = sum(amount for symbol, amount in metals.items() if symbol in _NOBLE) >= 0.5 * total
     soft = sum(others.get(symbol, 0.0) for symbol in ("S", "Se", "P", "N"))
     late = sum(amount for symbol, amount in metals.items() if symbol in _REDUCIBLE) >= 0.5 * total
-    if soft and soft < LIGAND_CHALCOGEN * total and (coinage or (late and total >= COUNTED_ATOMS)):
-        few = "Fewer anions than any solid of these metals has: they belong to ligands."
-        many = "So many metal atoms to so few anions are those of a particle: the anions belong to ligands."
-        return "ligands", few if coinage else many
+    if (coinage or (late and total >= COUNTED_ATOMS)) and 0 < soft < LIGAND_CHALCOGEN * total:
+        few = "Fewer anions than any solid of these metals has" if coinage else "So few anions to so many metal atoms are those of a particle"
+        return "ligands", f"{few}: they belong to ligands."
     if noble and {"C"} < set(others):
         return "ligands", "Noble metals make no carbides: the carbon belongs to ligands."
     if noble and set(others) <= {"O", "H"} and others.get("O", 0.0) < LIGAND_CHALCOGEN * total:

@@ -58,6 +58,18 @@ def test_a_size_away_from_what_the_good_ones_agree_on_loses_and_disagreement_cos
     assert not size_terms(n, rw, score, ["fcc"] * 3, SizePrior(0.3, 0.0, 0.03)).any()
 
 
+def test_groups_agree_on_sizes_apart_whatever_their_order():
+    rng = np.random.default_rng(0)
+    n, rw, score, groups = rng.uniform(50, 150, 40), rng.uniform(0.02, 0.1, 40), rng.normal(size=40), rng.choice(["fcc", "hcp", "bcc"], 40)
+    known = SizePrior(0.3, 1.0, 0.03)
+    together = size_terms(n, rw, score, groups, known)
+    for name in ("fcc", "hcp", "bcc"):
+        ours = groups == name
+        assert together[ours] == pytest.approx(size_terms(n[ours], rw[ours], score[ours], groups[ours], known))
+    order = rng.permutation(40)
+    assert size_terms(n[order], rw[order], score[order], groups[order], known) == pytest.approx(together[order])
+
+
 def test_every_constant_has_an_uncertainty_and_the_curves_that_it_came_from():
     known = record()
     assert set(known["constants"]) == set(vars(constants()))

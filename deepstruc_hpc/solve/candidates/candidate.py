@@ -154,6 +154,7 @@ class CandidateSet:
         counts: how many were listed, sampled, dropped and why.
         seconds: what each source took to propose them.
         notes: what a person should know, one sentence each.
+        largest: most atoms of a particle that a search fitted, by lattice, whether it was kept or not.
     """
 
     candidates: tuple[Candidate, ...] = ()
@@ -162,6 +163,7 @@ class CandidateSet:
     counts: Mapping[str, int] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    largest: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.candidates)
@@ -188,6 +190,7 @@ class CandidateSet:
             counts={**self.counts, **{name: self.counts.get(name, 0) + value for name, value in other.counts.items()}},
             seconds={**self.seconds, **other.seconds},
             notes=tuple(dict.fromkeys([*self.notes, *other.notes])),
+            largest={**self.largest, **{name: max(self.largest.get(name, 0), count) for name, count in other.largest.items()}},
         )
 
     def with_fits(self, fits: FitTable) -> CandidateSet:

@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from deepstruc_hpc.core.composition import reduced_formula
 from deepstruc_hpc.solve.candidates.candidate import Candidate, CandidateSet
@@ -125,6 +124,7 @@ def applies(candidates: CandidateSet, measurement: Measurement, settings: Refusa
     phases = candidate.phases
     shortest = shortest_distance(candidate.structure.positions) if phases is None else phases.shortest
     same = candidates.lattices == candidate.on_lattice
+    most = max(int(candidates.n_atoms[same].max()), candidates.largest.get(candidate.on_lattice, 0))
     others = candidates.rw[~same & np.isfinite(candidates.rw)]
     seen = Evidence(
         rw,
@@ -136,7 +136,7 @@ def applies(candidates: CandidateSet, measurement: Measurement, settings: Refusa
         resolved,
         _scale(candidate, measurement, None if doubtful else zoom),
         matter(candidate, measurement.sample),
-        _is_largest(candidate, candidates.n_atoms[same]),
+        _is_largest(candidate, most, int(same.sum())),
         candidate.crystal_fit is not None or candidate.crystal is not None,
         endless,
         float(others.min()) - rw if len(others) else None,
@@ -158,9 +158,15 @@ def errors_hide(candidates: CandidateSet, measurement: Measurement, settings: Re
     return found is not None and found > settings.ripples
 
 
-def _is_largest(candidate: Candidate, tried: NDArray[np.int64]) -> bool:
-    """Whether a particle is among the largest that were tried on its lattice; a crystal × sphere and a molecule have the size that they have."""
-    return candidate.crystal_fit is None and candidate.length > 0 and len(tried) > 1 and len(candidate.structure) >= LARGEST * int(tried.max())
+def _is_largest(candidate: Candidate, most: int, tried: int) -> bool:
+    """Whether a particle is among the largest that were tried on its lattice; a crystal × sphere and a molecule have the size that they have.
+
+    Args:
+        candidate: a particle or a crystal.
+        most: atoms of the largest that was fitted on its lattice. A larger one that a search fitted and left out, since it fits worse, was tried.
+        tried: candidates on its lattice.
+    """
+    return candidate.crystal_fit is None and candidate.length > 0 and tried > 1 and len(candidate.structure) >= LARGEST * most
 
 
 def verdict(seen: Evidence, settings: RefusalSettings) -> Verdict:

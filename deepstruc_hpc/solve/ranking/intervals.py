@@ -3,9 +3,10 @@
 Three things make a quantity doubtful: candidates of rank 1's type that explain the curve about as well and have another value of it, the uncertainty
 of each candidate's own fit, and what no candidate models. The first two are added in quadrature, about rank 1 and with the candidates' probabilities
 as weights: the spread. The third makes residuals wider and correlated, so that neither is right as it stands, and now and then it makes an answer
-far worse than usual. So the logarithm of a quantity over its truth is taken for factor · √(spread² + floor²) · t, with t from Student's distribution:
-factor, floor and degrees of freedom of each quantity are those of simulated measurements whose truth is known (``benchmarks/calibrate_posterior.py``,
-``posterior.json``).
+far worse than usual. It shows in Rw, and more so the more points a particle has, since its candidates then differ the less. So the logarithm of a
+quantity over its truth is taken for factor · (points/100)^growth · √(spread² + floor² + (misfit · Rw)²) · t, with t from Student's distribution:
+factor, growth, floor, misfit and degrees of freedom of each quantity are those of simulated measurements whose truth is known
+(``benchmarks/calibrate_posterior.py``, ``posterior.json``).
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ LEVELS = (0.68, 0.9, 0.95)
 """Of the intervals that are written."""
 ONE_SIGMA = math.erf(math.sqrt(0.5))
 """Part of the probability within a standard uncertainty."""
+USUAL_POINTS = 100.0
+"""Independent points of a particle of 15 to 20 Å, where the factor of a doubt stands."""
 LEAST_SIZE = 0.002
 """Relative: no diameter is known better, since surfaces are not smooth (a layer of atoms more or less on a tenth of the surface of 5 nm)."""
 
@@ -42,6 +45,7 @@ class Interval:
         open_above: the data end before they say how large it is.
         freedom: degrees of freedom of Student's distribution; infinite: the normal one.
         spread: of the logarithm over candidates, with each fit's own uncertainty.
+        points: independent points behind the width; 0 where they do not count.
     """
 
     value: float
@@ -49,6 +53,7 @@ class Interval:
     open_above: bool = False
     freedom: float = math.inf
     spread: float = 0.0
+    points: float = 0.0
 
     def at(self, level: float) -> tuple[float, float | None]:
         """The central interval that holds this part of the probability; the upper end is None where it is open."""
@@ -56,26 +61,33 @@ class Interval:
         return self.value * math.exp(-width), None if self.open_above else self.value * math.exp(width)
 
     def record(self) -> dict[str, Any]:
-        """For result.json: value, standard uncertainty in the same unit, the relative spread behind it, and the intervals by their per cent."""
+        """For result.json: value, standard uncertainty in the same unit, the relative spread and the points behind it, and the intervals by their per cent."""
         intervals = {f"{100 * level:.0f}": [None if end is None else round(end, 5) for end in self.at(level)] for level in LEVELS}
         numbers = {"value": round(self.value, 5), "error": round(self.value * self.error, 6), "spread": float(f"{self.spread:.4g}")}
+        if self.points:
+            numbers["points"] = round(self.points, 1)
         return {**numbers, **intervals}
 
 
-def doubted(quantity: str, value: float, spread: float, *, least: float = 0.0, open_above: bool = False) -> Interval:
+def doubted(
+    quantity: str, value: float, spread: float, *, rw: float = 0.0, points: float = 0.0, least: float = 0.0, open_above: bool = False
+) -> Interval:
     """The interval of a quantity with what simulated measurements say of its kind.
 
     Args:
         quantity: a key of ``doubts`` in posterior.json.
         value: in its unit.
         spread: of ln(quantity) over candidates, with each fit's own uncertainty.
+        rw: of rank 1.
+        points: independent points of the curve up to where the particle ends; 0: as for :data:`USUAL_POINTS`.
         least: of the standard uncertainty, relative.
         open_above: as in :class:`Interval`.
     """
     known = record()["doubts"][quantity]
-    scale = known["factor"] * math.hypot(spread, known["floor"])
+    more = (points / USUAL_POINTS) ** known["growth"] if points else 1.0
+    scale = known["factor"] * more * math.hypot(spread, known["floor"], known["misfit"] * rw)
     error = scale * float(student.ppf(0.5 + 0.5 * ONE_SIGMA, known["freedom"]))
-    return Interval(value, max(error, least), open_above, known["freedom"], spread)
+    return Interval(value, max(error, least), open_above, known["freedom"], spread, points)
 
 
 def intervals(ranking: Ranking, *, open_above: bool = False) -> dict[str, Interval]:
@@ -115,7 +127,9 @@ def diameter(ranking: Ranking, *, open_above: bool = False) -> Interval | None:
         fit = candidate.crystal_fit
         own[number] = (fit.diameter_error or 0.0) / fit.diameter if fit is not None and fit.diameter else 0.0
     spread = math.sqrt(float(weight @ (log**2 + own**2)))
-    return doubted(size_kind(first), value, spread, least=LEAST_SIZE, open_above=open_above)
+    return doubted(
+        size_kind(first), value, spread, rw=float(candidates.rw[0]), points=ranking.posterior.points, least=LEAST_SIZE, open_above=open_above
+    )
 
 
 def size_kind(first: Candidate) -> str:
@@ -140,7 +154,9 @@ def lengths(ranking: Ranking) -> dict[str, Interval]:
     if first.cut is not None:
         cell = np.linalg.norm(first.cut.crystal.lattice, axis=1) * zoom
         return _different(cell, np.full(3, spread))
-    return {"nearest_neighbours": doubted("particle_length", first.length * zoom, spread)}
+    return {
+        "nearest_neighbours": doubted("particle_length", first.length * zoom, spread, rw=float(candidates.rw[0]), points=ranking.posterior.points)
+    }
 
 
 def _of_type(ranking: Ranking) -> tuple[NDArray[np.intp], Floats]:

@@ -80,6 +80,7 @@ class LocalSearch:
         rng: random numbers of this curve.
         fitted: fits so far.
         spent: of the budget.
+        largest: most atoms of a particle that was fitted, by lattice.
         found: changed particles that were kept, with their scores, by lattice.
     """
 
@@ -91,6 +92,7 @@ class LocalSearch:
     spent: float = 0.0
     rounds: int = 0
     seen: set[str] = field(default_factory=set)
+    largest: dict[str, int] = field(default_factory=dict)
     found: dict[str, list[tuple[float, CandidateSet]]] = field(default_factory=lambda: defaultdict(list))
 
     def run(self, seeds: Sequence[State]) -> CandidateSet:
@@ -113,7 +115,7 @@ class LocalSearch:
         for group in self.found.values():
             for _, one in sorted(group, key=lambda entry: -entry[0])[:KEPT]:
                 kept = kept.joined(one)
-        return kept
+        return replace(kept, largest=self.largest)
 
     def _expand(self, origin: State, share: float) -> list[State]:
         """Fit the changes of one particle, then the helpful ones together; those that the ranking prefers to it."""
@@ -151,6 +153,8 @@ class LocalSearch:
         self.fitted += len(changes)
         self.spent += sum(_price(candidate) for candidate in changes)
         rw = fitted.rw
+        for one in fitted.fitted():
+            self.largest[one.on_lattice] = max(self.largest.get(one.on_lattice, 0), len(one.structure))
         priced = np.array([0.0 if one.occupation is not None else one.complexity for one in fitted])  # of occupations it is counted once it matters
         best = np.where(np.isfinite(rw), self.scorer.score(rw, priced, list(fitted.types)), -np.inf)
         kept = []

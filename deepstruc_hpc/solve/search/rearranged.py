@@ -67,6 +67,7 @@ class Rearrangement:
         budget: fits.
         rng: random numbers of this curve.
         fitted: fits so far.
+        largest: most atoms of a particle that was fitted, by lattice.
         found: what was kept, with scores, by kind.
     """
 
@@ -76,6 +77,7 @@ class Rearrangement:
     rng: np.random.Generator
     fitted: int = 0
     seen: set[str] = field(default_factory=set)
+    largest: dict[str, int] = field(default_factory=dict)
     found: dict[str, list[tuple[float, CandidateSet]]] = field(default_factory=lambda: defaultdict(list))
 
     def run(self, seeds: Sequence[State], best: float) -> CandidateSet:
@@ -104,7 +106,7 @@ class Rearrangement:
         for group in self.found.values():
             for _, one in sorted(group, key=lambda entry: -entry[0])[:KEPT]:
                 kept = kept.joined(one)
-        return kept
+        return replace(kept, largest=self.largest)
 
     def _sizes(self, state: State) -> list[Candidate]:
         """The same outline larger and smaller; of a random alloy the mean atoms have the right size already."""
@@ -159,6 +161,8 @@ class Rearrangement:
             return []
         fitted = fit(CandidateSet(tuple(changes)), self.measurement)
         self.fitted += len(changes)
+        for one in fitted.fitted():
+            self.largest[one.on_lattice] = max(self.largest.get(one.on_lattice, 0), len(one.structure))
         plain = np.where(np.isfinite(fitted.rw), self.scorer.score(fitted.rw, np.zeros(len(fitted)), list(fitted.types)), -np.inf)
         kept = []
         for place in np.flatnonzero(plain > origin.score + GAIN).tolist():

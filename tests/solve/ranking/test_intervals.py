@@ -44,6 +44,22 @@ def test_a_doubt_grows_with_the_spread_and_has_a_least_one(quantity):
     assert doubted(quantity, 10.0, 0.0, least=0.9).error == 0.9
 
 
+@pytest.mark.parametrize("quantity", ["particle_size", "particle_length"])
+def test_what_the_fit_misses_makes_a_particle_doubtful(quantity):
+    """Fails where the width comes from the candidates alone: they agree on a wrong size where all of them miss the same."""
+    errors = [doubted(quantity, 10.0, 0.002, rw=rw).error for rw in (0.0, 0.05, 0.1, 0.2, 0.4)]
+    assert errors == sorted(errors)
+    assert errors[-1] - errors[-2] > errors[1] - errors[0]  # in quadrature: it decides where Rw is large
+    assert errors[-1] > 2.0 * errors[1]
+
+
+def test_more_points_make_no_size_surer_than_the_misfit_lets_it_be():
+    """The candidates of a larger particle differ less in their likelihoods; the same misfit makes their sizes wrong all the same."""
+    few, usual, many = (doubted("particle_size", 10.0, 0.01, rw=0.1, points=points).error for points in (50.0, 100.0, 200.0))
+    assert few < usual < many
+    assert usual == pytest.approx(doubted("particle_size", 10.0, 0.01, rw=0.1).error)
+
+
 def test_an_interval_that_is_open_above_has_a_lower_end_alone():
     record = Interval(50.0, 0.1, open_above=True).record()
     assert record["95"][1] is None

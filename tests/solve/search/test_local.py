@@ -1,5 +1,7 @@
 """Search about the best candidates: what is broken is mended, and nothing impossible comes out."""
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.spatial import cKDTree
 
@@ -10,8 +12,9 @@ from deepstruc_hpc.solve.candidates.candidate import Candidate, CandidateSet
 from deepstruc_hpc.solve.candidates.fitting import fit
 from deepstruc_hpc.solve.candidates.generator import as_metal
 from deepstruc_hpc.solve.candidates.source import metal_zoom
-from deepstruc_hpc.solve.config import RankSettings, SolveSettings
+from deepstruc_hpc.solve.config import RankSettings, RefusalSettings, SolveSettings
 from deepstruc_hpc.solve.measurement.describe import describe
+from deepstruc_hpc.solve.ranking.applicability import applies
 from deepstruc_hpc.solve.ranking.posterior import Posterior
 from deepstruc_hpc.solve.ranking.ranking import rank
 from deepstruc_hpc.solve.search.local import assess, search_locally
@@ -119,6 +122,19 @@ def test_what_is_kept_scores_better_than_what_it_came_from():
     found, _ = searched(ball("hcp atom", 2.3), ball("hcp octahedral hole", 2.4), budget=300)
     assert len(found) > 1
     assert (found.rw[1:] < found.rw[0]).all()
+
+
+def test_larger_particles_that_fit_worse_were_tried_although_they_are_left_out():
+    """Fails where the largest tried is read off what is kept: a true size would be called a lower bound."""
+    truth = ball("fcc atom", 2.1)
+    smaller = Structure.of_element("Au", truth.positions[np.linalg.norm(truth.positions, axis=1) < 2.0 * GOLD], "fcc")
+    begin, measurement = fitted([truth, smaller], truth)
+    found = search_locally(begin, measurement, Posterior.of(begin, measurement, RankSettings()), budget=150, rng=np.random.default_rng(0))
+    assert found.largest["fcc"] > 1.05 * len(truth)
+    place = int(np.argmax(found.n_atoms))
+    alone = found.take([place, int(np.argmin(found.n_atoms))])
+    assert "largest_tried" not in applies(alone, measurement, RefusalSettings(), 0).flags
+    assert "largest_tried" in applies(replace(alone, largest={}), measurement, RefusalSettings(), 0).flags
 
 
 def test_a_search_leaves_the_set_that_it_was_given_as_it_was():
