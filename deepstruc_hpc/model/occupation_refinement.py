@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.structure import Structure
-from deepstruc_hpc.physics.evidence import independent_points, log_likelihood
+from deepstruc_hpc.physics.evidence import constants, independent_points, log_likelihood
 from deepstruc_hpc.physics.fit import fit_candidates
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.physics.site_descent import SiteCurves, SiteDescent, SiteScattering
 from deepstruc_hpc.physics.target import target_of
 from deepstruc_hpc.structures.assignment import ParentFinder
 from deepstruc_hpc.structures.lattices import lattice_of
+from deepstruc_hpc.structures.occupation import faults_of
 from deepstruc_hpc.structures.parents import DEFAULT_RADIUS, Parent, standard_parents
 from deepstruc_hpc.structures.sites import nearest_distances, shortest_distance
 
@@ -33,7 +34,10 @@ SNAP = 0.15
 """Nearest-neighbour distances from which an atom that a model wrote by coordinates is taken to its site."""
 RADII = (DEFAULT_RADIUS, 9.0, 13.0)
 """Reach of the parents to which such atoms are taken: the smallest that leaves room."""
-_FEWEST, _LAYERS = 4, 8
+LEAST_RW = 1e-5
+"""Below it a fit is taken to be perfect: simulated curves agree with their own structure to about a third of it."""
+FEWEST, _LAYERS = 4, 8
+"""Atoms of the smallest particle that is refined; layers of the highest stack among the parents."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ class Improved(Filled):
     """A filling after the refinement; the structure as it was before the zoom of its fit.
 
     Attributes:
-        objective: −ln of the posterior of the filling, nats, up to a constant of the curve and the model.
+        objective: −ln of the posterior of parent and filling, nats, up to a constant of the curve: :func:`objective_of`.
     """
 
     objective: float
@@ -118,8 +122,25 @@ def improve_sites(
         mask[near] = filled
         structure = _built(parent, mask, structure, length)
         fit = fitted(structure, curve, instrument, low_q=low_q)
-    objective = -float(log_likelihood(max(fit.rw, 1e-5), points)) - float(odds[filled].sum())
-    return Improved(parent, mask, structure, fit, float(objective))
+    return Improved(parent, mask, structure, fit, objective_of(Filled(parent, mask, structure, fit), points, log_odds))
+
+
+def objective_of(filled: Filled, points: float, log_odds: Floats | None) -> float:
+    """−ln of the posterior of a parent and which of its sites are filled, nats, up to a constant of the curve.
+
+    ½ n ln(residual) − Σ_{filled} ln p − Σ_{empty} ln(1 − p) + what stacking faults cost (:class:`~deepstruc_hpc.physics.evidence.Constants`). Parents
+    count alike. So fillings of different parents can be compared, too.
+
+    Args:
+        filled: the filling with its fit.
+        points: n, independent points of the data.
+        log_odds: (S,) ln p/(1 − p) of the sites, nats; nothing is known where not given.
+    """
+    price = constants().complexity_penalty * faults_of(filled.structure)
+    if log_odds is not None:
+        odds = np.clip(log_odds, -SUREST, SUREST)
+        price += float(np.logaddexp(0.0, odds).sum() - odds[filled.mask].sum())
+    return price - float(log_likelihood(max(filled.fit.rw, LEAST_RW), points))
 
 
 def _built(parent: Parent, mask: Mask, as_before: Structure, length: float) -> Structure:
@@ -146,11 +167,11 @@ def snapped(structure: Structure) -> tuple[Parent, Mask, Structure] | None:
     Returns:
         None where atoms lie too far from the sites of any parent of the structure's type.
     """
-    if len(structure) < _FEWEST or len(structure.elements) > 1:
+    if len(structure) < FEWEST or len(structure.elements) > 1:
         return None
     length = float(np.median(nearest_distances(structure.positions)))
     reach = float(np.linalg.norm(structure.positions - structure.positions.mean(axis=0), axis=1).max()) / length + ROOM
-    finder = next((_finder(structure.structure_type, radius) for radius in RADII if reach <= radius), None)
+    finder = next((finder_of(structure.structure_type, radius) for radius in RADII if reach <= radius), None)
     found = None if finder is None else finder.find(structure.positions, structure.structure_type, length=length)
     if finder is None or found is None:
         return None
@@ -160,7 +181,8 @@ def snapped(structure: Structure) -> tuple[Parent, Mask, Structure] | None:
 
 
 @lru_cache(maxsize=32)
-def _finder(kind: str, radius: float) -> ParentFinder:
-    parents = standard_parents(radius, _LAYERS if kind == "stacking_fault" else _FEWEST)
+def finder_of(kind: str, radius: float) -> ParentFinder:
+    """Of all parents of a structure type that reach as far as a radius."""
+    parents = standard_parents(radius, _LAYERS if kind == "stacking_fault" else FEWEST)
     lattice = lattice_of(kind)
     return ParentFinder([parent for parent in parents if parent.structure_type == lattice], SNAP)

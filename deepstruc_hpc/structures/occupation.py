@@ -196,8 +196,7 @@ def assign_stack(sequence: str, sites: Positions, *, symbol: str, length: float)
     """
     kind = stack_kind(sequence)
     if kind != "stacking_fault":
-        ways = [sites, sites * np.array([-1.0, -1.0, 1.0])]  # ABC and ACB are one crystal, turned
-        assigned = (assign_lattice(Structure.of_element(symbol, way @ _TO_STACK if kind == "fcc" else way, kind), length) for way in ways)
+        assigned = (assign_lattice(Structure.of_element(symbol, way, kind), length) for way in frames_of_stack(sequence, sites))
         return next((found for found in assigned if found is not None), None)
     below = next(letter for letter in "ABC" if letter not in sequence[:2])
     above = next(letter for letter in "ABC" if letter not in sequence[-2:])
@@ -216,6 +215,12 @@ def assign_stack(sequence: str, sites: Positions, *, symbol: str, length: float)
     mask = np.zeros(len(parent), dtype=bool)
     mask[site] = True
     return Occupation(parent, mask, kind, symbol, length)
+
+
+def frames_of_stack(sequence: str, sites: Floats) -> list[Floats]:
+    """The sites of a stack in the frame of the lattices of its kind: as they are and turned by 180°, since ABC and ACB are one crystal, turned."""
+    ways = [sites, sites * np.array([-1.0, -1.0, 1.0])]
+    return [way @ _TO_STACK for way in ways] if stack_kind(sequence) == "fcc" else ways
 
 
 def with_room(occupation: Occupation) -> Occupation:

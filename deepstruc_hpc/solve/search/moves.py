@@ -8,7 +8,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from deepstruc_hpc.structures.close_packed import LAYER_SPACING, sequence_of, stacking_word
+from deepstruc_hpc.structures.close_packed import sequence_of, stacking_word
+from deepstruc_hpc.structures.layer_moves import restacked
+from deepstruc_hpc.structures.layer_stack import LayerStack
 from deepstruc_hpc.structures.occupation import Floats, Mask, Occupation, assign_stack, stacks_of
 from deepstruc_hpc.structures.random_shapes import without_dangling
 
@@ -151,28 +153,15 @@ def fault_moves(occupation: Occupation) -> Iterator[Occupation]:
         word = stacking_word(sequence)
         words = {word[:k] + ("c" if word[k] == "h" else "h") + word[k + 1 :] for k in range(len(word))}
         words |= {word[:k] + swapped + word[k + 2 :] for k in range(len(word) - 1) for swapped in ("hh", "cc")}
+        stack = LayerStack.of(sequence, sites)
         for other in sorted(words - {word}):
-            found = restacked(occupation, sequence, sites, sequence_of(other))
+            wanted = sequence_of(other)
+            if wanted[1:2] != sequence[1:2]:
+                wanted = wanted.translate(str.maketrans("BC", "CB"))
+            moved = restacked(stack, tuple(map("ABC".index, wanted)))
+            found = assign_stack(moved.sequence, moved.sites, symbol=occupation.symbol, length=occupation.length)
             if found is not None:
                 yield found
-
-
-def restacked(occupation: Occupation, sequence: str, sites: Floats, wanted: str) -> Occupation | None:
-    """The layers of a stack moved sideways, as little as possible and alternately, so that they follow another sequence."""
-    if wanted[1:2] != sequence[1:2]:
-        wanted = wanted.translate(str.maketrans("BC", "CB"))
-    level = np.round((sites[:, 2] - sites[:, 2].min()) / LAYER_SPACING).astype(np.intp)
-    moved = sites.copy()
-    axis = sites[:, :2].mean(axis=0)
-    for k, (old, new) in enumerate(zip(sequence, wanted, strict=True)):
-        turns = ("ABC".index(new) - "ABC".index(old)) % 3
-        if turns:
-            angle = np.pi / 6 + (np.pi if turns == 2 else 0.0) + 2 * np.pi / 3 * np.arange(3)
-            steps = np.column_stack([np.cos(angle), np.sin(angle)]) / np.sqrt(3.0)
-            layer = moved[level == k, :2]
-            away = np.linalg.norm(layer.mean(axis=0) + steps - axis, axis=1)
-            moved[level == k, :2] = layer + steps[int(np.argmin(np.round(away, 6)))]
-    return assign_stack(wanted, moved, symbol=occupation.symbol, length=occupation.length)
 
 
 def all_moves(occupation: Occupation, rng: np.random.Generator) -> Iterator[Occupation]:

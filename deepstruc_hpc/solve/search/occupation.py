@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deepstruc_hpc.model.occupation_refinement import Filled, Fitted, improve_sites
+from deepstruc_hpc.model.layer_refinement import refine
+from deepstruc_hpc.model.occupation_refinement import Filled, Fitted
 from deepstruc_hpc.solve.candidates.candidate import Candidate, CandidateSet
 from deepstruc_hpc.solve.candidates.generator import Generator, SearchSpace, as_metal
 from deepstruc_hpc.solve.measurement.describe import Measurement
@@ -21,6 +23,8 @@ SAMPLES_A_TYPE = 2
 """Best samples of a type that are refined; a limit of time."""
 TYPES = 3
 """Types that are refined; a limit of time."""
+LAYERED = 1
+"""Refined samples that are changed by whole layers; a limit of time."""
 
 
 def other_sizes(space: SearchSpace, candidates: CandidateSet) -> CandidateSet:
@@ -67,19 +71,23 @@ def refine_occupations(generator: Generator, space: SearchSpace, candidates: Can
     Returns:
         Candidates to fit.
     """
-    odds_of = generator.site_odds(measurement.curve, symbol=symbol, instrument=measurement.instrument)
-    found = []
+    odds_of = lru_cache(generator.site_odds(measurement.curve, symbol=symbol, instrument=measurement.instrument))
+    origins, starts = [], []
     for place in _best_samples(candidates):
-        candidate = candidates.candidates[place]
+        candidate, row = candidates.candidates[place], candidates.row(place)
         held = _held(candidate)
-        odds = odds_of(held.lattice.name)
-        if odds is None:
-            continue
-        row = candidates.row(place)
-        start = Filled(held.lattice, held.mask, candidate.structure, Fitted(*(float(row[name]) for name in ("zoom", "uiso", "delta2", "rw"))))
-        end = improve_sites(start, measurement.data, measurement.instrument, log_odds=odds, most_atoms=space.most_atoms, low_q=measurement.low_q)
-        if not np.array_equal(end.mask, held.mask):
-            found.append(_on(held.lattice, end.mask, candidate, "occupation refined"))
+        if odds_of(held.lattice.name) is not None:
+            origins.append(candidate)
+            fit = Fitted(*(float(row[name]) for name in ("zoom", "uiso", "delta2", "rw")))
+            starts.append(Filled(held.lattice, held.mask, candidate.structure, fit))
+    ends = refine(
+        starts, measurement.data, measurement.instrument, odds_of=odds_of, most_atoms=space.most_atoms, low_q=measurement.low_q, layered=LAYERED
+    )
+    found = []
+    for number, end in ends:
+        held = _held(origins[number])
+        if end.parent is not held.lattice or not np.array_equal(end.mask, held.mask):
+            found.append(_on(end.parent, end.mask, origins[number], "occupation refined"))
     return CandidateSet(tuple(found))
 
 
