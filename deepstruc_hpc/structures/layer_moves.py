@@ -6,6 +6,7 @@ Where a layer comes to stand on other columns its sites are others, too. Its out
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,13 +78,21 @@ def slip_moves(stack: LayerStack) -> Iterator[LayerStack]:
     """All layers above a plane moved sideways to the columns that the layer below leaves free: the layers on both sides change character."""
     for k in range(1, len(stack.letters)):
         by = (stack.letters[k] - stack.letters[k - 1]) % 3
-        yield from _above(stack, k, lambda letter, by=by: (letter + by) % 3)
+        yield from _above(stack, k, partial(_moved, by))
 
 
 def twin_moves(stack: LayerStack) -> Iterator[LayerStack]:
     """All layers above an inner one mirrored in the order of their letters: it alone changes between h and c."""
     for k in range(1, len(stack.letters) - 1):
-        yield from _above(stack, k + 1, lambda letter, middle=stack.letters[k]: (2 * middle - letter) % 3)
+        yield from _above(stack, k + 1, partial(_mirrored, stack.letters[k]))
+
+
+def _moved(by: int, letter: int) -> int:
+    return (letter + by) % 3
+
+
+def _mirrored(middle: int, letter: int) -> int:
+    return (2 * middle - letter) % 3
 
 
 def _above(stack: LayerStack, first: int, to: Callable[[int], int]) -> Iterator[LayerStack]:

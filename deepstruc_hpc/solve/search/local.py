@@ -166,8 +166,8 @@ class LocalSearch:
                 candidate = replace(candidate, complexity=candidate.type_complexity + complexity_of(candidate.occupation))
             total = float(best[place]) - self.scorer.penalty * (candidate.complexity - priced[place])
             if total > origin.score + GAIN:
-                one = replace(fitted.take([place]), candidates=(candidate,))
-                self.found[candidate.on_lattice].append((total, one))
+                alone = replace(fitted.take([place]), candidates=(candidate,))
+                self.found[candidate.on_lattice].append((total, alone))
                 kept.append(State(candidate, total, float(fitted.zoom[place])))
         return kept
 

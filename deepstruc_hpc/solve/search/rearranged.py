@@ -172,8 +172,8 @@ class Rearrangement:
             score = float(plain[place]) - self.scorer.penalty * priced
             if score > origin.score + GAIN:
                 candidate = replace(candidate, complexity=priced)
-                one = replace(fitted.take([place]), candidates=(candidate,))
-                self.found[candidate.kind].append((score, one))
+                alone = replace(fitted.take([place]), candidates=(candidate,))
+                self.found[candidate.kind].append((score, alone))
                 kept.append(State(candidate, score, float(fitted.zoom[place])))
         return kept
 
