@@ -38,9 +38,9 @@ ROUNDS = 4
 BEAM = 4
 """Particles that are changed further; a limit of time."""
 DEPTH = 4
-"""Changes in a row; a limit of time."""
+"""Changes in a row, where not told otherwise; a limit of time."""
 TRIES = 4
-"""Best particles of a search that are fitted and refined atom by atom, until one is better; a limit of time."""
+"""Best particles of a search that are fitted and refined atom by atom, until one is better, where not told otherwise; a limit of time."""
 LINEAR = 80
 """Best changes of a particle at its own distance, U and delta2 for which these are adapted; a limit of time."""
 KEPT = 20
@@ -63,6 +63,9 @@ def refine(
     most_atoms: int = 10_000,
     low_q: float = 0.0,
     layered: int = 2,
+    depth: int = DEPTH,
+    tries: int = TRIES,
+    kinds: frozenset[str] = CLOSE_PACKED,
 ) -> list[tuple[int, Improved]]:
     """Occupation refinement of samples: each atom by atom, and the most probable of the ends by whole layers.
 
@@ -75,11 +78,14 @@ def refine(
         most_atoms: that may come out.
         low_q: Å⁻¹, below which nothing of data and model counts, as in the fits; 0: all counts.
         layered: most probable ends that are changed by whole layers; none after a perfect fit.
+        depth: changes in a row.
+        tries: best particles of a search that are fitted and refined atom by atom, until one is better.
+        kinds: structure types that are changed by whole layers.
 
     Returns:
         Number of the start and what became of it: one for each start, and one more for each that whole layers helped.
     """
-    problem = Problem(curve, instrument, odds_of or (lambda _: None), points, most_atoms, low_q)
+    problem = Problem(curve, instrument, odds_of or (lambda _: None), points, most_atoms, low_q, depth, tries, kinds)
     found = [(number, problem.improved(start)) for number, start in enumerate(starts)]
     seen: set[bytes] = set()
     for number, end in sorted(found, key=lambda one: one[1].objective):
@@ -103,6 +109,9 @@ class Problem:
     points: float | None
     most_atoms: int
     low_q: float
+    depth: int
+    tries: int
+    kinds: frozenset[str]
 
     def improved(self, start: Filled) -> Improved:
         """Atom by atom."""
@@ -129,12 +138,14 @@ def improve_layers(end: Improved, problem: Problem) -> Improved:
 
 def _neighbours(end: Improved, problem: Problem, tried: set[bytes]) -> Iterator[Improved]:
     """The best few particles that differ by whole layers, refined atom by atom; none of those that were tried before, nothing for a perfect fit."""
-    stacks = layer_stacks(end) if end.fit.rw > LEAST_RW else []
+    stacks = layer_stacks(end) if end.fit.rw > LEAST_RW and end.parent.structure_type in problem.kinds else []
     if not stacks:
         return
     known = problem.odds_of(end.parent.name) is not None
     length = shortest_distance(end.structure.positions)
-    for stack in itertools.islice((one for one in LayerSearch.about(end, stacks, problem).run(stacks) if one.key not in tried), TRIES):
+    for stack in itertools.islice(
+        (one for one in LayerSearch.about(end, stacks, problem).run(stacks, problem.depth) if one.key not in tried), problem.tries
+    ):
         tried.add(stack.key)
         start = _on_parent(stack, end, length)
         if start is None or len(start[2]) > problem.most_atoms or (known and problem.odds_of(start[0].name) is None):
@@ -197,15 +208,15 @@ class LayerSearch:
         )
         return cls(curves)
 
-    def run(self, stacks: Sequence[LayerStack]) -> list[LayerStack]:
+    def run(self, stacks: Sequence[LayerStack], depth: int) -> list[LayerStack]:
         """The best particles that were met, the best first.
 
-        Ends after :data:`DEPTH` steps, at a perfect agreement, or where neither of two steps in a row comes to a lower Rw than those before.
+        Ends after so many steps, at a perfect agreement, or where neither of two steps in a row comes to a lower Rw than those before.
         """
         seen, states = {stack.key for stack in stacks}, list(stacks)
         met: list[tuple[float, LayerStack]] = []
         lowest, idle = np.inf, 0
-        for _ in range(DEPTH):
+        for _ in range(depth):
             made = []
             for rw, one in (change for stack in states for change in self.changes(stack)):
                 if one.key not in seen:

@@ -5,8 +5,7 @@ Where a layer comes to stand on other columns its sites are others, too. Its out
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,27 +76,19 @@ def row_moves(stack: LayerStack) -> Iterator[LayerStack]:
 def slip_moves(stack: LayerStack) -> Iterator[LayerStack]:
     """All layers above a plane moved sideways to the columns that the layer below leaves free: the layers on both sides change character."""
     for k in range(1, len(stack.letters)):
-        by = (stack.letters[k] - stack.letters[k - 1]) % 3
-        yield from _above(stack, k, partial(_moved, by))
+        by = stack.letters[k] - stack.letters[k - 1]
+        yield from _above(stack, k, [letter + by for letter in stack.letters[k:]])
 
 
 def twin_moves(stack: LayerStack) -> Iterator[LayerStack]:
     """All layers above an inner one mirrored in the order of their letters: it alone changes between h and c."""
     for k in range(1, len(stack.letters) - 1):
-        yield from _above(stack, k + 1, partial(_mirrored, stack.letters[k]))
+        yield from _above(stack, k + 1, [2 * stack.letters[k] - letter for letter in stack.letters[k + 1 :]])
 
 
-def _moved(by: int, letter: int) -> int:
-    return (letter + by) % 3
-
-
-def _mirrored(middle: int, letter: int) -> int:
-    return (2 * middle - letter) % 3
-
-
-def _above(stack: LayerStack, first: int, to: Callable[[int], int]) -> Iterator[LayerStack]:
+def _above(stack: LayerStack, first: int, wanted: Sequence[int]) -> Iterator[LayerStack]:
     """Layers from ``first`` on at other letters, their outlines carried over all in the same way; as little as possible sideways is one more."""
-    letters = (*stack.letters[:first], *map(to, stack.letters[first:]))
+    letters = (*stack.letters[:first], *(letter % 3 for letter in wanted))
     yield restacked(stack, letters)
     columns = nearest_columns(stack)
     layers = zip(stack.outlines[first:], stack.letters[first:], letters[first:], strict=True)

@@ -24,7 +24,9 @@ SAMPLES_A_TYPE = 2
 TYPES = 3
 """Types that are refined; a limit of time."""
 LAYERED = 1
-"""Refined samples that are changed by whole layers; a limit of time."""
+"""Refined samples that are changed by whole layers, by one change in a row; a limit of time, since the local search follows."""
+LAYERED_KINDS = frozenset({"hcp", "stacking_fault"})
+"""Types of which this is tried; a limit of time: fcc has layers in four directions, and the local search puts faults into it."""
 
 
 def other_sizes(space: SearchSpace, candidates: CandidateSet) -> CandidateSet:
@@ -81,7 +83,16 @@ def refine_occupations(generator: Generator, space: SearchSpace, candidates: Can
             fit = Fitted(*(float(row[name]) for name in ("zoom", "uiso", "delta2", "rw")))
             starts.append(Filled(held.lattice, held.mask, candidate.structure, fit))
     ends = refine(
-        starts, measurement.data, measurement.instrument, odds_of=odds_of, most_atoms=space.most_atoms, low_q=measurement.low_q, layered=LAYERED
+        starts,
+        measurement.data,
+        measurement.instrument,
+        odds_of=odds_of,
+        most_atoms=space.most_atoms,
+        low_q=measurement.low_q,
+        layered=LAYERED,
+        depth=1,
+        tries=1,
+        kinds=LAYERED_KINDS,
     )
     found = []
     for number, end in ends:
