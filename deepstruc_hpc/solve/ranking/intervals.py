@@ -61,7 +61,7 @@ class Interval:
         return self.value * math.exp(-width), None if self.open_above else self.value * math.exp(width)
 
     def record(self) -> dict[str, Any]:
-        """For result.json: value, standard uncertainty in the same unit, the relative spread, its points, and the intervals by their per cent."""
+        """For result.json: value, standard uncertainty in its unit, relative spread and points behind it, and the intervals by their per cent."""
         intervals = {f"{100 * level:.0f}": [None if end is None else round(end, 5) for end in self.at(level)] for level in LEVELS}
         numbers = {"value": round(self.value, 5), "error": round(self.value * self.error, 6), "spread": float(f"{self.spread:.4g}")}
         if self.points:
