@@ -19,7 +19,6 @@ from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.model.occupation_refinement import FEWEST, LEAST_RW, Filled, Improved, finder_of, fitted, improve_sites
 from deepstruc_hpc.physics.instrument import Instrument
-from deepstruc_hpc.physics.site_descent import LEAST_GAIN
 from deepstruc_hpc.physics.stack_curves import StackCurves, class_of, pair_classes
 from deepstruc_hpc.physics.target import Target, target_of
 from deepstruc_hpc.structures.lattices import CLOSE_PACKED
@@ -49,6 +48,8 @@ LARGEST = 500
 """Atoms up to which layers are moved; a limit of time, since every change counts all pairs."""
 PERFECT = 1e-4
 """Rw at which a search is ended: what is left is that curves are taken to be linear."""
+CHOICE = float(np.log(400))
+"""Nats that whole layers must gain: ln of how many changes a particle of some six layers has, since the best of so many fits noise, too."""
 _GROWTH = 3.0
 """Nearest-neighbour distances by which a particle's diameter may grow in a search."""
 
@@ -128,7 +129,7 @@ def improve_layers(end: Improved, problem: Problem) -> Improved:
     """Go on by whole layers and by atoms in turn, as long as −ln of the posterior falls; the same object where it does not."""
     tried: set[bytes] = set()
     for _ in range(ROUNDS):
-        better = (one for one in _neighbours(end, problem, tried) if one.objective < end.objective - LEAST_GAIN)
+        better = (one for one in _neighbours(end, problem, tried) if one.objective < end.objective - CHOICE)
         found = next(better, None)
         if found is None:
             break
