@@ -254,15 +254,15 @@ def draw(parts: dict[str, list[tuple[int, float, float]]], place: Path) -> None:
     figure = Figure(figsize=(4.2, 4.0))
     axes = figure.add_subplot(xlabel="stated probability", ylabel="right", xlim=(0.3, 1.02), ylim=(0.3, 1.02))
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
-    for (name, bins), marker in zip(parts.items(), "os", strict=True):
+    for (name, bins), marker, place_of_count in zip(parts.items(), "os", ((4, -9), (-12, -9)), strict=True):
         many, mean, hit = (np.array(column) for column in zip(*bins, strict=True))
         right = hit * many
         ends = beta.ppf(0.16, right + 0.5, many - right + 0.5), beta.ppf(0.84, right + 0.5, many - right + 0.5)
         errors = np.maximum([hit - ends[0], ends[1] - hit], 0.0)
         axes.errorbar(mean, hit, errors, fmt=marker, markersize=5, linewidth=1, label=f"{name}, {many.sum()} curves")
         for x, y, count in zip(mean, hit, many, strict=True):
-            axes.annotate(str(count), (x, y), textcoords="offset points", xytext=(4, -9), fontsize=7)
-    axes.legend(loc="upper left", fontsize=8, frameon=False)
+            axes.annotate(str(count), (x, y), textcoords="offset points", xytext=place_of_count, fontsize=7)
+    axes.legend(loc="lower right", fontsize=8, frameon=False)
     figure.tight_layout()
     figure.savefig(place, metadata={"Date": None})
 
