@@ -156,7 +156,7 @@ class CompoundModel(Generator):
                 plain = self.decoder.book.parent(filling.parent)
                 laid[filling.parent] = compound_types.with_elements(plain, told.cations, told.anion, told.bond, rng)
             lattice, kind = laid[filling.parent], laid[filling.parent].structure_type
-            structure = particle(lattice, filling.mask)
+            structure = particle(lattice, filling.mask, told.crystals[kind].crystal.name)
             log_prior = float(density[filling.sample]) + math.log(max(filling.parent_probability, 1e-300))
             held, crystal = (lattice, filling.mask), told.crystals[kind]
             proposals.append(Proposal(structure, points[filling.sample], log_prior, filling.parent_probability, lattice.name, held, crystal))
@@ -205,8 +205,8 @@ class CompoundModel(Generator):
         return prior.mean[0].double().cpu().numpy(), prior.log_std[0].double().exp().cpu().numpy()
 
 
-def particle(lattice: Parent, mask: NDArray[np.bool_]) -> Structure:
-    """The particle that fills some sites of a lattice with elements, Å."""
+def particle(lattice: Parent, mask: NDArray[np.bool_], name: str) -> Structure:
+    """The particle that fills some sites of a lattice with elements, Å; ``name`` is its crystal's."""
     symbols = [(lattice.species or ())[site] for site in np.flatnonzero(mask)]
-    label = f"{'-'.join(sorted(set(symbols)))} cvae {lattice.name} {len(symbols)} atoms"
+    label = f"{name} cvae {lattice.name} {len(symbols)} atoms"
     return lattice.cluster(mask, symbols, lattice.length, lattice.structure_type, label)

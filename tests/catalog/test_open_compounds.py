@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from ase.data import atomic_numbers, covalent_radii
 from pymatgen.core import Element
-from scipy.spatial import cKDTree
+from scipy.spatial.distance import cdist
 
 from deepstruc_hpc.catalog.recipe import load_recipe
 from deepstruc_hpc.structures.families import FAMILIES
@@ -79,16 +79,20 @@ def test_every_compound_is_neutral_with_charges_that_the_cation_is_known_in(cati
 
 
 def test_no_two_atoms_of_a_cut_are_nearer_than_bonds_are():
-    """The nearest atoms are as far apart as their covalent radii say, within a quarter. Fails with a wrong scale of a crystal type."""
+    """The nearest unlike atoms are as far apart as their covalent radii say, within a quarter, and no others are nearer than that allows.
+
+    Fails with a wrong scale of a crystal type.
+    """
     family = FAMILIES["prototype_cut"]
     options = dict(load_recipe("open_compounds").families[0].options)
     shapes = list(family.enumerate(10, 300, **{**options, "cations": ["Zr", "Zn"], "anions": ["O", "S"], "radii": [5.0]}))
     assert len(shapes) > 20
     for shape in shapes:
         made = family.build(shape, "", 0.0)
-        distances, nearest = cKDTree(made.positions).query(made.positions, k=2)
-        place = int(np.argmin(distances[:, 1]))
-        pair = [made.symbols[place], made.symbols[nearest[place, 1]]]
-        radii = sum(covalent_radii[atomic_numbers[symbol]] for symbol in pair)
-        assert distances[:, 1].min() > 0.75 * radii, shape.name
-        assert distances[:, 1].min() < 1.25 * radii, shape.name
+        apart = cdist(made.positions, made.positions) + 99.0 * np.eye(len(made))
+        symbols = np.array(made.symbols)
+        radius = np.array([covalent_radii[atomic_numbers[symbol]] for symbol in symbols])
+        radii = radius[:, None] + radius
+        assert (apart / radii).min() > 0.75, shape.name
+        unlike = np.where(symbols[:, None] != symbols, apart / radii, np.inf)
+        assert unlike.min() < 1.25, shape.name

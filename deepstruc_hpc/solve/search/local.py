@@ -242,7 +242,8 @@ def _seeds(candidates: CandidateSet, scorer: Scorer) -> Iterator[State]:
 
 def _moved(origin: Candidate, occupation: Occupation) -> Candidate:
     """A changed particle; complexity is counted once it proves worth keeping."""
-    label = f"{occupation.symbol or occupation.lattice.structure_type} neighbour on {occupation.lattice.name} {int(occupation.mask.sum())} atoms"
+    of = occupation.symbol or (occupation.lattice.structure_type if origin.crystal is None else origin.crystal.crystal.name)
+    label = f"{of} neighbour on {occupation.lattice.name} {int(occupation.mask.sum())} atoms"
     return Candidate(
         occupation.structure(label.strip()),
         "neighbour",
