@@ -14,7 +14,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 @pytest.mark.parametrize("folder", sorted(EXAMPLES.glob("open_*")), ids=lambda path: path.name)
 def test_a_sample_is_small_whole_and_of_its_recipe(folder):
     """Fails when a recipe changes and its sample is not made again."""
-    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= 2**20
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= 2 * 2**20
     record = json.loads((folder / "export.json").read_text())
     frame = pd.read_parquet(folder / "data")
     assert record["state"]["complete"]
