@@ -29,5 +29,5 @@ Floats: TypeAlias = NDArray[np.float64]
 Positions: TypeAlias = Float64[Floats, "atoms 3"]
 CellVectors: TypeAlias = Float64[Floats, "3 3"]
 """Å, rows are the cell vectors."""
-PerAtom: TypeAlias = Real[Numbers, ""] | Real[Numbers, " atoms"]
+PerAtom: TypeAlias = Real[Numbers, ""] | Real[Numbers, "1"] | Real[Numbers, " atoms"]
 """A number for all atoms, or one for each."""

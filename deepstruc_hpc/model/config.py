@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from deepstruc_hpc.core.config import Config
 from deepstruc_hpc.structures.parents import Parent, parent_of
@@ -104,6 +104,14 @@ class ModelConfig(Config):
     prior: PriorConfig = PriorConfig()
     coordinates: CoordinatesConfig = CoordinatesConfig()
     sites: SitesConfig = SitesConfig()
+
+    @model_serializer(mode="wrap")
+    def _told_where_it_is(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leaves ``told`` out where it is false: checkpoints and hashes from before it stay what they are."""
+        values: dict[str, Any] = plain(self)
+        if not self.told:
+            values.pop("told", None)
+        return values
 
     @property
     def readings(self) -> int:
