@@ -37,6 +37,8 @@ Mask = NDArray[np.bool_]
 DISTANCE_STEP = 5e-4
 """Distances are told apart to this part of the largest one."""
 MOST_STEPS = 60
+FEWEST_ATOMS = 4
+"""That a filling keeps, whatever was known of its sites: fewer have no shape that a curve could tell."""
 LEAST_GAIN = 0.05
 """Nats that a step must gain."""
 _FLOOR = 1e-10
@@ -217,7 +219,7 @@ class SiteDescent:
         ways = [Change(now - LEAST_GAIN)]
         y, h = potential @ data, potential @ total
         s = np.einsum("sk,sk->s", potential, potential)
-        if len(out):
+        if len(out) and mask.sum() > FEWEST_ATOMS:
             values = self.objective(curves.misfit(along - y[out], square - 2 * h[out] + s[out]), -self.log_odds[out])
             ways.append(Change(float(values.min()), emptied=int(out[values.argmin()])))
         if len(put) and mask.sum() < self.most_atoms:

@@ -85,9 +85,9 @@ def test_links_within_the_site_lead_to_a_page_and_a_place_in_it(site, pages):
 def test_the_search_finds_a_word_from_a_folder_with_no_server_and_no_network(site, tmp_path):
     with Browser(tmp_path / "profile") as browser:
         browser.call("/url", {"url": f"{(site / 'search.html').as_uri()}?q=stacking_fault"})
-        browser.wait("document.querySelectorAll('#search-results li a').length > 0")
-        hits = browser.run("return Array.from(document.querySelectorAll('#search-results li a'), (link) => link.getAttribute('href'));")
-        assert any("ranking.html" in hit or "solving.html" in hit for hit in hits)
+        browser.wait(
+            'document.querySelectorAll(\'#search-results li a[href*="ranking.html"], #search-results li a[href*="solving.html"]\').length > 0'
+        )
         reached = browser.run("return performance.getEntriesByType('resource').map((entry) => entry.name);")
         assert [name for name in reached if name.startswith("http")] == []
         browser.open(site / "index.html")

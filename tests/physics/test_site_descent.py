@@ -11,7 +11,7 @@ from deepstruc_hpc import simulate_pdf
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.physics.fit import fit_candidates
-from deepstruc_hpc.physics.site_descent import LEAST_GAIN, SiteCurves, SiteDescent, SiteScattering
+from deepstruc_hpc.physics.site_descent import FEWEST_ATOMS, LEAST_GAIN, SiteCurves, SiteDescent, SiteScattering
 from deepstruc_hpc.physics.target import target_of
 from deepstruc_hpc.structures.compound_types import with_elements
 from deepstruc_hpc.structures.parents import parent_of
@@ -142,3 +142,12 @@ def test_every_step_lowers_the_objective():
         if not steps:
             break
         assert values[-1] <= values[-2] - LEAST_GAIN + 1e-6
+
+
+def test_some_atoms_stay_whatever_a_model_says_of_them():
+    name = "fcc atom"
+    home, start = parent(name), ball(name, 1.05)
+    noise = np.random.default_rng(0).normal(size=len(R))
+    hopeless = descent(name, noise, log_odds=np.full(len(home), -50.0))
+    end, _ = hopeless.run(start)
+    assert end.sum() >= FEWEST_ATOMS
