@@ -7,7 +7,7 @@
 
 Particles whose shape is in the catalog of the training (``--trained``) are left out.
 
-Every method is told the elements, and may say the types in which their charges balance. Particles of 20 to 400 atoms (recipe
+Every method is given the elements, and may say the types in which their charges balance. Particles of 20 to 400 atoms (recipe
 ``held_out_compounds``), measured-like as in the model's training, and clean. One line a method and kind of curve: type right, number of atoms within
 5 % and exact, and all sites right, which is: the same particle, up to rotation and size.
 
@@ -15,9 +15,9 @@ Every method is told the elements, and may say the types in which their charges 
 - the best Rw of 200 samples after the fit of scale, zoom, U and delta2, of ``--fitted`` particles; and the best six of them after occupation
   refinement, of which the most probable is taken;
 - nearest PDF: of 6,000 structures of the training, those of types that the elements can have;
-- trees: scikit-learn's gradient boosting on the same PDFs and what was told;
+- trees: scikit-learn's gradient boosting on the same PDFs and what was given;
 - ``--solved``: so many particles solved by ``solve`` with the crystals that it makes from the elements, and with the model beside them; tetragonal
-  zirconia is told as fluorite, distorted, there, and counts as right.
+  zirconia is named fluorite, distorted, there, and counts as right.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.data.training_pdfs import MeasuredLikePdfs
 from deepstruc_hpc.model.checkpoint import find_checkpoint, load_network
-from deepstruc_hpc.model.compound_model import CompoundModel, Told
+from deepstruc_hpc.model.compound_model import CompoundModel, GivenCurve
 from deepstruc_hpc.model.occupation_refinement import Filled, Fitted, improve_sites
 from deepstruc_hpc.physics.fit import fit_candidates
 from deepstruc_hpc.physics.instrument import Instrument
@@ -61,7 +61,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class TestCases:
     """Particles of a catalog: what is true of them, and their sample's elements."""
 
     structures: list[Structure]
@@ -70,7 +70,7 @@ class Asked:
     units: Array
 
     @classmethod
-    def of(cls, path: Path, limit: int, seen: frozenset[str] = frozenset()) -> Asked:
+    def of(cls, path: Path, limit: int, seen: frozenset[str] = frozenset()) -> TestCases:
         """At most ``limit`` of a catalog, evenly over all, without those whose marks are ``seen``."""
         catalog = Catalog.open(path)
         rows = spread(np.arange(len(catalog)), limit)
@@ -85,7 +85,9 @@ class Asked:
         """(S, 2, R + 3) PDFs as the model's training makes them."""
         ranges = training_settings(model.info, "model").data.conditions
         names = [str(number) for number in range(len(self.structures))]
-        made = MeasuredLikePdfs.of(self.structures, self.units, names, model.grid, clean(ranges) if conditions == "clean" else ranges, told=True)
+        made = MeasuredLikePdfs.of(
+            self.structures, self.units, names, model.grid, clean(ranges) if conditions == "clean" else ranges, given_elements=True
+        )
         return made(np.arange(len(self.structures)), np.random.default_rng(seed))
 
 
@@ -103,12 +105,12 @@ def two_kinds(site_class: Array, sites: Array, mask: NDArray[np.bool_], kind: st
     return Structure(tuple("O" if one == ANION else "Fe" for one in site_class[mask]), sites[mask] - sites[mask].mean(axis=0), kind)
 
 
-def as_told(model: CompoundModel, pdf: NDArray[np.float32], elements: Sequence[str]) -> Told:
+def as_given(model: CompoundModel, pdf: NDArray[np.float32], elements: Sequence[str]) -> GivenCurve:
     """A PDF on the model's axis with what is known of its elements."""
     roles = cations_and_anion(elements)
     if roles is None:
         raise SystemExit(f"{elements}: no compound.")
-    return Told(pdf, 2.1 * float(np.exp(pdf[0, -3])), model.possible(elements), *roles)
+    return GivenCurve(pdf, 2.1 * float(np.exp(pdf[0, -3])), model.possible(elements), *roles)
 
 
 @dataclass
@@ -116,7 +118,7 @@ class Score:
     """Counts of right answers."""
 
     name: str
-    asked: int = 0
+    count: int = 0
     types: int = 0
     within: int = 0
     exact: int = 0
@@ -125,7 +127,7 @@ class Score:
     def add(self, truth: Structure, said: Structure | None, kind: str = "", n_atoms: int = 0) -> None:
         """One answer: a structure of two kinds of atoms, or a type and a number."""
         kind, count = (said.structure_type, len(said)) if said is not None else (kind, n_atoms)
-        self.asked += 1
+        self.count += 1
         self.types += kind == truth.structure_type
         self.within += abs(count - len(truth)) <= 0.05 * len(truth)
         self.exact += count == len(truth)
@@ -133,8 +135,8 @@ class Score:
 
     def line(self) -> str:
         """Shares in percent."""
-        shares = [100.0 * value / max(self.asked, 1) for value in (self.types, self.within, self.exact, self.sites)]
-        return f"| {self.name} | {self.asked} | " + " | ".join(f"{share:.1f} %" for share in shares) + " |"
+        shares = [100.0 * value / max(self.count, 1) for value in (self.types, self.within, self.exact, self.sites)]
+        return f"| {self.name} | {self.count} | " + " | ".join(f"{share:.1f} %" for share in shares) + " |"
 
 
 def mark(structure: Structure) -> str:
@@ -156,21 +158,21 @@ def measured(structure: Structure, rng: np.random.Generator, noisy: bool) -> tup
     return PdfCurve(r, g, source="simulated"), instrument
 
 
-def best_of_samples(model: CompoundModel, asked: Asked, rows: Sequence[int], seed: int, noisy: bool) -> tuple[Score, Score, float]:
+def best_of_samples(model: CompoundModel, cases: TestCases, rows: Sequence[int], seed: int, noisy: bool) -> tuple[Score, Score, float]:
     """The sample with the lowest Rw after the fit, the most probable after occupation refinement, and seconds of the processor for each particle."""
     began = time.process_time()
     best, refined = Score(f"best Rw of {SAMPLES} samples, fitted"), Score(f"{REFINED} of them, sites refined")
     for row in rows:
         rng = np.random.default_rng([seed, row])
-        elements = asked.elements[row]
-        curve, instrument = measured(asked.structures[row], rng, noisy)
+        elements = cases.elements[row]
+        curve, instrument = measured(cases.structures[row], rng, noisy)
         found = model.propose(curve, symbol="", n_samples=SAMPLES, sigma=SIGMA, rng=rng, instrument=instrument, elements=elements)
         structures = [one.structure for one in found]
         rmin, rmax = float(curve.r[0]), float(curve.r[-1])
         table = fit_candidates(structures, curve, rmin=rmin, rmax=rmax, **instrument.model_dump(), bounds={"zoom": (0.94, 1.06)})
         order = np.argsort(table.rw, kind="stable")
         unit = shortest_distance(structures[order[0]].positions)
-        best.add(asked.ideal[row], plain(structures[order[0]], elements[-1], unit))
+        best.add(cases.ideal[row], plain(structures[order[0]], elements[-1], unit))
         odds = model.site_odds_of(curve, elements, instrument)
         ends_found = []
         for place in order[:REFINED]:
@@ -182,7 +184,7 @@ def best_of_samples(model: CompoundModel, asked: Asked, rows: Sequence[int], see
             ends_found.append(improve_sites(start, curve, instrument, log_odds=odds(filling[0].name), most_atoms=MOST_ATOMS))
         if ends_found:
             end = min(ends_found, key=lambda one: one.objective)
-            refined.add(asked.ideal[row], two_kinds(end.parent.site_class, end.parent.sites, end.mask, end.parent.structure_type))
+            refined.add(cases.ideal[row], two_kinds(end.parent.site_class, end.parent.sites, end.mask, end.parent.structure_type))
     return best, refined, (time.process_time() - began) / max(len(rows), 1)
 
 
@@ -191,7 +193,7 @@ def plain(structure: Structure, anion: str, unit: float) -> Structure:
     return Structure(tuple("O" if one == anion else "Fe" for one in structure.symbols), structure.positions / unit, structure.structure_type)
 
 
-def solved(asked: Asked, rows: Sequence[int], sources: str, name: str, *, seed: int, noisy: bool) -> tuple[Score, float]:
+def solved(cases: TestCases, rows: Sequence[int], sources: str, name: str, *, seed: int, noisy: bool) -> tuple[Score, float]:
     """What ``solve`` says with some sources."""
     from deepstruc_hpc.solve.run.batch import solve
 
@@ -200,29 +202,29 @@ def solved(asked: Asked, rows: Sequence[int], sources: str, name: str, *, seed: 
         folder = Path(place)
         lines = ["file,elements"]
         for row in rows:
-            curve, instrument = measured(asked.structures[row], np.random.default_rng([seed, row]), noisy)
+            curve, instrument = measured(cases.structures[row], np.random.default_rng([seed, row]), noisy)
             head = [f"{key} = {getattr(instrument, key)}" for key in ("qmin", "qmax", "qdamp")]
             text = "\n".join(
                 ["[DEFAULT]", "mode = xray", *head, "#### start data", "#L r G", *(f"{a:.3f} {b:.6f}" for a, b in zip(curve.r, curve.g, strict=True))]
             )
             (folder / f"{row:05d}.gr").write_text(text + "\n")
-            lines.append(f'{row:05d}.gr,"{",".join(dict.fromkeys(asked.elements[row]))}"')
+            lines.append(f'{row:05d}.gr,"{",".join(dict.fromkeys(cases.elements[row]))}"')
         (folder / "values.csv").write_text("\n".join(lines) + "\n")
         frame = solve(sorted(folder.glob("*.gr")), folder / "out", workers=0, values=folder / "values.csv", sources=sources.split(","))
         answers = frame.sort_values("file").to_dict("records")
         for row, line in zip(rows, answers, strict=True):
-            known = candidate_of_type(asked.ideal[row].structure_type, asked.elements[row])
+            known = candidate_of_type(cases.ideal[row].structure_type, cases.elements[row])
             same = known is not None and str(line["structure_type"]) == known.group
-            kind = asked.ideal[row].structure_type if same else str(line["structure_type"])
-            score.add(asked.ideal[row], None, kind, int(line["n_atoms"]) if line["n_atoms"] and line["n_atoms"] > 0 else 0)
+            kind = cases.ideal[row].structure_type if same else str(line["structure_type"])
+            score.add(cases.ideal[row], None, kind, int(line["n_atoms"]) if line["n_atoms"] and line["n_atoms"] > 0 else 0)
     return score, (time.process_time() - began) / max(len(rows), 1)
 
 
-def baselines(model: CompoundModel, asked: Asked, pdf: NDArray[np.float32], *, trained: Path, conditions: str, seed: int) -> list[Score]:
+def baselines(model: CompoundModel, cases: TestCases, pdf: NDArray[np.float32], *, trained: Path, conditions: str, seed: int) -> list[Score]:
     """Nearest PDF and trees."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-    listed = Asked.of(trained, LISTED)
+    listed = TestCases.of(trained, LISTED)
     references = listed.pdfs(model, conditions, seed + 1)
     kinds = np.array([one.structure_type for one in listed.ideal])
     atoms = np.array([len(one) for one in listed.ideal])
@@ -232,15 +234,15 @@ def baselines(model: CompoundModel, asked: Asked, pdf: NDArray[np.float32], *, t
     settings = {"max_iter": 100, "learning_rate": 0.12, "early_stopping": True, "random_state": seed}
     classifier = HistGradientBoostingClassifier(**settings).fit(features, kinds)
     regressor = HistGradientBoostingRegressor(**settings).fit(features, np.log(atoms))
-    for row, (one, elements) in enumerate(zip(pdf, asked.elements, strict=True)):
-        possible = as_told(model, one, elements).crystals
+    for row, (one, elements) in enumerate(zip(pdf, cases.elements, strict=True)):
+        possible = as_given(model, one, elements).crystals
         may = np.array([kind in possible for kind in kinds])
         both = references[:, 1, :points] * one[1, :points]
         distance = (((references[:, 0, :points] - one[0, :points]) ** 2) * both).sum(axis=1) / np.maximum(both.sum(axis=1), 1.0)
-        nearest.add(asked.ideal[row], listed.ideal[int(np.where(may, distance, np.inf).argmin())])
+        nearest.add(cases.ideal[row], listed.ideal[int(np.where(may, distance, np.inf).argmin())])
         question = np.concatenate([np.where(one[1, :points] > 0, one[0, :points], np.nan), one[0, points:]])[None]
         odds = np.where([kind in possible for kind in classifier.classes_], classifier.predict_proba(question)[0], 0.0)
-        trees.add(asked.ideal[row], None, str(classifier.classes_[int(odds.argmax())]), round(float(np.exp(regressor.predict(question)[0]))))
+        trees.add(cases.ideal[row], None, str(classifier.classes_[int(odds.argmax())]), round(float(np.exp(regressor.predict(question)[0]))))
     return [nearest, trees]
 
 
@@ -258,15 +260,15 @@ def main() -> None:
     torch.set_num_threads(1)
     model = CompoundModel(*load_network(find_checkpoint(options.model)))
     seen = frozenset() if options.trained is None else frozenset(map(mark, ideal_particles(Catalog.open(options.trained).columns)))
-    asked = Asked.of(options.catalog, options.limit, seen)
-    print(f"{len(asked.ideal)} particles of {min(map(len, asked.ideal))} to {max(map(len, asked.ideal))} atoms")
+    cases = TestCases.of(options.catalog, options.limit, seen)
+    print(f"{len(cases.ideal)} particles of {min(map(len, cases.ideal))} to {max(map(len, cases.ideal))} atoms")
     print("| | particles | type right | N within 5 % | N exact | all sites right |\n|---|---|---|---|---|---|")
     for conditions in ("measured", "clean"):
-        pdf, noisy = asked.pdfs(model, conditions, options.seed), conditions == "measured"
+        pdf, noisy = cases.pdfs(model, conditions, options.seed), conditions == "measured"
         generated = Score(f"{conditions}: as generated")
         by_type: dict[str, Score] = {}
-        for one, elements, truth in zip(pdf, asked.elements, asked.ideal, strict=True):
-            parent, mask = model.most_probable(as_told(model, one, elements))
+        for one, elements, truth in zip(pdf, cases.elements, cases.ideal, strict=True):
+            parent, mask = model.most_probable(as_given(model, one, elements))
             lattice = model.decoder.book.parent(parent)
             said = two_kinds(lattice.site_class, lattice.sites, mask, lattice.structure_type)
             generated.add(truth, said)
@@ -274,15 +276,15 @@ def main() -> None:
         print(generated.line(), flush=True)
         for kind in sorted(by_type):
             print(by_type[kind].line())
-        rows = np.linspace(0, len(asked.ideal) - 1, options.fitted).round().astype(int).tolist()
+        rows = np.linspace(0, len(cases.ideal) - 1, options.fitted).round().astype(int).tolist()
         if options.fitted:
-            best, refined, seconds = best_of_samples(model, asked, rows, options.seed, noisy)
+            best, refined, seconds = best_of_samples(model, cases, rows, options.seed, noisy)
             print(best.line(), refined.line(), f"{seconds:.2f} s of the processor a particle", sep="\n", flush=True)
         if options.trained is not None:
-            for score in baselines(model, asked, pdf, trained=options.trained, conditions=conditions, seed=options.seed):
+            for score in baselines(model, cases, pdf, trained=options.trained, conditions=conditions, seed=options.seed):
                 print(score.line(), flush=True)
         for sources, name in (("crystals", "solve, crystals alone"), ("crystals,cvae", "solve, crystals and the model")) if options.solved else ():
-            score, seconds = solved(asked, rows[: options.solved], sources, name, seed=options.seed, noisy=noisy)
+            score, seconds = solved(cases, rows[: options.solved], sources, name, seed=options.seed, noisy=noisy)
             print(score.line(), f"{seconds:.2f} s of the processor a particle", flush=True)
 
 

@@ -117,7 +117,7 @@ class MeasuredLikePdfs:
         ranges: of the conditions.
         compared_to: r / d_nn up to which the RMS of G is taken that noise and line are a share of. Particles are over where a long axis goes on, and
             their noise does not sink with the length of the axis.
-        scatterers: (S, 2) mean atomic numbers of the cations and of the anion of compounds, which the PDFs then tell with their bond.
+        scatterers: (S, 2) mean atomic numbers of the cations and of the anion of compounds, which the PDFs then hold with their bond.
     """
 
     spectra: Floats
@@ -142,30 +142,30 @@ class MeasuredLikePdfs:
         ranges: MeasuredLike,
         *,
         compared_to: float = np.inf,
-        told: bool = False,
+        given_elements: bool = False,
     ) -> MeasuredLikePdfs:
         """Spectra of every different shape.
 
         Args:
-            structures: S, each of one element; or of a cation and an anion, where the elements are told.
+            structures: S, each of one element; or of a cation and an anion, where the elements are given.
             nn_distance: (S,) Å.
             shapes: S names; structures of one name differ in element and scale only, compounds in nothing.
             grid: (R,) r / d_nn.
             ranges: of the conditions.
             compared_to: r / d_nn up to which the RMS of G is taken that noise and line are a share of.
-            told: PDFs are those of compounds, and say their elements.
+            given_elements: PDFs are those of compounds, and say their elements.
 
         Raises:
             StoreError: a structure holds several elements.
         """
         mixed = next((structure for structure in structures if len(structure.elements) > 1), None)
-        if mixed is not None and not told:
+        if mixed is not None and not given_elements:
             raise StoreError(
                 f"{mixed.label}: {mixed.formula} holds several elements; measured-like PDFs are for one. Train with --set data.pdfs=stored, or, "
-                "for compounds of the family random_compounds, with --set model.told=true."
+                "for compounds of the family random_compounds, with --set model.given_elements=true."
             )
         _, first, shape_of = np.unique(np.asarray(shapes), return_index=True, return_inverse=True)
-        different = [structures[row] if told else structures[row].with_symbols(("Au",) * len(structures[row])) for row in first]
+        different = [structures[row] if given_elements else structures[row].with_symbols(("Au",) * len(structures[row])) for row in first]
         q_max = ranges.qmax[1] * ranges.metal[1] * float(np.max(nn_distance))
         units = np.asarray(nn_distance, dtype=np.float64)[first]
         reach = max(_extent(structure) / unit for structure, unit in zip(different, units, strict=True))
@@ -185,7 +185,7 @@ class MeasuredLikePdfs:
             sines=(2 / np.pi * step * np.sin(np.outer(q, fine))).astype(np.float32),
             ranges=ranges,
             compared_to=compared_to,
-            scatterers=np.array([mean_numbers(structure) for structure in structures], dtype=np.float32) if told else None,
+            scatterers=np.array([mean_numbers(structure) for structure in structures], dtype=np.float32) if given_elements else None,
         )
 
     def __call__(self, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float32]:

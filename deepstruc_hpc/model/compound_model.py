@@ -1,4 +1,4 @@
-"""A trained model of compounds in use: it is told the elements, and says the crystal type and which of its sites are filled."""
+"""A trained model of compounds in use: it is given the elements, and says the crystal type and which of its sites are filled."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from deepstruc_hpc.data.standard_pdf import curve_to_grid, shortest_known, with_
 from deepstruc_hpc.model.checkpoint_info import CheckpointInfo
 from deepstruc_hpc.model.contract import Generator, Proposal
 from deepstruc_hpc.model.cvae import Cvae
-from deepstruc_hpc.model.site_proposals import log_odds, parent_probabilities, propose_fillings
+from deepstruc_hpc.model.site_proposals import ODDS_SAMPLES, PARENT_SAMPLES, log_odds, parent_probabilities, points_about, propose_fillings
 from deepstruc_hpc.model.sites import SitesDecoder
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.structures import compound_types
@@ -27,19 +27,12 @@ from deepstruc_hpc.structures.compound_types import candidate_of_type, cations_a
 from deepstruc_hpc.structures.parents import Parent
 from deepstruc_hpc.structures.prototypes import CrystalCandidate
 
-PARENT_SAMPLES = 64
-"""Samples of the prior over which the probabilities of parents are averaged."""
-ODDS_SAMPLES = 16
-"""Samples of the prior over which the probabilities of sites are averaged."""
-POINTS_SHARE = 6
-"""About so many proposals come from a latent point."""
-
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Told:
-    """A curve as the model is told of it.
+class GivenCurve:
+    """A curve and the elements, as the model takes them.
 
     Attributes:
         pdf: (2, R + 3).
@@ -57,7 +50,7 @@ class Told:
 
 
 class CompoundModel(Generator):
-    """Network and description of a checkpoint that was trained with ``model.told``.
+    """Network and description of a checkpoint that was trained with ``model.given_elements``.
 
     Attributes:
         network: the CVAE, in evaluation mode.
@@ -65,8 +58,8 @@ class CompoundModel(Generator):
     """
 
     def __init__(self, network: Cvae, info: CheckpointInfo) -> None:
-        if not info.model.told or not isinstance(network.decoder_network, SitesDecoder):
-            raise CheckpointError("this checkpoint is no model of compounds: it was not trained with model.told=true.")
+        if not info.model.given_elements or not isinstance(network.decoder_network, SitesDecoder):
+            raise CheckpointError("this checkpoint is no model of compounds: it was not trained with model.given_elements=true.")
         self.network, self.info = network.eval(), info
         self.decoder: SitesDecoder = network.decoder_network
         self.grid: Array = info.model.grid.axis()
@@ -81,7 +74,7 @@ class CompoundModel(Generator):
         """Structures bear the sample's elements."""
         return True
 
-    def told(self, curve: PdfCurve, elements: Sequence[str], instrument: Instrument | None = None) -> Told | None:
+    def given(self, curve: PdfCurve, elements: Sequence[str], instrument: Instrument | None = None) -> GivenCurve | None:
         """The curve on the model's axis, in units of its first peak; None for elements that are no compound of any type of the model.
 
         Args:
@@ -103,7 +96,7 @@ class CompoundModel(Generator):
         qdamp = (instrument or Instrument()).qdamp
         channels = curve_to_grid(curve, bond, self.grid, qdamp=qdamp, rmin=float(shortest_known(np.array(bond))))
         numbers = np.array([[float(atomic_numbers(cations).mean()), float(atomic_numbers([anion])[0])]])
-        return Told(with_elements(channels[None], np.array([bond]), numbers)[0], bond, crystals, cations, anion)
+        return GivenCurve(with_elements(channels[None], np.array([bond]), numbers)[0], bond, crystals, cations, anion)
 
     def possible(self, elements: Sequence[str]) -> dict[str, CrystalCandidate]:
         """The crystals that some elements can be, of the model's types."""
@@ -129,21 +122,20 @@ class CompoundModel(Generator):
             n_samples: how many at most.
             sigma: width of the sampling in standard deviations of the prior, scaled to a latent space of two dimensions.
             rng: random numbers.
-            instrument: as for :meth:`told`.
+            instrument: as for :meth:`given`.
             elements: of the sample, cations and an anion.
 
         Raises:
             PdfFileError: the curve covers too little of the model's axis.
         """
         del symbol
-        told = self.told(curve, elements, instrument)
-        if told is None:
+        given = self.given(curve, elements, instrument)
+        if given is None:
             return []
-        mean, std = self._prior(told.pdf)
+        mean, std = self._prior(given.pdf)
         dimensions = len(mean)
-        shares = self.parent_shares(told, mean + std * rng.standard_normal((PARENT_SAMPLES, dimensions)))
-        offsets = sigma * np.sqrt(2.0 / dimensions) * rng.standard_normal((max(4, -(-n_samples // POINTS_SHARE)), dimensions))
-        offsets[:1] = 0.0
+        shares = self.parent_shares(given, mean + std * rng.standard_normal((PARENT_SAMPLES, dimensions)))
+        offsets = points_about(dimensions, n_samples, sigma, rng)
         points = mean + offsets * std
         found = propose_fillings(
             self.decoder, points, shares, count=n_samples, max_atoms=self.info.model.max_atoms, device=next(self.network.parameters()).device
@@ -154,47 +146,47 @@ class CompoundModel(Generator):
         for filling in found:
             if filling.parent not in laid:
                 plain = self.decoder.book.parent(filling.parent)
-                laid[filling.parent] = compound_types.with_elements(plain, told.cations, told.anion, told.bond, rng)
+                laid[filling.parent] = compound_types.with_elements(plain, given.cations, given.anion, given.bond, rng)
             lattice, kind = laid[filling.parent], laid[filling.parent].structure_type
-            structure = particle(lattice, filling.mask, told.crystals[kind].crystal.name)
+            structure = particle(lattice, filling.mask, given.crystals[kind].crystal.name)
             log_prior = float(density[filling.sample]) + math.log(max(filling.parent_probability, 1e-300))
-            held, crystal = (lattice, filling.mask), told.crystals[kind]
+            held, crystal = (lattice, filling.mask), given.crystals[kind]
             proposals.append(Proposal(structure, points[filling.sample], log_prior, filling.parent_probability, lattice.name, held, crystal))
         return proposals
 
     def site_odds_of(self, curve: PdfCurve, elements: Sequence[str], instrument: Instrument | None = None) -> Callable[[str], Array | None]:
-        """What is said of each site, averaged over the prior: a function of a parent's name to (S,) ln p/(1 − p), nats; None for what is not known.
+        """What is predicted of each site, averaged over the prior: a function of a parent's name to (S,) ln p/(1 − p), nats; None where not known.
 
         Args:
             curve: measured G(r).
             elements: of the sample.
-            instrument: as for :meth:`told`.
+            instrument: as for :meth:`given`.
         """
-        told = self.told(curve, elements, instrument)
-        if told is None:
+        given = self.given(curve, elements, instrument)
+        if given is None:
             return lambda _: None
-        mean, std = self._prior(told.pdf)
+        mean, std = self._prior(given.pdf)
         points = mean + std * np.random.default_rng(0).standard_normal((ODDS_SAMPLES, len(mean)))
         names, device = self.decoder.book.names, next(self.network.parameters()).device
         return lambda name: log_odds(self.decoder, points, names.index(name), device) if name in names else None
 
-    def most_probable(self, told: Told) -> tuple[int, NDArray[np.bool_]]:
+    def most_probable(self, given: GivenCurve) -> tuple[int, NDArray[np.bool_]]:
         """As generated, before any fit: the parent, by number, and (S,) which of its sites are filled.
 
         The type is that whose parents are together most probable, over samples of the prior; the sites are those at the prior's mean.
         """
-        mean, std = self._prior(told.pdf)
-        shares = self.parent_shares(told, mean + std * np.random.default_rng(0).standard_normal((PARENT_SAMPLES, len(mean))))
+        mean, std = self._prior(given.pdf)
+        shares = self.parent_shares(given, mean + std * np.random.default_rng(0).standard_normal((PARENT_SAMPLES, len(mean))))
         kinds = np.array([self.decoder.book.type_of(number) for number in range(len(shares))])
-        best = max(told.crystals, key=lambda kind: float(shares[kinds == kind].sum()))
+        best = max(given.crystals, key=lambda kind: float(shares[kinds == kind].sum()))
         parent = int(np.where(kinds == best, shares, -1.0).argmax())
         point = torch.from_numpy(mean[None].astype(np.float32)).to(next(self.network.parameters()).device)
         return parent, self.decoder.filling(point, parent)[0]
 
-    def parent_shares(self, told: Told, points: Array) -> Array:
+    def parent_shares(self, given: GivenCurve, points: Array) -> Array:
         """(P,) probabilities of the parents of the types that the elements can have, averaged over (B, latent) points."""
         shares = parent_probabilities(self.decoder, points, next(self.network.parameters()).device)
-        possible = np.array([self.decoder.book.type_of(number) in told.crystals for number in range(len(self.decoder.book))])
+        possible = np.array([self.decoder.book.type_of(number) in given.crystals for number in range(len(self.decoder.book))])
         shares = np.where(possible, shares, 0.0)
         total = shares.sum()
         return np.asarray(shares / total if total > 0 else possible / possible.sum())

@@ -95,9 +95,9 @@ class ModelConfig(Config):
     elements: tuple[str, ...] = Field(
         (), description="elements to decode, where the catalog mixes them; empty: structures are of one element, which the model need not know"
     )
-    told: bool = Field(
+    given_elements: bool = Field(
         False,
-        description="the model is told the elements of a compound: three more readings say the length of its bond and what its elements scatter",
+        description="the model is given the elements of a compound: three more readings say the length of its bond and what its elements scatter",
     )
     grid: PdfGridConfig = PdfGridConfig()
     encoder: EncoderConfig = EncoderConfig()
@@ -106,27 +106,27 @@ class ModelConfig(Config):
     sites: SitesConfig = SitesConfig()
 
     @model_serializer(mode="wrap")
-    def _told_where_it_is(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leaves ``told`` out where it is false: checkpoints and hashes from before it stay what they are."""
+    def _elements_where_given(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leaves ``given_elements`` out where it is false: checkpoints and hashes from before it stay what they are."""
         values: dict[str, Any] = plain(self)
-        if not self.told:
-            values.pop("told", None)
+        if not self.given_elements:
+            values.pop("given_elements", None)
         return values
 
     @property
     def readings(self) -> int:
-        """Numbers that the model reads off a PDF: its points, the length of its unit where that tells elements, and what it is told of them."""
-        return self.grid.points + (TOLD if self.told else int(bool(self.elements)))
+        """Numbers that the model reads off a PDF: its points, the length of its unit where that tells elements, and what it is given of them."""
+        return self.grid.points + (GIVEN_READINGS if self.given_elements else int(bool(self.elements)))
 
     @model_validator(mode="after")
     def _knows_its_decoder(self) -> Self:
         if self.decoder not in DECODER_NAMES:
             raise ValueError(f"decoder {self.decoder!r} is not one of {', '.join(DECODER_NAMES)}")
-        if self.told and (self.decoder != "sites" or self.elements):
-            raise ValueError("told: for the decoder over sites, and where elements are not decoded")
+        if self.given_elements and (self.decoder != "sites" or self.elements):
+            raise ValueError("given_elements: for the decoder over sites, and where elements are not decoded")
         return self
 
 
 DECODER_NAMES = ("coordinates", "sites")
-TOLD = 3
+GIVEN_READINGS = 3
 """Readings of :func:`~deepstruc_hpc.data.standard_pdf.with_elements`."""

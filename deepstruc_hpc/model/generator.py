@@ -21,7 +21,7 @@ from deepstruc_hpc.model.cvae import Cvae
 from deepstruc_hpc.model.parts import DecodedArrays, GraphBatch
 from deepstruc_hpc.model.proposal import Proposal
 from deepstruc_hpc.model.search_space import SiteSearchSpace
-from deepstruc_hpc.model.site_proposals import log_odds, parent_probabilities, propose_fillings
+from deepstruc_hpc.model.site_proposals import ODDS_SAMPLES, PARENT_SAMPLES, log_odds, parent_probabilities, points_about, propose_fillings
 from deepstruc_hpc.model.sites import SitesDecoder
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.structures.elements import nn_distance as nn_distance_of
@@ -31,16 +31,9 @@ from deepstruc_hpc.structures.sites import shortest_distance
 DECODE_BATCH = 512
 ENCODE_ATOMS = 4096
 """Atoms of the structures that are encoded at once: what passes between two layers takes some 10 MB then."""
-PARENT_SAMPLES = 64
-"""Samples of the prior over which the probabilities of types and parents are averaged."""
-ODDS_SAMPLES = 16
-"""Samples of the prior over which the probabilities of sites are averaged."""
 FIRST_PEAKS = (1.0, 1.0034, 1.036, 2.0 / 3.0**0.5)
 """Where a curve's first peak lies over the shortest distance, the unit in which a decoder that writes coordinates is trained: crystals, decahedra,
 icosahedra (whose bonds along the radius are the shorter ones), and bcc particles whose second neighbours make the higher peak."""
-POINTS_SHARE = 6
-"""A decoder over sites gives about so many proposals a latent point."""
-
 Array = NDArray[np.float64]
 
 
@@ -262,9 +255,7 @@ class StructureModel:
     ) -> list[Proposal]:
         typical = mean + std * rng.standard_normal((PARENT_SAMPLES, self.latent_dim))
         probabilities = parent_probabilities(decoder, typical, self.device)
-        n_points = max(4, -(-n_samples // POINTS_SHARE))
-        offsets = sigma * np.sqrt(2.0 / self.latent_dim) * rng.standard_normal((n_points, self.latent_dim))
-        offsets[:1] = 0.0
+        offsets = points_about(self.latent_dim, n_samples, sigma, rng)
         points = mean + offsets * std
         density = self._log_prior(offsets, std)
         proposals = []

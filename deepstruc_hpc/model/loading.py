@@ -65,12 +65,12 @@ def load_generator(name: str) -> Generator:
 
 
 def _trained(name: str) -> Generator:
-    """The generator of a checkpoint: of metals, or of compounds where it was told elements in training."""
+    """The generator of a checkpoint: of metals, or of compounds where it was given elements in training."""
     from deepstruc_hpc.model.checkpoint import find_checkpoint, load_model, load_network, read_info
     from deepstruc_hpc.model.compound_model import CompoundModel
 
     directory = find_checkpoint(name)
-    return CompoundModel(*load_network(directory)) if read_info(directory).model.told else load_model(directory)
+    return CompoundModel(*load_network(directory)) if read_info(directory).model.given_elements else load_model(directory)
 
 
 def own_identity(name: str) -> str:

@@ -12,6 +12,12 @@ from numpy.typing import NDArray
 from deepstruc_hpc.model.sites import FEWEST_ATOMS, SitesDecoder, expected_atoms
 from deepstruc_hpc.structures.assignment import oriented
 
+PARENT_SAMPLES = 64
+"""Samples of the prior over which the probabilities of types and parents are averaged."""
+ODDS_SAMPLES = 16
+"""Samples of the prior over which the probabilities of sites are averaged."""
+POINTS_SHARE, FEWEST_POINTS = 6, 4
+"""About so many proposals come from a latent point; so many points are drawn at least."""
 MOST_PARENTS = 8
 LEAST_PROBABILITY = 2e-3
 CUTS = 4
@@ -41,6 +47,20 @@ class SiteProposal:
     mask: Mask
     sample: int
     parent_probability: float
+
+
+def points_about(latent_dim: int, n_samples: int, sigma: float, rng: np.random.Generator) -> Floats:
+    """(B, latent) latent points about the mean of a prior, in its standard deviations; the first is the mean.
+
+    Args:
+        latent_dim: of the latent space.
+        n_samples: proposals that are wanted.
+        sigma: width; the distance from the mean is kept as it would be in two dimensions.
+        rng: random numbers.
+    """
+    offsets = sigma * np.sqrt(2.0 / latent_dim) * rng.standard_normal((max(FEWEST_POINTS, -(-n_samples // POINTS_SHARE)), latent_dim))
+    offsets[:1] = 0.0
+    return np.asarray(offsets)
 
 
 @torch.inference_mode()

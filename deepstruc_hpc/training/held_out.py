@@ -172,7 +172,7 @@ def _parents(catalog: Catalog, rows: Rows, config: ModelConfig) -> Rows:
     if config.decoder != "sites":
         return np.full(len(rows), ON_SOME_PARENT, dtype=np.int64)
     lattices = config.sites.lattices()
-    if config.told:
+    if config.given_elements:
         found = list(catalog_fillings(catalog.columns.iloc[rows], lattices))
     else:
         finder = ParentFinder(lattices)

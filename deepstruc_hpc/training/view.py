@@ -16,7 +16,7 @@ from deepstruc_hpc.data.site_targets import SiteTable
 from deepstruc_hpc.data.splits import Split, shape_ids, split_rows
 from deepstruc_hpc.data.training_pdfs import MeasuredLikePdfs, StoredPdfs
 from deepstruc_hpc.model.config import ModelConfig
-from deepstruc_hpc.structures.assignment import Filling, oriented
+from deepstruc_hpc.structures.assignment import Filling
 from deepstruc_hpc.structures.compound_types import COMPOUND_TYPES, compound_parent_names
 from deepstruc_hpc.structures.crystal_parents import built_in_crystals, crystal_parent_names
 from deepstruc_hpc.structures.parents import Parent, standard_parents
@@ -45,9 +45,9 @@ def resolved_model(config: ModelConfig, catalog: Catalog) -> ModelConfig:
     strange = sorted(set(types) - set(config.structure_types or types))
     if strange:
         raise ConfigError(f"model.structure_types: the catalog also holds {', '.join(strange)}. Add them, or leave the key empty.")
-    if config.told:
+    if config.given_elements:
         if missing := {"parent", "filled", "length"} - set(catalog.columns):
-            raise ConfigError(f"model.told: the catalog has no {', '.join(sorted(missing))}. Build one of the family random_compounds.")
+            raise ConfigError(f"model.given_elements: the catalog has no {', '.join(sorted(missing))}. Build one of the family random_compounds.")
         if not config.sites.parents:
             named = compound_parent_names([kind for kind in COMPOUND_TYPES if kind in types])
             config = config.updated(sites=config.sites.updated(parents=named).model_dump())
@@ -79,7 +79,7 @@ def load_view(catalog: Catalog, config: TrainConfig, *, stored_pdfs: bool | None
     """
     chosen = np.arange(len(catalog)) if rows is None else rows
     structures = catalog.structures(chosen)
-    nn_distance = catalog.columns["length" if config.model.told else "nn_distance"].to_numpy(dtype=np.float64)[chosen]
+    nn_distance = catalog.columns["length" if config.model.given_elements else "nn_distance"].to_numpy(dtype=np.float64)[chosen]
     grid = config.model.grid.axis()
     stored = config.data.pdfs == "stored" if stored_pdfs is None else stored_pdfs
     sites = _sites(structures, catalog, config.model) if config.model.decoder == "sites" and rows is None else None
@@ -97,7 +97,7 @@ def load_view(catalog: Catalog, config: TrainConfig, *, stored_pdfs: bool | None
             unit_error=UNIT_ERROR if config.model.elements else 0.0,
         )
         if stored
-        else MeasuredLikePdfs.of(structures, nn_distance, different, grid, config.data.conditions, told=config.model.told)
+        else MeasuredLikePdfs.of(structures, nn_distance, different, grid, config.data.conditions, given_elements=config.model.given_elements)
     )
     return TrainingView.of(
         structures,
@@ -114,7 +114,7 @@ def load_view(catalog: Catalog, config: TrainConfig, *, stored_pdfs: bool | None
 
 def _sites(structures: list[Structure], catalog: Catalog, config: ModelConfig) -> SiteSource:
     lattices = config.sites.lattices()
-    if config.told:
+    if config.given_elements:
         table = SiteTable.of_fillings(catalog_fillings(catalog.columns, lattices), len(structures), lattices)
     else:
         table = SiteTable.of(structures, lattices, config.elements)
@@ -122,7 +122,7 @@ def _sites(structures: list[Structure], catalog: Catalog, config: ModelConfig) -
 
 
 def catalog_fillings(columns: pd.DataFrame, lattices: Sequence[Parent]) -> Iterator[Filling | None]:
-    """The fillings that a catalog of the family ``random_compounds`` names, turned alike; None for those on other lattices.
+    """The fillings that a catalog of the family ``random_compounds`` names, in one orientation as it lists them; None for those on other lattices.
 
     Args:
         columns: of the catalog, with ``parent`` and ``filled``.
@@ -134,7 +134,7 @@ def catalog_fillings(columns: pd.DataFrame, lattices: Sequence[Parent]) -> Itera
         if place is None or lattices[place].radius != radius:
             yield None
             continue
-        yield Filling(place, oriented(lattices[place], unpacked(str(filled), len(lattices[place]))))
+        yield Filling(place, unpacked(str(filled), len(lattices[place])))
 
 
 def _with_stand_ins(structures: list[Structure], shapes: list[str], usable: NDArray[np.bool_]) -> tuple[list[Structure], list[str]]:

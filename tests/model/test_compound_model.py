@@ -33,7 +33,7 @@ SAMPLES = {"fluorite": ["Ce-O", "Zr-O"], "rock_salt": ["Ni-O"], "rutile": ["Ti-O
 TINY = ModelConfig.model_validate(
     {
         "decoder": "sites",
-        "told": True,
+        "given_elements": True,
         "latent_dim": 6,
         "max_atoms": MOST,
         "structure_types": TYPES,
@@ -67,7 +67,7 @@ def pdfs(**changes):
     structures, known = particles()
     units = np.array([one["length"] for one in known])
     names = [str(number) for number in range(len(units))]
-    return MeasuredLikePdfs.of(structures, units, names, TINY.grid.axis(), MeasuredLike(**{**STILL, **changes}), told=True)
+    return MeasuredLikePdfs.of(structures, units, names, TINY.grid.axis(), MeasuredLike(**{**STILL, **changes}), given_elements=True)
 
 
 def view():
@@ -106,7 +106,7 @@ def test_a_training_pdf_is_the_simulated_one_and_tells_bond_and_elements():
 def test_particles_without_cation_and_anion_are_refused():
     gold = Structure.of_element("Au", np.eye(3) * 2.0, "fcc", "gold")
     with pytest.raises(StoreError, match="no compound"):
-        MeasuredLikePdfs.of([gold], np.array([2.8]), ["a"], TINY.grid.axis(), MeasuredLike(), told=True)
+        MeasuredLikePdfs.of([gold], np.array([2.8]), ["a"], TINY.grid.axis(), MeasuredLike(), given_elements=True)
 
 
 def test_it_learns_on_sites_of_types():
@@ -154,11 +154,11 @@ def test_it_says_nothing_of_other_matter(elements):
     assert model().propose(curve_of(structures[0]), symbol="", n_samples=10, sigma=1.0, rng=np.random.default_rng(0), elements=elements) == []
 
 
-def test_a_checkpoint_that_was_told_elements_is_a_model_of_compounds(tmp_path):
+def test_a_checkpoint_that_was_given_elements_is_a_model_of_compounds(tmp_path):
     torch.manual_seed(0)
-    save_checkpoint(tmp_path / "told", Cvae(TINY), CheckpointInfo(model=TINY))
-    assert isinstance(load_generator(str(tmp_path / "told")), CompoundModel)
-    plain = TINY.updated(told=False)
+    save_checkpoint(tmp_path / "given", Cvae(TINY), CheckpointInfo(model=TINY))
+    assert isinstance(load_generator(str(tmp_path / "given")), CompoundModel)
+    plain = TINY.updated(given_elements=False)
     with pytest.raises(CheckpointError, match="no model of compounds"):
         CompoundModel(Cvae(plain), CheckpointInfo(model=plain))
 
@@ -166,8 +166,8 @@ def test_a_checkpoint_that_was_told_elements_is_a_model_of_compounds(tmp_path):
 def test_the_likeliest_particle_is_of_a_possible_type():
     structures, _ = particles()
     one = model()
-    told = one.told(curve_of(structures[0]), ("Ni", "O"))
-    parent, mask = one.most_probable(told)
-    assert one.decoder.book.type_of(parent) in told.crystals
+    given = one.given(curve_of(structures[0]), ("Ni", "O"))
+    parent, mask = one.most_probable(given)
+    assert one.decoder.book.type_of(parent) in given.crystals
     assert mask.sum() >= 4
     assert parent_of(one.decoder.book.names[parent], RADIUS).sites.shape[0] == len(mask)

@@ -12,7 +12,7 @@ from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.model.contract import CLOSEST_CONTACT, Generator, Proposal, SearchSpace
 from deepstruc_hpc.solve.candidates.candidate import Belief, Candidate, CandidateSet
 from deepstruc_hpc.solve.candidates.source import Budget, metal_of, metal_zoom
-from deepstruc_hpc.solve.measurement.decay import has_more_atoms
+from deepstruc_hpc.solve.measurement.decay import decay_of, has_more_atoms
 from deepstruc_hpc.structures.elements import nn_distance
 from deepstruc_hpc.structures.lattices import FAULTED, lattice_of, metal_atomic_volume
 from deepstruc_hpc.structures.occupation import Occupation
@@ -25,10 +25,12 @@ BEYOND_MODEL, FEWER = 800, 10
 """Models that come with the package are trained on up to 400 atoms. Where a curve tells a metal particle of surely more than 800, a tenth of the
 samples is drawn, and no search follows them: they can only miss."""
 
-
 LARGEST_COMPOUND, ORDER = 30.0, 0.2
 """Å, and RMS of G there over RMS from 2 to 10 Å. Where a compound shows so much order up to there, the model of compounds is not asked: its own
 particles of at most 400 atoms are 20 Å across, 27 Å in CdTe. Noise is some 0.05."""
+MOST_OF_COMPOUND, LONGER = 400, 1.1
+"""Atoms of the largest particle that the model of compounds was trained on; and the part of the diameter of the sphere of its volume by which a
+particle may look larger: an ellipsoid of aspect 1.5, or a relaxed surface."""
 
 
 class GeneratorSource:
@@ -54,7 +56,7 @@ class GeneratorSource:
         """
         sample = measurement.sample
         generator = self.compounds if self.compounds is not None and sample.kind == "compound" else self.generator
-        if generator is self.compounds and float(measurement.curve.r[-1]) >= LARGEST_COMPOUND and measurement.order_at_end > ORDER:
+        if generator is self.compounds and not _of_compounds_model(measurement):
             return CandidateSet()
         symbol = sample.elements[0] if generator.decodes_elements else metal_of(sample)
         if symbol is None:
@@ -70,6 +72,8 @@ class GeneratorSource:
             raise EngineError(
                 f"the generator {self.name} failed: {type(broken).__name__}: {broken}. deepstruc_hpc.testing.check_generator says what it must do."
             ) from broken
+        if generator is self.compounds and _beyond_compounds(drawn, measurement):
+            drawn = []
         usable = tuple(scaled for one in drawn if (scaled := _at_own_scale(one, measurement, symbol)) is not None)
         return CandidateSet(usable, belief=belief, counts={"samples": len(drawn), "clashing": len(drawn) - len(usable)})
 
@@ -92,6 +96,24 @@ class GeneratorSource:
         mean, std = self.generator.prior(measurement.curve, symbol=symbol, instrument=measurement.instrument)
         types = self.generator.type_probabilities(measurement.curve, symbol=symbol, instrument=measurement.instrument)
         return Belief(types, np.ravel(mean), np.ravel(std))
+
+
+def _beyond_compounds(drawn: list[Candidate], measurement: Measurement) -> bool:
+    """Whether the decay of a curve surely tells a larger particle than the model of compounds has: its agreement on a size would mislead.
+
+    The particle's end must be seen in the curve: of a curve that does not fade out the decay says little.
+    """
+    decay = decay_of(measurement)
+    volumes = [one.atomic_volume for one in drawn if one.atomic_volume]
+    if decay is None or not volumes or decay.high > float(measurement.curve.r[-1]):
+        return False
+    return decay.low > LONGER * float(np.cbrt(6.0 / np.pi * MOST_OF_COMPOUND * max(volumes)))
+
+
+def _of_compounds_model(measurement: Measurement) -> bool:
+    """Whether a curve is of the kind that the model of compounds was trained on: X-rays, and no particle beyond its own."""
+    large = float(measurement.curve.r[-1]) >= LARGEST_COMPOUND and measurement.order_at_end > ORDER
+    return measurement.instrument.radiation == "xray" and not large
 
 
 def _candidate(proposal: Proposal, source: str) -> Candidate:

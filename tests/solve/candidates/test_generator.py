@@ -23,6 +23,7 @@ from deepstruc_hpc.solve.config import RefusalSettings, SolveSettings
 from deepstruc_hpc.solve.measurement.describe import describe
 from deepstruc_hpc.solve.run.batch import solve
 from deepstruc_hpc.structures.compound_types import candidate_of_type, with_elements
+from deepstruc_hpc.structures.crystal_cut import cut_crystal
 from deepstruc_hpc.structures.crystals import prototype_crystal
 from deepstruc_hpc.structures.parents import parent_of
 
@@ -185,3 +186,27 @@ def test_the_shipped_model_of_compounds_knows_a_small_particle_of_rutile(tmp_pat
     row = solve(tmp_path / "rutile.gr", tmp_path / "out", sources="cvae", workers=0).iloc[0]
     assert (row["status"], row["structure_type"], row["phase"]) == ("ok", "rutile", "SnO2 rutile")
     assert abs(row["n_atoms"] - len(truth)) <= 0.15 * len(truth)
+
+
+def test_of_neutrons_the_model_of_compounds_is_not_asked():
+    r = np.arange(0.5, 20.0, 0.02)
+    curve = PdfCurve(r, np.exp(-0.5 * ((r - 2.34) / 0.1) ** 2), header={"mode": "neutron"}, source="neutron.gr")
+    measurement = describe(curve, SolveSettings(composition="CeO2", radiation="neutron"))
+    budget = Budget(samples=10, sigma=(3.0,), most_atoms=100)
+    assert measurement.instrument.radiation == "neutron"
+    assert len(GeneratorSource(_Told(_grid(2.0)), _Ceria()).candidates(measurement, budget)) == 0
+
+
+def test_of_a_particle_whose_end_shows_beyond_the_models_sizes_its_samples_are_left_out():
+    """A sphere of 26 Å holds 800 atoms of ceria; the model knows 400, and would agree with itself on them."""
+    ceria = prototype_crystal("CeO2")
+    r = np.arange(0.5, 38.0, 0.02)
+
+    def offered(radius):
+        made = cut_crystal(ceria, radius=radius)
+        g = simulate_pdf(made.symbols, made.positions, r, qmin=0.8, qmax=22.0, qdamp=0.03, uiso=0.006)
+        curve = PdfCurve(r, g, header={"qmin": 0.8, "qmax": 22.0, "qdamp": 0.03}, source="ceria.gr")
+        measurement = describe(curve, SolveSettings(composition="CeO2"))
+        return len(GeneratorSource(_Told(_grid(2.0)), _Ceria()).candidates(measurement, Budget(samples=10, sigma=(3.0,), most_atoms=100)))
+
+    assert (offered(7.0), offered(13.0)) == (1, 0)
