@@ -126,7 +126,7 @@ def learning_figure(epochs: Sequence[dict[str, Any]]) -> Figure:
             if name in table:
                 shares.plot(table["epoch"], 100 * table[name], lw=1.1, label=words)
         shares.set(xlabel="epoch", ylabel="right, validation (%)", ylim=(0, 102))
-        shares.legend(loc="lower right")
+        shares.legend(loc="center right")
     return figure
 
 
