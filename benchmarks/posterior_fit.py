@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 from scipy.stats import t as student
 
-from deepstruc_hpc.physics.evidence import Constants, SizePrior, independent_points, prior_of_types, size_terms
+from deepstruc_hpc.physics.evidence import Constants, SizePrior, independent_points, prior_of_types, size_terms, within_calibration
 from deepstruc_hpc.solve.ranking.intervals import USUAL_POINTS
 from deepstruc_hpc.solve.ranking.posterior import FITTED_PARAMETERS
 from deepstruc_hpc.structures.lattices import lattice_of
@@ -27,6 +27,11 @@ KERNEL = 0.01
 """Least width, in ln N, that a candidate stands for when sizes are scored: one atom in a hundred."""
 
 
+def best_fits(rows: Sequence[dict[str, Any]]) -> Array:
+    """(R,) Rw of the best candidate of each curve."""
+    return np.array([min(row["candidates"]["rw"]) for row in rows])
+
+
 @dataclass(frozen=True, eq=False)
 class Curves:
     """Solved curves, all candidates one after another: R curves, T types, G groups (a type's listed candidates, or those found), C candidates.
@@ -34,6 +39,7 @@ class Curves:
     Attributes:
         rows: as read.
         points: (R,) independent points up to where the best candidate ends.
+        trust: (R,) weight of the data by how well the best candidate fits.
         rw, complexity: (C,), sorted by group.
         begin: (G,) first candidate of each group.
         count: (G,) candidates of the group that there were, kept or not.
@@ -47,6 +53,7 @@ class Curves:
 
     rows: Sequence[dict[str, Any]]
     points: Array
+    trust: Array
     rw: Array
     complexity: Array
     begin: Places
@@ -60,8 +67,8 @@ class Curves:
     lattice: Places
 
     @classmethod
-    def of(cls, rows: Sequence[dict[str, Any]]) -> Curves:
-        """Of rows with candidates."""
+    def of(cls, rows: Sequence[dict[str, Any]], limit: float | None = None) -> Curves:
+        """Of rows with candidates; the limit is that of ``within_calibration``."""
         rw, complexity, begin, count, kind, curve, first_kind = [], [], [0], [], [], [], []
         stated, uniform, right, lattice, lattices_before = [], [], [], [], 0
         for number, row in enumerate(rows):
@@ -89,6 +96,7 @@ class Curves:
         return cls(
             rows,
             points,
+            within_calibration(best_fits(rows), limit),
             np.concatenate(rw),
             np.concatenate(complexity),
             starts,
@@ -111,7 +119,7 @@ class Curves:
     def scores(self, one: Constants) -> Array:
         """(C,) nats, as the program scores candidates."""
         each = np.diff(np.append(self.begin, len(self.rw)))
-        data = np.maximum(self.points / one.points_per_datum - FITTED_PARAMETERS, 1.0)[self.curve[self.kind]]
+        data = (self.trust * np.maximum(self.points / one.points_per_datum - FITTED_PARAMETERS, 1.0))[self.curve[self.kind]]
         prior = np.log(np.maximum((1.0 - one.prior_weight) * self.uniform + one.prior_weight * self.stated, 1e-300))[self.kind]
         fit = -0.5 * np.repeat(data, each) * np.log(self.rw**2 + one.model_error**2)
         return np.asarray(fit - one.complexity_penalty * self.complexity + np.repeat(prior, each))
@@ -272,23 +280,24 @@ def _prior_of(vector: Array) -> SizePrior:
     return SizePrior(float(expit(vector[0])), float(np.exp(vector[1])), float(np.exp(vector[2])))
 
 
-def fit_doubt(off: Array, spread: Array, rw: Array, points: Array) -> dict[str, float]:
-    """Of ln(found/true) = factor · (points/100)^growth · √(spread² + floor² + (misfit · Rw)²) · t, by greatest likelihood; and t's freedom.
+def fit_doubt(off: Array, spread: Array, rw: Array, points: Array, *, one_sided: bool = False) -> dict[str, float]:
+    """Of ln(found/true) = scale · (bias + t), scale = factor · (points/100)^growth · √(spread² + floor² + (misfit · Rw)²), by greatest likelihood.
 
     The pull is that of :data:`PULL` to a factor of 1, a floor of the median error, a misfit that makes as much at the median Rw, 5 degrees of
-    freedom, and no growth. Where no Rw is known (all are 0) there are neither misfit nor growth.
+    freedom, no growth and no bias. Where no Rw is known (all are 0) there are neither misfit nor growth. A bias is fitted where ``one_sided``.
     """
     middle, usual = max(float(np.median(np.abs(off))), 1e-6), float(np.median(rw))
-    begin = np.array([0.0, np.log(middle), np.log(5.0), np.log(middle / usual) if usual else 0.0, 0.0])
+    begin = np.array([0.0, np.log(middle), np.log(5.0), np.log(middle / usual) if usual else 0.0, 0.0, 0.0])
     more = np.log(np.where(points > 0, points, USUAL_POINTS) / USUAL_POINTS)
 
     def cost(vector: Array) -> float:
         factor, floor, freedom, misfit = np.exp(np.clip(vector[:4], -14.0, 5.0))
-        width = factor * np.exp(vector[4] * more) * np.sqrt(spread**2 + floor**2 + (misfit * rw) ** 2)
-        likely = student.logpdf(off / width, max(freedom, 1.5)) - np.log(width)
+        scale = factor * np.exp(vector[4] * more) * np.sqrt(spread**2 + floor**2 + (misfit * rw) ** 2)
+        bias = vector[5] if one_sided else 0.0
+        likely = student.logpdf(off / scale - bias, max(freedom, 1.5)) - np.log(scale)
         return float(-likely.sum() + 0.5 * (((vector - begin) / PULL) ** 2).sum())
 
-    found = minimize(cost, begin, method="L-BFGS-B", options={"maxiter": 100, "eps": 1e-4, "ftol": 1e-8}).x
+    found = minimize(cost, begin, method="L-BFGS-B", options={"maxiter": 200, "eps": 1e-4, "ftol": 1e-8}).x
     factor, floor, freedom, misfit = (float(value) for value in np.exp(np.clip(found[:4], -14.0, 5.0)))
     held = {"misfit": misfit, "growth": float(found[4])} if usual else {"misfit": 0.0, "growth": 0.0}
-    return {"factor": factor, "floor": floor, **held, "freedom": max(freedom, 1.5)}
+    return {"factor": factor, "floor": floor, **held, "bias": float(found[5]) if one_sided else 0.0, "freedom": max(freedom, 1.5)}

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,7 +29,7 @@ from deepstruc_hpc.physics.crystal_phases import JointRefinement, PhasesFit, Sta
 from deepstruc_hpc.physics.crystal_refine import CrystalFit, CurveProblem
 from deepstruc_hpc.physics.crystal_screen import Screen, by_rw, distinct
 from deepstruc_hpc.physics.crystal_shortlist import CoarseScreen
-from deepstruc_hpc.physics.evidence import constants, correlated, gain, log_likelihood, parameter_price
+from deepstruc_hpc.physics.evidence import PHASE_ERROR, PHASE_POINTS, correlated, gain, log_likelihood, parameter_price
 from deepstruc_hpc.physics.instrument import Instrument
 
 if TYPE_CHECKING:
@@ -75,8 +75,8 @@ class PhaseLimits:
     least_share: float = LEAST_SHARE
     most: int = MOST_PHASES
     enough: float = 0.4
-    points_per_datum: float = field(default_factory=lambda: constants().points_per_datum)
-    model_error: float = field(default_factory=lambda: constants().model_error)
+    points_per_datum: float = PHASE_POINTS
+    model_error: float = PHASE_ERROR
     rarity: Callable[[Mapping[str, float]], float] = _usual
 
     def evidence(self, rw: float, points: float, n_parameters: float) -> float:

@@ -3,6 +3,7 @@
 import pytest
 
 from deepstruc_hpc.data.schema import BLOCK_ARRAYS, COLUMN_ARRAYS
+from deepstruc_hpc.solve.config import SolveSettings
 from tests.cli.test_app import commands
 from tests.docs.pages import command_lines, documents, generated, text_of, words_of
 
@@ -30,7 +31,7 @@ def test_every_setting_has_a_meaning(name):
 
 
 def test_a_default_and_its_bounds_are_those_of_the_code():
-    assert "| `rank.model_error` | number, ≥ 0 | `0.02` |" in PAGES["reference/generated/settings/solve.md"]
+    assert f"| `rank.model_error` | number, ≥ 0 | `{SolveSettings().rank.model_error}` |" in PAGES["reference/generated/settings/solve.md"]
     assert "| `pdf.qmax` | number, > 1, ≤ 100 | `25.0` | Å⁻¹ |" in PAGES["reference/generated/settings/recipe.md"]
 
 

@@ -59,9 +59,8 @@ def with_phases(candidates: CandidateSet, measurement: Measurement, sources: Seq
 
 
 def limits_of(settings: SolveSettings) -> PhaseLimits:
-    """When a further phase is believed, as points count in the ranking."""
-    rank = settings.rank
-    return PhaseLimits(enough=settings.refusal.rw_warn, points_per_datum=rank.points_per_datum, model_error=rank.model_error, rarity=rarity)
+    """When a further phase is believed."""
+    return PhaseLimits(enough=settings.refusal.rw_warn, rarity=rarity)
 
 
 def prices_of(sets: Sequence[PhasesFit], settings: SolveSettings) -> list[float]:

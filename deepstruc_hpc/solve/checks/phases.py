@@ -25,6 +25,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
+from deepstruc_hpc.physics.evidence import PHASE_ERROR, PHASE_POINTS
 from deepstruc_hpc.physics.phases import PhaseFit, PhaseModel, Signal, best_pairs
 from deepstruc_hpc.solve.candidates.candidate import CandidateSet
 from deepstruc_hpc.solve.measurement.describe import Measurement
@@ -164,10 +165,9 @@ class _Contest:
         self.pair: Mixture | None = None
 
     def _counting(self, likeness: float) -> Posterior:
-        """The posterior with so many independent points a datum as the power of a residual says, within limits."""
-        usual = self.posterior.settings.points_per_datum
-        points = min(max(likeness, FEWEST_POINTS), usual)
-        return replace(self.posterior, settings=self.posterior.settings.model_copy(update={"points_per_datum": points}))
+        """The posterior with so many independent points a datum as the power of a residual says, within limits, however well one particle fits."""
+        counting = {"points_per_datum": min(max(likeness, FEWEST_POINTS), PHASE_POINTS), "model_error": PHASE_ERROR}
+        return replace(self.posterior, settings=self.posterior.settings.model_copy(update=counting), weight=1.0)
 
     def enter(self, combinations: Sequence[Trial]) -> None:
         """Refine and compare."""

@@ -4,9 +4,10 @@ Three things make a quantity doubtful: candidates of rank 1's type that explain 
 of each candidate's own fit, and what no candidate models. The first two are added in quadrature, about rank 1 and with the candidates' probabilities
 as weights: the spread. The third makes residuals wider and correlated, so that neither is right as it stands, and now and then it makes an answer
 far worse than usual. It shows in Rw, and more so the more points a particle has, since its candidates then differ the less. So the logarithm of a
-quantity over its truth is taken for factor · (points/100)^growth · √(spread² + floor² + (misfit · Rw)²) · t, with t from Student's distribution:
-factor, growth, floor, misfit and degrees of freedom of each quantity are those of simulated measurements whose truth is known
-(``benchmarks/calibrate_posterior.py``, ``posterior.json``).
+quantity over its truth is taken for scale · (bias + t), scale = factor · (points/100)^growth · √(spread² + floor² + (misfit · Rw)²), with t from
+Student's distribution: factor, growth, floor, misfit, bias and degrees of freedom of each quantity are those of simulated measurements whose truth
+is known (``benchmarks/calibrate_posterior.py``, ``posterior.json``). A particle has a bias, since a surface that is drawn in, ligands and smaller
+particles beside it make it look small: its interval reaches further up than down.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class Interval:
         freedom: degrees of freedom of Student's distribution; infinite: the normal one.
         spread: of the logarithm over candidates, with each fit's own uncertainty.
         points: independent points behind the width; 0 where they do not count.
+        shift: of the interval's middle from the value, in the logarithm.
     """
 
     value: float
@@ -54,11 +56,12 @@ class Interval:
     freedom: float = math.inf
     spread: float = 0.0
     points: float = 0.0
+    shift: float = 0.0
 
     def at(self, level: float) -> tuple[float, float | None]:
         """The central interval that holds this part of the probability; the upper end is None where it is open."""
         width = self.error * float(student.ppf(0.5 + 0.5 * level, self.freedom) / student.ppf(0.5 + 0.5 * ONE_SIGMA, self.freedom))
-        return self.value * math.exp(-width), None if self.open_above else self.value * math.exp(width)
+        return self.value * math.exp(self.shift - width), None if self.open_above else self.value * math.exp(self.shift + width)
 
     def record(self) -> dict[str, Any]:
         """For result.json: value, standard uncertainty in its unit, relative spread and points behind it, and the intervals by their per cent."""
@@ -87,7 +90,7 @@ def doubted(
     more = (points / USUAL_POINTS) ** known["growth"] if points else 1.0
     scale = known["factor"] * more * math.hypot(spread, known["floor"], known["misfit"] * rw)
     error = scale * float(student.ppf(0.5 + 0.5 * ONE_SIGMA, known["freedom"]))
-    return Interval(value, max(error, least), open_above, known["freedom"], spread, points)
+    return Interval(value, max(error, least), open_above, known["freedom"], spread, points, shift=-known["bias"] * scale)
 
 
 def intervals(ranking: Ranking, *, open_above: bool = False) -> dict[str, Interval]:

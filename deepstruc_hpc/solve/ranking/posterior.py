@@ -9,6 +9,8 @@ A candidate's score is a log posterior:
   many neighbouring points at once. e (``model_error``) is the part of the residual that no candidate is expected to avoid.
 - k is the number of fitted parameters, the same for all, so it cancels unless a candidate has free parameters of its own. A second U
   has paid for itself in the fit (``uiso_groups="auto"``) and is not priced again.
+- Where even the best candidate fits worse than nearly all curves of the calibration, the data count less
+  (:func:`~deepstruc_hpc.physics.evidence.within_calibration`).
 - The prior over types is uniform, or mixed with what the model says about this curve.
 - Complexity counts what a perfect convex crystal or multiply twinned particle does not have: each stacking fault, and ln(1 + orbits of empty sites
   within the outline) (:func:`deepstruc_hpc.structures.occupation.complexity_of`). An outline of its own costs nothing: the list is no law of nature.
@@ -31,7 +33,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from deepstruc_hpc.physics.evidence import SizePrior, constants, correlated, log_likelihood, pooled, prior_of_types, shares, size_terms
+from deepstruc_hpc.physics.evidence import (
+    SizePrior,
+    constants,
+    correlated,
+    log_likelihood,
+    pooled,
+    prior_of_types,
+    shares,
+    size_terms,
+    within_calibration,
+)
 from deepstruc_hpc.solve.candidates.candidate import CandidateSet
 from deepstruc_hpc.solve.config import RankSettings
 from deepstruc_hpc.solve.measurement.describe import Measurement
@@ -51,11 +63,13 @@ class Posterior:
         points: independent points of the curve up to where the particle ends.
         log_prior: ln of the prior of each structure type.
         settings: model error, widths and prices.
+        weight: of the data; below 1 where the best candidate fits worse than the curves that the constants come from.
     """
 
     points: float
     log_prior: Mapping[str, float]
     settings: RankSettings
+    weight: float = 1.0
 
     @classmethod
     def of(cls, candidates: CandidateSet, measurement: Measurement, settings: RankSettings) -> Posterior:
@@ -64,7 +78,9 @@ class Posterior:
         lattices = dict(zip(candidates.types.tolist(), candidates.lattices.tolist(), strict=True))
         prior = mixed_prior(types, candidates.belief.types if candidates.belief else None, settings.prior_weight, lattices)
         log_prior = {kind: float(np.log(max(share, 1e-300))) for kind, share in prior.items()}
-        return cls(measurement.points_of_particle(candidates.extent), log_prior, settings)
+        best = float(np.min(candidates.rw, initial=np.inf))
+        weight = float(within_calibration(best)) if np.isfinite(best) else 1.0
+        return cls(measurement.points_of_particle(candidates.extent), log_prior, settings, weight)
 
     @property
     def penalty(self) -> float:
@@ -73,7 +89,7 @@ class Posterior:
 
     def data(self, n_parameters: int = FITTED_PARAMETERS) -> float:
         """Degrees of freedom that count: independent points, correlated as residuals are, less the fitted parameters."""
-        return correlated(self.points, self.settings.points_per_datum, n_parameters)
+        return self.weight * correlated(self.points, self.settings.points_per_datum, n_parameters)
 
     def fit_score(self, rw: Floats | float, complexity: Floats | float, n_parameters: int = FITTED_PARAMETERS) -> Floats:
         """What a fit and its complexity are worth, nats, without the prior of the type."""

@@ -61,6 +61,19 @@ def test_more_points_make_no_size_surer_than_the_misfit_lets_it_be():
     assert usual == pytest.approx(doubted("particle_size", 10.0, 0.01, rw=0.1).error)
 
 
+def test_a_particle_is_more_often_larger_than_smaller_and_a_crystal_has_no_side():
+    """Fails where an interval lies about the value whatever the calibration curves say of the side of their errors."""
+    known, one = record()["doubts"]["particle_size"], doubted("particle_size", 10.0, 0.01, rw=0.1)
+    for level in (0.68, 0.95):
+        low, high = one.at(level)
+        assert math.log(high / 10.0) > math.log(10.0 / low) > 0
+        scale = one.shift / -known["bias"]
+        inside = [student.cdf(math.log(10.0 / end) / scale - known["bias"], known["freedom"]) for end in (low, high)]  # of ln(found/true)
+        assert inside[0] - inside[1] == pytest.approx(level, abs=0.01)
+    low, high = doubted("crystal_size", 10.0, 0.01).at(0.95)
+    assert low * high == pytest.approx(100.0)
+
+
 def test_an_interval_that_is_open_above_has_a_lower_end_alone():
     record = Interval(50.0, 0.1, open_above=True).record()
     assert record["95"][1] is None

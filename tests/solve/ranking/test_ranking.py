@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from deepstruc_hpc.data.pdf_files import read_pdf
+from deepstruc_hpc.physics.evidence import record
 from deepstruc_hpc.solve.config import RankSettings, SolveSettings
 from deepstruc_hpc.solve.measurement.describe import describe
 from deepstruc_hpc.solve.ranking.posterior import Posterior, mixed_prior
@@ -142,6 +143,15 @@ def test_the_order_of_the_candidates_in_the_set_changes_nothing():
     one, other = _rank(candidates), _rank(candidates.take(rng.permutation(len(candidates))))
     assert one.candidates.rw.tolist() == other.candidates.rw.tolist()
     assert one.probability == pytest.approx(other.probability, rel=1e-9)
+
+
+def test_a_fit_worse_than_any_of_the_calibration_makes_nothing_surer(measured):
+    """Fails where the same ratio of two Rw speaks as loudly where the best candidate misses a third of the curve."""
+    seen = describe(read_pdf(measured / "fcc.gr"), SolveSettings())
+    limit = record()["made"]["calibrated_to"]
+    good, bad = (fitted_set(("fcc", 55, rw, 0), ("hcp", 55, 1.3 * rw, 0)) for rw in (limit, 1.8 * limit))
+    data = [Posterior.of(candidates, seen, SETTINGS).data() for candidates in (good, bad)]
+    assert data[1] == pytest.approx(data[0] / 1.8**2)
 
 
 def test_points_beyond_the_end_of_the_particle_make_nothing_surer(measured):
