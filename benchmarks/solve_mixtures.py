@@ -127,7 +127,7 @@ def crystalline(many: int, seed: int) -> None:
         elements = tuple(sorted({symbol for name in names for symbol in crystals[name].composition}))
         started = time.perf_counter()
         answer = solve_curve(
-            sphere_curve(parts, rng), SolveSettings(elements=elements, sources=("crystals",), neighbours=0), Sources([CrystalSource()])
+            sphere_curve(parts, rng), SolveSettings(elements=elements, sources=("crystals",), local_shapes=0), Sources([CrystalSource()])
         )
         return answer, time.perf_counter() - started
 

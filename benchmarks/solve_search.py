@@ -100,7 +100,7 @@ def main() -> None:
         folder = Path(name)
         made = [simulated(folder / f"p{number:03d}.gr", source, rng) for number in range(options.curves)]
         for budget in options.neighbours if options.neighbours is not None else [0, None]:
-            changes = {} if budget is None else {"neighbours": budget}
+            changes = {} if budget is None else {"local_shapes": budget}
             out = folder / f"out-{budget}"
             frame = solve([item.path for item in made], out, elements="Au", sources=options.sources, workers=0, **changes)
             rows = pd.DataFrame([judged(item, row, out / item.path.stem) for item, (_, row) in zip(made, frame.iterrows(), strict=True)])

@@ -36,7 +36,7 @@ def test_the_class_of_the_page_keeps_the_contract(own):
 
 def test_solve_with_it_alone(own, tmp_path):
     """The sample is a truncated octahedron of 100 Pt atoms, which is no sphere: the searches start from the sphere's filling."""
-    settings = {"model": own, "sources": "cvae", "samples": 12, "neighbours": 60, "workers": 0, "progress": False}
+    settings = {"model": own, "sources": "cvae", "samples": 12, "local_shapes": 60, "workers": 0, "progress": False}
     frame = solve(ROOT / "examples" / "pdfs" / "sample-02-Pt.gr", tmp_path, **settings)
     assert (frame["status"].iloc[0], frame["structure_type"].iloc[0]) == ("ok", "fcc")
     assert abs(frame["n_atoms"].iloc[0] - 100) <= 15

@@ -50,7 +50,7 @@ WORKERS = typer.Option(
     None, "--workers", min=0, help="Files at a time (Ray actors). [default: one a core; up to 4 files: in this process, as with 0]"
 )
 CONFIG = typer.Option(None, "--config", help="YAML file of settings (see --print-config); options win over it.")
-SET = typer.Option(None, "--set", help="One setting of --print-config as key=value, e.g. relax=true. Repeatable.")
+SET = typer.Option(None, "--set", help="One setting of --print-config as key=value, e.g. refine_positions=true. Repeatable.")
 VALUES = typer.Option(None, "--values", help="CSV table with a column file and columns named like settings: values for single files.")
 FIRST_WORDS = """\
 error: no input: name files with a measured G(r), and a folder for the results:

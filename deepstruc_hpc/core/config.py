@@ -5,18 +5,31 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from deepstruc_hpc.core.errors import ConfigError
 
 
 class Config(BaseModel):
-    """Base of all settings: immutable, no unknown keys, units in the key or its description."""
+    """Base of all settings: immutable, no unknown keys, units in the key or its description.
+
+    ``renamed`` of a class names keys of the release before this one, and what they are called now; both are read, one at a time.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    renamed: ClassVar[Mapping[str, str]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_renamed(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping) or not cls.renamed.keys() & values.keys():
+            return values
+        if twice := [f"{old} (now {new})" for old, new in cls.renamed.items() if old in values and new in values]:
+            raise ValueError(f"given under its earlier and its present name: {', '.join(twice)}; keep one")
+        return {cls.renamed.get(name, name): value for name, value in values.items()}
 
     def updated(self, **changes: Any) -> Self:
         """A validated copy with some fields replaced."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from deepstruc_hpc.core.errors import StoreError
 from deepstruc_hpc.core.structure import Structure
-from deepstruc_hpc.structures.assignment import Filling, ParentFinder
+from deepstruc_hpc.structures.assignment import LatticeLookup, SiteAssignment
 from deepstruc_hpc.structures.parents import Parent
 
 EMPTY = 255
@@ -74,11 +74,11 @@ class SiteTable:
         Raises:
             StoreError: not one structure is a piece of a parent.
         """
-        finder = ParentFinder(parents)
-        return cls.of_fillings((filling_of(finder, structure, elements) for structure in structures), len(structures), parents, bool(elements))
+        finder = LatticeLookup(parents)
+        return cls.of_assignments((assignment_of(finder, structure, elements) for structure in structures), len(structures), parents, bool(elements))
 
     @classmethod
-    def of_fillings(cls, fillings: Iterable[Filling | None], count: int, parents: Sequence[Parent], elements: bool = False) -> SiteTable:
+    def of_assignments(cls, fillings: Iterable[SiteAssignment | None], count: int, parents: Sequence[Parent], elements: bool = False) -> SiteTable:
         """A table of known fillings; see :meth:`of`.
 
         Args:
@@ -138,7 +138,7 @@ class SiteTable:
         return SiteArrays(self.parent[rows], site, (bits & 1).astype(np.float32), mask, None if self.element is None else self.element[rows])
 
 
-def filling_of(finder: ParentFinder, structure: Structure, elements: Sequence[str] = ()) -> Filling | None:
+def assignment_of(finder: LatticeLookup, structure: Structure, elements: Sequence[str] = ()) -> SiteAssignment | None:
     """The parent of a structure and its filled sites; None where there is none, as for several elements where none are to be decoded."""
     if elements:
         return finder.find_compound(structure, elements)

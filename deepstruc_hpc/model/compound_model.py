@@ -19,7 +19,7 @@ from deepstruc_hpc.data.standard_pdf import curve_to_grid, shortest_known, with_
 from deepstruc_hpc.model.checkpoint_info import CheckpointInfo
 from deepstruc_hpc.model.contract import Generator, Proposal
 from deepstruc_hpc.model.cvae import Cvae
-from deepstruc_hpc.model.site_proposals import ODDS_SAMPLES, PARENT_SAMPLES, log_odds, parent_probabilities, points_about, propose_fillings
+from deepstruc_hpc.model.site_proposals import ODDS_SAMPLES, PARENT_SAMPLES, log_odds, parent_probabilities, points_about, propose_occupations
 from deepstruc_hpc.model.sites import SitesDecoder
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.structures import compound_types
@@ -137,7 +137,7 @@ class CompoundModel(Generator):
         shares = self.parent_shares(given, mean + std * rng.standard_normal((PARENT_SAMPLES, dimensions)))
         offsets = points_about(dimensions, n_samples, sigma, rng)
         points = mean + offsets * std
-        found = propose_fillings(
+        found = propose_occupations(
             self.decoder, points, shares, count=n_samples, max_atoms=self.info.model.max_atoms, device=next(self.network.parameters()).device
         )
         density = -0.5 * (offsets**2).sum(axis=1) - np.log(std).sum() - 0.5 * dimensions * math.log(2 * math.pi)

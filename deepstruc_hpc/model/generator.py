@@ -21,7 +21,7 @@ from deepstruc_hpc.model.cvae import Cvae
 from deepstruc_hpc.model.parts import DecodedArrays, GraphBatch
 from deepstruc_hpc.model.proposal import Proposal
 from deepstruc_hpc.model.search_space import SiteSearchSpace
-from deepstruc_hpc.model.site_proposals import ODDS_SAMPLES, PARENT_SAMPLES, log_odds, parent_probabilities, points_about, propose_fillings
+from deepstruc_hpc.model.site_proposals import ODDS_SAMPLES, PARENT_SAMPLES, log_odds, parent_probabilities, points_about, propose_occupations
 from deepstruc_hpc.model.sites import SitesDecoder
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.structures.elements import nn_distance as nn_distance_of
@@ -260,7 +260,7 @@ class StructureModel:
         density = self._log_prior(offsets, std)
         proposals = []
         most = self.info.model.max_atoms
-        fillings = propose_fillings(decoder, points, probabilities, count=n_samples, max_atoms=most, device=self.device)
+        fillings = propose_occupations(decoder, points, probabilities, count=n_samples, max_atoms=most, device=self.device)
         for number, filling in enumerate(fillings, start=1):
             parent = decoder.book.parent(filling.parent)
             label = f"{symbol} cvae {parent.name} {int(filling.mask.sum())} atoms, sigma {sigma:g} proposal {number}"

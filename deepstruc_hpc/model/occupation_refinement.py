@@ -15,7 +15,7 @@ from deepstruc_hpc.physics.fit import fit_candidates
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.physics.site_descent import SiteCurves, SiteDescent, SiteScattering
 from deepstruc_hpc.physics.target import target_of
-from deepstruc_hpc.structures.assignment import ParentFinder
+from deepstruc_hpc.structures.assignment import LatticeLookup
 from deepstruc_hpc.structures.lattices import lattice_of
 from deepstruc_hpc.structures.occupation import faults_of
 from deepstruc_hpc.structures.parents import DEFAULT_RADIUS, Parent, standard_parents
@@ -181,8 +181,8 @@ def snapped(structure: Structure) -> tuple[Parent, Mask, Structure] | None:
 
 
 @lru_cache(maxsize=32)
-def finder_of(kind: str, radius: float) -> ParentFinder:
+def finder_of(kind: str, radius: float) -> LatticeLookup:
     """Of all parents of a structure type that reach as far as a radius."""
     parents = standard_parents(radius, _LAYERS if kind == "stacking_fault" else FEWEST)
     lattice = lattice_of(kind)
-    return ParentFinder([parent for parent in parents if parent.structure_type == lattice], SNAP)
+    return LatticeLookup([parent for parent in parents if parent.structure_type == lattice], SNAP)

@@ -71,7 +71,7 @@ def parent_probabilities(decoder: SitesDecoder, points: Floats, device: torch.de
     return probabilities
 
 
-def propose_fillings(
+def propose_occupations(
     decoder: SitesDecoder, points: Floats, probabilities: Floats, *, count: int, max_atoms: int, device: torch.device
 ) -> list[SiteProposal]:
     """At most ``count`` different fillings, the most probable parent's first.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints
 
@@ -66,6 +67,8 @@ _ANGSTROM, _INVERSE = 1000.0, 100.0
 class JobSettings(Config):
     """What a client may set: the sample, the instrument and how much is tried. What is left out comes from each file's header, else the default."""
 
+    renamed: ClassVar[Mapping[str, str]] = {"neighbours": "local_shapes"}
+
     composition: str | None = Field(None, max_length=200, description="formula of the sample, such as CeO2, Pt3Ni or Au144 S60")
     elements: tuple[Element, ...] = Field((), max_length=12, description="elements of the sample, where its formula is not known")
     sample: Literal["metal", "alloy", "compound", "cluster", "ligands", "support"] | None = Field(None, description="what the sample is taken for")
@@ -79,7 +82,7 @@ class JobSettings(Config):
     qbroad: float | None = Field(None, ge=0, le=1, description="Å⁻¹, of a calibrant")
     samples: int | None = Field(None, ge=0, le=5000, description="structures that the model proposes; default 1000")
     latent_search: int | None = Field(None, ge=0, le=1000, description="structures decoded in the search for better latent points; default 100")
-    neighbours: int | None = Field(None, ge=0, le=2000, description="changed shapes that the local search fits; default 400")
+    local_shapes: int | None = Field(None, ge=0, le=2000, description="changed shapes that the local search fits; default 400")
     sources: tuple[Literal["cvae", "catalog", "large", "crystals", "alloys"], ...] | None = Field(
         None, min_length=1, max_length=5, description="where candidates come from; default: all of these"
     )

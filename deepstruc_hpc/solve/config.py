@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -41,6 +42,8 @@ measured from 0.8 Å⁻¹ fits at Rw 0.02 with a header that says 0.5, and at 0.
 class RankSettings(Config):
     """How fits become probabilities: :mod:`deepstruc_hpc.solve.ranking.posterior`. Defaults are those that simulated measurements gave."""
 
+    renamed: ClassVar[Mapping[str, str]] = {"tell_apart": "indistinguishable"}
+
     model_error: float = Field(FOUND.model_error, ge=0, description="Rw that no rigid particle is expected to beat; less counts little")
     points_per_datum: float = Field(
         FOUND.points_per_datum, gt=0, description="independent points of the curve that together count as one: residuals are correlated"
@@ -55,7 +58,7 @@ class RankSettings(Config):
     size_width: float = Field(
         FOUND.size_width, ge=0, description="width of that agreement in ln(number of atoms), in units of the best Rw; 0: sizes by fit alone"
     )
-    tell_apart: float = Field(0.1, gt=0, lt=1, description="a second type at or above this probability is said not to be told apart")
+    indistinguishable: float = Field(0.1, gt=0, lt=1, description="a second type at or above this probability is said not to be resolved")
 
 
 class RefusalSettings(Config):
@@ -93,6 +96,8 @@ class RefusalSettings(Config):
 class SolveSettings(Config):
     """One PDF's settings. None means: from the file's header, else the default that the option names."""
 
+    renamed: ClassVar[Mapping[str, str]] = {"neighbours": "local_shapes", "relax": "refine_positions"}
+
     samples: int = Field(1000, ge=0, le=100_000, description="CVAE samples a PDF, over all levels of sigma together")
     sigma: tuple[float, ...] = Field((3.0, 5.0, 7.0), description="widths of the sampling about the prior's mean, in units of its standard deviation")
     sources: tuple[str, ...] = Field(SOURCES, description="where candidates come from; names of added sources, too")
@@ -118,7 +123,7 @@ class SolveSettings(Config):
     instrument: InstrumentValues | None = Field(None, description="values of an instrument file (or its path), from deepstruc-hpc calibrate")
     seed: int = Field(0, ge=0, description="seed of the run; each file draws its own numbers from it")
     latent_search: int = Field(100, ge=0, le=100_000, description="structures decoded in the search for better latent points; 0: none")
-    neighbours: int = Field(
+    local_shapes: int = Field(
         400,
         ge=0,
         le=100_000,
@@ -126,7 +131,7 @@ class SolveSettings(Config):
     )
     terms: bool = Field(True, description="try terms of ligands, solvent or amorphous carbon beside a metal; kept only where the evidence pays")
     strain: bool = Field(True, description="refine surface contraction and radial strain of rank 1, a metal; kept only where the evidence pays")
-    relax: bool = Field(False, description="also move the atoms of rank 1 under the data, restrained, into relaxed-001.xyz; no rank depends on it")
+    refine_positions: bool = Field(False, description="also move the atoms of rank 1 under the data, restrained, into relaxed-001.xyz; ranks stay")
     keep: int = Field(10, ge=1, le=1000, description="best structures written as XYZ and CIF")
     verify: Literal["srfit", "srreal"] | None = Field(
         None, description="srfit: refine the best ten again with it; srreal: calculate them again with it; both are written side by side"

@@ -39,7 +39,7 @@ _STACKED = np.array([_LAYERS, _LAYERS @ np.diag([-1.0, -1.0, 1.0])])
 
 
 @dataclass(frozen=True)
-class Filling:
+class SiteAssignment:
     """A parent by number, and which of its sites are filled, (S,) bool; where elements were told, the number of each site's, −1 where it is empty."""
 
     parent: int
@@ -66,7 +66,7 @@ class _Lattice:
     operations: Operations
 
 
-class ParentFinder:
+class LatticeLookup:
     """Assigns clusters to parents.
 
     Args:
@@ -87,7 +87,7 @@ class ParentFinder:
         kinds: Int64[NDArray[np.int64], " atoms"] | None = None,
         *,
         length: float | None = None,
-    ) -> Filling | None:
+    ) -> SiteAssignment | None:
         """The filling that a cluster is, or None where it is a piece of no parent.
 
         Args:
@@ -107,7 +107,7 @@ class ParentFinder:
         fitting = [found for found in placed if found is not None]
         return self._filling(*min(fitting, key=lambda found: found[0])[1:], kinds) if fitting else None
 
-    def find_compound(self, structure: Structure, elements: Sequence[str]) -> Filling | None:
+    def find_compound(self, structure: Structure, elements: Sequence[str]) -> SiteAssignment | None:
         """The filling that a cluster of several elements is: a cut of one of the crystals among the parents, or an alloy on any of the other parents.
 
         Args:
@@ -123,7 +123,7 @@ class ParentFinder:
         tried = (self.find(structure.positions, kind, kinds) for kind in ([structure.structure_type] if structure.structure_type in known else known))
         return next((found for found in tried if found is not None), None)
 
-    def _in_crystal(self, structure: Structure, members: Sequence[int], kinds: NDArray[np.int64]) -> Filling | None:
+    def _in_crystal(self, structure: Structure, members: Sequence[int], kinds: NDArray[np.int64]) -> SiteAssignment | None:
         """The cluster shifted by whole cells to where its middle is nearest to the origin of one of a crystal's parents."""
         best: tuple[float, NDArray[np.float64], int] | None = None
         for index in members:
@@ -152,7 +152,7 @@ class ParentFinder:
         word = _word_of(unit)
         return [i for i in members if self.parents[i].name.startswith("close-packed ") and stacking_word(self.parents[i].name.split()[1]) in word]
 
-    def _on_lattice(self, unit: NDArray[np.float64], lattice: _Lattice, kinds: NDArray[np.int64] | None) -> Filling | None:
+    def _on_lattice(self, unit: NDArray[np.float64], lattice: _Lattice, kinds: NDArray[np.int64] | None) -> SiteAssignment | None:
         for turn in (*_TURNED, *_STACKED):
             turned = unit @ turn.T
             first = turned[np.argmin(np.einsum("ij,ij->i", turned, turned))]
@@ -186,18 +186,18 @@ class ParentFinder:
                     best = (away, turned + shift, index)
         return best
 
-    def _filling(self, placed: NDArray[np.float64], index: int, kinds: NDArray[np.int64] | None) -> Filling | None:
+    def _filling(self, placed: NDArray[np.float64], index: int, kinds: NDArray[np.int64] | None) -> SiteAssignment | None:
         distance, site = self._trees[index].query(placed)
         if np.max(distance) > self.tolerance or len(np.unique(site)) < len(placed):
             return None
         mask = np.zeros(len(self.parents[index]), dtype=bool)
         mask[site] = True
         if kinds is None:
-            return Filling(index, oriented(self.parents[index], mask))
+            return SiteAssignment(index, oriented(self.parents[index], mask))
         on_site = np.full(len(mask), -1, dtype=np.int64)
         on_site[site] = kinds
         chosen = oriented_kinds(self.parents[index], mask, on_site)
-        return Filling(index, chosen >= 0, chosen)
+        return SiteAssignment(index, chosen >= 0, chosen)
 
     @cached_property
     def _lattices(self) -> dict[str, _Lattice]:

@@ -19,7 +19,7 @@ from scipy.spatial import ConvexHull, QhullError, cKDTree
 from deepstruc_hpc.core.errors import DeepstrucError
 from deepstruc_hpc.core.shapes import Bool, Float64, Int32, Int64, Positions
 from deepstruc_hpc.core.structure import Structure
-from deepstruc_hpc.structures.assignment import ParentFinder
+from deepstruc_hpc.structures.assignment import LatticeLookup
 from deepstruc_hpc.structures.close_packed import LAYER_SPACING, stacking_word
 from deepstruc_hpc.structures.lattices import CLOSE_PACKED, FAULTED, lattice_of
 from deepstruc_hpc.structures.parents import DEFAULT_RADIUS, Parent, parent_of, standard_parents
@@ -134,8 +134,8 @@ def with_growth_room(occupation: Occupation) -> Occupation | None:
 
 
 @lru_cache(maxsize=16)
-def _finder(kind: str, radius: float) -> ParentFinder:
-    return ParentFinder([parent for parent in standard_parents(radius, 4) if parent.structure_type == lattice_of(kind)])
+def _finder(kind: str, radius: float) -> LatticeLookup:
+    return LatticeLookup([parent for parent in standard_parents(radius, 4) if parent.structure_type == lattice_of(kind)])
 
 
 def stack_of(unit: Positions) -> tuple[str, Floats] | None:

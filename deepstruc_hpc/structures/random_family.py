@@ -50,7 +50,7 @@ def _parent(name: str, radius: float) -> Parent:
     return parent_of(name, radius)
 
 
-def build_filling(symbol: str, nn_distance: float, *, parent: str, filled: str, radius: float = DEFAULT_RADIUS) -> Structure:
+def build_occupation(symbol: str, nn_distance: float, *, parent: str, filled: str, radius: float = DEFAULT_RADIUS) -> Structure:
     """The cluster that fills some sites of a parent.
 
     Args:
@@ -106,7 +106,7 @@ RANDOM_FAMILIES = (
         "random",
         "unknown",
         _fillings,
-        build_filling,
+        build_occupation,
         {"count": 1000, "seed": 0, "min_atoms": 13, "max_layers": 8, "radius": DEFAULT_RADIUS, "types": (), "type_weights": {}, "shapes": {}},
         description="random spheres, ellipsoids and facetted bodies over all parents, off-centre, with vacancies and unfinished layers",
     ),

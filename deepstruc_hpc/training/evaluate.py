@@ -26,7 +26,7 @@ from deepstruc_hpc.runtime.progress import Bars, no_bar
 from deepstruc_hpc.structures.lattices import OUTLINES
 from deepstruc_hpc.training.baselines import TreeScores, neighbour_answers, tree_scores
 from deepstruc_hpc.training.element_scores import ElementScores, element_scores
-from deepstruc_hpc.training.evaluate_fits import CurveFit, FitScores, Question, SampleFits, listed_fits, model_fits
+from deepstruc_hpc.training.evaluate_fits import CurveFit, FitCase, FitScores, SampleFits, listed_fits, model_fits
 from deepstruc_hpc.training.held_out import HeldOut, PdfKind, spread
 from deepstruc_hpc.training.latent_scores import Coverage, FaultOrder, LatentAnswers, coverage, fault_order, latent_answers
 from deepstruc_hpc.training.scores import Answer, Scores, TypeScores, merged_types, scores, without_nan
@@ -219,29 +219,29 @@ def _size_answers(answers: list[Answer], held: HeldOut, merged: NDArray[np.int64
 def _fits(held: HeldOut, settings: EvaluateSettings, bars: Bars) -> tuple[SampleFits, list[CurveFit], NDArray[np.int64]]:
     """The model's samples and the list of training shapes, fitted to the same curves, and which of the structures asked these are of."""
     places = spread(np.arange(len(held.tested), dtype=np.int64), settings.fits)
-    questions = _questions(held, held.tested_rows[places], settings.seed)
+    cases = _fit_cases(held, held.tested_rows[places], settings.seed)
     columns, starts = held.catalog.columns, settings.alignment_starts
     names = np.array(shape_ids(columns))[held.listed_rows]
     listed = spread(held.listed_rows[np.unique(names, return_index=True)[1]], MOST_LISTED)
     shapes, units = held.catalog.structures(listed), columns["nn_distance"].to_numpy(dtype=np.float64)[listed]
     model = StructureModel(held.network, held.info)
-    with bars("fitting the model's samples", len(questions), unit="curves") as progress:
-        by_model = model_fits(model, questions, samples=settings.samples, sigma=settings.sigma, seed=settings.seed, starts=starts, progress=progress)
-    with bars("fitting every listed shape", len(questions), unit="curves") as progress:
-        return by_model, listed_fits(shapes, units, questions, starts=starts, progress=progress), places
+    with bars("fitting the model's samples", len(cases), unit="curves") as progress:
+        by_model = model_fits(model, cases, samples=settings.samples, sigma=settings.sigma, seed=settings.seed, starts=starts, progress=progress)
+    with bars("fitting every listed shape", len(cases), unit="curves") as progress:
+        return by_model, listed_fits(shapes, units, cases, starts=starts, progress=progress), places
 
 
-def _questions(held: HeldOut, rows: NDArray[np.int64], seed: int) -> list[Question]:
+def _fit_cases(held: HeldOut, rows: NDArray[np.int64], seed: int) -> list[FitCase]:
     """Curves in Å of some rows of the catalog."""
     catalog, columns = held.catalog, held.catalog.columns
-    questions = []
+    cases = []
     for row, truth in zip(rows.tolist(), catalog.structures(rows), strict=True):
         if held.stored:
             curve, instrument = PdfCurve(np.asarray(catalog.r), np.asarray(catalog.pdf[row], dtype=np.float64)), catalog.instrument
         else:
             curve, instrument = measured_curve(truth, held.conditions, item_rng(seed, f"evaluate/curve/{columns['id'].iloc[row]}"))
-        questions.append(Question(curve, instrument, truth, float(columns["nn_distance"].iloc[row])))
-    return questions
+        cases.append(FitCase(curve, instrument, truth, float(columns["nn_distance"].iloc[row])))
+    return cases
 
 
 def _faults(latent: LatentAnswers, held: HeldOut, counted: NDArray[np.integer]) -> FaultOrder | None:

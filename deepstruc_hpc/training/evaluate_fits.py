@@ -39,7 +39,7 @@ FIT_FROM = 2.0
 
 
 @dataclass(frozen=True, eq=False)
-class Question:
+class FitCase:
     """A curve and the structure that it is of."""
 
     curve: PdfCurve
@@ -151,13 +151,13 @@ class SampleFits:
 
 
 def model_fits(
-    model: StructureModel, questions: Sequence[Question], *, samples: int, sigma: float, seed: int, starts: int, progress: Progress | None = None
+    model: StructureModel, cases: Sequence[FitCase], *, samples: int, sigma: float, seed: int, starts: int, progress: Progress | None = None
 ) -> SampleFits:
     """The best of a model's samples for each curve, and the same after occupation refinement; a model that decodes elements is told which there are.
 
     Args:
         model: to ask.
-        questions: the test set.
+        cases: the test set.
         samples: for each curve.
         sigma: width of the sampling in standard deviations of the prior as trained.
         seed: of the sampling.
@@ -165,43 +165,41 @@ def model_fits(
         progress: told of every curve.
     """
     found = SampleFits([], [])
-    for number, question in enumerate(questions):
+    for number, case in enumerate(cases):
         began = time.perf_counter()
-        proposals = _proposals(model, question, samples, sigma, item_rng(seed, f"evaluate/{number}"))
+        proposals = _proposals(model, case, samples, sigma, item_rng(seed, f"evaluate/{number}"))
         structures = [proposal.structure for proposal in proposals]
-        table = _table(structures, question)
+        table = _table(structures, case)
         sampled = time.perf_counter() - began
-        ending = _finish(model, proposals, table, question)
+        ending = _finish(model, proposals, table, case)
         seconds = time.perf_counter() - began
-        true_rw = _least(_table([question.truth], question))[1]
+        true_rw = _least(_table([case.truth], case))[1]
         best = _refined(structures, table)
-        found.best.append(_scored(best, question, true_rw, candidates=len(structures), seconds=sampled, starts=starts))
-        found.finished.append(_scored(ending or best, question, true_rw, candidates=len(structures), seconds=seconds, starts=starts))
+        found.best.append(_scored(best, case, true_rw, candidates=len(structures), seconds=sampled, starts=starts))
+        found.finished.append(_scored(ending or best, case, true_rw, candidates=len(structures), seconds=seconds, starts=starts))
         (progress or Progress()).advance()
     return found
 
 
-def _proposals(model: StructureModel, question: Question, samples: int, sigma: float, rng: np.random.Generator) -> list[Proposal]:
-    truth = question.truth
+def _proposals(model: StructureModel, case: FitCase, samples: int, sigma: float, rng: np.random.Generator) -> list[Proposal]:
+    truth = case.truth
     choice = {"elements": truth.elements} if model.decodes_elements else {}
     try:
-        return model.propose(
-            question.curve, symbol=truth.symbols[0], n_samples=samples, sigma=sigma, rng=rng, instrument=question.instrument, **choice
-        )
+        return model.propose(case.curve, symbol=truth.symbols[0], n_samples=samples, sigma=sigma, rng=rng, instrument=case.instrument, **choice)
     except DeepstrucError:
         return []
 
 
-def _finish(model: StructureModel, proposals: Sequence[Proposal], table: FitTable | None, question: Question) -> tuple[Structure, float] | None:
+def _finish(model: StructureModel, proposals: Sequence[Proposal], table: FitTable | None, case: FitCase) -> tuple[Structure, float] | None:
     """The most probable of the first and best few samples after occupation refinement; None where none lies on a parent, or for several elements."""
     if table is None or model.decodes_elements:
         return None
     order = [int(row) for row in np.argsort(np.where(np.isfinite(table.rw), table.rw, np.inf)) if np.isfinite(table.rw[row])]
-    curve = question.curve.between(FIT_FROM, float(question.curve.r[-1]))
+    curve = case.curve.between(FIT_FROM, float(case.curve.r[-1]))
     rows = dict.fromkeys([*order[:FINISHED], *range(min(len(FIRST_PEAKS), len(proposals)))])
-    starts = [start for row in rows if (start := _beginning(proposals[row], table, row, curve, question.instrument)) is not None]
-    said = lru_cache(model.site_odds(question.curve, symbol=question.truth.symbols[0], instrument=question.instrument))
-    ends = refine(starts, curve, question.instrument, odds_of=said, most_atoms=model.info.model.max_atoms)
+    starts = [start for row in rows if (start := _beginning(proposals[row], table, row, curve, case.instrument)) is not None]
+    said = lru_cache(model.site_odds(case.curve, symbol=case.truth.symbols[0], instrument=case.instrument))
+    ends = refine(starts, curve, case.instrument, odds_of=said, most_atoms=model.info.model.max_atoms)
     if not ends:
         return None
     best = min((end for _, end in ends), key=lambda end: end.objective)
@@ -220,55 +218,51 @@ def _beginning(proposal: Proposal, table: FitTable, row: int, curve: PdfCurve, i
 
 
 def listed_fits(
-    shapes: Sequence[Structure], units: NDArray[np.floating], questions: Sequence[Question], *, starts: int, progress: Progress | None = None
+    shapes: Sequence[Structure], units: NDArray[np.floating], cases: Sequence[FitCase], *, starts: int, progress: Progress | None = None
 ) -> list[CurveFit]:
     """The best of a list of shapes for each curve, every one fitted: what a model has to beat.
 
     Args:
         shapes: of any metal; of several elements, those that hold the truth's alone are fitted.
         units: (S,) their nearest-neighbour distances, Å.
-        questions: the test set.
+        cases: the test set.
         starts: random orientations of the alignment.
         progress: told of every curve.
     """
 
-    def propose(_: int, question: Question) -> list[Structure]:
-        truth = question.truth
+    def propose(_: int, case: FitCase) -> list[Structure]:
+        truth = case.truth
         return [
-            shape.scaled(question.nn_distance / float(unit)).with_symbols(
-                truth.symbols[:1] * len(shape) if len(shape.elements) == 1 else shape.symbols
-            )
+            shape.scaled(case.nn_distance / float(unit)).with_symbols(truth.symbols[:1] * len(shape) if len(shape.elements) == 1 else shape.symbols)
             for shape, unit in zip(shapes, units, strict=True)
             if len(shape.elements) == len(truth.elements) == 1 or shape.elements == truth.elements
         ]
 
-    return _each(questions, propose, starts, progress)
+    return _each(cases, propose, starts, progress)
 
 
-def _each(
-    questions: Sequence[Question], propose: Callable[[int, Question], list[Structure]], starts: int, progress: Progress | None
-) -> list[CurveFit]:
+def _each(cases: Sequence[FitCase], propose: Callable[[int, FitCase], list[Structure]], starts: int, progress: Progress | None) -> list[CurveFit]:
     fits = []
-    for number, question in enumerate(questions):
+    for number, case in enumerate(cases):
         began = time.perf_counter()
-        structures = propose(number, question)
-        best = _refined(structures, _table(structures, question))
+        structures = propose(number, case)
+        best = _refined(structures, _table(structures, case))
         seconds = time.perf_counter() - began
-        true_rw = _least(_table([question.truth], question))[1]
-        fits.append(_scored(best, question, true_rw, candidates=len(structures), seconds=seconds, starts=starts))
+        true_rw = _least(_table([case.truth], case))[1]
+        fits.append(_scored(best, case, true_rw, candidates=len(structures), seconds=seconds, starts=starts))
         (progress or Progress()).advance()
     return fits
 
 
-def _scored(best: tuple[Structure, float] | None, question: Question, true_rw: float, *, candidates: int, seconds: float, starts: int) -> CurveFit:
+def _scored(best: tuple[Structure, float] | None, case: FitCase, true_rw: float, *, candidates: int, seconds: float, starts: int) -> CurveFit:
     """A refined structure and its Rw beside the truth and the truth's Rw."""
-    wanted = len(question.truth)
+    wanted = len(case.truth)
     tried = CurveFit(n_atoms=wanted, candidates=candidates, seconds=seconds)
     if best is None:
         return tried
     structure, rw = best
     same_size = len(structure) == wanted
-    mae = _aligned_error(structure, question.truth, starts) if same_size else float("nan")
+    mae = _aligned_error(structure, case.truth, starts) if same_size else float("nan")
     return replace(
         tried,
         rw=rw,
@@ -276,7 +270,7 @@ def _scored(best: tuple[Structure, float] | None, question: Question, true_rw: f
         mae=mae,
         n_exact=same_size,
         n_within_5_percent=abs(len(structure) - wanted) <= 0.05 * wanted,
-        type_exact=_lattice(structure) == _lattice(question.truth),
+        type_exact=_lattice(structure) == _lattice(case.truth),
         sites_exact=mae < SAME_SITES,
         beats_truth=rw < true_rw - ALIKE and not mae < SAME_SITES,
     )
@@ -297,11 +291,11 @@ def _aligned_error(structure: Structure, truth: Structure, starts: int) -> float
     return error
 
 
-def _table(structures: Sequence[Structure], question: Question) -> FitTable | None:
+def _table(structures: Sequence[Structure], case: FitCase) -> FitTable | None:
     """Fits of structures to a curve; None where there are none."""
     if not structures:
         return None
-    return fit_candidates(structures, question.curve, rmin=FIT_FROM, rmax=float(question.curve.r[-1]), **question.instrument.model_dump())
+    return fit_candidates(structures, case.curve, rmin=FIT_FROM, rmax=float(case.curve.r[-1]), **case.instrument.model_dump())
 
 
 def _least(table: FitTable | None) -> tuple[int, float]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from deepstruc_hpc.core.errors import CheckpointError, StoreError
 from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.data.dataset import TrainingView
-from deepstruc_hpc.data.site_targets import filling_of
+from deepstruc_hpc.data.site_targets import assignment_of
 from deepstruc_hpc.data.splits import SplitName
 from deepstruc_hpc.data.training_pdfs import MeasuredLike, MeasuredLikePdfs
 from deepstruc_hpc.model.checkpoint import CheckpointInfo, find_checkpoint, load_network
@@ -21,9 +21,9 @@ from deepstruc_hpc.model.config import ModelConfig
 from deepstruc_hpc.model.cvae import Cvae
 from deepstruc_hpc.model.size_checkpoint import size_reader
 from deepstruc_hpc.model.size_reading import SizeReader
-from deepstruc_hpc.structures.assignment import ParentFinder
+from deepstruc_hpc.structures.assignment import LatticeLookup
 from deepstruc_hpc.training.config import TrainConfig
-from deepstruc_hpc.training.view import catalog_fillings, load_split, load_view
+from deepstruc_hpc.training.view import catalog_assignments, load_split, load_view
 
 Rows = NDArray[np.int64]
 PdfKind = Literal["stored", "measured_like", "clean"]
@@ -173,10 +173,10 @@ def _parents(catalog: Catalog, rows: Rows, config: ModelConfig) -> Rows:
         return np.full(len(rows), ON_SOME_PARENT, dtype=np.int64)
     lattices = config.sites.lattices()
     if config.given_elements:
-        found = list(catalog_fillings(catalog.columns.iloc[rows], lattices))
+        found = list(catalog_assignments(catalog.columns.iloc[rows], lattices))
     else:
-        finder = ParentFinder(lattices)
-        found = [filling_of(finder, structure, config.elements) for structure in catalog.structures(rows)]
+        finder = LatticeLookup(lattices)
+        found = [assignment_of(finder, structure, config.elements) for structure in catalog.structures(rows)]
     return np.array([-1 if filling is None else filling.parent for filling in found], dtype=np.int64)
 
 

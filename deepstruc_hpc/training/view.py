@@ -16,7 +16,7 @@ from deepstruc_hpc.data.site_targets import SiteTable
 from deepstruc_hpc.data.splits import Split, shape_ids, split_rows
 from deepstruc_hpc.data.training_pdfs import MeasuredLikePdfs, StoredPdfs
 from deepstruc_hpc.model.config import ModelConfig
-from deepstruc_hpc.structures.assignment import Filling
+from deepstruc_hpc.structures.assignment import SiteAssignment
 from deepstruc_hpc.structures.compound_types import COMPOUND_TYPES, compound_parent_names
 from deepstruc_hpc.structures.crystal_parents import built_in_crystals, crystal_parent_names
 from deepstruc_hpc.structures.parents import Parent, standard_parents
@@ -115,13 +115,13 @@ def load_view(catalog: Catalog, config: TrainConfig, *, stored_pdfs: bool | None
 def _sites(structures: list[Structure], catalog: Catalog, config: ModelConfig) -> SiteSource:
     lattices = config.sites.lattices()
     if config.given_elements:
-        table = SiteTable.of_fillings(catalog_fillings(catalog.columns, lattices), len(structures), lattices)
+        table = SiteTable.of_assignments(catalog_assignments(catalog.columns, lattices), len(structures), lattices)
     else:
         table = SiteTable.of(structures, lattices, config.elements)
     return SiteSource(table, config.sites.per_structure, config.sites.edge_share)
 
 
-def catalog_fillings(columns: pd.DataFrame, lattices: Sequence[Parent]) -> Iterator[Filling | None]:
+def catalog_assignments(columns: pd.DataFrame, lattices: Sequence[Parent]) -> Iterator[SiteAssignment | None]:
     """The fillings that a catalog of the family ``random_compounds`` names, in one orientation as it lists them; None for those on other lattices.
 
     Args:
@@ -134,7 +134,7 @@ def catalog_fillings(columns: pd.DataFrame, lattices: Sequence[Parent]) -> Itera
         if place is None or lattices[place].radius != radius:
             yield None
             continue
-        yield Filling(place, unpacked(str(filled), len(lattices[place])))
+        yield SiteAssignment(place, unpacked(str(filled), len(lattices[place])))
 
 
 def _with_stand_ins(structures: list[Structure], shapes: list[str], usable: NDArray[np.bool_]) -> tuple[list[Structure], list[str]]:

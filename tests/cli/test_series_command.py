@@ -23,7 +23,7 @@ def film(tmp_path_factory, shape_of):  # noqa: F811
 
 def test_a_series_has_a_page_and_says_what_it_found(film, shapes_store, tmp_path):  # noqa: F811
     (film / "f3_T330K.gr").write_text("")
-    options = ["--series", "--order", "temperature", "--catalog", shapes_store, "--sources", "catalog", "--workers", "0", "--set", "neighbours=30"]
+    options = ["--series", "--order", "temperature", "--catalog", shapes_store, "--sources", "catalog", "--workers", "0", "--set", "local_shapes=30"]
     done = _run(film, "--out", tmp_path / "out", *options, "--json")
     assert done.returncode == 1, done.stderr  # one frame is broken
     told = json.loads(done.stdout)

@@ -16,7 +16,7 @@ def _run(*words):
 
 
 def test_failed_files_make_exit_code_one_and_json_is_alone_on_stdout(measured, shapes_store, tmp_path):  # noqa: F811
-    options = ["--catalog", shapes_store, "--sources", "catalog", "--workers", "0", "--qdamp", "0.04", "--set", "neighbours=60", "--json"]
+    options = ["--catalog", shapes_store, "--sources", "catalog", "--workers", "0", "--qdamp", "0.04", "--set", "local_shapes=60", "--json"]
     done = _run(measured, "--out", tmp_path / "out", *options)
     assert done.returncode == 1, done.stderr
     document = json.loads(done.stdout)

@@ -1,10 +1,14 @@
 """Settings are frozen, refuse what they do not know, and say where a fault is."""
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import pytest
 from pydantic import Field, ValidationError
 
 from deepstruc_hpc.core.config import Config, load_config
 from deepstruc_hpc.core.errors import ConfigError, RecipeError
+from deepstruc_hpc.solve.config import SolveSettings
 
 
 class Beam(Config):
@@ -74,3 +78,21 @@ def test_settings_cannot_be_changed_after_the_fact_but_copies_are_validated():
     assert run.updated(epochs=4).epochs == 4
     with pytest.raises(ValidationError):
         run.updated(epochs="many")
+
+
+class Renamed(Config):
+    renamed: ClassVar[Mapping[str, str]] = {"cutoff": "qmax"}
+    qmax: float = 25.0
+
+
+def test_a_key_of_the_release_before_is_read_under_its_present_name_and_not_written_again():
+    read = load_config(Renamed, overrides=["cutoff=18"])
+    assert read.qmax == 18
+    assert "cutoff" not in read.to_yaml()
+    with pytest.raises(ConfigError, match=r"cutoff \(now qmax\).*keep one"):
+        load_config(Renamed, overrides=["cutoff=18", "qmax=20"])
+
+
+def test_the_settings_of_solve_still_know_their_earlier_names():
+    read = load_config(SolveSettings, overrides=["neighbours=60", "relax=true", "rank.tell_apart=0.2"])
+    assert (read.local_shapes, read.refine_positions, read.rank.indistinguishable) == (60, True, 0.2)

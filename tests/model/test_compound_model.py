@@ -20,7 +20,7 @@ from deepstruc_hpc.model.loading import load_generator
 from deepstruc_hpc.model.losses import CvaeObjective, LossConfig
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.physics.simulate import simulate_pdf
-from deepstruc_hpc.structures.assignment import Filling, oriented
+from deepstruc_hpc.structures.assignment import SiteAssignment, oriented
 from deepstruc_hpc.structures.compound_types import compound_parent_names
 from deepstruc_hpc.structures.families import FAMILIES
 from deepstruc_hpc.structures.fingerprint import fingerprint
@@ -74,8 +74,10 @@ def view():
     structures, known = particles()
     lattices = TINY.sites.lattices()
     number = {lattice.name: place for place, lattice in enumerate(lattices)}
-    fillings = [Filling(place := number[one["parent"]], oriented(lattices[place], unpacked(one["filled"], len(lattices[place])))) for one in known]
-    source = SiteSource(SiteTable.of_fillings(fillings, len(known), lattices), 32, 0.75)
+    fillings = [
+        SiteAssignment(place := number[one["parent"]], oriented(lattices[place], unpacked(one["filled"], len(lattices[place])))) for one in known
+    ]
+    source = SiteSource(SiteTable.of_assignments(fillings, len(known), lattices), 32, 0.75)
     return TrainingView.of(structures, pdfs().nn_distance, TYPES, pdfs(), max_atoms=MOST, sites=source)
 
 

@@ -18,7 +18,7 @@ from deepstruc_hpc.model.cvae import Cvae
 from deepstruc_hpc.model.generator import StructureModel
 from deepstruc_hpc.model.losses import CvaeObjective, LossConfig
 from deepstruc_hpc.model.site_features import FEATURES, SiteBook, type_of_parent
-from deepstruc_hpc.model.site_proposals import nested_cuts, propose_fillings
+from deepstruc_hpc.model.site_proposals import nested_cuts, propose_occupations
 from deepstruc_hpc.model.sites import FEWEST_ATOMS, SitesDecoder, expected_atoms, filled_sites
 from deepstruc_hpc.structures.assignment import oriented
 from deepstruc_hpc.structures.fingerprint import fingerprint
@@ -242,9 +242,9 @@ def test_no_more_latent_points_are_asked_than_the_share_of_a_parent_needs(monkey
     points = np.random.default_rng(0).normal(size=(160, model().latent_dim))
     probabilities = np.eye(len(decoder.book))[0]
     settings = {"max_atoms": MAX_ATOMS, "device": torch.device("cpu")}
-    few = propose_fillings(decoder, points, probabilities, count=4, **settings)
+    few = propose_occupations(decoder, points, probabilities, count=4, **settings)
     assert sum(asked) < 80
-    many = propose_fillings(decoder, points, probabilities, count=40, **settings)
+    many = propose_occupations(decoder, points, probabilities, count=40, **settings)
     assert [one.sample for one in few] == [one.sample for one in many[:4]]
     assert all((one.mask == other.mask).all() for one, other in zip(few, many, strict=False))
 

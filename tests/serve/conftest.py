@@ -15,7 +15,7 @@ import pytest
 
 TOKENS = {"anna": "token-of-anna-123456", "bert": "token-of-bert-123456"}
 LOCAL_TOKEN = "token-of-the-local-user"  # noqa: S105 - of tests
-QUICK = {"samples": 0, "latent_search": 0, "neighbours": 0, "sources": ["catalog"], "rmax": 16.0}
+QUICK = {"samples": 0, "latent_search": 0, "local_shapes": 0, "sources": ["catalog"], "rmax": 16.0}
 """What makes a real solve as cheap as it can be: a few shapes of a catalog, fitted once."""
 RECIPE = """
 name: serve-tests

@@ -11,7 +11,7 @@ import pytest
 from tests.serve.conftest import PDFS, QUICK, Api, RealServer
 
 PT = (PDFS / "sample-02-Pt.gr").read_bytes()
-LONG = {"samples": 5000, "latent_search": 1000, "neighbours": 2000, "mixtures": True}
+LONG = {"samples": 5000, "latent_search": 1000, "local_shapes": 2000, "mixtures": True}
 """A solve of minutes."""
 
 

@@ -12,7 +12,7 @@ from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.pipeline import Sources, solve_curve
 from deepstruc_hpc.solve.run.batch import solve
 
-SMALL = {"sources": "cvae", "samples": 12, "latent_search": 16, "neighbours": 30, "workers": 0}
+SMALL = {"sources": "cvae", "samples": 12, "latent_search": 16, "local_shapes": 30, "workers": 0}
 
 
 def _answer(folder):
@@ -43,7 +43,7 @@ def test_the_same_bytes_under_three_names_give_the_same_answer(measured, shapes_
 
 def test_a_time_limit_ends_a_file_with_a_word_and_changes_no_answer(measured, shapes_store, tmp_path):
     """Fails when a limit makes a search stop early and the file still counts as solved, or when it is part of what identifies an answer."""
-    common = {"catalog": shapes_store, "sources": "catalog", "neighbours": 60, "workers": 0}
+    common = {"catalog": shapes_store, "sources": "catalog", "local_shapes": 60, "workers": 0}
     short = solve(measured / "fcc.gr", tmp_path / "a", time_limit_s=0.001, **common).iloc[0]
     assert short["status"] == "failed"
     assert "time limit of 0.001 s" in short["message"]

@@ -41,7 +41,7 @@ def test_a_structure_of_a_recipe_is_found_with_the_catalog_of_that_recipe(name, 
     counts = " ".join(f"{symbol}{structure.symbols.count(symbol)}" for symbol in structure.elements)
     head = f"composition = {counts}\nqmin = 0.8\nqmax = 24.0\nqdamp = 0.03\n#### start data\n#L r G\n"
     (tmp_path / "measured.gr").write_text(head + "\n".join(f"{a:.3f} {b:.6f}" for a, b in zip(r, g, strict=True)) + "\n")
-    found = solve(tmp_path / "measured.gr", tmp_path / "out", catalog=store, sources="catalog,alloys", neighbours=60, workers=0).iloc[0]
+    found = solve(tmp_path / "measured.gr", tmp_path / "out", catalog=store, sources="catalog,alloys", local_shapes=60, workers=0).iloc[0]
     assert found["status"] == "ok", found["message"]
     kind = str(columns["structure_type"][row])
     named = {found["structure_type"], lattice_of(str(found["structure_type"]))}

@@ -7,12 +7,12 @@ import pytest
 
 from deepstruc_hpc.core.errors import RecipeError, StructureError
 from deepstruc_hpc.core.structure import Structure
-from deepstruc_hpc.structures.assignment import ParentFinder, oriented
+from deepstruc_hpc.structures.assignment import LatticeLookup, oriented
 from deepstruc_hpc.structures.close_packed import stacked_sites
 from deepstruc_hpc.structures.families import FAMILIES
 from deepstruc_hpc.structures.fingerprint import fingerprint
 from deepstruc_hpc.structures.parents import parent_of
-from deepstruc_hpc.structures.random_family import build_filling, packed, unpacked
+from deepstruc_hpc.structures.random_family import build_occupation, packed, unpacked
 from deepstruc_hpc.structures.random_shapes import RandomShapes, RandomShapeSettings
 
 NAMES = ("fcc atom", "fcc octahedral hole", "fcc bond", "hcp atom", "hcp triangle", "icosahedral", "decahedral atom", "decahedral bond",
@@ -27,7 +27,7 @@ def parents():
 
 @pytest.fixture(scope="module")
 def finder(parents):
-    return ParentFinder(parents)
+    return LatticeLookup(parents)
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_a_written_filling_reads_back(parents):
     mask = np.zeros(len(parents[0]), dtype=bool)
     mask[[0, 3, 17, 60]] = True
     np.testing.assert_array_equal(unpacked(packed(mask), len(mask)), mask)
-    assert build_filling("Au", 2.88, parent=NAMES[0], filled=packed(mask), radius=RADIUS).n_atoms == 4
+    assert build_occupation("Au", 2.88, parent=NAMES[0], filled=packed(mask), radius=RADIUS).n_atoms == 4
 
 
 def test_a_broken_filling_is_refused():

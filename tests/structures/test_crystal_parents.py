@@ -7,7 +7,7 @@ import pytest
 
 from deepstruc_hpc.core.errors import StructureError
 from deepstruc_hpc.core.structure import Structure
-from deepstruc_hpc.structures.assignment import ParentFinder
+from deepstruc_hpc.structures.assignment import LatticeLookup
 from deepstruc_hpc.structures.crystal_cut import cut_crystal
 from deepstruc_hpc.structures.crystal_parents import crystal_of_parent, crystal_parent_names
 from deepstruc_hpc.structures.crystals import prototype_crystal
@@ -29,7 +29,7 @@ def parents():
 
 @pytest.fixture(scope="module")
 def finder(parents):
-    return ParentFinder(parents)
+    return LatticeLookup(parents)
 
 
 def rebuilt(parents, found, like):

@@ -64,7 +64,7 @@ class Answer:
 
 
 def check(ranking: Ranking, measurement: Measurement, settings: SolveSettings, *, terms: KeptTerms | None = None) -> Answer:
-    """Whether rank 1 is an answer, and what the settings ask for beside it (``verify``, ``mixtures``, ``relax``).
+    """Whether rank 1 is an answer, and what the settings ask for beside it (``verify``, ``mixtures``, ``refine_positions``).
 
     Args:
         ranking: of all candidates.
@@ -96,7 +96,7 @@ def check(ranking: Ranking, measurement: Measurement, settings: SolveSettings, *
         details["verify"] = verify_in_words(findings.tables["verify"], settings.verify)
     message += _strain(ranking, measurement, settings, details)
     relaxed = None
-    if settings.relax:
+    if settings.refine_positions:
         relaxed, details["relaxed"] = refine_positions(ranking.first, candidates.row(0), measurement)
     doubt = intervals(ranking, open_above="lower_bound" in verdict.flags)
     details["intervals"] = {name: one.record() for name, one in doubt.items()}

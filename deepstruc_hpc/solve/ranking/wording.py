@@ -32,7 +32,7 @@ def in_words(ranking: Ranking, settings: RankSettings, data_end: float = np.inf)
     """
     types = ranking.types
     first, lattice = str(types["structure_type"].iloc[0]), str(types["lattice"].iloc[0])
-    plausible = types["probability"].ge(settings.tell_apart) & (types.index > 0)
+    plausible = types["probability"].ge(settings.indistinguishable) & (types.index > 0)
     same = types["lattice"].eq(lattice)
     sentences = []
     alloy = bool(ranking.first.lattice)
@@ -60,7 +60,7 @@ def orderings(ranking: Ranking, settings: RankSettings) -> list[str]:
     None where mean atoms explain the data as well, and none of what is no alloy.
     """
     types = ranking.types
-    left = types[types["lattice"].eq(types["lattice"].iloc[0]) & (types["probability"].ge(settings.tell_apart) | (types.index == 0))]
+    left = types[types["lattice"].eq(types["lattice"].iloc[0]) & (types["probability"].ge(settings.indistinguishable) | (types.index == 0))]
     names = [str(kind).partition(" alloy on ")[0] if " alloy on " in str(kind) else "" for kind in left["structure_type"]]
     return names if all(names) else []
 

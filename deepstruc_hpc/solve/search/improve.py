@@ -42,10 +42,10 @@ def improve(
         except DeepstrucError as unusable:
             candidates = candidates.with_notes(f"no search with the model: {unusable}")
     score = scorer(candidates)  # sizes and types are scored by what was proposed, before complexities are counted
-    candidates = search_locally(assess(candidates), measurement, score, budget=settings.neighbours, rng=measurement.rng("neighbours"))
+    candidates = search_locally(assess(candidates), measurement, score, budget=settings.local_shapes, rng=measurement.rng("neighbours"))
     if "alloys" in settings.sources:
         candidates = _with(candidates, decorations(candidates, measurement, score), measurement, "alloys")
-        candidates = rearrange(candidates, measurement, score, budget=settings.neighbours, rng=measurement.rng("alloys"))
+        candidates = rearrange(candidates, measurement, score, budget=settings.local_shapes, rng=measurement.rng("alloys"))
     return candidates
 
 
@@ -61,7 +61,7 @@ def _with_generator(candidates: CandidateSet, measurement: Measurement, settings
     if settings.latent_search:
         found = search_latent(space, measurement, symbol=symbol, budget=settings.latent_search, rng=rng, source=generator.name)
         candidates = _with(candidates, found, measurement, "latent_search")
-    if settings.neighbours:
+    if settings.local_shapes:
         candidates = _with(candidates, other_sizes(space, candidates), measurement, "next_sites")
         refined = refine_occupations(generator, space, candidates, measurement, symbol=symbol)
         candidates = _with(candidates, refined, measurement, "occupations_refined")

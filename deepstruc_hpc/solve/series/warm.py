@@ -88,8 +88,8 @@ class WarmSolver:
     """Solves frames that are like those that it learned from.
 
     Args:
-        settings: of the series; what is asked beside the answer (``verify``, ``mixtures``, ``relax``, ``strain``) is asked of fully solved frames
-            alone.
+        settings: of the series; what is asked beside the answer (``verify``, ``mixtures``, ``refine_positions``, ``strain``) is asked of fully
+            solved frames alone.
 
     Attributes:
         frames: solved so far.
@@ -107,7 +107,7 @@ class WarmSolver:
     _places: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.settings = self.settings.model_copy(update={"verify": None, "mixtures": False, "relax": False, "strain": False})
+        self.settings = self.settings.model_copy(update={"verify": None, "mixtures": False, "refine_positions": False, "strain": False})
         self._crystals = CrystalRuns(self.settings)
 
     def learn(self, *known: Knowledge) -> None:
@@ -159,7 +159,7 @@ class WarmSolver:
             raise NotApplicableError(f"{measurement.curve.source}: no candidate of the frames around it can be fitted")
         candidates = replace(candidates, belief=self._belief)
         posterior = self._of_lists(self._posterior(candidates, measurement), candidates)
-        budget = self.settings.neighbours // SEARCH_SHARE
+        budget = self.settings.local_shapes // SEARCH_SHARE
         if atoms is not None and budget and self.frames % SEARCH_EVERY == 0:
             before = len(candidates)
             candidates = search_locally(candidates, measurement, posterior, budget=budget, rng=measurement.rng("neighbours"))

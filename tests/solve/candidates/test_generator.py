@@ -41,7 +41,9 @@ def checkpoint(tmp_path_factory):
 
 
 def test_samples_of_an_untrained_model_never_beat_the_catalog(measured, shapes_store, checkpoint, tmp_path):
-    frame = solve(measured / "fcc.gr", tmp_path, catalog=shapes_store, model=checkpoint, sources="cvae,catalog", samples=40, neighbours=60, workers=0)
+    frame = solve(
+        measured / "fcc.gr", tmp_path, catalog=shapes_store, model=checkpoint, sources="cvae,catalog", samples=40, local_shapes=60, workers=0
+    )
     assert (frame["status"].iloc[0], frame["structure_type"].iloc[0]) == ("ok", "fcc")
     counts = json.loads((tmp_path / "fcc" / "result.json").read_text())["details"]["counts"]
     assert counts["samples"] == 40
@@ -59,7 +61,7 @@ def test_samples_of_an_untrained_model_never_beat_the_catalog(measured, shapes_s
 def test_the_same_seed_gives_the_same_samples_and_another_one_others(measured, shapes_store, checkpoint, tmp_path):
     def points(name, seed):
         options = {"catalog": shapes_store, "model": checkpoint, "sources": "cvae,catalog"}
-        solve(measured / "fcc.gr", tmp_path / name, **options, samples=36, seed=seed, neighbours=0, workers=0)
+        solve(measured / "fcc.gr", tmp_path / name, **options, samples=36, seed=seed, local_shapes=0, workers=0)
         latent = pd.read_csv(tmp_path / name / "fcc" / "latent.csv")
         return latent.loc[latent["kind"] != "catalog", ["z1", "z2"]].to_numpy()
 
@@ -69,7 +71,7 @@ def test_the_same_seed_gives_the_same_samples_and_another_one_others(measured, s
 
 
 def test_samples_of_an_untrained_model_alone_are_refused_with_their_rw(measured, checkpoint, tmp_path):
-    row = solve(measured / "fcc.gr", tmp_path, model=checkpoint, sources="cvae", samples=10, neighbours=60, workers=0).iloc[0]
+    row = solve(measured / "fcc.gr", tmp_path, model=checkpoint, sources="cvae", samples=10, local_shapes=60, workers=0).iloc[0]
     assert row["status"] == "refused"
     assert row["rw"] > RefusalSettings().rw_refuse
     assert "no candidate comes near the curve" in row["message"]

@@ -104,7 +104,7 @@ def test_the_zoom_of_a_metal_lies_about_the_first_peak_only_where_that_is_a_bond
 def test_a_source_of_an_installed_package_is_asked_when_it_is_named(measured, shapes_store, shape_of, installed, tmp_path):
     mine = Offers(shape_of("decahedral"))
     installed(Point("mine", mine))
-    common = {"catalog": shapes_store, "neighbours": 0, "workers": 0}
+    common = {"catalog": shapes_store, "local_shapes": 0, "workers": 0}
     row = solve(measured / "decahedral.gr", tmp_path / "named", sources="mine", **common).iloc[0]
     assert (row["status"], row["structure_type"], row["n_candidates"]) == ("ok", "decahedral", 1)
     ((measurement, budget),) = mine.asked

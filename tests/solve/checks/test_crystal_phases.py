@@ -60,7 +60,7 @@ def curve_of(*parts, noise=0.03):
 
 
 def answer_of(curve, elements):
-    settings = SolveSettings(elements=elements, sources=("crystals",), neighbours=0)
+    settings = SolveSettings(elements=elements, sources=("crystals",), local_shapes=0)
     return solve_curve(curve, settings, Sources([CrystalSource()]))
 
 

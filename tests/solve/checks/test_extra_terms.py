@@ -22,7 +22,7 @@ from deepstruc_hpc.solve.ranking.ranking import rank
 from deepstruc_hpc.solve.run.batch import solve
 from tests.solve.conftest import write_gr
 
-COMMON = {"sources": "catalog", "workers": 0, "neighbours": 0, "qdamp": 0.03}
+COMMON = {"sources": "catalog", "workers": 0, "local_shapes": 0, "qdamp": 0.03}
 CONDITIONS = Instrument(radiation="xray", qmin=0.8, qmax=22.0, qdamp=0.03, qbroad=0.0)
 HALO = Term("halo", 1.5, 0.3)
 

@@ -25,7 +25,7 @@ def strained(tmp_path_factory, shape_of):
 def folders(strained, shapes_store, tmp_path_factory):
     out = tmp_path_factory.mktemp("relaxed")
     for name, relax in (("with", True), ("without", False)):
-        solve(strained, out / name, catalog=shapes_store, sources="catalog", neighbours=0, relax=relax, workers=0)
+        solve(strained, out / name, catalog=shapes_store, sources="catalog", local_shapes=0, refine_positions=relax, workers=0)
     return out / "with" / "dec", out / "without" / "dec"
 
 

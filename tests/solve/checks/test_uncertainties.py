@@ -58,7 +58,7 @@ def test_dg_changes_no_answer_and_chi_square_is_told(measured, shapes_store, tmp
         for line, x in zip(lines, r, strict=True)
     ]
     bare = [line if np.isnan(x) else " ".join(line.split()[:2]) for line, x in zip(lines, r, strict=True)]
-    settings = {"catalog": shapes_store, "sources": "catalog", "workers": 0, "qdamp": 0.03, "neighbours": 0}
+    settings = {"catalog": shapes_store, "sources": "catalog", "workers": 0, "qdamp": 0.03, "local_shapes": 0}
     answers = {}
     for name, text in (("with", told), ("without", bare)):
         (tmp_path / f"{name}.gr").write_text("\n".join(line for line in text if not line.startswith("#L")) + "\n")

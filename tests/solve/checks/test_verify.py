@@ -176,7 +176,7 @@ def test_verify_srreal_of_a_run_writes_both_side_by_side(measured, shapes_store,
     from deepstruc_hpc.solve.run.batch import solve
 
     fake_srreal.install(monkeypatch)
-    solve(measured / "fcc.gr", tmp_path, catalog=shapes_store, sources="catalog", verify="srreal", rmax=12, workers=0, qdamp=0.03, neighbours=0)
+    solve(measured / "fcc.gr", tmp_path, catalog=shapes_store, sources="catalog", verify="srreal", rmax=12, workers=0, qdamp=0.03, local_shapes=0)
     table = pd.read_csv(tmp_path / "fcc" / "verify.csv")
     assert table["rank"].tolist() == list(range(1, len(table) + 1))
     assert table["rw_srreal"].to_numpy() == pytest.approx(table["rw"].to_numpy(), abs=2e-3)

@@ -16,22 +16,22 @@ def _die_on(stem, folder):
 
 
 def test_actors_give_the_answers_of_one_process(measured, shapes_store, tmp_path):
-    here = solve(measured, tmp_path / "here", catalog=shapes_store, sources="catalog", neighbours=60, workers=0)
-    there = solve(measured, tmp_path / "there", catalog=shapes_store, sources="catalog", neighbours=60, workers=2)
+    here = solve(measured, tmp_path / "here", catalog=shapes_store, sources="catalog", local_shapes=60, workers=0)
+    there = solve(measured, tmp_path / "there", catalog=shapes_store, sources="catalog", local_shapes=60, workers=2)
     columns = ["file", "status", "structure_type", "n_atoms", "n_candidates"]
     assert here[columns].equals(there[columns])
     assert here["rw"].to_numpy() == pytest.approx(there["rw"].to_numpy(), abs=1e-5, nan_ok=True)
 
 
 def test_a_dying_actor_costs_its_own_file_and_no_other(measured, shapes_store, tmp_path):
-    frame = solve(measured, tmp_path, catalog=shapes_store, sources="catalog", neighbours=60, workers=2, draw=partial(_die_on, "fcc"))
+    frame = solve(measured, tmp_path, catalog=shapes_store, sources="catalog", local_shapes=60, workers=2, draw=partial(_die_on, "fcc"))
     status = {
         name.rsplit("/", 1)[-1]: (state, message) for name, state, message in zip(frame["file"], frame["status"], frame["message"], strict=True)
     }
     assert status["fcc.gr"][0] == "failed"
     assert "worker process ended" in status["fcc.gr"][1]
     assert [status[name][0] for name in ("decahedral.gr", "icosahedral.gr", "broken.gr")] == ["ok", "ok", "failed"]
-    again = solve(measured, tmp_path, catalog=shapes_store, sources="catalog", neighbours=60, workers=2)
+    again = solve(measured, tmp_path, catalog=shapes_store, sources="catalog", local_shapes=60, workers=2)
     assert sorted(again["status"]) == ["failed", "ok", "ok", "ok"]
 
 

@@ -16,7 +16,7 @@ from deepstruc_hpc.solve.run.batch import solve
 from deepstruc_hpc.solve.run.output import writing
 from tests.solve.conftest import write_gr
 
-COMMON = {"sources": "catalog", "workers": 0, "neighbours": 60}
+COMMON = {"sources": "catalog", "workers": 0, "local_shapes": 60}
 
 
 @pytest.fixture(scope="module")

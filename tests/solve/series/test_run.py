@@ -23,7 +23,7 @@ from deepstruc_hpc.solve.series.watch import watch_series
 from deepstruc_hpc.solve.series.worker import SeriesWorker
 from tests.solve.conftest import write_gr
 
-SETTINGS = SolveSettings(sources=("catalog",), qdamp=0.03, neighbours=30)
+SETTINGS = SolveSettings(sources=("catalog",), qdamp=0.03, local_shapes=30)
 BROKEN = {"f4.gr": "", "f6.gr": "no table\nat all\n", "f8.gr": "0 nan\n" * 60}
 
 
@@ -137,7 +137,7 @@ def test_a_worker_that_dies_costs_one_frame(film, shapes_store, tmp_path, monkey
 
 def test_a_series_killed_from_outside_goes_on_with_what_was_finished(film, solved, shapes_store, tmp_path):
     out = tmp_path / "out"
-    options = ["--series", "--workers", "0", "--sources", "catalog", "--qdamp", "0.03", "--set", "neighbours=30", "--catalog", str(shapes_store)]
+    options = ["--series", "--workers", "0", "--sources", "catalog", "--qdamp", "0.03", "--set", "local_shapes=30", "--catalog", str(shapes_store)]
     running = subprocess.Popen([sys.executable, "-m", "deepstruc_hpc", "solve", str(film), "--out", str(out), *options], stderr=subprocess.DEVNULL)
     try:
         while running.poll() is None and not list((out / WORK).glob("*-*.json")):

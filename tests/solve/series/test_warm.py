@@ -25,7 +25,7 @@ from deepstruc_hpc.solve.series.warm import Knowledge, WarmSolver
 from deepstruc_hpc.structures.prototypes import candidate_crystals
 from tests.solve.conftest import fitted_set, write_gr
 
-SETTINGS = SolveSettings(sources=("catalog",), qdamp=0.03, neighbours=60)
+SETTINGS = SolveSettings(sources=("catalog",), qdamp=0.03, local_shapes=60)
 
 
 @pytest.fixture(scope="module")
