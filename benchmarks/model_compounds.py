@@ -176,12 +176,12 @@ def best_of_samples(model: CompoundModel, cases: TestCases, rows: Sequence[int],
         odds = model.site_odds_of(curve, elements, instrument)
         ends_found = []
         for place in order[:REFINED]:
-            filling = found[place].occupation
-            if filling is None:
+            assignment = found[place].occupation
+            if assignment is None:
                 continue
             fit = Fitted(float(table.zoom[place]), float(table.uiso[place]), float(table.delta2[place]), float(table.rw[place]))
-            start = Filled(filling[0], filling[1], structures[place], fit)
-            ends_found.append(improve_sites(start, curve, instrument, log_odds=odds(filling[0].name), most_atoms=MOST_ATOMS))
+            start = Filled(assignment[0], assignment[1], structures[place], fit)
+            ends_found.append(improve_sites(start, curve, instrument, log_odds=odds(assignment[0].name), most_atoms=MOST_ATOMS))
         if ends_found:
             end = min(ends_found, key=lambda one: one.objective)
             refined.add(cases.ideal[row], two_kinds(end.parent.site_class, end.parent.sites, end.mask, end.parent.structure_type))

@@ -35,7 +35,7 @@ def test_the_class_of_the_page_keeps_the_contract(own):
 
 
 def test_solve_with_it_alone(own, tmp_path):
-    """The sample is a truncated octahedron of 100 Pt atoms, which is no sphere: the searches start from the sphere's filling."""
+    """The sample is a truncated octahedron of 100 Pt atoms, which is no sphere: the searches start from the sphere's occupation."""
     settings = {"model": own, "sources": "cvae", "samples": 12, "local_shapes": 60, "workers": 0, "progress": False}
     frame = solve(ROOT / "examples" / "pdfs" / "sample-02-Pt.gr", tmp_path, **settings)
     assert (frame["status"].iloc[0], frame["structure_type"].iloc[0]) == ("ok", "fcc")

@@ -42,7 +42,7 @@ class SiteArrays:
 
 @dataclass(frozen=True, eq=False)
 class SiteTable:
-    """Parents and fillings of many structures; about 1 kB each.
+    """Parents and assignments of many structures; about 1 kB each.
 
     Attributes:
         parent: (S,) int64; −1 for a structure that is a piece of no parent.
@@ -78,13 +78,13 @@ class SiteTable:
         return cls.of_assignments((assignment_of(finder, structure, elements) for structure in structures), len(structures), parents, bool(elements))
 
     @classmethod
-    def of_assignments(cls, fillings: Iterable[SiteAssignment | None], count: int, parents: Sequence[Parent], elements: bool = False) -> SiteTable:
-        """A table of known fillings; see :meth:`of`.
+    def of_assignments(cls, assignments: Iterable[SiteAssignment | None], count: int, parents: Sequence[Parent], elements: bool = False) -> SiteTable:
+        """A table of known assignments; see :meth:`of`.
 
         Args:
-            fillings: of each structure, None where it is a piece of no parent.
+            assignments: of each structure, None where it is a piece of no parent.
             count: how many structures.
-            parents: to which the fillings' numbers belong.
+            parents: to which the assignments' numbers belong.
             elements: whether elements are to be decoded, too.
         """
         owner = np.full(count, -1, dtype=np.int64)
@@ -94,7 +94,7 @@ class SiteTable:
         masks = np.zeros((count, width), dtype=np.uint8)
         edges: list[NDArray[np.int32]] = []
         reach = np.zeros(count, dtype=np.int64)
-        for row, found in enumerate(fillings):
+        for row, found in enumerate(assignments):
             if found is None:
                 edges.append(np.zeros(0, dtype=np.int32))
                 continue

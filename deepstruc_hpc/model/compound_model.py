@@ -143,15 +143,15 @@ class CompoundModel(Generator):
         density = -0.5 * (offsets**2).sum(axis=1) - np.log(std).sum() - 0.5 * dimensions * math.log(2 * math.pi)
         laid: dict[int, Parent] = {}
         proposals = []
-        for filling in found:
-            if filling.parent not in laid:
-                plain = self.decoder.book.parent(filling.parent)
-                laid[filling.parent] = compound_types.with_elements(plain, given.cations, given.anion, given.bond, rng)
-            lattice, kind = laid[filling.parent], laid[filling.parent].structure_type
-            structure = particle(lattice, filling.mask, given.crystals[kind].crystal.name)
-            log_prior = float(density[filling.sample]) + math.log(max(filling.parent_probability, 1e-300))
-            held, crystal = (lattice, filling.mask), given.crystals[kind]
-            proposals.append(Proposal(structure, points[filling.sample], log_prior, filling.parent_probability, lattice.name, held, crystal))
+        for assignment in found:
+            if assignment.parent not in laid:
+                plain = self.decoder.book.parent(assignment.parent)
+                laid[assignment.parent] = compound_types.with_elements(plain, given.cations, given.anion, given.bond, rng)
+            lattice, kind = laid[assignment.parent], laid[assignment.parent].structure_type
+            structure = particle(lattice, assignment.mask, given.crystals[kind].crystal.name)
+            log_prior = float(density[assignment.sample]) + math.log(max(assignment.parent_probability, 1e-300))
+            held, crystal = (lattice, assignment.mask), given.crystals[kind]
+            proposals.append(Proposal(structure, points[assignment.sample], log_prior, assignment.parent_probability, lattice.name, held, crystal))
         return proposals
 
     def site_odds_of(self, curve: PdfCurve, elements: Sequence[str], instrument: Instrument | None = None) -> Callable[[str], Array | None]:
@@ -181,7 +181,7 @@ class CompoundModel(Generator):
         best = max(given.crystals, key=lambda kind: float(shares[kinds == kind].sum()))
         parent = int(np.where(kinds == best, shares, -1.0).argmax())
         point = torch.from_numpy(mean[None].astype(np.float32)).to(next(self.network.parameters()).device)
-        return parent, self.decoder.filling(point, parent)[0]
+        return parent, self.decoder.assignment(point, parent)[0]
 
     def parent_shares(self, given: GivenCurve, points: Array) -> Array:
         """(P,) probabilities of the parents of the types that the elements can have, averaged over (B, latent) points."""

@@ -101,11 +101,11 @@ class Cvae(nn.Module):
         """(T,) probabilities of the structure types, averaged over (B, latent) points."""
         return self.decoder.mean_type_shares(points, self.pdf_mean.device)
 
-    def fillings(self, z: Tensor, allowed: Sequence[Sequence[str]]) -> list[tuple[int, NDArray[np.int64]]]:
+    def assignments(self, z: Tensor, allowed: Sequence[Sequence[str]]) -> list[tuple[int, NDArray[np.int64]]]:
         """Number of the lattice and (S,) elements on its sites, −1 where empty, at each of (B, latent) points; none without lattices.
 
         Args:
             z: (B, latent).
             allowed: B lists of elements to choose from; all of the model's where a list is empty.
         """
-        return self.decoder.fillings(z, allowed)
+        return self.decoder.assignments(z, allowed)

@@ -87,7 +87,7 @@ class CoordinatesDecoder(nn.Module):
         decoded = self.structures(self(torch.from_numpy(points.astype(np.float32)).to(device)))
         return np.asarray(np.mean([structure.type_probabilities for structure in decoded], axis=0))
 
-    def fillings(self, z: Tensor, allowed: Sequence[Sequence[str]]) -> list[tuple[int, NDArray[np.int64]]]:
+    def assignments(self, z: Tensor, allowed: Sequence[Sequence[str]]) -> list[tuple[int, NDArray[np.int64]]]:
         """None: coordinates lie on no sites."""
         del z, allowed
         return []

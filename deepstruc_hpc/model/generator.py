@@ -210,7 +210,7 @@ class StructureModel:
         The first proposal is the mean itself; the others are drawn with ``sigma`` times the prior's standard deviation as trained. A decoder that
         writes coordinates is asked in each unit of length that the first peak may stand for, so there the first few are means. A decoder over
         sites has a larger latent space, in which the distance from the mean is kept as it would be in two dimensions, and gives several parents and
-        several cuts for each point; it proposes no filling twice, and so may give fewer than were asked for.
+        several cuts for each point; it proposes no assignment twice, and so may give fewer than were asked for.
 
         Args:
             curve: measured G(r).
@@ -260,14 +260,14 @@ class StructureModel:
         density = self._log_prior(offsets, std)
         proposals = []
         most = self.info.model.max_atoms
-        fillings = propose_occupations(decoder, points, probabilities, count=n_samples, max_atoms=most, device=self.device)
-        for number, filling in enumerate(fillings, start=1):
-            parent = decoder.book.parent(filling.parent)
-            label = f"{symbol} cvae {parent.name} {int(filling.mask.sum())} atoms, sigma {sigma:g} proposal {number}"
-            structure = parent.structure(filling.mask, symbol, unit, label)
-            log_prior = float(density[filling.sample]) + math.log(filling.parent_probability)
-            filled = (parent, filling.mask)
-            proposals.append(Proposal(structure, points[filling.sample], log_prior, filling.parent_probability, parent.name, filled))
+        assignments = propose_occupations(decoder, points, probabilities, count=n_samples, max_atoms=most, device=self.device)
+        for number, assignment in enumerate(assignments, start=1):
+            parent = decoder.book.parent(assignment.parent)
+            label = f"{symbol} cvae {parent.name} {int(assignment.mask.sum())} atoms, sigma {sigma:g} proposal {number}"
+            structure = parent.structure(assignment.mask, symbol, unit, label)
+            log_prior = float(density[assignment.sample]) + math.log(assignment.parent_probability)
+            filled = (parent, assignment.mask)
+            proposals.append(Proposal(structure, points[assignment.sample], log_prior, assignment.parent_probability, parent.name, filled))
         return proposals
 
     def _with_elements(self, decoder: SitesDecoder, proposal: Proposal, allowed: Sequence[str]) -> Proposal:

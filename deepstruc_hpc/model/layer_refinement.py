@@ -1,4 +1,4 @@
-"""Occupation refinement by whole layers: from a filling of one close-packed stack to fillings of its neighbours.
+"""Occupation refinement by whole layers: from an assignment of one close-packed stack to assignments of its neighbours.
 
 Changing one atom at a time ends where no single atom helps: a layer of other sites, a layer more, or one atom missing at each corner of a symmetric
 particle are many atoms away, and worse in between. Here a particle is changed by whole layers (:mod:`deepstruc_hpc.structures.layer_moves`). All
@@ -164,7 +164,7 @@ def layer_stacks(filled: Filled) -> list[LayerStack]:
 
 
 def _on_parent(stack: LayerStack, like: Filled, length: float) -> tuple[Parent, NDArray[np.bool_], Structure] | None:
-    """Parent, filling and structure (Å) of a stack without dangling atoms; None where no parent with the radius of the present one holds it."""
+    """Parent, assignment and structure (Å) of a stack without dangling atoms; None where no parent with the radius of the present one holds it."""
     kind, sequence = stack_kind(stack.sequence), stack.sequence
     finder = finder_of(kind, like.parent.radius)
     ways = (finder.find(way, kind, length=1.0) for way in frames_of_stack(sequence, stack.sites))

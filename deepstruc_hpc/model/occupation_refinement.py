@@ -27,7 +27,7 @@ Mask = NDArray[np.bool_]
 ROUNDS = 3
 """Fits and descents in turn, at most."""
 ROOM = 1.3
-"""Sites up to so many nearest-neighbour distances outside a filling may be filled."""
+"""Sites up to so many nearest-neighbour distances outside an assignment may be filled."""
 SUREST = 6.0
 """No site is taken to be surer than this many nats, whatever a model says: it is no oracle."""
 SNAP = 0.15
@@ -52,7 +52,7 @@ class Fitted:
 
 @dataclass(frozen=True, eq=False)
 class Filled:
-    """A cluster as a filling: of one element, or on a lattice whose sites have their elements.
+    """A cluster as an assignment: of one element, or on a lattice whose sites have their elements.
 
     Attributes:
         parent: its sites.
@@ -69,10 +69,10 @@ class Filled:
 
 @dataclass(frozen=True, eq=False)
 class Improved(Filled):
-    """A filling after the refinement; the structure as it was before the zoom of its fit.
+    """An assignment after the refinement; the structure as it was before the zoom of its fit.
 
     Attributes:
-        objective: −ln of the posterior of parent and filling, nats, up to a constant of the curve: :func:`objective_of`.
+        objective: −ln of the posterior of parent and assignment, nats, up to a constant of the curve: :func:`objective_of`.
     """
 
     objective: float
@@ -88,7 +88,7 @@ def improve_sites(
     most_atoms: int = 10_000,
     low_q: float = 0.0,
 ) -> Improved:
-    """Descend over the fillings of a parent, and fit, in turn.
+    """Descend over the assignments of a parent, and fit, in turn.
 
     Args:
         start: from where.
@@ -129,10 +129,10 @@ def objective_of(filled: Filled, points: float, log_odds: Floats | None) -> floa
     """−ln of the posterior of a parent and which of its sites are filled, nats, up to a constant of the curve.
 
     ½ n ln(residual) − Σ_{filled} ln p − Σ_{empty} ln(1 − p) + what stacking faults cost (:class:`~deepstruc_hpc.physics.evidence.Constants`). Parents
-    count alike. So fillings of different parents can be compared, too.
+    count alike. So assignments of different parents can be compared, too.
 
     Args:
-        filled: the filling with its fit.
+        filled: the assignment with its fit.
         points: n, independent points of the data.
         log_odds: (S,) ln p/(1 − p) of the sites, nats; nothing is known where not given.
     """
@@ -144,7 +144,7 @@ def objective_of(filled: Filled, points: float, log_odds: Floats | None) -> floa
 
 
 def _built(parent: Parent, mask: Mask, as_before: Structure, length: float) -> Structure:
-    """The cluster that a filling is, Å, with the type and label that it had."""
+    """The cluster that an assignment is, Å, with the type and label that it had."""
     if parent.species is not None:
         symbols = [parent.species[site] for site in np.flatnonzero(mask)]
         return parent.cluster(mask, symbols, length, as_before.structure_type, as_before.label)

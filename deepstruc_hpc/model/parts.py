@@ -175,5 +175,5 @@ class Decoder(Protocol):
     def mean_type_shares(self, points: NDArray[np.float64], device: torch.device) -> NDArray[np.float64]:
         """(T,) probabilities of the types, averaged over (B, latent) points."""
 
-    def fillings(self, z: Tensor, allowed: Sequence[Sequence[str]]) -> list[tuple[int, NDArray[np.int64]]]:
+    def assignments(self, z: Tensor, allowed: Sequence[Sequence[str]]) -> list[tuple[int, NDArray[np.int64]]]:
         """For (B, latent) points: lattice and element of each of its sites; none for a decoder without sites."""

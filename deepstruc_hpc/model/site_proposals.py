@@ -34,7 +34,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class SiteProposal:
-    """A filling.
+    """An assignment.
 
     Attributes:
         parent: number of the parent.
@@ -74,7 +74,7 @@ def parent_probabilities(decoder: SitesDecoder, points: Floats, device: torch.de
 def propose_occupations(
     decoder: SitesDecoder, points: Floats, probabilities: Floats, *, count: int, max_atoms: int, device: torch.device
 ) -> list[SiteProposal]:
-    """At most ``count`` different fillings, the most probable parent's first.
+    """At most ``count`` different assignments, the most probable parent's first.
 
     Every parent is asked for a share in proportion to the root of its probability, so that less probable ones are tried too; what a parent does
     not use goes to the next. The first cuts of all latent points come before the second cuts, and so on.
@@ -103,7 +103,7 @@ def propose_occupations(
 
 
 def _different(decoder: SitesDecoder, points: Floats, parent: int, max_atoms: int, device: torch.device) -> Iterator[tuple[Mask, int]]:
-    """Different fillings of one parent and the latent points that they come from.
+    """Different assignments of one parent and the latent points that they come from.
 
     A point is asked when its turn comes: where the caller has enough after some points, the others cost nothing.
     """
@@ -157,7 +157,7 @@ def _logits(decoder: SitesDecoder, points: Floats, parent: int, device: torch.de
 
 
 def most_probable_sites(decoder: SitesDecoder, points: Floats, parent: int, max_atoms: int, device: torch.device) -> list[Mask]:
-    """The filling of one parent that each of (B, latent) points means: sites more probably filled than empty, few enough and not too few.
+    """The assignment of one parent that each of (B, latent) points means: sites more probably filled than empty, few enough and not too few.
 
     Args:
         decoder: of the model.

@@ -159,7 +159,7 @@ class SitesDecoder(nn.Module):
         rows = []
         for row, (index, parent) in enumerate(zip(truth.parent.tolist(), chosen.tolist(), strict=True)):
             true = self._unpacked(truth.mask[row], index)
-            mask, kinds = self.filling(output.z[row : row + 1], parent)
+            mask, kinds = self.assignment(output.z[row : row + 1], parent)
             same_type = self.type_of_parent[index] == self.type_of_parent[parent]
             if says is not None:
                 same_type = bool(says[row] == targets.structure_type[row])
@@ -185,8 +185,8 @@ class SitesDecoder(nn.Module):
         return {name: torch.tensor([float(scores[name]) for scores in rows], device=output.z.device) for name in rows[0]}
 
     @torch.no_grad()
-    def filling(self, z: Tensor, parent: int, allowed: Sequence[str] = ()) -> tuple[NDArray[np.bool_], NDArray[np.int64] | None]:
-        """The most probable filling of one parent at a (1, latent) point, of any elements or of the ``allowed`` ones.
+    def assignment(self, z: Tensor, parent: int, allowed: Sequence[str] = ()) -> tuple[NDArray[np.bool_], NDArray[np.int64] | None]:
+        """The most probable assignment of one parent at a (1, latent) point, of any elements or of the ``allowed`` ones.
 
         Returns:
             (S,) sites filled rather than empty; (S,) number of the element on each, −1 where it is empty, or none where no elements are decoded.
@@ -200,7 +200,7 @@ class SitesDecoder(nn.Module):
         known = self._known(allowed)
         return mask, np.where(mask, known[elements[0][:, known].argmax(dim=1).cpu().numpy()], -1)
 
-    def fillings(self, z: Tensor, allowed: Sequence[Sequence[str]]) -> list[tuple[int, NDArray[np.int64]]]:
+    def assignments(self, z: Tensor, allowed: Sequence[Sequence[str]]) -> list[tuple[int, NDArray[np.int64]]]:
         """The number of each point's most probable parent, and (S,) the number of the element on each of its sites, −1 where it is empty.
 
         Args:
@@ -209,7 +209,7 @@ class SitesDecoder(nn.Module):
         """
         found = []
         for row, parent in enumerate(self(z).parent_logits.argmax(dim=1).tolist()):
-            mask, kinds = self.filling(z[row : row + 1], parent, allowed[row])
+            mask, kinds = self.assignment(z[row : row + 1], parent, allowed[row])
             found.append((parent, np.where(mask, 0, -1) if kinds is None else kinds))
         return found
 
@@ -239,7 +239,7 @@ class SitesDecoder(nn.Module):
         types = self.type_shares(output)
         decoded = []
         for row, parent in enumerate(output.parent_logits.argmax(dim=1).tolist()):
-            mask, kinds = self.filling(output.z[row : row + 1], parent)
+            mask, kinds = self.assignment(output.z[row : row + 1], parent)
             sites = self.book.parent(parent).sites[mask]
             if kinds is None:
                 decoded.append(DecodedArrays(centred_and_ordered(sites), types[row]))

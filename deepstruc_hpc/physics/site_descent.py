@@ -13,8 +13,8 @@ are those of :class:`~deepstruc_hpc.physics.target.Target`, a basis of as many n
 In a crystal of several elements each site has a kind, and g(d) is that of two kinds: their scattering factors' product over the square of the mean
 one, which is taken as that of the cluster at the start.
 
-What is made small is −ln of the posterior of a filling, ½ n ln(misfit) − Σ_{filled} ln p/(1 − p): n independent points of unknown variance, and what
-was known of every site before.
+What is made small is −ln of the posterior of an occupation, ½ n ln(misfit) − Σ_{filled} ln p/(1 − p): n independent points of unknown variance, and
+what was known of every site before.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ DISTANCE_STEP = 5e-4
 """Distances are told apart to this part of the largest one."""
 MOST_STEPS = 60
 FEWEST_ATOMS = 4
-"""That a filling keeps, whatever was known of its sites: fewer have no shape that a curve could tell."""
+"""That an occupation keeps, whatever was known of its sites: fewer have no shape that a curve could tell."""
 LEAST_GAIN = 0.05
 """Nats that a step must gain."""
 _FLOOR = 1e-10
@@ -136,7 +136,7 @@ class SiteCurves:
         return np.asarray(np.maximum(1.0 - along**2 / np.maximum(square, 1e-300) / self.target.norm, 0.0))
 
     def rw(self, mask: Mask) -> float:
-        """Of a filling, at its best scale."""
+        """Of an occupation, at its best scale."""
         curve = 0.5 * self.potential(mask)[mask].sum(axis=0)
         return float(np.sqrt(self.misfit(curve @ self.target.data, curve @ curve)))
 
@@ -151,14 +151,14 @@ class Change:
 
 
 class SiteDescent:
-    """Descents over the fillings of one set of sites.
+    """Descents over the occupations of one set of sites.
 
     Args:
         curves: of its pairs.
         bonds: (S, S) 1 where two sites are neighbours.
         points: independent points of the data, n.
         min_neighbours: that every atom keeps.
-        most_atoms: that a filling may have.
+        most_atoms: that an occupation may have.
         log_odds: (S,) ln p/(1 − p) of every site before the data; nothing is known where not given.
     """
 
@@ -206,7 +206,7 @@ class SiteDescent:
 
         Args:
             mask: (S,) filled sites.
-            potential: (S, K) of the filling, :meth:`SiteCurves.potential`.
+            potential: (S, K) of the occupation, :meth:`SiteCurves.potential`.
             total: (K,) its curve, half the sum of the potential over the filled sites.
         """
         data, curves = self.curves.target.data, self.curves

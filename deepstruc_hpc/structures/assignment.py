@@ -1,7 +1,7 @@
 """Which parent a cluster is a piece of, and which of the parent's sites it fills.
 
 One crystal can be described about an atom, a hole or a bond. To make the description unique, the origin is the point of high symmetry nearest to
-the cluster's centroid, and the filling is turned to one orientation under the symmetry about that origin. The cluster must stand in its parent's
+the cluster's centroid, and the assignment is turned to one orientation under the symmetry about that origin. The cluster must stand in its parent's
 frame, up to the parent's point group, as all builders of this package leave it.
 """
 
@@ -88,12 +88,12 @@ class LatticeLookup:
         *,
         length: float | None = None,
     ) -> SiteAssignment | None:
-        """The filling that a cluster is, or None where it is a piece of no parent.
+        """The assignment that a cluster is, or None where it is a piece of no parent.
 
         Args:
             positions: (N, 3), any unit of length.
             structure_type: narrows the search; ``octahedral`` is fcc.
-            kinds: (N,) numbers of the atoms' elements; the filling then says which lies where, and its orientation depends on it, too.
+            kinds: (N,) numbers of the atoms' elements; the assignment then says which lies where, and its orientation depends on it, too.
             length: nearest-neighbour distance in that unit; the shortest distance where not given.
         """
         xyz = np.asarray(positions, dtype=np.float64)
@@ -105,14 +105,14 @@ class LatticeLookup:
             return self._on_lattice(unit, self._lattices[kind], kinds)
         placed = [self._search(unit * self._shortest[index], index) for index in self._searched(unit, kind)]
         fitting = [found for found in placed if found is not None]
-        return self._filling(*min(fitting, key=lambda found: found[0])[1:], kinds) if fitting else None
+        return self._assignment(*min(fitting, key=lambda found: found[0])[1:], kinds) if fitting else None
 
     def find_compound(self, structure: Structure, elements: Sequence[str]) -> SiteAssignment | None:
-        """The filling that a cluster of several elements is: a cut of one of the crystals among the parents, or an alloy on any of the other parents.
+        """The assignment that a cluster of several elements is: a cut of one of the crystals among the parents, or an alloy on another parent.
 
         Args:
             structure: Å. Cuts of crystals bear the crystal's name as their type.
-            elements: names of the numbers in the filling's ``kinds``.
+            elements: names of the numbers in the assignment's ``kinds``.
         """
         number = {symbol: place for place, symbol in enumerate(elements)}
         kinds = np.array([number[symbol] for symbol in structure.symbols], dtype=np.int64)
@@ -139,7 +139,7 @@ class LatticeLookup:
                 away = float(np.linalg.norm(shift))
                 if (best is None or away < best[0] - 1e-6) and np.max(tree.query(marked + shift)[0]) < self.tolerance:
                     best = (away, unit + shift[:3], index)
-        return None if best is None else self._filling(*best[1:], kinds)
+        return None if best is None else self._assignment(*best[1:], kinds)
 
     def _marked(self, index: int) -> cKDTree:
         parent = self.parents[index]
@@ -163,7 +163,7 @@ class LatticeLookup:
                 distance = np.linalg.norm(lattice.points - shift, axis=1)
                 chosen = int(np.flatnonzero(distance < distance.min() + 1e-5)[0])
                 index = int(lattice.parent[chosen])
-                return self._filling((turned + shift - lattice.points[chosen]) @ lattice.operations[chosen].T, index, kinds)
+                return self._assignment((turned + shift - lattice.points[chosen]) @ lattice.operations[chosen].T, index, kinds)
         return None
 
     def _search(self, unit: NDArray[np.float64], index: int) -> tuple[float, NDArray[np.float64], int] | None:
@@ -186,7 +186,7 @@ class LatticeLookup:
                     best = (away, turned + shift, index)
         return best
 
-    def _filling(self, placed: NDArray[np.float64], index: int, kinds: NDArray[np.int64] | None) -> SiteAssignment | None:
+    def _assignment(self, placed: NDArray[np.float64], index: int, kinds: NDArray[np.int64] | None) -> SiteAssignment | None:
         distance, site = self._trees[index].query(placed)
         if np.max(distance) > self.tolerance or len(np.unique(site)) < len(placed):
             return None
@@ -212,7 +212,7 @@ class LatticeLookup:
 
 
 def oriented(parent: Parent, mask: Bool[NDArray[np.bool_], " sites"]) -> Bool[NDArray[np.bool_], " sites"]:
-    """One of all fillings that the parent's symmetry makes equal: where it reaches out farthest lies at +z, then +y.
+    """One of all assignments that the parent's symmetry makes equal: where it reaches out farthest lies at +z, then +y.
 
     Told by low moments of the shape, so that clusters of similar shape are turned alike, which a network can learn; equal moments by the first sites.
 
@@ -242,7 +242,7 @@ def oriented_kinds(
 
 
 def _turns(parent: Parent, images: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """The symmetries (of G, with (G, S) images) that turn a filling to its one orientation: several where it is symmetric itself."""
+    """The symmetries (of G, with (G, S) images) that turn an assignment to its one orientation: several where it is symmetric itself."""
     moments = np.round(images @ _asymmetric(parent), 6)
     best = np.flatnonzero(moments == moments.max())
     if len(best) == 1:

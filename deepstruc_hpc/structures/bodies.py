@@ -110,7 +110,7 @@ def sizes_of(parent: str, body: str, max_atoms: int, *, seen: set[bytes] | None 
         parent: its name.
         body: see :func:`body_levels`, and there the details.
         max_atoms: of the largest.
-        seen: fillings to leave out; the new ones are added. Share it only between bodies on one parent and with one max_atoms.
+        seen: assignments to leave out; the new ones are added. Share it only between bodies on one parent and with one max_atoms.
         **details: of the body.
     """
     seen = set() if seen is None else seen

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from deepstruc_hpc.core.errors import RecipeError
 from deepstruc_hpc.core.seeds import item_rng
 from deepstruc_hpc.core.structure import Structure
-from deepstruc_hpc.structures.compound_origins import centred_filling
+from deepstruc_hpc.structures.compound_origins import centred_occupation
 from deepstruc_hpc.structures.compound_types import ANION, CATION, COMPOUND_TYPES, bond_of_type, compound_parent_names, type_of
 from deepstruc_hpc.structures.family import Candidates, Family
 from deepstruc_hpc.structures.parents import Parent, parent_of
@@ -124,7 +124,7 @@ def _particles(
         change = 1.0 if parent.structure_type in CUBIC else float(np.exp(rng.uniform(-stretch, stretch)))
         if not fewest <= np.count_nonzero(mask) <= max_atoms:
             continue
-        described = centred_filling(parent, mask)
+        described = centred_occupation(parent, mask)
         if described is None:
             continue
         parent, mask = described

@@ -52,7 +52,7 @@ class Origins:
         return images[cell, number], self.names[int(number)], self.turns[int(number)]
 
 
-def centred_filling(parent: Parent, mask: NDArray[np.bool_]) -> tuple[Parent, NDArray[np.bool_]] | None:
+def centred_occupation(parent: Parent, mask: NDArray[np.bool_]) -> tuple[Parent, NDArray[np.bool_]] | None:
     """The same particle about the origin that is nearest to its middle, turned to one orientation.
 
     Args:

@@ -146,7 +146,7 @@ class Parent:
         return averaged
 
     def canonical(self, mask: Bool[NDArray[np.bool_], " sites"]) -> Bool[NDArray[np.bool_], " sites"]:
-        """The representative of a filling under the parent's symmetries."""
+        """The representative of an assignment under the parent's symmetries."""
         return canonical_mask(mask, self.permutations)
 
     def structure(self, mask: Bool[NDArray[np.bool_], " sites"], symbol: str, nn_distance: float, label: str = "") -> Structure:

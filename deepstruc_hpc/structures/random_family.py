@@ -21,13 +21,13 @@ MOST_REPEATS = 1000
 
 
 def packed(mask: Bool[NDArray[np.bool_], " sites"]) -> str:
-    """A filling as hexadecimal digits, up to the last filled site."""
+    """An occupation as hexadecimal digits, up to the last filled site."""
     last = int(np.flatnonzero(mask)[-1]) + 1 if mask.any() else 0
     return np.packbits(mask[:last]).tobytes().hex()
 
 
 def unpacked(filled: str, n_sites: int) -> Bool[NDArray[np.bool_], " sites"]:
-    """The filling that :func:`packed` wrote down, (n_sites,).
+    """The occupation that :func:`packed` wrote down, (n_sites,).
 
     Raises:
         StructureError: no hexadecimal digits, or sites beyond the parent's.
@@ -61,14 +61,14 @@ def build_occupation(symbol: str, nn_distance: float, *, parent: str, filled: st
         radius: within which the parent's set of sites is complete.
 
     Raises:
-        StructureError: the filling is not one of this parent.
+        StructureError: the occupation is not one of this parent.
     """
     chosen = _parent(parent, radius)
     mask = unpacked(filled, len(chosen))
     return to_structure(chosen.sites[mask], symbol, nn_distance, chosen.structure_type, f"{symbol} {parent} {int(mask.sum())} atoms")
 
 
-def _fillings(
+def _occupations(
     max_atoms: int,
     *,
     count: int,
@@ -80,7 +80,7 @@ def _fillings(
     type_weights: Mapping[str, float],
     shapes: Mapping[str, float],
 ) -> Candidates:
-    """``count`` different fillings, numbered; the same for the same options on any machine."""
+    """``count`` different occupations, numbered; the same for the same options on any machine."""
     parents = [parent for parent in standard_parents(radius, max_layers) if not types or parent.structure_type in types]
     if not parents:
         raise RecipeError(f"family random: types {list(types)}: no parent is of these. Leave types out for all.")
@@ -105,7 +105,7 @@ RANDOM_FAMILIES = (
     Family(
         "random",
         "unknown",
-        _fillings,
+        _occupations,
         build_occupation,
         {"count": 1000, "seed": 0, "min_atoms": 13, "max_layers": 8, "radius": DEFAULT_RADIUS, "types": (), "type_weights": {}, "shapes": {}},
         description="random spheres, ellipsoids and facetted bodies over all parents, off-centre, with vacancies and unfinished layers",

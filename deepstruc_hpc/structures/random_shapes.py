@@ -221,7 +221,7 @@ def _with_defects(parent: Parent, mask: Mask, settings: RandomShapeSettings, rng
 
 
 def without_dangling(parent: Parent, mask: Bool[Mask, " sites"]) -> Bool[Mask, " sites"]:
-    """A filling without atoms that have fewer neighbours than the parent asks for, however many rounds that takes."""
+    """An occupation without atoms that have fewer neighbours than the parent asks for, however many rounds that takes."""
     kept = np.zeros(len(mask), dtype=bool)
     kept[without_dangling_sites(parent, np.flatnonzero(mask))] = True
     return kept

@@ -81,7 +81,7 @@ def _predicted(network: Cvae, view: TrainingView, seed: int, allowed: Sequence[S
     found: list[tuple[int, Kinds]] = []
     for arrays in validation_batches(view, np.arange(len(view)), seed):
         mean = network.prior(to_tensors(arrays).pdf).mean
-        found += network.fillings(mean, allowed[len(found) : len(found) + len(mean)])
+        found += network.assignments(mean, allowed[len(found) : len(found) + len(mean)])
     return found
 
 

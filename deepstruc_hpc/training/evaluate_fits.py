@@ -207,7 +207,7 @@ def _finish(model: StructureModel, proposals: Sequence[Proposal], table: FitTabl
 
 
 def _beginning(proposal: Proposal, table: FitTable, row: int, curve: PdfCurve, instrument: Instrument) -> Filled | None:
-    """A sample as a filling; atoms written by coordinates are taken to the sites that they mean."""
+    """A sample as an assignment; atoms written by coordinates are taken to the sites that they mean."""
     if proposal.occupation is not None:
         if not np.isfinite(table.rw[row]):
             return None

@@ -177,7 +177,7 @@ def _parents(catalog: Catalog, rows: Rows, config: ModelConfig) -> Rows:
     else:
         finder = LatticeLookup(lattices)
         found = [assignment_of(finder, structure, config.elements) for structure in catalog.structures(rows)]
-    return np.array([-1 if filling is None else filling.parent for filling in found], dtype=np.int64)
+    return np.array([-1 if assignment is None else assignment.parent for assignment in found], dtype=np.int64)
 
 
 def _check_types(catalog: Catalog, info: CheckpointInfo, where: str) -> None:

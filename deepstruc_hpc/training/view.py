@@ -122,7 +122,7 @@ def _sites(structures: list[Structure], catalog: Catalog, config: ModelConfig) -
 
 
 def catalog_assignments(columns: pd.DataFrame, lattices: Sequence[Parent]) -> Iterator[SiteAssignment | None]:
-    """The fillings that a catalog of the family ``random_compounds`` names, in one orientation as it lists them; None for those on other lattices.
+    """The assignments that a catalog of the family ``random_compounds`` names, in one orientation as it lists them; None for those on other lattices.
 
     Args:
         columns: of the catalog, with ``parent`` and ``filled``.

@@ -74,10 +74,10 @@ def view():
     structures, known = particles()
     lattices = TINY.sites.lattices()
     number = {lattice.name: place for place, lattice in enumerate(lattices)}
-    fillings = [
+    assignments = [
         SiteAssignment(place := number[one["parent"]], oriented(lattices[place], unpacked(one["filled"], len(lattices[place])))) for one in known
     ]
-    source = SiteSource(SiteTable.of_assignments(fillings, len(known), lattices), 32, 0.75)
+    source = SiteSource(SiteTable.of_assignments(assignments, len(known), lattices), 32, 0.75)
     return TrainingView.of(structures, pdfs().nn_distance, TYPES, pdfs(), max_atoms=MOST, sites=source)
 
 

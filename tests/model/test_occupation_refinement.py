@@ -1,4 +1,4 @@
-"""Occupation refinement: from a filling that is nearly right to the right one, and what was known of sites."""
+"""Occupation refinement: from an assignment that is nearly right to the right one, and what was known of sites."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_wrong_sites_of_a_compound_are_mended(name):
     assert fingerprint(structure(end.mask, 1.0)) == fingerprint(structure(true, 1.0))
 
 
-def test_a_filling_that_is_right_stays():
+def test_a_assignment_that_is_right_stays():
     home = parent_of("fcc atom", 6.5)
     true, _ = nearly("fcc atom", 2.78, 0)
     curve = curve_of(home.sites[true] * 2.78)

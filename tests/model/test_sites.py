@@ -83,7 +83,7 @@ def is_on_parent(structure, parent, unit):
     return False
 
 
-def test_every_structure_of_the_view_has_its_filling():
+def test_every_structure_of_the_view_has_its_assignment():
     table = view().sites.table
     for row, structure in enumerate(structures()):
         parent = BOOK.parent(int(table.parent[row]))
@@ -235,7 +235,7 @@ def test_proposals_are_different_and_not_too_large():
 
 
 def test_no_more_latent_points_are_asked_than_the_share_of_a_parent_needs(monkeypatch):
-    """Fails if all points are decoded before the first filling is taken."""
+    """Fails if all points are decoded before the first assignment is taken."""
     decoder, asked = model().network.decoder_network, []
     field = decoder.site_logits
     monkeypatch.setattr(decoder, "site_logits", lambda z, parent, first=None: asked.append(len(z)) or field(z, parent, first))
@@ -305,7 +305,7 @@ def test_a_model_without_parents_is_refused():
         Cvae(TINY.updated(sites=TINY.sites.updated(parents=()).model_dump()))
 
 
-def test_oriented_fillings_of_similar_clusters_are_alike():
+def test_oriented_assignments_of_similar_clusters_are_alike():
     """A body that grows by one site keeps its orientation: otherwise the decoder would have to learn jumps."""
     parent = parent_of("fcc atom", RADIUS)
     along = parent.sites @ np.array([0.2, 0.5, 0.9])

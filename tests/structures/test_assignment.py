@@ -36,7 +36,7 @@ def clusters(parents):
     return [(parents[shape.parent], shape.mask) for shape in itertools.islice(source.stream(3), 60)]
 
 
-def test_the_filling_found_is_the_cluster(parents, finder, clusters):
+def test_the_assignment_found_is_the_cluster(parents, finder, clusters):
     """Fails where origin, rotation or glide of a crystal's description about another point is wrong."""
     for parent, mask in clusters:
         structure = parent.structure(mask, "Au", 2.88)
@@ -97,20 +97,20 @@ def test_a_cluster_of_another_lattice_has_no_parent(finder, clusters):
 
 def test_random_shapes_in_a_recipe_are_as_many_as_asked_for_and_all_different():
     shapes = list(FAMILIES["random"].enumerate(13, 60, count=40, seed=5, types=("fcc", "bcc"), radius=RADIUS))
-    assert 35 <= len(shapes) <= 40  # fillings of two parents may be one cluster
+    assert 35 <= len(shapes) <= 40  # assignments of two parents may be one cluster
     assert len({fingerprint(FAMILIES["random"].build(shape, "Au", 2.88)) for shape in shapes}) == len(shapes)
     again = list(FAMILIES["random"].enumerate(13, 60, count=40, seed=5, types=("fcc", "bcc"), radius=RADIUS))
     assert shapes == again
 
 
-def test_a_written_filling_reads_back(parents):
+def test_a_written_assignment_reads_back(parents):
     mask = np.zeros(len(parents[0]), dtype=bool)
     mask[[0, 3, 17, 60]] = True
     np.testing.assert_array_equal(unpacked(packed(mask), len(mask)), mask)
     assert build_occupation("Au", 2.88, parent=NAMES[0], filled=packed(mask), radius=RADIUS).n_atoms == 4
 
 
-def test_a_broken_filling_is_refused():
+def test_a_broken_assignment_is_refused():
     with pytest.raises(StructureError, match="hexadecimal"):
         unpacked("xyz", 10)
     with pytest.raises(StructureError, match="site 15"):

@@ -7,7 +7,7 @@ from scipy.spatial.distance import pdist
 
 from deepstruc_hpc.core.errors import RecipeError, StructureError
 from deepstruc_hpc.structures.compound_family import SAMPLES, bonded, coordinated
-from deepstruc_hpc.structures.compound_origins import centred_filling
+from deepstruc_hpc.structures.compound_origins import centred_occupation
 from deepstruc_hpc.structures.compound_types import (
     ANION,
     CATION,
@@ -76,7 +76,7 @@ def test_a_particle_has_one_description_about_whatever_origin_it_is_laid(name):
     for origin, point in origins_of(name).items():
         parent = parent_of(f"type {name} about {origin}", radius)
         inside = np.linalg.norm((parent.sites + point / crystal.bond_length - where) * [1.0, 1.1, 0.85], axis=1) < 2.2
-        described = centred_filling(parent, inside)
+        described = centred_occupation(parent, inside)
         if described is None or parent.distance[inside].max() > radius - 0.5:
             continue
         lattice, mask = described

@@ -69,7 +69,7 @@ def test_a_name_without_a_centre_is_refused():
 
 @pytest.mark.parametrize("crystal", CRYSTALS)
 @pytest.mark.parametrize("centre", ["origin", "cell", "bond"])
-def test_the_filling_found_is_the_cut(parents, finder, crystal, centre):
+def test_the_assignment_found_is_the_cut(parents, finder, crystal, centre):
     for radius in (4.0, 5.5):
         cut = cut_crystal(prototype_crystal(crystal), radius=radius, centre=centre, seed=3)
         found = finder.find_compound(cut, ELEMENTS)
@@ -79,7 +79,7 @@ def test_the_filling_found_is_the_cut(parents, finder, crystal, centre):
         assert fingerprint(again) == fingerprint(cut)
 
 
-def test_elements_on_sites_of_other_elements_are_no_filling(finder):
+def test_elements_on_sites_of_other_elements_are_no_assignment(finder):
     cut = cut_crystal(prototype_crystal("CeO2"), radius=4.5)
     swapped = cut.with_symbols(["O" if symbol == "Ce" else "Ce" for symbol in cut.symbols])
     assert finder.find_compound(swapped, ELEMENTS) is None

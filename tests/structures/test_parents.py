@@ -60,7 +60,7 @@ def test_a_symmetry_permutes_the_sites_and_leaves_the_invariants_alone(parents):
             np.testing.assert_allclose(parent.invariants[row], parent.invariants, atol=1e-6)
 
 
-def test_all_turned_fillings_have_one_canonical_representative(parents):
+def test_all_turned_occupations_have_one_canonical_representative(parents):
     rng = np.random.default_rng(5)
     for parent in parents[::7]:
         mask = rng.random(len(parent)) < 0.3
