@@ -22,7 +22,7 @@ from deepstruc_hpc.training.baselines import neighbour_answers
 from deepstruc_hpc.training.calibration import calibrate, matching_widths
 from deepstruc_hpc.training.clean_scores import compare_conditions
 from deepstruc_hpc.training.evaluate import EvaluateSettings, evaluate
-from deepstruc_hpc.training.evaluate_fits import CurveFit, FitScores, Question, listed_fits
+from deepstruc_hpc.training.evaluate_fits import CurveFit, FitScores, FitCase, listed_fits
 from deepstruc_hpc.training.evaluate_text import as_text, calibration_text, comparison_text
 from deepstruc_hpc.training.held_out import clean, spread
 from deepstruc_hpc.training.latent_scores import LatentAnswers, coverage, fault_order
@@ -120,12 +120,12 @@ def test_fits_of_the_truth_are_exact_and_a_list_without_it_is_not():
     truth = structures[2]
     r = np.arange(1.0, 20.0, 0.02)
     curve = PdfCurve(r, simulate_pdf(truth.symbols, truth.positions, r, qmin=0.8, qmax=24.0, qdamp=0.03, uiso=0.006))
-    question = Question(curve, Instrument(qmin=0.8, qmax=24.0, qdamp=0.03), truth, float(units[2]))
-    exact = FitScores.of(listed_fits(structures, np.asarray(units), [question], starts=4))
+    case = FitCase(curve, Instrument(qmin=0.8, qmax=24.0, qdamp=0.03), truth, float(units[2]))
+    exact = FitScores.of(listed_fits(structures, np.asarray(units), [case], starts=4))
     assert (exact.n_exact, exact.type_exact, exact.sites_exact) == (1.0, 1.0, 1.0)
     assert exact.excess_median == pytest.approx(0.0, abs=1e-5)
     others = [s for s in structures if len(s) != len(truth)]
-    poorer = FitScores.of(listed_fits(others, np.array([float(units[structures.index(s)]) for s in others]), [question], starts=4))
+    poorer = FitScores.of(listed_fits(others, np.array([float(units[structures.index(s)]) for s in others]), [case], starts=4))
     assert poorer.n_exact == 0.0
     assert poorer.excess_median > 0.0
 
