@@ -22,7 +22,7 @@ from deepstruc_hpc.training.baselines import neighbour_answers
 from deepstruc_hpc.training.calibration import calibrate, matching_widths
 from deepstruc_hpc.training.clean_scores import compare_conditions
 from deepstruc_hpc.training.evaluate import EvaluateSettings, evaluate
-from deepstruc_hpc.training.evaluate_fits import CurveFit, FitScores, FitCase, listed_fits
+from deepstruc_hpc.training.evaluate_fits import CurveFit, FitCase, FitScores, listed_fits
 from deepstruc_hpc.training.evaluate_text import as_text, calibration_text, comparison_text
 from deepstruc_hpc.training.held_out import clean, spread
 from deepstruc_hpc.training.latent_scores import LatentAnswers, coverage, fault_order
