@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from deepstruc_hpc.structures.prototypes import CrystalCandidate
 
 Floats = NDArray[np.float64]
+FEWEST_OF_CRYSTAL = 20
+"""Atoms of the smallest particle that the model of compounds was trained on (recipe ``random_compounds``). Fewer are a polyhedron of anions or two,
+which many crystal types have."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +103,11 @@ class Candidate:
     def on_lattice(self) -> str:
         """The lattice: fcc for every outline of it, an alloy's for every ordering, the type itself for all others."""
         return self.lattice or lattice_of(self.structure.structure_type)
+
+    @property
+    def shows_its_crystal(self) -> bool:
+        """Whether it has atoms enough to be told from a piece of another crystal; False for less than :data:`FEWEST_OF_CRYSTAL` of a compound."""
+        return self.crystal is None or self.crystal_fit is not None or len(self.structure) >= FEWEST_OF_CRYSTAL
 
     @property
     def extent(self) -> float:

@@ -74,6 +74,7 @@ class GeneratorSource:
             ) from broken
         if generator is self.compounds and _beyond_compounds(drawn, measurement):
             drawn = []
+        drawn = [one for one in drawn if one.shows_its_crystal]
         usable = tuple(scaled for one in drawn if (scaled := _at_own_scale(one, measurement, symbol)) is not None)
         return CandidateSet(usable, belief=belief, counts={"samples": len(drawn), "clashing": len(drawn) - len(usable)})
 

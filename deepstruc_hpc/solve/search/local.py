@@ -137,7 +137,7 @@ class LocalSearch:
         for candidate in changes:
             if left <= 0:
                 break
-            if candidate.fingerprint not in self.seen:
+            if candidate.shows_its_crystal and candidate.fingerprint not in self.seen:
                 self.seen.add(candidate.fingerprint)
                 found.append(candidate)
                 left -= _price(candidate)

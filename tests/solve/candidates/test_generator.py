@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -144,10 +145,13 @@ class _Ceria(Generator):
 
     decodes_elements = True
 
+    def __init__(self, radius=2.0):
+        self.radius = radius
+
     def propose(self, _curve, *, elements, **_):
         assert list(elements) == ["Ce", "O"]
         lattice = with_elements(parent_of("type fluorite about cation", 4.0), ["Ce"], "O", 2.34)
-        mask = lattice.distance < 2.0
+        mask = lattice.distance < self.radius
         structure = lattice.cluster(mask, [lattice.species[site] for site in np.flatnonzero(mask)], 2.34, "fluorite", "ceria")
         return [Proposal(structure, occupation=(lattice, mask), crystal=candidate_of_type("fluorite", elements))]
 
@@ -163,6 +167,18 @@ def test_of_a_compound_the_model_of_compounds_is_asked_in_place_of_the_other():
     assert ceria.atomic_volume == pytest.approx(5.411**3 / 12, rel=0.05)
     (gold,) = source.candidates(_measurement("Au"), budget).candidates
     assert gold.structure.elements == ("Au",)
+
+
+def test_a_few_polyhedra_are_no_crystal():
+    """A cation with its eight anions is ceria, a pyrochlore, a garnet: the model of compounds was trained on 20 atoms and more."""
+    budget = Budget(samples=10, sigma=(3.0,), most_atoms=100)
+    offered = [GeneratorSource(_Told(_grid(2.0)), _Ceria(radius)).candidates(_measurement("CeO2"), budget) for radius in (1.2, 2.0)]
+    assert len(offered[0]) == 0
+    (found,) = offered[1].candidates
+    assert found.shows_its_crystal
+    few = replace(found, structure=Structure(found.structure.symbols[:19], found.structure.positions[:19], "fluorite", ""))
+    assert not few.shows_its_crystal
+    assert replace(few, crystal=None).shows_its_crystal  # a metal, or a cluster that somebody gave
 
 
 def test_of_a_large_particle_the_model_of_compounds_is_not_asked():
