@@ -3,13 +3,11 @@
 Run: python benchmarks/bench_million.py [--structures 1000000] [--workers 1] [--keep STORE]
 
 With --keep a run that was stopped goes on with the same line: what is stored stays, also blocks that the manifest does not name yet, and the
-figures are those of the rest. For 10⁷ structures (of 10.6 million that are asked for some are repetitions):
+figures are those of the rest. Random clusters repeat: of 10.6 million that are asked for 6.9 million are different. --append adds clusters of other
+sizes to the store kept, by ``catalog append``, and then times the commands:
 
     python benchmarks/bench_million.py --structures 10600000 --workers 2 --keep /scratch/ten-million.zarr
-
-By the run of 160,160 (2026-11-29) that takes 7.1 GB and 2,000 s of processor for the structures, 330 s for the list of their shapes, 25 s for the
-index and 300 s for verify: three quarters of an hour of one idle core, 25 minutes of two. Times of the processor are of all threads of a process;
-"driver" is the process that plans, hands out and keeps the manifest.
+    python benchmarks/bench_million.py --structures 3700000 --workers 2 --keep /scratch/ten-million.zarr --append --radius 5.4 --seed 105
 """
 
 from __future__ import annotations
@@ -22,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,11 +33,9 @@ from deepstruc_hpc.data.store_files import StoreFiles
 
 RECIPE = {
     "name": "million",
-    "description": "random clusters of 13 to 60 atoms in the paper's 28 metals, on a short and coarse grid",
+    "description": "random clusters in the paper's 28 metals, on a short and coarse grid",
     "elements": "paper",
     "nn_distance": "metallic_radius",
-    "min_atoms": 13,
-    "max_atoms": 60,
     "pdf": {"qmin": 0.7, "qmax": 20.0, "qdamp": 0.04, "uiso": 0.0038, "delta2": 2.0, "rmin": 1.5, "rmax": 12.0, "rstep": 0.1},
 }
 ELEMENTS = 28
@@ -55,26 +52,34 @@ def main() -> None:
     parser.add_argument("--structures", type=int, default=1_000_000)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--keep", type=Path, default=None, help="where to leave the store; by default it is removed")
+    parser.add_argument("--append", action="store_true", help="add to the store that --keep names")
+    parser.add_argument("--radius", type=float, default=4.5, help="of the lattices that clusters are cut from, nearest-neighbour distances")
+    parser.add_argument("--atoms", type=int, nargs=2, default=(13, 60), help="fewest and most")
+    parser.add_argument("--seed", type=int, default=5, help="of the first list of shapes; the others follow")
     given = parser.parse_args()
+    if given.append and given.keep is None:
+        parser.error("--append needs --keep STORE, the store to add to")
     with tempfile.TemporaryDirectory() as folder:
         store = given.keep or Path(folder) / "million.zarr"
         recipe = Path(folder) / "million.yaml"
-        recipe.write_text(yaml.safe_dump(recipe_of(given.structures)))
-        build(recipe, store, given.workers)
+        recipe.write_text(yaml.safe_dump(recipe_of(given.structures, given.radius, given.atoms, given.seed)))
+        build(recipe, store, given.workers, append=given.append)
         commands(store)
 
 
-def recipe_of(structures: int) -> dict[str, object]:
+def recipe_of(structures: int, radius: float, atoms: Sequence[int], seed: int) -> dict[str, object]:
     """About so many structures: a few of the random shapes are equal, and are left out."""
     count = -(-structures // (ELEMENTS * STREAMS))
-    options = {"count": count, "radius": 4.5, "max_layers": 6}
-    return {**RECIPE, "families": [{"family": "random", "options": {**options, "seed": 5 + number}} for number in range(STREAMS)]}
+    options = {"count": count, "radius": radius, "max_layers": 6}
+    families = [{"family": "random", "options": {**options, "seed": seed + number}} for number in range(STREAMS)]
+    return {**RECIPE, "min_atoms": atoms[0], "max_atoms": atoms[1], "families": families}
 
 
-def build(recipe: Path, store: Path, workers: int) -> None:
-    """Build in a process of its own, which is the driver, and look at its memory as the catalog grows."""
+def build(recipe: Path, store: Path, workers: int, *, append: bool) -> None:
+    """Build, or add to what is there, in a process of its own, which is the driver, and look at its memory as the catalog grows."""
     started = time.perf_counter()
-    command = [*CLI, "catalog", "build", str(recipe), "--out", str(store), "--workers", str(workers), "--json"]
+    words = ["append", str(recipe), str(store)] if append else ["build", str(recipe), "--out", str(store)]
+    command = [*CLI, "catalog", *words, "--workers", str(workers), "--json"]
     driver = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     samples: list[tuple[float, int, float, float]] = []
     last_block, spent, largest = 0.0, (0.0, 0.0), 0.0
