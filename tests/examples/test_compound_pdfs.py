@@ -1,4 +1,5 @@
 import importlib.util
+import re
 import sys
 from pathlib import Path
 
@@ -6,10 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from deepstruc_hpc import read_pdf
+from deepstruc_hpc import read_pdf, solve
 from deepstruc_hpc.data.structure_files import read_structure
 
-FOLDER = Path(__file__).resolve().parents[2] / "examples" / "compounds"
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "examples" / "compounds"
 TRUTH = pd.read_csv(FOLDER / "truth.csv")
 ROWS = [pytest.param(row, id=row.file) for row in TRUTH.itertuples()]
 
@@ -65,3 +67,19 @@ def test_the_script_gives_the_committed_files_again(row, script):
     np.testing.assert_allclose(held.positions, structure.positions, atol=1e-4)
     made, wanted = pd.Series(script.truth(compound, structure)), TRUTH[TRUTH["file"] == row.file].iloc[0].dropna()
     assert dict(made) == dict(wanted)
+
+
+def test_the_pages_print_what_the_command_prints(tmp_path):
+    """Fails where the first thing that a reader sees is an answer of an earlier version."""
+    found = solve(FOLDER, tmp_path / "solved", workers=0).set_index("file")
+    found.index = [Path(name).name for name in found.index]
+    row = re.compile(r"^(\S+\.gr) +(.+?) {2,}(\d+) +([\d.]+) \(([\d.]+)–([\d.]+)\) +([\d.]+) +([\d.]+) +ok", re.MULTILINE)
+    for page in (ROOT / "README.md", ROOT / "docs" / "first-steps.md"):
+        printed = {name: (phase, *map(float, numbers)) for name, phase, *numbers in row.findall(page.read_text(encoding="utf-8"))}
+        assert set(printed) == set(found.index)
+        for name, (phase, atoms, diameter, low, high, rw, probability) in printed.items():
+            now = found.loc[name]
+            assert phase == now["phase"]
+            assert atoms == pytest.approx(now["n_atoms"], rel=0.02)
+            assert (diameter, low, high) == pytest.approx(now[["diameter", "diameter_low", "diameter_high"]].astype(float).tolist(), abs=0.4)
+            assert (rw, probability) == pytest.approx((now["rw"], now["probability"]), abs=0.01)
