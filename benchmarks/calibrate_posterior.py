@@ -240,7 +240,7 @@ def _calibration_error(stated: Array, right: NDArray[np.bool_]) -> Array:
 
 def coverage(values: dict[str, Measured], doubts: dict[str, dict[str, float]]) -> str:
     """How many intervals hold the truth."""
-    lines, held = ["| quantity | intervals | 68 % holds | 95 % holds | off by (68 % of them) |", "|---|---|---|---|---|"], []
+    lines, held = ["| quantity | intervals | 68 % holds | 95 % holds | error that 68 % of answers do not exceed |", "|---|---|---|---|---|"], []
     for name, (off, spread, rw, points) in values.items():
         if not len(off):
             continue
