@@ -78,7 +78,11 @@ def profile(cluster):
         path.write_text(yaml.safe_dump({**base, **settings}))
         return str(path)
 
-    return write
+    yield write
+    end = time.monotonic() + 60  # a test that failed leaves jobs behind, which would take the nodes from the next one
+    while cluster.run("squeue", "--noheader", check=False).strip() and time.monotonic() < end:
+        cluster.run("scancel", "--full", "--user=root", check=False)
+        time.sleep(1.0)
 
 
 def submit(cluster: SlurmCluster, profile: str, stage: str, *arguments: str, options: tuple[str, ...] = ()) -> str:
