@@ -11,18 +11,14 @@ from typing import Any, ClassVar, Self, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from deepstruc_hpc.core.errors import ConfigError
-
-
-class RenamedKeyWarning(FutureWarning):
-    """A setting was given under the name that it had in the release before this one."""
+from deepstruc_hpc.core.errors import ConfigError, RenamedKeyWarning
 
 
 class Config(BaseModel):
     """Base of all settings: immutable, no unknown keys, units in the key or its description.
 
     ``renamed`` of a class names keys of the release before this one, and what they are called now; both are read, one at a time, the earlier one with
-    a :class:`RenamedKeyWarning`. ``printed_by`` is the command that prints all keys, where there is one.
+    a :class:`~deepstruc_hpc.core.errors.RenamedKeyWarning`. ``printed_by`` is the command that prints all keys, where there is one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)

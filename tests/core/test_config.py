@@ -6,8 +6,8 @@ from typing import ClassVar
 import pytest
 from pydantic import Field, ValidationError
 
-from deepstruc_hpc.core.config import Config, RenamedKeyWarning, load_config
-from deepstruc_hpc.core.errors import ConfigError, RecipeError
+from deepstruc_hpc.core.config import Config, load_config
+from deepstruc_hpc.core.errors import ConfigError, RecipeError, RenamedKeyWarning
 from deepstruc_hpc.solve.config import SolveSettings
 
 
@@ -117,7 +117,9 @@ def test_an_unknown_key_of_solve_is_answered_with_the_whole_present_name(overrid
     assert str(fault.value) == f"settings: {said} All keys: deepstruc-hpc solve --print-config."
 
 
-@pytest.mark.parametrize("overrides", [["rmin=10", "rmax=5"], ["neighbours=60", "local_shapes=20"], ["rank.tell_apart=0.1", "rank.indistinguishable=0.2"]])
+@pytest.mark.parametrize(
+    "overrides", [["rmin=10", "rmax=5"], ["neighbours=60", "local_shapes=20"], ["rank.tell_apart=0.1", "rank.indistinguishable=0.2"]]
+)
 def test_a_fault_of_several_settings_together_names_these_and_lists_no_others(overrides):
     with pytest.raises(ConfigError) as fault:
         load_config(SolveSettings, overrides=overrides)
