@@ -103,7 +103,7 @@ def earlier_names_as_notes() -> Iterator[None]:
                 said.add(str(message))
                 sys.stderr.write(f"note: {message}\n")
 
-        warnings.showwarning = show  # type: ignore[assignment]
+        warnings.showwarning = show
         yield
 
 
