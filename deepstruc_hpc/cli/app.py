@@ -75,7 +75,8 @@ def run(words: Sequence[str], *, debug: bool = False) -> int:
         if not hasattr(error, "format_message"):
             return INTERRUPTED
         message = str(error.format_message())
-        return _fail(f"{message}{_example_of(error)} See deepstruc-hpc {_command_of(words)}--help.") if message else 2
+        example, page = _example_of(error), f"deepstruc-hpc {_command_of(words)}--help"
+        return _fail(f"{message} " + (f"Example: {example} (all options: {page})." if example else f"See {page}.")) if message else 2
     except KeyboardInterrupt:
         code = INTERRUPTED
     except OSError as error:
@@ -112,9 +113,8 @@ def _example_of(error: TyperException) -> str:
     if not hasattr(error, "param_type"):  # which only a missing parameter has
         return ""
     command = getattr(getattr(error, "ctx", None), "command", None)
-    _, found, example = (getattr(command, "help", None) or "").partition("Example: ")
-    first, _, _ = example.partition("\n\n")
-    return f" Example: {first.strip()}" if found else ""
+    _, _, example = (getattr(command, "help", None) or "").partition("Example: ")
+    return example.partition("\n\n")[0].strip()
 
 
 def _fail(message: str) -> int:
