@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError
 
 from deepstruc_hpc.core.config import Config, load_config
 from deepstruc_hpc.core.errors import ConfigError, RecipeError, RenamedKeyWarning
+from deepstruc_hpc.core.ranges import with_settings
 from deepstruc_hpc.solve.config import SolveSettings
 
 
@@ -127,3 +128,10 @@ def test_a_fault_of_several_settings_together_names_these_and_lists_no_others(ov
     assert len(str(fault.value)) < 120
     for override in overrides:
         assert override.partition("=")[0].rpartition(".")[2] in str(fault.value)
+
+
+def test_an_earlier_name_replaces_a_base_setting_as_its_present_name_does():
+    base = SolveSettings()
+    with pytest.warns(RenamedKeyWarning):
+        changed = with_settings(base, {"neighbours": 60, "rank.tell_apart": 0.2})
+    assert changed == with_settings(base, {"local_shapes": 60, "rank.indistinguishable": 0.2}) != base
