@@ -9,14 +9,17 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
+from typing import Any
 
 import typer
 from typer.exceptions import TyperException
 
 from deepstruc_hpc.cli.document import stdout_for_the_document
-from deepstruc_hpc.core.errors import DeepstrucError
+from deepstruc_hpc.core.errors import DeepstrucError, RenamedKeyWarning
 from deepstruc_hpc.core.version import __version__
 
 COMMAND_MODULES = ("doctor", "catalog", "train", "calibrate", "crystals", "solve", "sweep", "report", "serve", "slurm", "cite")
@@ -62,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(words: Sequence[str], *, debug: bool = False) -> int:
     """Run one command line and return its exit code; nothing but a defect of the program leaves a traceback."""
     try:
-        with stdout_for_the_document("--json" in words):
+        with stdout_for_the_document("--json" in words), earlier_names_as_notes():
             code = build_app()(args=list(words), prog_name="deepstruc-hpc", standalone_mode=False)
     except DeepstrucError as error:
         if debug:
@@ -72,7 +75,8 @@ def run(words: Sequence[str], *, debug: bool = False) -> int:
         if not hasattr(error, "format_message"):
             return INTERRUPTED
         message = str(error.format_message())
-        return _fail(f"{message} See deepstruc-hpc {_command_of(words)}--help.") if message else 2
+        example, page = _example_of(error), f"deepstruc-hpc {_command_of(words)}--help"
+        return _fail(f"{message} " + (f"Example: {example} (all options: {page})." if example else f"See {page}.")) if message else 2
     except KeyboardInterrupt:
         code = INTERRUPTED
     except OSError as error:
@@ -83,6 +87,34 @@ def run(words: Sequence[str], *, debug: bool = False) -> int:
     if code == INTERRUPTED:
         sys.stderr.write("interrupted: what was finished is kept; the same command goes on from there (train: with --resume).\n")
     return int(code or 0)
+
+
+@contextmanager
+def earlier_names_as_notes() -> Iterator[None]:
+    """Print on stderr, each once, that a setting was given under its earlier name; other warnings go their usual way."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", RenamedKeyWarning)
+        usual = warnings.showwarning
+        said: set[str] = set()
+
+        def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+            if not issubclass(category, RenamedKeyWarning):
+                usual(message, category, *place, **more)
+            elif str(message) not in said:
+                said.add(str(message))
+                sys.stderr.write(f"note: {message}\n")
+
+        warnings.showwarning = show
+        yield
+
+
+def _example_of(error: TyperException) -> str:
+    """The example in the help of the command whose argument or option is missing."""
+    if not hasattr(error, "param_type"):  # which only a missing parameter has
+        return ""
+    command = getattr(getattr(error, "ctx", None), "command", None)
+    _, _, example = (getattr(command, "help", None) or "").partition("Example: ")
+    return example.partition("\n\n")[0].strip()
 
 
 def _fail(message: str) -> int:

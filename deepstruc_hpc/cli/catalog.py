@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,11 @@ WORKERS = typer.Option(
     None, "--workers", min=0, help="Ray actors; by default one a core where the work is longer than their start. 0: in this process."
 )
 ROWS_OF_A_TABLE = 50
+NEXT = (
+    "Next: deepstruc-hpc catalog info {store} says what is in it; deepstruc-hpc train {store} --out run trains a model on it; "
+    "deepstruc-hpc solve measured/ --out solved/ --catalog {store} fits it to your curves."
+)
+"""After a build."""
 
 
 class TableFormat(StrEnum):
@@ -76,6 +82,8 @@ def build(
         typer.echo(f"failed: block {block}: {reason}", err=True)
     if not report.complete:
         raise typer.Exit(1)
+    if not as_json:
+        typer.echo(NEXT.format(store=shlex.quote(out)))
 
 
 def info(store: str = STORE, *, as_json: bool = AS_JSON) -> None:

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import typer
 
+from deepstruc_hpc.cli.catalog_store import AS_JSON, STORE
 from deepstruc_hpc.cli.document import print_document
 from deepstruc_hpc.core.errors import ConfigError
-
-AS_JSON = typer.Option(False, "--json", help="One JSON document on stdout.")
 
 
 class FileFormat(StrEnum):
@@ -35,6 +34,20 @@ class FilesFollow(StrEnum):
     PROTOTYPE = "prototype"
 
 
+_AS_FILES = "index.csv in it names each file with its columns; deepstruc-hpc solve measured/ --out solved/ --structures {out} fits each as it is."
+_AS_DATASET = 'datasets.load_dataset("{out}") opens it in Python.'
+NEXT = {
+    FileFormat.XYZ: _AS_FILES,
+    FileFormat.CIF: _AS_FILES,
+    FileFormat.EXTXYZ: 'ase.io.read("{out}", ":") opens it in Python; deepstruc-hpc catalog import {out} --out NEW makes a catalog of it.',
+    FileFormat.ASE: 'ase.db.connect("{out}") opens it in Python; deepstruc-hpc catalog import {out} --out NEW makes a catalog of it.',
+    FileFormat.PARQUET: _AS_DATASET,
+    FileFormat.OPTIMADE: "{out}.server.json beside it holds the settings of a server; docs/formats.md has the line that starts one.",
+    FileFormat.ROCRATE: _AS_DATASET,
+}
+"""What can be done after an export."""
+
+
 def register(group: typer.Typer) -> None:
     """Add the commands to the group ``catalog``."""
     group.command("export")(export_structures)
@@ -42,9 +55,10 @@ def register(group: typer.Typer) -> None:
 
 
 def export_structures(
-    store: str = typer.Argument(..., help="The catalog: a directory, or a URL such as s3://bucket/catalog."),
-    out: Path = typer.Argument(..., help="A folder; for extxyz, ase and optimade also a file (.extxyz, .db, .jsonl)."),
+    store: str = STORE,
+    out: Path | None = typer.Argument(None, help="A folder; for extxyz, ase and optimade also a file (.extxyz, .db, .jsonl)."),
     *,
+    place: Path | None = typer.Option(None, "--out", help="The same as OUT."),
     where: str = typer.Option("", "--where", help="Expression over the columns, e.g. 'structure_type == \"fcc\" and n_atoms < 100'."),
     limit: int | None = typer.Option(None, "--limit", min=1, help="At most so many structures, the first ones."),
     file_format: FileFormat = typer.Option(FileFormat.XYZ, "--format", help="What to write; docs/formats.md says what each carries."),
@@ -61,14 +75,21 @@ def export_structures(
     from deepstruc_hpc.catalog.formats.provenance import Provenance
     from deepstruc_hpc.data.catalog_store import Catalog
 
+    target = out or place
+    if target is None or (out is not None and place is not None):
+        raise ConfigError(
+            "catalog export: name once where to write, for example: deepstruc-hpc catalog export demo.zarr gold.extxyz --format extxyz "
+            "(or --out gold.extxyz)."
+        )
     provenance = Provenance(licence, tuple(author))
     report = export_catalog(
-        Catalog.open(store), out, file_format.value, where=where, limit=limit, split=split.value, provenance=provenance, progress=True
+        Catalog.open(store), target, file_format.value, where=where, limit=limit, split=split.value, provenance=provenance, progress=True
     )
     if as_json:
         print_document(json.dumps(asdict(report), ensure_ascii=False, indent=1))
     else:
         typer.echo(f"{report.structures} structures in {report.out}, {report.written} of them written now")
+        typer.echo(f"Next: {NEXT[file_format].format(out=report.out)}")
 
 
 def import_structures(
@@ -95,7 +116,10 @@ def import_structures(
     from deepstruc_hpc.data.conditions import PdfConditions
 
     if bool(out) == bool(store):
-        raise ConfigError("catalog import: name the catalog to make once: catalog import SOURCE OUT.")
+        raise ConfigError(
+            "catalog import: name once the catalog to make, for example: deepstruc-hpc catalog import clusters.extxyz clusters.zarr "
+            "(or --out clusters.zarr)."
+        )
     base = load_recipe(pdf).pdf if pdf else exported_conditions(source) or PdfConditions()
     overrides = [*(f"{key}={value}" for key, value in base.model_dump(mode="json").items()), *settings]
     conditions = load_config(PdfConditions, overrides=overrides)

@@ -9,8 +9,31 @@ from typing import Any
 import typer
 
 from deepstruc_hpc.cli.document import print_document
+from deepstruc_hpc.data.catalog_place import check_catalog_place
 
-STORE = typer.Argument(..., help="The catalog: a directory, or a URL such as s3://bucket/catalog.")
+
+def existing(store: str | None) -> str | None:
+    """Callback of an argument that names a catalog: where none can be, this is said before anything slow is imported."""
+    if store is not None:
+        check_catalog_place(store)
+    return store
+
+
+def existing_or_named(catalog: str | None) -> str | None:
+    """Callback of ``--catalog``, which takes the name of a recipe as well."""
+    if catalog is not None:
+        check_catalog_place(catalog, names=True)
+    return catalog
+
+
+def all_existing(stores: list[str]) -> list[str]:
+    """Callback of an argument that names several catalogs."""
+    for store in stores:
+        check_catalog_place(store)
+    return stores
+
+
+STORE = typer.Argument(..., callback=existing, help="The catalog: a directory, or a URL such as s3://bucket/catalog.")
 RECIPE = typer.Argument(..., help="A recipe: a YAML file, or the name of one that comes with the program (monometallic, demo, …).")
 AS_JSON = typer.Option(False, "--json", help="One JSON document on stdout.")
 WORKERS = typer.Option(None, "--workers", min=0, help="Ray actors where the work is long; by default one a core. 0: in this process, without Ray.")
@@ -72,7 +95,9 @@ def append(recipe: str = RECIPE, store: str = STORE, *, workers: int | None = WO
 
 
 def merge(
-    stores: list[str] = typer.Argument(..., help="Catalogs with the same conditions; of a structure in several the first counts."),
+    stores: list[str] = typer.Argument(
+        ..., callback=all_existing, help="Catalogs with the same conditions; of a structure in several the first counts."
+    ),
     *,
     out: str = typer.Option(..., "--out", help="The new store."),
     workers: int | None = WORKERS,
@@ -88,8 +113,8 @@ def merge(
 
 
 def diff(
-    first: str = typer.Argument(..., help="One catalog."),
-    second: str = typer.Argument(..., help="Another."),
+    first: str = typer.Argument(..., callback=existing, help="One catalog."),
+    second: str = typer.Argument(..., callback=existing, help="Another."),
     *,
     workers: int | None = WORKERS,
     as_json: bool = AS_JSON,
@@ -167,7 +192,9 @@ def print_facts(facts: dict[str, Any], as_json: bool) -> None:
         return
     width = max(len(name) for name in facts)
     for name, value in facts.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict | list) and not value:
+            shown = "0"
+        elif isinstance(value, dict):
             shown = "  ".join(f"{key} {part}" for key, part in value.items())
         elif isinstance(value, list):
             shown = ", ".join(str(part) for part in value)

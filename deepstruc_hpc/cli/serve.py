@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from deepstruc_hpc.cli.catalog_store import existing_or_named
+
 if TYPE_CHECKING:
     from deepstruc_hpc.serve.database import Database
     from deepstruc_hpc.serve.settings import ServeSettings
@@ -42,7 +44,9 @@ def serve(
     workers: int | None = typer.Option(None, "--workers", min=0, help="Curves solved at a time. [default: cores of this machine less one]"),
     time_limit: float = typer.Option(600.0, "--time-limit", min=1.0, help="Seconds that one curve may take."),
     model: str | None = typer.Option(None, "--model", help="Checkpoint or name; default: the model that comes with the program."),
-    catalog: str | None = typer.Option(None, "--catalog", help="Catalog store; default: the one that comes with the program."),
+    catalog: str | None = typer.Option(
+        None, "--catalog", callback=existing_or_named, help="Catalog store; default: the one that comes with the program."
+    ),
     overrides: list[str] = typer.Option(None, "--set", help="A limit as key=value, e.g. limits.file_bytes=5000000. Repeatable."),
     print_config: bool = typer.Option(False, "--print-config", help="Print the resolved settings as YAML and stop."),
 ) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from deepstruc_hpc.cli.catalog_store import existing_or_named
 from deepstruc_hpc.cli.document import print_document
 from deepstruc_hpc.core.files import shown_name
 
@@ -26,7 +27,10 @@ MODEL = typer.Option(
     None, "--model", help="Checkpoint or run directory, or FILE.py:NAME, a generator of your own; default: the model of the program."
 )
 CATALOG = typer.Option(
-    None, "--catalog", help="Catalog store, or a recipe's name (extended, shapes: built once into the cache). [default: compact, no build needed]"
+    None,
+    "--catalog",
+    callback=existing_or_named,
+    help="Catalog store, or a recipe's name (extended, shapes: built once into the cache). [default: compact, no build needed]",
 )
 CRYSTALS = typer.Option(None, "--crystals", help="CIF file, or a folder of them: crystals to try beside the known types. Repeatable.")
 STRUCTURES = typer.Option(None, "--structures", help="XYZ or CIF file, or a folder of them: clusters, molecules, each fitted as it is. Repeatable.")
@@ -279,8 +283,22 @@ def _print_summary(out: Path, frame: pd.DataFrame, page: Path | None, as_json: b
     for row in rows:
         if message := words.message_words(row):
             typer.echo(f"{shown_name(str(row['file']))}: {message}")
+    if guessed := _guessed_qdamp(out) if rows else "":
+        typer.echo(guessed)
     counts = words.count_words(frame["status"])
     typer.echo(f"{counts or 'nothing solved'}. Results: {out}" + (f"  Report: {page}" if page else ""))
+
+
+def _guessed_qdamp(out: Path) -> str:
+    """For how many files neither an option nor the header said Qdamp, which sets how fast G(r) decays, and so the size; empty for none."""
+    from deepstruc_hpc.solve.run.summary import SUMMARY_JSON
+
+    items = json.loads((out / SUMMARY_JSON).read_text(encoding="utf-8"))["items"]
+    taken = [item["conditions"]["qdamp"] for item in items if item["conditions"].get("origin", {}).get("qdamp") == "default"]
+    if not taken:
+        return ""
+    whose = "1 file whose header says none" if len(taken) == 1 else f"{len(taken)} files whose headers say none"
+    return f"Qdamp {taken[0]:g} Å⁻¹ was taken for {whose}: --qdamp or --instrument is better."
 
 
 def _summary_cells(row: dict[str, Any]) -> dict[str, str]:

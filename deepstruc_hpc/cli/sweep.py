@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from deepstruc_hpc.cli.catalog_store import existing_or_named
 from deepstruc_hpc.cli.document import print_document
 from deepstruc_hpc.cli.train import sweep_group
 
@@ -28,7 +29,7 @@ def sweep_solve_command(
     out: Path = typer.Option(..., "--out", "-o", help="Directory of the scan; a second call goes on."),
     config: Path | None = typer.Option(None, "--config", help="YAML: base, space, design, points; default: sigma, samples, rmin, rmax and Qdamp."),
     model: str | None = typer.Option(None, "--model", help="As for solve."),
-    catalog: str | None = typer.Option(None, "--catalog", help="As for solve."),
+    catalog: str | None = typer.Option(None, "--catalog", callback=existing_or_named, help="As for solve."),
     overrides: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="A base setting, e.g. qmax=24. May be given several times."),
     elements: str | None = typer.Option(None, "--elements", help="Elements of the samples; default: from the headers."),
     recursive: bool = typer.Option(False, "--recursive", help="Look in the folders below, too."),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from deepstruc_hpc.cli.catalog_store import existing
 from deepstruc_hpc.cli.document import print_document
 from deepstruc_hpc.core.errors import ConfigError
 
@@ -40,7 +41,7 @@ SET_HELP = "One setting as key=value, e.g. epochs=50 or model.latent_dim=2. May 
 
 def train_command(
     *,
-    store: str | None = typer.Argument(None, help="Catalog: a path or URL."),
+    store: str | None = typer.Argument(None, callback=existing, help="Catalog: a path or URL."),
     out: Path | None = typer.Option(None, "--out", help="Directory of the training."),
     config: str | None = typer.Option(None, "--config", help=CONFIG_HELP),
     overrides: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help=SET_HELP),
@@ -81,7 +82,7 @@ def train_command(
 def evaluate_command(
     *,
     checkpoint: str = typer.Argument(..., help="Directory of a checkpoint or a training, or the name of a model that comes with the program."),
-    store: str = typer.Argument(..., help="Catalog: a path or URL."),
+    store: str = typer.Argument(..., callback=existing, help="Catalog: a path or URL."),
     split: str = typer.Option("random", "--split", help="random: the paper's; shape: no shape on two sides."),
     pdfs: str = typer.Option("stored", "--pdfs", help=PDFS_HELP),
     limit: int = typer.Option(500, "--limit", min=1, help="At most so many structures of the test set."),
@@ -130,7 +131,7 @@ def evaluate_command(
 
 
 def sweep_train_command(
-    store: str = typer.Argument(..., help="Catalog: a path or URL."),
+    store: str = typer.Argument(..., callback=existing, help="Catalog: a path or URL."),
     config: Path = typer.Option(..., "--config", help="Sweep: base settings, search space, number of trials (YAML)."),
     out: Path = typer.Option(..., "--out", help="Directory of the sweep; a second call goes on."),
     json_output: bool = typer.Option(False, "--json", help="One JSON document on stdout."),

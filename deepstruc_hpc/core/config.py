@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
@@ -10,17 +11,19 @@ from typing import Any, ClassVar, Self, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from deepstruc_hpc.core.errors import ConfigError
+from deepstruc_hpc.core.errors import ConfigError, RenamedKeyWarning
 
 
 class Config(BaseModel):
     """Base of all settings: immutable, no unknown keys, units in the key or its description.
 
-    ``renamed`` of a class names keys of the release before this one, and what they are called now; both are read, one at a time.
+    ``renamed`` of a class names keys of the release before this one, and what they are called now; both are read, one at a time, the earlier one with
+    a :class:`~deepstruc_hpc.core.errors.RenamedKeyWarning`. ``printed_by`` is the command that prints all keys, where there is one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
     renamed: ClassVar[Mapping[str, str]] = {}
+    printed_by: ClassVar[str] = ""
 
     @model_validator(mode="before")
     @classmethod
@@ -29,6 +32,8 @@ class Config(BaseModel):
             return values
         if twice := [f"{old} (now {new})" for old, new in cls.renamed.items() if old in values and new in values]:
             raise ValueError(f"given under its earlier and its present name: {', '.join(twice)}; keep one")
+        for old in cls.renamed.keys() & values.keys():
+            warnings.warn(f"{old} is called {cls.renamed[old]} now; the earlier name ends with the next release", RenamedKeyWarning, stacklevel=2)
         return {cls.renamed.get(name, name): value for name, value in values.items()}
 
     def updated(self, **changes: Any) -> Self:
@@ -92,24 +97,43 @@ def _assign(values: dict[str, Any], keys: list[str], value: Any, override: str, 
 
 
 def _explain(config_type: type[Config], fault: Mapping[str, Any], source: str) -> str:
-    where = ".".join(str(part) for part in fault["loc"]) or "(top level)"
+    place = tuple(str(part) for part in fault["loc"])
+    where = ": ".join([source, *([".".join(place)] if place else [])])
     if fault["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(fault["loc"][-1]), _known_keys(config_type), n=1)
-        hint = f" Did you mean '{near[0]}'?" if near else ""
-        return f"{source}: {where}: unknown key.{hint}"
+        return f"{where}: unknown key.{_hint(config_type, place)}"
     if fault["type"] == "missing":
-        return f"{source}: {where}: this key is needed and is not there."
+        return f"{where}: this key is needed and is not there."
     message = str(fault["msg"]).removeprefix("Value error, ")
-    return f"{source}: {where}: found {fault['input']!r}: {message}"
+    if fault["type"] == "value_error" and isinstance(fault["input"], Mapping | BaseModel):  # of several settings together, which the message names
+        return f"{where}: {message}"
+    return f"{where}: found {fault['input']!r}: {message}"
 
 
-def _known_keys(config_type: type[BaseModel], seen: frozenset[type] = frozenset()) -> list[str]:
-    keys: list[str] = []
+def _hint(config_type: type[Config], place: tuple[str, ...]) -> str:
+    """What an unknown key may stand for: the nearest known one, of the same group where two are alike, and what prints all."""
+    known = _known_keys(config_type)
+    near = difflib.get_close_matches(place[-1], {names[-1] for names, _ in known}, n=1)
+    found = sorted((key for key in known if near and key[0][-1] == near[0]), key=lambda key: (key[0][:-1] != place[:-1], len(key[0])))
+    hints = []
+    if found:
+        (*group, last), now = found[0]
+        earlier = f" (earlier {last})" if now else ""
+        hints.append(f"Did you mean '{'.'.join([*group, now or last])}'{earlier}?")
+    if config_type.printed_by:
+        hints.append(f"All keys: {config_type.printed_by}.")
+    return "".join(f" {hint}" for hint in hints)
+
+
+def _known_keys(config_type: type[BaseModel], seen: frozenset[type] = frozenset(), group: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], str]]:
+    """All keys with the groups that they are in, and for earlier names the present one, else nothing."""
+    renamed: Mapping[str, str] = getattr(config_type, "renamed", {})
+    keys = [((*group, old), new) for old, new in renamed.items()]
     for name, field in config_type.model_fields.items():
-        keys.append(field.alias or name)
+        place = (*group, field.alias or name)
+        keys.append((place, ""))
         for nested in _models_in(field.annotation):
             if nested not in seen:
-                keys += _known_keys(nested, seen | {config_type, nested})
+                keys += _known_keys(nested, seen | {config_type, nested}, place)
     return keys
 
 

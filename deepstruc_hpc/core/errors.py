@@ -55,3 +55,7 @@ class EngineError(DeepstrucError):
 
 class TimeLimitError(Exception):
     """An item took longer than it may. No :class:`DeepstrucError`: who goes on without a part that failed must not go on after this one."""
+
+
+class RenamedKeyWarning(FutureWarning):
+    """A setting was given under the name that it had in the release before this one."""

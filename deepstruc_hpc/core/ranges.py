@@ -65,10 +65,12 @@ def with_settings(base: C, values: Mapping[str, Any], *, source: str = "trial", 
     tree = base.model_dump(mode="json")
     for key, value in values.items():
         branch: Any = tree
+        settings: Any = base
         *groups, leaf = key.split(".")
         for group in groups:
-            branch = branch.get(group)
+            branch, settings = branch.get(group), getattr(settings, group, None)
             if not isinstance(branch, dict):
                 raise ConfigError(f"{source}: {key}: there is no group of settings {group!r}. deepstruc-hpc {command} --print-config lists them.")
+        branch.pop(getattr(settings, "renamed", {}).get(leaf), None)  # given under its earlier name, it replaces the present one
         branch[leaf] = value
     return validate_config(type(base), tree, source=source)

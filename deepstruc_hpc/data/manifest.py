@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from deepstruc_hpc.core.errors import StoreError
 from deepstruc_hpc.data.block_file import SUFFIX, pack
 from deepstruc_hpc.data.catalog_block import DIGEST_BYTES, BlockContent, bytes_digest, encode_block
+from deepstruc_hpc.data.catalog_place import MANIFEST_FILE, no_catalog
 from deepstruc_hpc.data.conditions import PdfConditions
 from deepstruc_hpc.data.marks import marked_content, pack_marks, unpack_marks
 from deepstruc_hpc.data.schema import BLOCKS, FORMAT, READABLE_VERSIONS, SCHEMA_VERSION
 from deepstruc_hpc.data.store_files import StoreFiles
 
-ROOT = "zarr.json"
+ROOT = MANIFEST_FILE
 WRITER = "writer"
 """Attribute by which a command stamps the manifest of a store on an object store when it begins; see :mod:`deepstruc_hpc.data.store_lock`."""
 MARKS = ("deleted", "n_deleted", "n_atoms_deleted", "stored")
@@ -204,8 +205,8 @@ class Manifest:
         try:
             document = json.loads(files.read(ROOT))
             body = dict(document["attributes"])
-        except FileNotFoundError as missing:
-            raise StoreError(f"{files.url}: no catalog there. Make one: deepstruc-hpc catalog build RECIPE --out {files.url}") from missing
+        except (FileNotFoundError, NotADirectoryError) as missing:
+            raise StoreError(no_catalog(files.url, files.path if files.is_local else None)) from missing
         except (ValueError, KeyError, TypeError) as damaged:
             raise StoreError(
                 f"{files.url}/{ROOT}: the manifest cannot be read ({damaged}). Restore it from a copy, or build anew elsewhere."

@@ -97,6 +97,7 @@ class SolveSettings(Config):
     """One PDF's settings. None means: from the file's header, else the default that the option names."""
 
     renamed: ClassVar[Mapping[str, str]] = {"neighbours": "local_shapes", "relax": "refine_positions"}
+    printed_by: ClassVar[str] = "deepstruc-hpc solve --print-config"
 
     samples: int = Field(1000, ge=0, le=100_000, description="CVAE samples a PDF, over all levels of sigma together")
     sigma: tuple[float, ...] = Field((3.0, 5.0, 7.0), description="widths of the sampling about the prior's mean, in units of its standard deviation")

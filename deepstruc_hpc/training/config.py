@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -46,6 +46,8 @@ class DataConfig(Config):
 
 class TrainConfig(Config):
     """One training."""
+
+    printed_by: ClassVar[str] = "deepstruc-hpc train --print-config"
 
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()

@@ -89,6 +89,47 @@ def test_wrong_usage_is_one_line_on_stderr_and_exit_code_2(words, part, capsys, 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["solve", "one.gr", "--out", "out", "--catalog", "one.gr"],
+        ["catalog", "info", "one.gr"],
+        ["catalog", "list", "one.gr"],
+        ["catalog", "sql", "one.gr", "select 1"],
+        ["catalog", "verify", "one.gr"],
+        ["train", "one.gr", "--out", "out"],
+    ],
+    ids=lambda words: " ".join(words[:2]),
+)
+def test_a_file_in_place_of_a_catalog_is_refused_before_any_work(words, tmp_path, monkeypatch, capsys):
+    """The curve is no curve either: what is said of the catalog comes first."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "one.gr").write_text("no curve")
+    assert run(words) == 2
+    assert capsys.readouterr().err.startswith("error: one.gr is a file and no catalog: needed is a directory")
+
+
+def test_a_wrong_catalog_is_refused_before_anything_slow_is_imported(tmp_path):
+    code = (
+        "import sys; from deepstruc_hpc.cli.app import run; code = run(['solve', 'x.gr', '--out', 'out', '--catalog', 'smok']); "
+        "heavy = {'torch', 'ray', 'pandas', 'numba', 'numpy', 'zarr'} & set(sys.modules); sys.exit(str(heavy) if heavy or code != 2 else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Did you mean --catalog smoke" in done.stderr
+
+
+def test_a_setting_under_its_earlier_name_is_a_note_once_and_not_on_stdout(capsys):
+    assert run(["solve", "--print-config", "--set", "neighbours=60", "--set", "rank.tell_apart=0.2", "--rmax", "20"]) == 0
+    printed = capsys.readouterr()
+    assert "local_shapes: 60" in printed.out
+    assert "note" not in printed.out
+    assert sorted(printed.err.splitlines()) == [
+        "note: neighbours is called local_shapes now; the earlier name ends with the next release",
+        "note: tell_apart is called indistinguishable now; the earlier name ends with the next release",
+    ]
+
+
 def test_debug_may_stand_anywhere_and_shows_the_traceback(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "deepstruc_hpc.cli", "catalog", "info", "nothing.zarr", "--debug"], capture_output=True, text=True, cwd=tmp_path

@@ -3,10 +3,12 @@
 import csv
 import io
 import json
+import re
 
 import pytest
 
 from deepstruc_hpc.cli.app import run
+from deepstruc_hpc.cli.catalog_formats import NEXT, FileFormat
 from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.data.structure_files import read_structure
 
@@ -118,6 +120,10 @@ def places(store, recipe, tmp_path):
         (["build", "RECIPE", "--out", "STORE", "--workers", "0", "--limit", "3"], "another recipe"),
         (["build", "RECIPE", "--out", "/proc/none", "--workers", "0"], "cannot be written"),
         (["build", "RECIPE"], "--out"),
+        (["build", "RECIPE"], "Example: deepstruc-hpc catalog build demo --out demo.zarr"),
+        (["info"], "Example: deepstruc-hpc catalog info demo.zarr"),
+        (["export", "STORE"], "example: deepstruc-hpc catalog export"),
+        (["export", "STORE", "DIR", "--out", "DIR"], "example: deepstruc-hpc catalog export"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(words, said, places, capsys):
@@ -126,6 +132,29 @@ def test_wrong_usage_is_one_line_and_exit_code_2(words, said, places, capsys):
     assert printed.out == ""
     assert printed.err.splitlines()[-1].startswith("error: ")
     assert said in printed.err
+
+
+def test_build_says_in_words_what_failed_and_what_is_next(recipe, store, capsys):
+    assert run(["catalog", "build", recipe, "--out", store, "--workers", "0"]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"^failed +0$", printed, flags=re.MULTILINE)
+    last = printed.splitlines()[-1]
+    assert last.startswith("Next: ")
+    for command in ("catalog info", "train", f"--catalog {store}"):
+        assert command in last
+
+
+def test_export_takes_out_as_option_and_says_what_is_next(store, tmp_path, capsys):
+    out = tmp_path / "pt.extxyz"
+    assert run(["catalog", "export", store, "--out", str(out), "--format", "extxyz", "--where", 'elements == "Pt" and n_atoms < 14']) == 0
+    assert out.is_file()
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("Next: ")
+    assert f"catalog import {out}" in last
+
+
+def test_every_export_format_has_a_next_line():
+    assert set(NEXT) == set(FileFormat)
 
 
 @pytest.mark.parametrize("kind", ["xyz", "cif"])

@@ -8,6 +8,9 @@ import time
 
 import pytest
 
+from deepstruc_hpc.cli.solve import _print_summary
+from deepstruc_hpc.solve.run.output import ItemRecord
+from deepstruc_hpc.solve.run.summary import Summary
 from tests.solve.conftest import measured, shape_of, shapes_store  # noqa: F401
 
 
@@ -31,12 +34,34 @@ def test_failed_files_make_exit_code_one_and_json_is_alone_on_stdout(measured, s
 
 
 @pytest.mark.parametrize(
+    ("origins", "said"),
+    [
+        (["option", "header"], ""),
+        (["default", "header"], "Qdamp 0.03 Å⁻¹ was taken for 1 file whose header says none: --qdamp or --instrument is better."),
+        (["default", "default"], "Qdamp 0.03 Å⁻¹ was taken for 2 files whose headers say none: --qdamp or --instrument is better."),
+    ],
+)
+def test_a_qdamp_that_nobody_named_is_said_after_the_table_and_not_in_the_document(origins, said, tmp_path, capsys):
+    summary = Summary(tmp_path, {})
+    for number, origin in enumerate(origins):
+        summary.add(ItemRecord(f"{number}.gr", str(number), status="ok", conditions={"qdamp": 0.03, "origin": {"qdamp": origin}}))
+    summary.add(ItemRecord("broken.gr", "broken", message="no curve"))
+    summary.save()
+    _print_summary(tmp_path, summary.frame(), None, as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith("Qdamp")] == ([said] if said else [])
+    _print_summary(tmp_path, summary.frame(), None, as_json=True)
+    assert "Qdamp" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
     ("words", "said"),
     [
         (["no-such-directory", "--out", "out"], "no-such-directory"),
         (["--out", "out"], "no input"),
         (["x.gr", "--out", "out", "--qmin", "9", "--qmax", "4"], "qmax"),
         (["x.gr", "--out", "out", "--set", "sampels=5"], "samples"),
+        (["x.gr", "--out", "out", "--rmin", "10", "--rmax", "5"], "error: options: rmax (5 Å) must be larger than rmin (10 Å)"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_two(words, said):

@@ -7,7 +7,8 @@ import pytest
 from pydantic import Field, ValidationError
 
 from deepstruc_hpc.core.config import Config, load_config
-from deepstruc_hpc.core.errors import ConfigError, RecipeError
+from deepstruc_hpc.core.errors import ConfigError, RecipeError, RenamedKeyWarning
+from deepstruc_hpc.core.ranges import with_settings
 from deepstruc_hpc.solve.config import SolveSettings
 
 
@@ -39,7 +40,7 @@ def test_yaml_written_by_a_config_is_read_back_equal(tmp_path):
     ("text", "parts"),
     [
         ("epoch: 3\n", ["epoch", "unknown key", "'epochs'"]),
-        ("beam:\n  qmaxx: 3\n", ["beam.qmaxx", "'qmax'"]),
+        ("beam:\n  qmaxx: 3\n", ["beam.qmaxx", "'beam.qmax'"]),
         ("beam:\n  qmax: -1\n", ["beam.qmax", "-1", "greater than 0"]),
         ("- 1\n- 2\n", ["list", "mapping"]),
         ("a: [1\n", ["not valid YAML"]),
@@ -86,13 +87,51 @@ class Renamed(Config):
 
 
 def test_a_key_of_the_release_before_is_read_under_its_present_name_and_not_written_again():
-    read = load_config(Renamed, overrides=["cutoff=18"])
+    with pytest.warns(RenamedKeyWarning, match="cutoff is called qmax now"):
+        read = load_config(Renamed, overrides=["cutoff=18"])
     assert read.qmax == 18
     assert "cutoff" not in read.to_yaml()
-    with pytest.raises(ConfigError, match=r"cutoff \(now qmax\).*keep one"):
+    with pytest.raises(ConfigError, match=r"^settings: given .*cutoff \(now qmax\); keep one$"):
         load_config(Renamed, overrides=["cutoff=18", "qmax=20"])
 
 
 def test_the_settings_of_solve_still_know_their_earlier_names():
-    read = load_config(SolveSettings, overrides=["neighbours=60", "relax=true", "rank.tell_apart=0.2"])
+    with pytest.warns(RenamedKeyWarning) as noted:
+        read = load_config(SolveSettings, overrides=["neighbours=60", "relax=true", "rank.tell_apart=0.2"])
     assert (read.local_shapes, read.refine_positions, read.rank.indistinguishable) == (60, True, 0.2)
+    assert len(noted) == 3
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("neighbors=10", "neighbors: unknown key. Did you mean 'local_shapes' (earlier neighbours)?"),
+        ("rank.dobt=0.1", "rank.dobt: unknown key. Did you mean 'rank.doubt'?"),
+        ("doubt=0.1", "doubt: unknown key. Did you mean 'rank.doubt'?"),
+        ("rank.tell_apar=0.1", "rank.tell_apar: unknown key. Did you mean 'rank.indistinguishable' (earlier tell_apart)?"),
+        ("xyzzy=1", "xyzzy: unknown key."),
+    ],
+)
+def test_an_unknown_key_of_solve_is_answered_with_the_whole_present_name(override, said):
+    with pytest.raises(ConfigError) as fault:
+        load_config(SolveSettings, overrides=[override])
+    assert str(fault.value) == f"settings: {said} All keys: deepstruc-hpc solve --print-config."
+
+
+@pytest.mark.parametrize(
+    "overrides", [["rmin=10", "rmax=5"], ["neighbours=60", "local_shapes=20"], ["rank.tell_apart=0.1", "rank.indistinguishable=0.2"]]
+)
+def test_a_fault_of_several_settings_together_names_these_and_lists_no_others(overrides):
+    with pytest.raises(ConfigError) as fault:
+        load_config(SolveSettings, overrides=overrides)
+    assert "found" not in str(fault.value)
+    assert len(str(fault.value)) < 120
+    for override in overrides:
+        assert override.partition("=")[0].rpartition(".")[2] in str(fault.value)
+
+
+def test_an_earlier_name_replaces_a_base_setting_as_its_present_name_does():
+    base = SolveSettings()
+    with pytest.warns(RenamedKeyWarning):
+        changed = with_settings(base, {"neighbours": 60, "rank.tell_apart": 0.2})
+    assert changed == with_settings(base, {"local_shapes": 60, "rank.indistinguishable": 0.2}) != base
