@@ -293,7 +293,8 @@ def _guessed_qdamp(out: Path) -> str:
     """For how many files neither an option nor the header said Qdamp, which sets how fast G(r) decays, and so the size; empty for none."""
     from deepstruc_hpc.solve.run.summary import SUMMARY_JSON
 
-    items = json.loads((out / SUMMARY_JSON).read_text(encoding="utf-8"))["items"]
+    place = out / SUMMARY_JSON
+    items = json.loads(place.read_text(encoding="utf-8"))["items"] if place.is_file() else []
     taken = [item["conditions"]["qdamp"] for item in items if item["conditions"].get("origin", {}).get("qdamp") == "default"]
     if not taken:
         return ""
