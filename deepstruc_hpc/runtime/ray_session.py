@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -19,9 +18,6 @@ OBJECT_STORE_BYTES = 512 * 2**20
 """Upper limit of a local session's object store: blocks and batches are small, and Ray's default of 30 % of memory is not ours to take."""
 
 SMALLEST_OBJECT_STORE_BYTES = 80 * 2**20
-
-TOKEN = Path.home() / ".ray" / "auth_token"
-"""Where ``ray start`` leaves the word that a session asks for."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +83,7 @@ def _start(ray: Any, options: dict[str, Any]) -> None:
                 what = f"the Ray cluster at RAY_ADDRESS={where} cannot be joined" if where else "Ray did not start on this machine"
                 mend = "Free memory and processor, or try --workers 0"
                 if where:
-                    mend = "Unset RAY_ADDRESS to work alone, or start the cluster; one that asks for a token needs RAY_AUTH_TOKEN_PATH, too"
+                    mend = "Unset RAY_ADDRESS to work alone, or start the cluster; one that `ray start` began asks for its token: RAY_AUTH_MODE=token"
                 raise EngineError(f"{what} ({str(refused).strip().splitlines()[0]}). {mend}.") from refused
         else:
             return
@@ -97,11 +93,8 @@ def quiet_ray() -> Any:
     """The ray module, imported with the settings that keep it from calling outside.
 
     Ray would start workers at niceness 15: beside any ordinary process they would hardly run. Here they have the niceness of the command, unless the
-    user sets ``RAY_worker_niceness``, a number that is added to it. A session that ``ray start`` started asks for its token; where one lies in its
-    usual place it is shown, which Ray itself does only if ``RAY_AUTH_MODE`` says so.
+    user sets ``RAY_worker_niceness``, a number that is added to it.
     """
-    if os.environ.get("RAY_ADDRESS") and (os.environ.keys() & {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} or TOKEN.is_file()):
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
     os.environ.setdefault("RAY_worker_niceness", "0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")

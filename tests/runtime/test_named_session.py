@@ -35,7 +35,7 @@ def session(tmp_path):
 
 
 def _command(address, *words):
-    environment = {**os.environ, "RAY_ADDRESS": address, "RAY_USAGE_STATS_ENABLED": "0"}
+    environment = {**os.environ, "RAY_ADDRESS": address, "RAY_AUTH_MODE": "token", "RAY_USAGE_STATS_ENABLED": "0"}
     return subprocess.run([sys.executable, "-m", "deepstruc_hpc.cli", *words], env=environment, capture_output=True, text=True, timeout=300)
 
 
