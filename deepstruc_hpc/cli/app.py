@@ -95,13 +95,13 @@ def earlier_names_as_notes() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("always", RenamedKeyWarning)
         usual = warnings.showwarning
-        said: set[str] = set()
+        shown: set[str] = set()
 
         def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
             if not issubclass(category, RenamedKeyWarning):
                 usual(message, category, *place, **more)
-            elif str(message) not in said:
-                said.add(str(message))
+            elif str(message) not in shown:
+                shown.add(str(message))
                 sys.stderr.write(f"note: {message}\n")
 
         warnings.showwarning = show

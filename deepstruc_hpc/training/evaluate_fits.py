@@ -198,8 +198,8 @@ def _finish(model: StructureModel, proposals: Sequence[Proposal], table: FitTabl
     curve = case.curve.between(FIT_FROM, float(case.curve.r[-1]))
     rows = dict.fromkeys([*order[:FINISHED], *range(min(len(FIRST_PEAKS), len(proposals)))])
     starts = [start for row in rows if (start := _beginning(proposals[row], table, row, curve, case.instrument)) is not None]
-    said = lru_cache(model.site_odds(case.curve, symbol=case.truth.symbols[0], instrument=case.instrument))
-    ends = refine(starts, curve, case.instrument, odds_of=said, most_atoms=model.info.model.max_atoms)
+    odds = lru_cache(model.site_odds(case.curve, symbol=case.truth.symbols[0], instrument=case.instrument))
+    ends = refine(starts, curve, case.instrument, odds_of=odds, most_atoms=model.info.model.max_atoms)
     if not ends:
         return None
     best = min((end for _, end in ends), key=lambda end: end.objective)

@@ -78,7 +78,7 @@ class Posterior:
         lattices = dict(zip(candidates.types.tolist(), candidates.lattices.tolist(), strict=True))
         prior = mixed_prior(types, candidates.belief.types if candidates.belief else None, settings.prior_weight, lattices)
         log_prior = {kind: float(np.log(max(share, 1e-300))) for kind, share in prior.items()}
-        best = float(np.min(candidates.rw, initial=np.inf))
+        best = float(np.min(candidates.rw, initial=np.inf, where=np.isfinite(candidates.rw)))
         weight = float(within_calibration(best)) if np.isfinite(best) else 1.0
         return cls(measurement.points_of_particle(candidates.extent), log_prior, settings, weight)
 
