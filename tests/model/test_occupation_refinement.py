@@ -71,7 +71,9 @@ def test_wrong_sites_of_a_compound_are_mended(name):
     assert fingerprint(structure(end.mask, 1.0)) == fingerprint(structure(true, 1.0))
 
 
-@pytest.mark.parametrize(("name", "strain"), [("type rutile about cation", [-0.005, -0.005, 0.01]), ("type brookite about bond", [0.012, -0.004, -0.008])])
+@pytest.mark.parametrize(
+    ("name", "strain"), [("type rutile about cation", [-0.005, -0.005, 0.01]), ("type brookite about bond", [0.012, -0.004, -0.008])]
+)
 def test_axes_that_differ_from_the_lattices_do_not_hide_the_sites(name, strain):
     """A particle whose axes are 1 % off those of its template lattice, and two sites wrong: both are found, and the volume stays."""
     home = with_elements(parent_of(name, 5.0), ["Ti"], "O", 1.95)
