@@ -247,7 +247,7 @@ def _training_batches() -> tuple[dict[str, list[Any]], Callable[..., Callable[[A
     config = config.updated(model=resolved_model(config.model, catalog).model_dump())
     view = load_view(catalog, config)
     rng = np.random.default_rng(0)
-    usable = np.flatnonzero(view.sites.table.parent >= 0) if view.sites is not None else np.arange(len(view))
+    usable = np.flatnonzero(view.sites.table.template >= 0) if view.sites is not None else np.arange(len(view))
     batches = {
         where: [to_tensors(view.batch(rng.choice(usable, size), rng, n_graphs=max(1, round(size * config.loss.posterior_share)))) for _ in range(3)]
         for where, size in BATCH.items()

@@ -11,7 +11,7 @@ Every method is given the elements, and may say the types in which their charges
 ``held_out_compounds``), measured-like as in the model's training, and clean. One line a method and kind of curve: type right, number of atoms within
 5 % and exact, and all sites right, which is: the same particle, up to rotation and size.
 
-- as generated: the most probable sites of the most probable parent at the prior's mean;
+- as generated: the most probable sites of the most probable template lattice at the prior's mean;
 - the best Rw of 200 samples after the fit of scale, zoom, U and delta2, of ``--fitted`` particles; and the best six of them after occupation
   refinement, of which the most probable is taken;
 - nearest PDF: of 6,000 structures of the training, those of types that the elements can have;
@@ -46,9 +46,9 @@ from deepstruc_hpc.physics.fit import fit_candidates
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.structures.compound_types import ANION, candidate_of_type, cations_and_anion
 from deepstruc_hpc.structures.fingerprint import fingerprint
-from deepstruc_hpc.structures.parents import parent_of
 from deepstruc_hpc.structures.random_family import unpacked
 from deepstruc_hpc.structures.sites import shortest_distance
+from deepstruc_hpc.structures.template_lattices import template_lattice
 from deepstruc_hpc.training.held_out import clean, spread, training_settings
 
 LISTED = 6000
@@ -95,8 +95,8 @@ def ideal_particles(columns: pd.DataFrame) -> list[Structure]:
     """Particles of a catalog by their filled sites, as cations and anions alone."""
     found = []
     for name, filled, radius in zip(columns["parent"], columns["filled"], columns["radius"], strict=True):
-        lattice = parent_of(str(name), float(radius))
-        found.append(two_kinds(lattice.site_class, lattice.sites, unpacked(str(filled), len(lattice)), lattice.structure_type))
+        template = template_lattice(str(name), float(radius))
+        found.append(two_kinds(template.site_class, template.sites, unpacked(str(filled), len(template)), template.structure_type))
     return found
 
 
@@ -184,7 +184,7 @@ def best_of_samples(model: CompoundModel, cases: TestCases, rows: Sequence[int],
             ends_found.append(improve_sites(start, curve, instrument, log_odds=odds(assignment[0].name), most_atoms=MOST_ATOMS))
         if ends_found:
             end = min(ends_found, key=lambda one: one.objective)
-            refined.add(cases.ideal[row], two_kinds(end.parent.site_class, end.parent.sites, end.mask, end.parent.structure_type))
+            refined.add(cases.ideal[row], two_kinds(end.template.site_class, end.template.sites, end.mask, end.template.structure_type))
     return best, refined, (time.process_time() - began) / max(len(rows), 1)
 
 
@@ -268,9 +268,9 @@ def main() -> None:
         generated = Score(f"{conditions}: as generated")
         by_type: dict[str, Score] = {}
         for one, elements, truth in zip(pdf, cases.elements, cases.ideal, strict=True):
-            parent, mask = model.most_probable(as_given(model, one, elements))
-            lattice = model.decoder.book.parent(parent)
-            said = two_kinds(lattice.site_class, lattice.sites, mask, lattice.structure_type)
+            template, mask = model.most_probable(as_given(model, one, elements))
+            template = model.decoder.book.template(template)
+            said = two_kinds(template.site_class, template.sites, mask, template.structure_type)
             generated.add(truth, said)
             by_type.setdefault(truth.structure_type, Score(f"{conditions}: {truth.structure_type}")).add(truth, said)
         print(generated.line(), flush=True)

@@ -47,8 +47,8 @@ from deepstruc_hpc.structures.crystal_cut import cut_crystal
 from deepstruc_hpc.structures.crystals import Crystal, prototype_crystal
 from deepstruc_hpc.structures.elements import nn_distance
 from deepstruc_hpc.structures.lattices import lattice_of, metal_atomic_volume
-from deepstruc_hpc.structures.parents import parent_of
 from deepstruc_hpc.structures.prototypes import candidate_crystals
+from deepstruc_hpc.structures.template_lattices import template_lattice
 
 VERSION = 1
 """Of the sets: whatever changes a curve changes this number."""
@@ -153,7 +153,7 @@ def metal_sites(part: str, kind: str, wanted: int, rng: np.random.Generator) -> 
         sites, _ = twin(reach, radius, rng)
     else:
         named = {"icosahedral": "icosahedral", "decahedral": str(rng.choice(["decahedral atom", "decahedral bond"]))}.get(kind, f"{kind} atom")
-        sites = np.asarray(parent_of(named, reach).sites)
+        sites = np.asarray(template_lattice(named, reach).sites)
     if wanted >= len(sites):
         return None
     level = outline(part, kind, rng)(np.asarray(sites) / max(radius, 1.0))

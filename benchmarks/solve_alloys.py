@@ -34,7 +34,7 @@ from deepstruc_hpc.structures.coordination import coordination_numbers
 from deepstruc_hpc.structures.decoration import vegard_distance
 from deepstruc_hpc.structures.lattices import lattice_of, metal_atomic_volume
 from deepstruc_hpc.structures.ordering import ORDERED, ORDERED_FRACTION, ordered_sites, variants_of
-from deepstruc_hpc.structures.parents import parent_of
+from deepstruc_hpc.structures.template_lattices import template_lattice
 
 CONDITIONS = {"qmin": 0.8, "qmax": 23.0, "qdamp": 0.03}
 NOISE = 0.05
@@ -94,17 +94,17 @@ def shape(kind: str, unit: float, diameter: float, rng: np.random.Generator) -> 
         raise ValueError(kind)
     wanted = round(np.pi / 6.0 * diameter**3 / volume)
     while True:
-        parent = parent_of(_parent(kind, rng), 1.6 * diameter / (2.0 * unit))
-        sites = np.asarray(parent.sites)
-        kept = np.argsort(body(kind, rng)(sites * 6.5 / parent.radius), kind="stable")[:wanted]
+        template = template_lattice(_template(kind, rng), 1.6 * diameter / (2.0 * unit))
+        sites = np.asarray(template.sites)
+        kept = np.argsort(body(kind, rng)(sites * 6.5 / template.radius), kind="stable")[:wanted]
         loose = coordination_numbers(sites[kept]) < FEWEST_BONDS.get(kind, 3)
         kept = kept[~loose]
-        inside = np.linalg.norm(sites[kept], axis=1).max() < parent.radius - 0.3
-        if len(kept) >= 0.9 * wanted and inside and (kind != "stacking_fault" or is_faulted(sites[kept], np.asarray(parent.layer)[kept])):
+        inside = np.linalg.norm(sites[kept], axis=1).max() < template.radius - 0.3
+        if len(kept) >= 0.9 * wanted and inside and (kind != "stacking_fault" or is_faulted(sites[kept], np.asarray(template.layer)[kept])):
             return Structure.of_element("Au", sites[kept], kind, kind)
 
 
-def _parent(kind: str, rng: np.random.Generator) -> str:
+def _template(kind: str, rng: np.random.Generator) -> str:
     if kind == "stacking_fault":
         return f"close-packed {rng.choice(['ABCABACB', 'ABCACBAC', 'ABCBACBA', 'ABCABCBA'])}"
     return {"icosahedral": "icosahedral", "decahedral": str(rng.choice(["decahedral atom", "decahedral bond"]))}.get(kind, f"{kind} atom")

@@ -42,9 +42,9 @@ from deepstruc_hpc.solve.pipeline import Sources, solve_curve
 from deepstruc_hpc.structures.crystal_cut import cut_crystal
 from deepstruc_hpc.structures.crystals import Crystal, prototype_crystal
 from deepstruc_hpc.structures.lattices import lattice_of
-from deepstruc_hpc.structures.parents import standard_parents
 from deepstruc_hpc.structures.prototypes import CrystalCandidate, candidate_crystals
 from deepstruc_hpc.structures.random_shapes import RandomShapes, RandomShapeSettings
+from deepstruc_hpc.structures.template_lattices import standard_templates
 
 QMIN, QMAX = 0.8, 22.0
 
@@ -192,7 +192,7 @@ def main() -> None:
         crystalline(options.curves, options.seed)
         return
     rng = np.random.default_rng(options.seed)
-    source = RandomShapes(standard_parents(), RandomShapeSettings(min_atoms=20, max_atoms=220), canonical=False)
+    source = RandomShapes(standard_templates(), RandomShapeSettings(min_atoms=20, max_atoms=220), canonical=False)
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder) / "shapes.zarr"
         build_catalog(load_recipe("shapes"), store, workers=0, progress=False)

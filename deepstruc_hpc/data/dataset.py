@@ -48,7 +48,7 @@ class SiteSource:
     """Where the sites of a batch come from.
 
     Attributes:
-        table: parents and assignments of all structures.
+        table: template lattices and assignments of all structures.
         per_structure: sites asked for of each structure.
         edge_share: share of them at the surface.
     """

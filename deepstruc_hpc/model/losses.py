@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from deepstruc_hpc.core.config import Config
+from deepstruc_hpc.core.config import StoredConfig
 from deepstruc_hpc.model.cvae import Cvae
 from deepstruc_hpc.model.parts import Gaussian, TrainingBatch
 
 
-class LossConfig(Config):
-    """Weights of the terms."""
+class LossConfig(StoredConfig):
+    """Weights of the terms; ``parent`` is the stored name of ``template_lattice``, in files and in the metrics of epochs."""
+
+    renamed: ClassVar[Mapping[str, str]] = {"parent": "template_lattice"}
+    stored_names: ClassVar[Mapping[str, str]] = {"template_lattice": "parent"}
 
     positions: float = Field(1.0, ge=0, description="smooth absolute error of coordinates, NN units")
     n_atoms: float = Field(0.1, ge=0, description="cross-entropy of the number of atoms")
     structure_type: float = Field(0.1, ge=0, description="cross-entropy of the structure type")
     sites: float = Field(1.0, ge=0, description="cross-entropy of filled and empty sites")
-    parent: float = Field(0.2, ge=0, description="cross-entropy of the parent")
+    template_lattice: float = Field(0.2, ge=0, description="cross-entropy of the template lattice")
     elements: float = Field(0.3, ge=0, description="cross-entropy of the elements on filled sites, where a catalog mixes them")
     prior_share: float = Field(0.5, ge=0, le=1, description="share of the reconstruction that is asked of the prior's own sample")
     posterior_share: float = Field(0.25, gt=0, le=1, description="share of a batch that passes through the graph encoder, the costly part on a CPU")
@@ -89,5 +93,6 @@ class CvaeObjective(nn.Module):
 
 
 def weighted(config: LossConfig, terms: Mapping[str, Tensor]) -> Tensor:
-    """The reconstruction terms of a decoder under their weights."""
-    return torch.stack([getattr(config, name) * term for name, term in terms.items()]).sum()
+    """The reconstruction terms of a decoder under their weights; a term is called as its weight is stored."""
+    names = {config.stored_names.get(name, name): name for name in type(config).model_fields}
+    return torch.stack([getattr(config, names[name]) * term for name, term in terms.items()]).sum()

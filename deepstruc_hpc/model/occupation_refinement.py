@@ -18,8 +18,8 @@ from deepstruc_hpc.physics.target import target_of
 from deepstruc_hpc.structures.assignment import LatticeLookup
 from deepstruc_hpc.structures.lattices import lattice_of
 from deepstruc_hpc.structures.occupation import faults_of
-from deepstruc_hpc.structures.parents import DEFAULT_RADIUS, Parent, standard_parents
 from deepstruc_hpc.structures.sites import nearest_distances, shortest_distance
+from deepstruc_hpc.structures.template_lattices import DEFAULT_RADIUS, TemplateLattice, standard_templates
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -33,11 +33,11 @@ SUREST = 6.0
 SNAP = 0.15
 """Nearest-neighbour distances from which an atom that a model wrote by coordinates is taken to its site."""
 RADII = (DEFAULT_RADIUS, 9.0, 13.0)
-"""Reach of the parents to which such atoms are taken: the smallest that leaves room."""
+"""Reach of the template lattices to which such atoms are taken: the smallest that leaves room."""
 LEAST_RW = 1e-5
 """Below it a fit is taken to be perfect: simulated curves agree with their own structure to about a third of it."""
 FEWEST, _LAYERS = 4, 8
-"""Atoms of the smallest particle that is refined; layers of the highest stack among the parents."""
+"""Atoms of the smallest particle that is refined; layers of the highest stack among the template lattices."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,13 @@ class Filled:
     """A cluster as an assignment: of one element, or on a lattice whose sites have their elements.
 
     Attributes:
-        parent: its sites.
+        template: its sites.
         mask: (S,) filled ones.
         structure: the cluster that they are, Å.
         fit: of the structure to the curve.
     """
 
-    parent: Parent
+    template: TemplateLattice
     mask: Mask
     structure: Structure
     fit: Fitted
@@ -72,7 +72,7 @@ class Improved(Filled):
     """An assignment after the refinement; the structure as it was before the zoom of its fit.
 
     Attributes:
-        objective: −ln of the posterior of parent and assignment, nats, up to a constant of the curve: :func:`objective_of`.
+        objective: −ln of the posterior of template lattice and assignment, nats, up to a constant of the curve: :func:`objective_of`.
     """
 
     objective: float
@@ -88,7 +88,7 @@ def improve_sites(
     most_atoms: int = 10_000,
     low_q: float = 0.0,
 ) -> Improved:
-    """Descend over the assignments of a parent, and fit, in turn.
+    """Descend over the assignments of a template lattice, and fit, in turn.
 
     Args:
         start: from where.
@@ -99,37 +99,37 @@ def improve_sites(
         most_atoms: that may come out.
         low_q: Å⁻¹, below which nothing of data and model counts, as in the fits; 0: all counts.
     """
-    parent, mask, structure, fit = start.parent, start.mask, start.structure, start.fit
+    template, mask, structure, fit = start.template, start.mask, start.structure, start.fit
     points = points or independent_points(float(curve.r[0]), float(curve.r[-1]), max(instrument.qmin, low_q), instrument.qmax)
-    length = shortest_distance(structure.positions) / shortest_distance(parent.sites[mask])
-    near = np.flatnonzero(parent.distance <= parent.distance[mask].max() + ROOM)
+    length = shortest_distance(structure.positions) / shortest_distance(template.sites[mask])
+    near = np.flatnonzero(template.distance <= template.distance[mask].max() + ROOM)
     odds = np.zeros(len(near)) if log_odds is None else np.clip(log_odds[near], -SUREST, SUREST)
-    bonds = (parent.bonds if parent.species is None else parent.unlike_bonds)[near][:, near]
+    bonds = (template.bonds if template.species is None else template.unlike_bonds)[near][:, near]
     ranges = {"qmin": instrument.qmin, "qmax": instrument.qmax, "qdamp": instrument.qdamp, "low_q": low_q}
     filled = mask[near]
     for _ in range(ROUNDS):
-        sites = parent.sites[near] * (length * fit.zoom)
+        sites = template.sites[near] * (length * fit.zoom)
         target = target_of(curve.r, curve.g, **ranges, largest_distance=2.0 * float(np.linalg.norm(sites, axis=1).max()))
         scattering = None
-        if parent.species is not None:
-            scattering = SiteScattering.of([parent.species[site] for site in near], filled, target.q, instrument.radiation)
+        if template.species is not None:
+            scattering = SiteScattering.of([template.species[site] for site in near], filled, target.q, instrument.radiation)
         curves = SiteCurves.of(sites, target, uiso=fit.uiso, delta2=fit.delta2, qbroad=instrument.qbroad, scattering=scattering)
-        descent = SiteDescent(curves, bonds, points=points, min_neighbours=parent.min_neighbours, most_atoms=most_atoms, log_odds=odds)
+        descent = SiteDescent(curves, bonds, points=points, min_neighbours=template.min_neighbours, most_atoms=most_atoms, log_odds=odds)
         filled, steps = descent.run(filled)
         if steps == 0:
             break
-        mask = np.zeros(len(parent), dtype=bool)
+        mask = np.zeros(len(template), dtype=bool)
         mask[near] = filled
-        structure = _built(parent, mask, structure, length)
+        structure = _built(template, mask, structure, length)
         fit = fitted(structure, curve, instrument, low_q=low_q)
-    return Improved(parent, mask, structure, fit, objective_of(Filled(parent, mask, structure, fit), points, log_odds))
+    return Improved(template, mask, structure, fit, objective_of(Filled(template, mask, structure, fit), points, log_odds))
 
 
 def objective_of(filled: Filled, points: float, log_odds: Floats | None) -> float:
-    """−ln of the posterior of a parent and which of its sites are filled, nats, up to a constant of the curve.
+    """−ln of the posterior of a template lattice and which of its sites are filled, nats, up to a constant of the curve.
 
-    ½ n ln(residual) − Σ_{filled} ln p − Σ_{empty} ln(1 − p) + what stacking faults cost (:class:`~deepstruc_hpc.physics.evidence.Constants`). Parents
-    count alike. So assignments of different parents can be compared, too.
+    ½ n ln(residual) − Σ_{filled} ln p − Σ_{empty} ln(1 − p) + what stacking faults cost (:class:`~deepstruc_hpc.physics.evidence.Constants`).
+    Template lattices count alike. So assignments of different template lattices can be compared, too.
 
     Args:
         filled: the assignment with its fit.
@@ -143,12 +143,12 @@ def objective_of(filled: Filled, points: float, log_odds: Floats | None) -> floa
     return price - float(log_likelihood(max(filled.fit.rw, LEAST_RW), points))
 
 
-def _built(parent: Parent, mask: Mask, as_before: Structure, length: float) -> Structure:
+def _built(template: TemplateLattice, mask: Mask, as_before: Structure, length: float) -> Structure:
     """The cluster that an assignment is, Å, with the type and label that it had."""
-    if parent.species is not None:
-        symbols = [parent.species[site] for site in np.flatnonzero(mask)]
-        return parent.cluster(mask, symbols, length, as_before.structure_type, as_before.label)
-    built = parent.structure(mask, as_before.symbols[0], length, as_before.label)
+    if template.species is not None:
+        symbols = [template.species[site] for site in np.flatnonzero(mask)]
+        return template.cluster(mask, symbols, length, as_before.structure_type, as_before.label)
+    built = template.structure(mask, as_before.symbols[0], length, as_before.label)
     return Structure(built.symbols, built.positions, as_before.structure_type, as_before.label)
 
 
@@ -158,14 +158,14 @@ def fitted(structure: Structure, curve: PdfCurve, instrument: Instrument, *, low
     return Fitted(float(table.zoom[0]), float(table.uiso[0]), float(table.delta2[0]), float(table.rw[0]))
 
 
-def snapped(structure: Structure) -> tuple[Parent, Mask, Structure] | None:
-    """The sites that a cluster written by coordinates means: their parent, which of them are filled, and the cluster on them.
+def snapped(structure: Structure) -> tuple[TemplateLattice, Mask, Structure] | None:
+    """The sites that a cluster written by coordinates means: their template lattice, which of them are filled, and the cluster on them.
 
     Args:
         structure: of one element, in the frame of the builders, as a model trained on their order leaves it.
 
     Returns:
-        None where atoms lie too far from the sites of any parent of the structure's type.
+        None where atoms lie too far from the sites of any template lattice of the structure's type.
     """
     if len(structure) < FEWEST or len(structure.elements) > 1:
         return None
@@ -175,14 +175,14 @@ def snapped(structure: Structure) -> tuple[Parent, Mask, Structure] | None:
     found = None if finder is None else finder.find(structure.positions, structure.structure_type, length=length)
     if finder is None or found is None:
         return None
-    parent = finder.parents[found.parent]
-    built = parent.structure(found.mask, structure.symbols[0], length, structure.label)
-    return parent, found.mask, Structure(built.symbols, built.positions, structure.structure_type, structure.label)
+    template = finder.templates[found.template]
+    built = template.structure(found.mask, structure.symbols[0], length, structure.label)
+    return template, found.mask, Structure(built.symbols, built.positions, structure.structure_type, structure.label)
 
 
 @lru_cache(maxsize=32)
 def finder_of(kind: str, radius: float) -> LatticeLookup:
-    """Of all parents of a structure type that reach as far as a radius."""
-    parents = standard_parents(radius, _LAYERS if kind == "stacking_fault" else FEWEST)
+    """Of all template lattices of a structure type that reach as far as a radius."""
+    templates = standard_templates(radius, _LAYERS if kind == "stacking_fault" else FEWEST)
     lattice = lattice_of(kind)
-    return LatticeLookup([parent for parent in parents if parent.structure_type == lattice], SNAP)
+    return LatticeLookup([template for template in templates if template.structure_type == lattice], SNAP)

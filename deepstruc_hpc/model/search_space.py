@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from deepstruc_hpc.model.site_features import type_of_parent
-from deepstruc_hpc.model.site_proposals import most_probable_sites, parent_probabilities, site_order
+from deepstruc_hpc.model.site_features import type_of_template
+from deepstruc_hpc.model.site_proposals import most_probable_sites, site_order, template_probabilities
 from deepstruc_hpc.model.sites import SitesDecoder
-from deepstruc_hpc.structures.parents import Parent
+from deepstruc_hpc.structures.template_lattices import TemplateLattice
 
 Array = NDArray[np.float64]
 
@@ -52,25 +52,25 @@ class SiteSearchSpace:
         self._decoder, self._device = decoder, device
         self.mean, self.std, self.most_atoms = mean, std * widths, most_atoms
         self.names = list(decoder.book.names)
-        self.kinds = [type_of_parent(name) for name in self.names]
-        self.probability = parent_probabilities(decoder, mean + self.std * rng.standard_normal((samples, len(mean))), device)
+        self.kinds = [type_of_template(name) for name in self.names]
+        self.probability = template_probabilities(decoder, mean + self.std * rng.standard_normal((samples, len(mean))), device)
 
     @property
-    def lattices(self) -> Sequence[Parent]:
+    def templates(self) -> Sequence[TemplateLattice]:
         """The decoder's lattices, in the order of ``kinds`` and ``probability``."""
-        return _Lattices(self._decoder)
+        return _Templates(self._decoder)
 
-    def occupations(self, points: Array, lattice: int) -> list[NDArray[np.bool_]]:
+    def occupations(self, points: Array, template: int) -> list[NDArray[np.bool_]]:
         """The most probable occupation of a lattice, (S,) bool, at each of (B, D) latent points."""
-        return most_probable_sites(self._decoder, points, lattice, self.most_atoms, self._device)
+        return most_probable_sites(self._decoder, points, template, self.most_atoms, self._device)
 
-    def site_order(self, point: Array, lattice: int) -> NDArray[np.intp]:
+    def site_order(self, point: Array, template: int) -> NDArray[np.intp]:
         """(S,) sites of a lattice from the most to the least probable at one (D,) latent point."""
-        order: NDArray[np.intp] = site_order(self._decoder, point[None], lattice, self._device)[0]
+        order: NDArray[np.intp] = site_order(self._decoder, point[None], template, self._device)[0]
         return order
 
 
-class _Lattices(Sequence[Parent]):
+class _Templates(Sequence[TemplateLattice]):
     """The lattices of a decoder, made when they are asked for."""
 
     def __init__(self, decoder: SitesDecoder) -> None:
@@ -79,5 +79,5 @@ class _Lattices(Sequence[Parent]):
     def __len__(self) -> int:
         return len(self._book)
 
-    def __getitem__(self, number: int) -> Parent:  # type: ignore[override]
-        return self._book.parent(number)
+    def __getitem__(self, number: int) -> TemplateLattice:  # type: ignore[override]
+        return self._book.template(number)

@@ -34,8 +34,8 @@ def to_tensors(arrays: BatchArrays, device: torch.device | str = "cpu") -> Train
 
 
 def _site_targets(asked: SiteArrays) -> SiteTargets:
-    parent, site, filled, mask = (torch.from_numpy(part) for part in (asked.parent, asked.site, asked.filled, asked.mask))
-    return SiteTargets(parent, site, filled, mask, None if asked.element is None else torch.from_numpy(asked.element))
+    template, site, filled, mask = (torch.from_numpy(part) for part in (asked.template, asked.site, asked.filled, asked.mask))
+    return SiteTargets(template, site, filled, mask, None if asked.element is None else torch.from_numpy(asked.element))
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.model.contract import Generator, Proposal
 from deepstruc_hpc.model.loading import full_name, is_own, load_generator, own_identity
 from deepstruc_hpc.structures.elements import nn_distance
-from deepstruc_hpc.structures.parents import parent_of
+from deepstruc_hpc.structures.template_lattices import template_lattice
 from deepstruc_hpc.testing import ConformanceError, check_generator, metal_curves
 
 PACKAGE = Path(deepstruc_hpc.__file__).parent
-LATTICE = parent_of("fcc atom", 3.0)
+LATTICE = template_lattice("fcc atom", 3.0)
 
 
 def cut(count):
@@ -95,13 +95,13 @@ class Odd(Cuts):
 class Space:
     """A latent point that means another size among others than alone."""
 
-    lattices, names, kinds, probability = [LATTICE], ["fcc atom"], ["fcc"], np.ones(1)
+    templates, names, kinds, probability = [LATTICE], ["fcc atom"], ["fcc"], np.ones(1)
     mean, std, most_atoms = np.zeros(2), np.ones(2), 60
 
-    def occupations(self, points, lattice):
+    def occupations(self, points, template):
         return [cut(12 + len(points))] * len(points)
 
-    def site_order(self, point, lattice):
+    def site_order(self, point, template):
         return np.arange(len(LATTICE))
 
 
@@ -216,7 +216,7 @@ def test_structures_of_the_test_curves_are_what_they_are_called():
     assert isinstance(Cuts().propose(None, symbol="Au", n_samples=1, sigma=1.0, rng=None)[0].structure, Structure)
 
 
-INSIDE = {"decoder_network", "book", "encoder", "pdf_prior", "site_logits", "parent_logits"}
+INSIDE = {"decoder_network", "book", "encoder", "pdf_prior", "site_logits", "template_logits"}
 """Attributes of a network by which a decoder or an encoder would be reached past the contract."""
 
 

@@ -101,10 +101,10 @@ def test_stated_probabilities_are_compared_with_what_came_true():
 
 def test_faulted_stacks_are_ordered_by_their_share_of_hexagonal_layers():
     kinds = ["fcc"] * 5 + ["hcp"] * 5 + ["stacking_fault"] * 4
-    parents = ["fcc atom"] * 5 + ["hcp atom"] * 5 + [f"close-packed {word}" for word in ("ABCABCACB", "ABCACB", "ABCBCB", "ABACAB")]
+    templates = ["fcc atom"] * 5 + ["hcp atom"] * 5 + [f"close-packed {word}" for word in ("ABCABCACB", "ABCACB", "ABCBCB", "ABACAB")]
     along = np.array([0.0] * 5 + [1.0] * 5 + [0.1, 0.4, 0.6, 0.7])
     spread = np.random.default_rng(1).normal(size=(14, 1)) * 0.01
-    found = fault_order(np.hstack([along[:, None], spread]), kinds, parents)
+    found = fault_order(np.hstack([along[:, None], spread]), kinds, templates)
     assert found.between == 1.0
     assert found.spearman > 0.7
     assert fault_order(np.zeros((5, 2)), ["fcc"] * 5, ["fcc atom"] * 5) is None
@@ -138,7 +138,7 @@ def test_a_curve_without_candidates_counts_as_wrong_and_not_as_a_number():
 
 
 def test_sizes_have_a_row_each_and_those_beyond_the_training_are_counted():
-    """Fails when a structure of exactly max_atoms counts as beyond it, or one on no parent is left out."""
+    """Fails when a structure of exactly max_atoms counts as beyond it, or one on no template lattice is left out."""
     true = np.array([13, 50, 51, 400, 401, 1200])
     said = np.array([13, 45, 51, 300, 401, 600])
     answers = SizeAnswers(true, said, np.array([True, True, False, True, True, False]), np.array([True, True, True, True, True, False]))
@@ -150,7 +150,7 @@ def test_sizes_have_a_row_each_and_those_beyond_the_training_are_counted():
     assert rows[0].n_within_5_percent == 0.5
     assert (rows[2].n_fitted, rows[2].excess) == (2, 0.02)
     assert np.isnan(rows[0].excess)
-    assert (rows[4].n_on_no_parent, rows[4].type_exact) == (1, 0.0)
+    assert (rows[4].n_on_no_template, rows[4].type_exact) == (1, 0.0)
 
 
 @pytest.mark.law
@@ -179,7 +179,12 @@ def tiny_checkpoint(tiny_store, tmp_path_factory):
     catalog, settings = Catalog.open(tiny_store), tiny_settings("data.pdfs=measured_like", "data.validation=0.3", "data.test=0.4")
     types = tuple(sorted(catalog.columns["structure_type"].unique()))
     names = ("fcc atom", "bcc atom", "sc atom", "icosahedral", "decahedral atom", "hcp atom")
-    options = {"decoder": "sites", "max_atoms": 12, "structure_types": types, "sites": {"parents": names, "radius": 1.5, "hidden": 8, "trunk": 16}}
+    options = {
+        "decoder": "sites",
+        "max_atoms": 12,
+        "structure_types": types,
+        "sites": {"template_lattices": names, "radius": 1.5, "hidden": 8, "trunk": 16},
+    }
     model = ModelConfig.model_validate({**TINY.model_dump(), **options})
     info = CheckpointInfo(model=model, catalog_hash=catalog.content_hash, settings=settings.model_dump(mode="json"))
     return save_checkpoint(tmp_path_factory.mktemp("sites") / "checkpoint", Cvae(model), info)
@@ -188,15 +193,15 @@ def tiny_checkpoint(tiny_store, tmp_path_factory):
 ASKED = EvaluateSettings(pdfs="measured_like", alignment_starts=2, fits=2, samples=5)
 
 
-def test_structures_beyond_the_training_and_on_no_parent_are_asked_for_type_and_size(tiny_checkpoint, tiny_store):
+def test_structures_beyond_the_training_and_on_no_template_lattice_are_asked_for_type_and_size(tiny_checkpoint, tiny_store):
     report = evaluate(tiny_checkpoint, tiny_store, ASKED)
     assert report.n_beyond > 0
     assert report.n_left_out > 0
     assert sum(row.count for row in report.sizes) == report.n_test
-    assert sum(row.n_on_no_parent for row in report.sizes) == report.n_left_out
+    assert sum(row.n_on_no_template for row in report.sizes) == report.n_left_out
     text = as_text(report)
     assert "more than 12 atoms" in text
-    assert "on no parent" in text
+    assert "on no template lattice" in text
 
 
 def test_both_conditions_are_asked_of_the_same_structures(tiny_checkpoint, tiny_store):

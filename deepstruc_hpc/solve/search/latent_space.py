@@ -44,13 +44,13 @@ class _Track:
     """The evolution on one lattice.
 
     Attributes:
-        lattice: number in the search space.
+        template: number in the search space.
         kind: structure type.
         strategy: of the latent point.
         best: lowest Rw so far.
     """
 
-    lattice: int
+    template: int
     kind: str
     strategy: EvolutionStrategy
     best: float = np.inf
@@ -114,11 +114,11 @@ def _tracks(space: SearchSpace, rng: np.random.Generator) -> list[_Track]:
 def _decoded(space: SearchSpace, track: _Track, points: Floats, measurement: Measurement, *, symbol: str, source: str) -> list[Candidate]:
     """One candidate a latent point."""
     distance, zoom = nn_distance(symbol, "twelve"), metal_zoom(measurement, symbol)
-    lattice = space.lattices[track.lattice]
+    template = space.templates[track.template]
     made = []
-    for point, mask in zip(points, space.occupations(points, track.lattice), strict=True):
-        occupation = Occupation(lattice, mask, track.kind, symbol, distance)
-        structure = lattice.structure(mask, symbol, distance, f"{symbol} latent search {lattice.name} {int(mask.sum())} atoms")
+    for point, mask in zip(points, space.occupations(points, track.template), strict=True):
+        occupation = Occupation(template, mask, track.kind, symbol, distance)
+        structure = template.structure(mask, symbol, distance, f"{symbol} latent search {template.name} {int(mask.sum())} atoms")
         candidate = Candidate(
             structure,
             source,

@@ -16,8 +16,8 @@ from deepstruc_hpc.solve.measurement.describe import Measurement
 from deepstruc_hpc.solve.search.moves import FEWEST_ATOMS, SIZES
 from deepstruc_hpc.structures.lattices import FAULTED
 from deepstruc_hpc.structures.occupation import Occupation
-from deepstruc_hpc.structures.parents import Parent
 from deepstruc_hpc.structures.random_shapes import without_dangling
+from deepstruc_hpc.structures.template_lattices import TemplateLattice
 
 SAMPLES_A_TYPE = 2
 """Best samples of a type that are refined; a limit of time."""
@@ -42,19 +42,19 @@ def other_sizes(space: SearchSpace, candidates: CandidateSet) -> CandidateSet:
     found = []
     for place in _best_samples(candidates):
         candidate = candidates.candidates[place]
-        lattice = _held(candidate).lattice
-        if lattice.name not in space.names:
+        template = _held(candidate).template
+        if template.name not in space.names:
             continue
-        order = space.site_order(np.array(candidate.latent), list(space.names).index(lattice.name))
+        order = space.site_order(np.array(candidate.latent), list(space.names).index(template.name))
         for size in SIZES:
             wanted = round(size * len(candidate.structure))
-            if not FEWEST_ATOMS <= wanted < len(lattice):
+            if not FEWEST_ATOMS <= wanted < len(template):
                 continue
-            mask = np.zeros(len(lattice), dtype=bool)
+            mask = np.zeros(len(template), dtype=bool)
             mask[order[:wanted]] = True
-            mask = without_dangling(lattice, mask)
+            mask = without_dangling(template, mask)
             if np.count_nonzero(mask) >= FEWEST_ATOMS:
-                found.append(_on(lattice, mask, candidate, "next sites"))
+                found.append(_on(template, mask, candidate, "next sites"))
     return CandidateSet(tuple(found))
 
 
@@ -78,10 +78,10 @@ def refine_occupations(generator: Generator, space: SearchSpace, candidates: Can
     for place in _best_samples(candidates):
         candidate, row = candidates.candidates[place], candidates.row(place)
         held = _held(candidate)
-        if odds_of(held.lattice.name) is not None:
+        if odds_of(held.template.name) is not None:
             origins.append(candidate)
             fit = Fitted(*(float(row[name]) for name in ("zoom", "uiso", "delta2", "rw")))
-            starts.append(Filled(held.lattice, held.mask, candidate.structure, fit))
+            starts.append(Filled(held.template, held.mask, candidate.structure, fit))
     ends = refine(
         starts,
         measurement.data,
@@ -97,16 +97,16 @@ def refine_occupations(generator: Generator, space: SearchSpace, candidates: Can
     found = []
     for number, end in ends:
         held = _held(origins[number])
-        if end.parent is not held.lattice or not np.array_equal(end.mask, held.mask):
-            found.append(_on(end.parent, end.mask, origins[number], "occupation refined"))
+        if end.template is not held.template or not np.array_equal(end.mask, held.mask):
+            found.append(_on(end.template, end.mask, origins[number], "occupation refined"))
     return CandidateSet(tuple(found))
 
 
-def _on(lattice: Parent, mask: NDArray[np.bool_], origin: Candidate, how: str) -> Candidate:
+def _on(template: TemplateLattice, mask: NDArray[np.bool_], origin: Candidate, how: str) -> Candidate:
     """Another occupation of a sample's lattice."""
     held = _held(origin)
-    structure = lattice.structure(mask, held.symbol, held.length, f"{held.symbol} {how} on {lattice.name} {int(mask.sum())} atoms")
-    occupation = Occupation(lattice, mask, structure.structure_type, held.symbol, held.length)
+    structure = template.structure(mask, held.symbol, held.length, f"{held.symbol} {how} on {template.name} {int(mask.sum())} atoms")
+    occupation = Occupation(template, mask, structure.structure_type, held.symbol, held.length)
     complexity = float(structure.structure_type in FAULTED)
     made = Candidate(structure, "neighbour", listed=False, complexity=complexity, occupation=occupation)
     return as_metal(made, held.symbol, held.length, origin.zoom)

@@ -26,7 +26,7 @@ from deepstruc_hpc.solve.run.batch import solve
 from deepstruc_hpc.structures.compound_types import candidate_of_type, with_elements
 from deepstruc_hpc.structures.crystal_cut import cut_crystal
 from deepstruc_hpc.structures.crystals import prototype_crystal
-from deepstruc_hpc.structures.parents import parent_of
+from deepstruc_hpc.structures.template_lattices import template_lattice
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +150,7 @@ class _Ceria(Generator):
 
     def propose(self, _curve, *, elements, **_):
         assert list(elements) == ["Ce", "O"]
-        lattice = with_elements(parent_of("type fluorite about cation", 4.0), ["Ce"], "O", 2.34)
+        lattice = with_elements(template_lattice("type fluorite about cation", 4.0), ["Ce"], "O", 2.34)
         mask = lattice.distance < self.radius
         structure = lattice.cluster(mask, [lattice.species[site] for site in np.flatnonzero(mask)], 2.34, "fluorite", "ceria")
         return [Proposal(structure, occupation=(lattice, mask), crystal=candidate_of_type("fluorite", elements))]
@@ -193,7 +193,7 @@ def test_of_a_large_particle_the_model_of_compounds_is_not_asked():
 
 
 def test_the_shipped_model_of_compounds_knows_a_small_particle_of_rutile(tmp_path):
-    lattice = with_elements(parent_of("type rutile about cation", 5.0), ["Sn"], "O", 2.06)
+    lattice = with_elements(template_lattice("type rutile about cation", 5.0), ["Sn"], "O", 2.06)
     mask = lattice.distance < 2.9
     mask &= np.asarray(lattice.unlike_bonds @ mask.astype(int)) > 0
     truth = lattice.cluster(mask, [lattice.species[site] for site in np.flatnonzero(mask)], 2.06, "rutile", "")
