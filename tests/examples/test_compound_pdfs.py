@@ -20,9 +20,9 @@ ROWS = [pytest.param(row, id=row.file) for row in TRUTH.itertuples()]
 def script():
     """The script imports the one for metals, which lies beside it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(FOLDER.template))
+        patch.syspath_prepend(str(FOLDER.parent))
         patch.delitem(sys.modules, "make_example_pdfs", raising=False)
-        spec = importlib.util.spec_from_file_location("make_compound_pdfs", FOLDER.template / "make_compound_pdfs.py")
+        spec = importlib.util.spec_from_file_location("make_compound_pdfs", FOLDER.parent / "make_compound_pdfs.py")
         module = importlib.util.module_from_spec(spec)
         patch.setitem(sys.modules, spec.name, module)
         spec.loader.exec_module(module)

@@ -26,14 +26,14 @@ def test_weights_and_words_come_back(checkpoint):
 
 
 def test_a_run_is_as_good_as_the_checkpoint_in_it(checkpoint):
-    assert find_checkpoint(checkpoint.template) == checkpoint
-    assert load_model(checkpoint.template).info.epoch == 3
+    assert find_checkpoint(checkpoint.parent) == checkpoint
+    assert load_model(checkpoint.parent).info.epoch == 3
 
 
 def test_writing_again_replaces_the_whole_and_leaves_nothing_behind(checkpoint):
     save_checkpoint(checkpoint, tiny_network(seed=1), tiny_info(epoch=4))
     assert read_info(checkpoint).epoch == 4
-    assert sorted(path.name for path in checkpoint.template.iterdir()) == ["checkpoint"]
+    assert sorted(path.name for path in checkpoint.parent.iterdir()) == ["checkpoint"]
     assert not (checkpoint / "training_state.pt").exists()
 
 

@@ -310,7 +310,7 @@ def test_a_checkpoint_of_the_sites_decoder_reads_back(tmp_path):
 
 
 def test_a_model_without_template_lattices_is_refused():
-    with pytest.raises(ConfigError, match="parents"):
+    with pytest.raises(ConfigError, match="template_lattices"):
         Cvae(TINY.updated(sites=TINY.sites.updated(template_lattices=()).model_dump()))
 
 
