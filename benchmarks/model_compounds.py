@@ -124,14 +124,14 @@ class Score:
     exact: int = 0
     sites: int = 0
 
-    def add(self, truth: Structure, said: Structure | None, kind: str = "", n_atoms: int = 0) -> None:
+    def add(self, truth: Structure, predicted: Structure | None, kind: str = "", n_atoms: int = 0) -> None:
         """One answer: a structure of two kinds of atoms, or a type and a number."""
-        kind, count = (said.structure_type, len(said)) if said is not None else (kind, n_atoms)
+        kind, count = (predicted.structure_type, len(predicted)) if predicted is not None else (kind, n_atoms)
         self.count += 1
         self.types += kind == truth.structure_type
         self.within += abs(count - len(truth)) <= 0.05 * len(truth)
         self.exact += count == len(truth)
-        self.sites += said is not None and count == len(truth) and mark(said) == mark(truth)
+        self.sites += predicted is not None and count == len(truth) and mark(predicted) == mark(truth)
 
     def line(self) -> str:
         """Shares in percent."""
@@ -270,9 +270,9 @@ def main() -> None:
         for one, elements, truth in zip(pdf, cases.elements, cases.ideal, strict=True):
             template, mask = model.most_probable(as_given(model, one, elements))
             template = model.decoder.book.template(template)
-            said = two_kinds(template.site_class, template.sites, mask, template.structure_type)
-            generated.add(truth, said)
-            by_type.setdefault(truth.structure_type, Score(f"{conditions}: {truth.structure_type}")).add(truth, said)
+            predicted = two_kinds(template.site_class, template.sites, mask, template.structure_type)
+            generated.add(truth, predicted)
+            by_type.setdefault(truth.structure_type, Score(f"{conditions}: {truth.structure_type}")).add(truth, predicted)
         print(generated.line(), flush=True)
         for kind in sorted(by_type):
             print(by_type[kind].line())

@@ -261,12 +261,12 @@ def report(mode: str, truths: list[Truth], frame: pd.DataFrame, out: Path) -> No
         right = judged(truth, found)
         rows.append({"listed": list(SYSTEMS).index(tuple(truth.name.split("-"))) < LISTED, **right, "seconds": row.seconds})
         true = " ".join(f"{symbol}{share:.2f}" for symbol, share in truth.shares.items())
-        said = " ".join(f"{symbol}{share:.2f}" for symbol, share in found.shares.items()) if found.shares else "open"
+        shares = " ".join(f"{symbol}{share:.2f}" for symbol, share in found.shares.items()) if found.shares else "open"
         order = found.ordering + (f" ({'|'.join(found.rivals)})" if found.rivals else "") if found.ordering else "open"
         wrong = [name for name in ("lattice", "composition right or open", "ordering right or open") if not right[name]]
         print(
             f"{true:24}{truth.lattice:15}{truth.ordering:11}D {truth.diameter:4.1f} N {len(truth.structure):4} | "
-            f"{row.status:8}{row.phase!s:36.36} {said:24}"
+            f"{row.status:8}{row.phase!s:36.36} {shares:24}"
             f"{order:40.40} D {row.diameter or 0:4.1f} Rw {row.rw or 0:.3f} p {row.probability or 0:.2f} "
             f"{row.seconds:5.1f} s"
             f"{' WRONG: ' + ', '.join(name.split()[0] for name in wrong) if wrong else ''}"

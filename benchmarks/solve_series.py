@@ -213,12 +213,12 @@ def do_changes(args: argparse.Namespace) -> None:
         for t in range(count):
             write_gr(folder / f"f{t}.gr", make(t, true, np.random.default_rng([args.seed, film, t])), formula)
         table, run, _ = run_series(folder, folder / "solved", args.workers, **settings)
-        told = read_series(folder / "solved").change_points
-        near = told[(told["kind"] == kind) & ((told["frame"] - true).abs() <= NEAR)]
-        others = told[(told["frame"] - true).abs() > NEAR]
+        reported = read_series(folder / "solved").change_points
+        near = reported[(reported["kind"] == kind) & ((reported["frame"] - true).abs() <= NEAR)]
+        others = reported[(reported["frame"] - true).abs() > NEAR]
         found += bool(len(near))
         wrong += len(others)
-        words = "; ".join(f"{row.frame} {row.text} ({row.probability:.2f})" for row in told.itertuples())
+        words = "; ".join(f"{row.frame} {row.text} ({row.probability:.2f})" for row in reported.itertuples())
         full = int(table["how"].eq("full").sum())
         print(f"{name}: true {true}, {'found' if len(near) else 'MISSED'}: {words} [{run.timing.solved:.0f} s, {full} full]", flush=True)
     print(f"{found} of {args.films} found within {NEAR} frames; {wrong} others told")

@@ -38,7 +38,7 @@ GRID = np.arange(0.7, 10.9, 0.04)
 CLEAN = Instrument(qmin=0.7, qmax=24.0, qdamp=0.0)
 UISO, DELTA2 = 0.008, 2.0
 """Å², typical of metals at room temperature; Å², of correlated motion."""
-SAID_BY = 48
+NEAREST = 48
 """Neighbours whose shares are the probabilities."""
 
 Floats = NDArray[np.float64]
@@ -95,14 +95,14 @@ class NearestPdf(Generator):
 
     def type_probabilities(self, curve: PdfCurve, *, symbol: str | None = None, instrument: Instrument | None = None) -> Mapping[str, float]:
         """Shares among the nearest."""
-        near = self._nearest(curve, symbol or "Au", instrument)[:SAID_BY]
+        near = self._nearest(curve, symbol or "Au", instrument)[:NEAREST]
         kinds = [self._template(int(row)).structure_type for row in near]
         found = {kind: kinds.count(kind) / len(kinds) for kind in dict.fromkeys(kinds)}
         return found | {outline: found[lattice] for outline, lattice in OUTLINES.items() if lattice in found}
 
     def site_odds(self, curve: PdfCurve, *, symbol: str, instrument: Instrument | None = None) -> Callable[[str], Floats | None]:
         """Shares among those of the nearest that lie on the lattice, one more filled and one more empty than counted (Laplace)."""
-        near = self._nearest(curve, symbol, instrument)[:SAID_BY]
+        near = self._nearest(curve, symbol, instrument)[:NEAREST]
 
         def odds(name: str) -> Floats | None:
             rows = [row for row in near.tolist() if self.names[self.library.template[row]] == name]
@@ -116,9 +116,9 @@ class NearestPdf(Generator):
     def _nearest(self, curve: PdfCurve, symbol: str, instrument: Instrument | None) -> NDArray[np.intp]:
         """Rows of the library by mean squared difference over the points that both know."""
         unit = first_neighbour_distance(curve, nn_distance(symbol, "twelve"))
-        asked = curve_to_grid(curve, unit, GRID, qdamp=(instrument or CLEAN).qdamp)
-        both = self.library.pdf[:, 1] * asked[1]
-        away = ((self.library.pdf[:, 0] - asked[0]) ** 2 * both).sum(axis=1) / np.maximum(both.sum(axis=1), 1.0)
+        given = curve_to_grid(curve, unit, GRID, qdamp=(instrument or CLEAN).qdamp)
+        both = self.library.pdf[:, 1] * given[1]
+        away = ((self.library.pdf[:, 0] - given[0]) ** 2 * both).sum(axis=1) / np.maximum(both.sum(axis=1), 1.0)
         return np.argsort(away, kind="stable")
 
     def _template(self, row: int) -> TemplateLattice:

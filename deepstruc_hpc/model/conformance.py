@@ -171,9 +171,9 @@ class ContractTest:
     def probabilities(self) -> Iterator[str]:
         """Of types."""
         for test in self.curves:
-            said = self.generator.type_probabilities(test.curve, symbol=test.symbol, instrument=test.instrument)
-            yield from _improbable(said)
-            if said != self.generator.type_probabilities(test.curve, symbol=test.symbol, instrument=test.instrument):
+            predicted = self.generator.type_probabilities(test.curve, symbol=test.symbol, instrument=test.instrument)
+            yield from _improbable(predicted)
+            if predicted != self.generator.type_probabilities(test.curve, symbol=test.symbol, instrument=test.instrument):
                 yield "asked again, type_probabilities says something else"
         for _, one in self.each():
             if not 0.0 <= one.type_probability <= 1.0 + SUM_WITHIN:
@@ -234,11 +234,11 @@ def _ill_shaped(one: Proposal, latent: int) -> Iterator[str]:
         yield f"log_prior is {one.log_prior}"
 
 
-def _improbable(said: Mapping[str, float]) -> Iterator[str]:
-    lattices = {kind: value for kind, value in said.items() if OUTLINES.get(kind) not in said}
-    if any(not 0.0 <= value <= 1.0 + SUM_WITHIN for value in said.values()):
-        yield f"a probability of a type is not within 0 and 1: {dict(said)}"
-    if said and abs(sum(lattices.values()) - 1.0) > SUM_WITHIN:
+def _improbable(predicted: Mapping[str, float]) -> Iterator[str]:
+    lattices = {kind: value for kind, value in predicted.items() if OUTLINES.get(kind) not in predicted}
+    if any(not 0.0 <= value <= 1.0 + SUM_WITHIN for value in predicted.values()):
+        yield f"a probability of a type is not within 0 and 1: {dict(predicted)}"
+    if predicted and abs(sum(lattices.values()) - 1.0) > SUM_WITHIN:
         yield f"probabilities of the types add up to {sum(lattices.values()):.4f}"
 
 

@@ -152,8 +152,8 @@ def _logits(decoder: SitesDecoder, points: Floats, template: int, device: torch.
     z = torch.from_numpy(points.astype(np.float32)).to(device)
     for start in range(0, len(z), POINTS):
         with torch.inference_mode():
-            asked = decoder.site_logits(z[start : start + POINTS], template, first).cpu().numpy()
-        yield from asked
+            evaluated = decoder.site_logits(z[start : start + POINTS], template, first).cpu().numpy()
+        yield from evaluated
 
 
 def most_probable_sites(decoder: SitesDecoder, points: Floats, template: int, max_atoms: int, device: torch.device) -> list[Mask]:

@@ -68,25 +68,25 @@ class SiteField(nn.Module):
 
     def forward(self, z: Tensor, template: Tensor, features: Tensor) -> Tensor:
         """Logits (B, K) for (B, latent) points, (B,) template lattices and (B, K, FEATURES) or (K, FEATURES) sites."""
-        return self._asked(z, template, features)[0]
+        return self._evaluated(z, template, features)[0]
 
     def with_elements(self, z: Tensor, template: Tensor, features: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
         """The same, and logits of the elements, (B, K, E); ``own`` as :meth:`ElementHead.forward` takes it."""
         if self.elements is None:
             raise ValueError("this model decodes no elements.")
-        logits, x, condition = self._asked(z, template, features)
+        logits, x, condition = self._evaluated(z, template, features)
         return logits, self.elements(x, condition, own)
 
-    def _asked(self, z: Tensor, template: Tensor, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _evaluated(self, z: Tensor, template: Tensor, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         condition = self.trunk(torch.cat([fourier_features(z, self.frequencies), self.embedding(template)], dim=1))
         film = self.film(condition).unflatten(1, (self.layers, 2, 1, self.hidden))
         weights = self.readout(condition)
-        asked = not torch.is_grad_enabled()  # then nothing needs to be kept, and half of the memory traffic is saved
+        inference = not torch.is_grad_enabled()  # then nothing needs to be kept, and half of the memory traffic is saved
         scales = 1.0 + film[:, :, 0]
-        x = silu(torch.addcmul(film[:, 0, 1], self.first(features), scales[:, 0]), inplace=asked)
+        x = silu(torch.addcmul(film[:, 0, 1], self.first(features), scales[:, 0]), inplace=inference)
         for number, layer in enumerate(self.inner, start=1):
-            more = silu(torch.addcmul(film[:, number, 1], layer(x), scales[:, number]), inplace=asked)
-            x = more.add_(x) if asked else x + more
+            more = silu(torch.addcmul(film[:, number, 1], layer(x), scales[:, number]), inplace=inference)
+            x = more.add_(x) if inference else x + more
         deep, direct, bias = weights.split([self.hidden, FEATURES, 1], dim=1)
         linear = direct @ features.T if features.ndim == 2 else torch.einsum("bkf,bf->bk", features, direct)
         logits: Tensor = torch.bmm(x, deep.unsqueeze(2)).squeeze(2) / self.hidden**0.5 + linear + bias
@@ -108,10 +108,10 @@ class SitesDecoder(nn.Module):
         self.parent_head = nn.Sequential(ResidualNetwork(inputs, config.sites.trunk // 2, 1), nn.Linear(config.sites.trunk // 2, len(self.book)))
         kinds = {name: index for index, name in enumerate(config.structure_types)}
         named = [lattice_of(kind) for kind in config.structure_types]
-        told = [self.book.type_of(number) for number in range(len(self.book))]
-        self.type_of_template = np.array([kinds.get(kind, -1) for kind in told])
+        of_templates = [self.book.type_of(number) for number in range(len(self.book))]
+        self.type_of_template = np.array([kinds.get(kind, -1) for kind in of_templates])
         self.type_head = None
-        if not set(named) <= set(told):
+        if not set(named) <= set(of_templates):
             head = nn.Linear(config.sites.trunk // 2, len(config.structure_types))
             self.type_head = nn.Sequential(ResidualNetwork(inputs, config.sites.trunk // 2, 1), head)
 
@@ -253,8 +253,8 @@ class SitesDecoder(nn.Module):
     def type_shares(self, output: SitesOutput) -> NDArray[np.float64]:
         """(B, T) probabilities of the types: said outright, or those of their template lattices."""
         if output.type_logits is not None:
-            said: NDArray[np.float64] = output.type_logits.double().softmax(dim=1).cpu().numpy()
-            return said
+            predicted: NDArray[np.float64] = output.type_logits.double().softmax(dim=1).cpu().numpy()
+            return predicted
         return np.array([self.type_probabilities(row) for row in output.template_logits.double().softmax(dim=1).cpu().numpy()])
 
     @torch.inference_mode()

@@ -27,7 +27,7 @@ from deepstruc_hpc.structures.template_lattices import CUBIC_ORIGINS, HCP_ORIGIN
 _CLOSE = 0.02
 _SHIFTS = 1.3
 _MARGIN = 2.0
-"""A crystal is laid out so much farther than its template lattices reach: a cluster is first placed with an atom, not its middle, at the origin."""
+"""A crystal is laid out so much farther than its template lattices reach: a cluster is first shifted with an atom, not its middle, at the origin."""
 _CELL_SHIFTS = 4.0
 _ALLOY_ORDER = ("fcc", "bcc", "hcp", "sc", "icosahedral", "decahedral", "stacking_fault")
 """In which the template lattices of an alloy are tried, whose type says its order and not its lattice."""
@@ -103,8 +103,8 @@ class LatticeLookup:
         unit = (xyz - xyz.mean(axis=0)) / (length or shortest_distance(xyz))
         if kind in self._lattices:
             return self._on_lattice(unit, self._lattices[kind], kinds)
-        placed = [self._search(unit * self._shortest[index], index) for index in self._searched(unit, kind)]
-        fitting = [found for found in placed if found is not None]
+        shifted = [self._search(unit * self._shortest[index], index) for index in self._searched(unit, kind)]
+        fitting = [found for found in shifted if found is not None]
         return self._assignment(*min(fitting, key=lambda found: found[0])[1:], kinds) if fitting else None
 
     def find_compound(self, structure: Structure, elements: Sequence[str]) -> SiteAssignment | None:
@@ -186,9 +186,9 @@ class LatticeLookup:
                     best = (away, turned + shift, index)
         return best
 
-    def _assignment(self, placed: NDArray[np.float64], index: int, kinds: NDArray[np.int64] | None) -> SiteAssignment | None:
-        distance, site = self._trees[index].query(placed)
-        if np.max(distance) > self.tolerance or len(np.unique(site)) < len(placed):
+    def _assignment(self, shifted: NDArray[np.float64], index: int, kinds: NDArray[np.int64] | None) -> SiteAssignment | None:
+        distance, site = self._trees[index].query(shifted)
+        if np.max(distance) > self.tolerance or len(np.unique(site)) < len(shifted):
             return None
         mask = np.zeros(len(self.templates[index]), dtype=bool)
         mask[site] = True

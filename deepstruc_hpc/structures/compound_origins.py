@@ -64,10 +64,10 @@ def centred_occupation(template: TemplateLattice, mask: NDArray[np.bool_]) -> tu
     """
     kind = type_of(template.name)
     bond = plain_crystal(kind).bond_length
-    placed = template.sites[mask] + origins_of(kind)[template.name.rpartition(" about ")[2]] / bond
-    point, name, turn = _origins(kind).nearest(placed.mean(axis=0))
+    shifted = template.sites[mask] + origins_of(kind)[template.name.rpartition(" about ")[2]] / bond
+    point, name, turn = _origins(kind).nearest(shifted.mean(axis=0))
     chosen = template_lattice(f"{PREFIX}{kind} about {name}", template.radius)
-    away, site = _tree(chosen.name, chosen.radius).query((placed - point) @ turn.T)
+    away, site = _tree(chosen.name, chosen.radius).query((shifted - point) @ turn.T)
     if np.max(away) > SAME:
         return None
     filled = np.zeros(len(chosen), dtype=bool)

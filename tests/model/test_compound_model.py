@@ -136,9 +136,9 @@ def test_it_learns_on_sites_of_types():
 def test_proposals_are_particles_of_the_sample_in_types_whose_charges_balance():
     structures, _ = particles()
     titania = next(one for one in structures if set(one.elements) == {"Ti", "O"})
-    asked = {"symbol": "Ti", "n_samples": 30, "sigma": 2.0, "instrument": Instrument(qdamp=0.03), "elements": ("Ti", "O")}
-    found = model().propose(curve_of(titania), rng=np.random.default_rng(1), **asked)
-    again = model().propose(curve_of(titania), rng=np.random.default_rng(1), **asked)
+    request = {"symbol": "Ti", "n_samples": 30, "sigma": 2.0, "instrument": Instrument(qdamp=0.03), "elements": ("Ti", "O")}
+    found = model().propose(curve_of(titania), rng=np.random.default_rng(1), **request)
+    again = model().propose(curve_of(titania), rng=np.random.default_rng(1), **request)
     assert 1 <= len(found) <= 30
     assert [fingerprint(one.structure) for one in found] == [fingerprint(one.structure) for one in again]
     for one in found:

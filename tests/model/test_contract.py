@@ -43,8 +43,8 @@ def changed(change):
     """:class:`Cuts` with each proposal changed."""
 
     class Changed(Cuts):
-        def propose(self, curve, **asked):
-            return [change(one, asked) for one in super().propose(curve, **asked)]
+        def propose(self, curve, **request):
+            return [change(one, request) for one in super().propose(curve, **request)]
 
     return Changed()
 
@@ -53,7 +53,7 @@ def with_structure(one, **values):
     return replace(one, structure=replace(one.structure, **values), occupation=None)
 
 
-def moved(one, _asked):
+def moved(one, _request):
     positions = one.structure.positions.copy()
     positions[1] = positions[0] + 0.2
     return with_structure(one, positions=positions)
@@ -62,9 +62,9 @@ def moved(one, _asked):
 class Drawing(Cuts):
     """From the global state of numpy."""
 
-    def propose(self, curve, **asked):
+    def propose(self, curve, **request):
         scale = 1.0 + 0.01 * np.random.random()  # noqa: NPY002 - what the check must find
-        return [with_structure(one, positions=scale * one.structure.positions) for one in super().propose(curve, **asked)]
+        return [with_structure(one, positions=scale * one.structure.positions) for one in super().propose(curve, **request)]
 
 
 class Counting(Cuts):
@@ -72,9 +72,9 @@ class Counting(Cuts):
 
     calls = 0
 
-    def propose(self, curve, **asked):
+    def propose(self, curve, **request):
         self.calls += 1
-        return super().propose(curve, **{**asked, "n_samples": min(self.calls, asked["n_samples"])})
+        return super().propose(curve, **{**request, "n_samples": min(self.calls, request["n_samples"])})
 
 
 class Doubtful(Cuts):
@@ -83,8 +83,8 @@ class Doubtful(Cuts):
 
 
 class Generous(Cuts):
-    def propose(self, curve, **asked):
-        return super().propose(curve, **{**asked, "n_samples": asked["n_samples"] + 1})
+    def propose(self, curve, **request):
+        return super().propose(curve, **{**request, "n_samples": request["n_samples"] + 1})
 
 
 class Odd(Cuts):

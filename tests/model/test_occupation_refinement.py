@@ -83,14 +83,14 @@ def test_a_assignment_that_is_right_stays():
 def test_the_shipped_model_says_what_it_thinks_of_every_site():
     model, home = load_model("default"), template_lattice("fcc atom", 6.5)
     true = home.distance < 2.3
-    said = model.site_odds(curve_of(home.sites[true] * 2.77), symbol="Pt", instrument=INSTRUMENT)
-    odds = said("fcc atom")
+    odds_of = model.site_odds(curve_of(home.sites[true] * 2.77), symbol="Pt", instrument=INSTRUMENT)
+    odds = odds_of("fcc atom")
     assert odds is not None
     assert odds.shape == (len(home),)
     assert np.isfinite(odds).all()
     inside, outside = home.distance < 1.5, home.distance > 4.0
     assert odds[inside].min() > 0 > odds[outside].max()
-    assert said("crystal CeO2 about origin") is None
+    assert odds_of("crystal CeO2 about origin") is None
 
 
 @pytest.mark.parametrize("name", ["fcc bond", "hcp atom", "bcc face", "decahedral atom", "icosahedral", "sc cube"])

@@ -102,10 +102,10 @@ def test_every_structure_of_the_view_has_its_assignment():
 
 def test_targets_say_what_the_mask_says():
     rows = np.arange(20)
-    asked = view().sites(rows, np.random.default_rng(0))
-    bits = np.unpackbits(asked.mask, axis=1)
-    np.testing.assert_array_equal(asked.filled, np.take_along_axis(bits, asked.site, axis=1))
-    assert 0.2 < asked.filled.mean() < 0.8
+    evaluated = view().sites(rows, np.random.default_rng(0))
+    bits = np.unpackbits(evaluated.mask, axis=1)
+    np.testing.assert_array_equal(evaluated.filled, np.take_along_axis(bits, evaluated.site, axis=1))
+    assert 0.2 < evaluated.filled.mean() < 0.8
 
 
 def test_sites_are_asked_for_to_the_end_of_the_template_lattice():
@@ -113,11 +113,11 @@ def test_sites_are_asked_for_to_the_end_of_the_template_lattice():
     small = structures()[0]
     table = SiteTable.of([small], BOOK.templates())
     template = BOOK.template(int(table.template[0]))
-    asked = table.take(np.zeros(50, dtype=np.int64), np.random.default_rng(0), sites=64, edge_share=0.75)
-    far = template.distance[asked.site] > template.distance[np.unpackbits(table.mask[0], count=len(template)).astype(bool)].max() + 1.0
+    evaluated = table.take(np.zeros(50, dtype=np.int64), np.random.default_rng(0), sites=64, edge_share=0.75)
+    far = template.distance[evaluated.site] > template.distance[np.unpackbits(table.mask[0], count=len(template)).astype(bool)].max() + 1.0
     assert far.mean() > 0.02
-    assert template.distance[asked.site].max() == pytest.approx(template.distance.max(), abs=0.2)
-    assert not asked.filled[far].any()
+    assert template.distance[evaluated.site].max() == pytest.approx(template.distance.max(), abs=0.2)
+    assert not evaluated.filled[far].any()
 
 
 def test_surface_sites_have_the_other_kind_next_to_them():
@@ -245,14 +245,14 @@ def test_proposals_are_different_and_not_too_large():
 
 def test_no_more_latent_points_are_asked_than_the_share_of_a_template_lattice_needs(monkeypatch):
     """Fails if all points are decoded before the first assignment is taken."""
-    decoder, asked = model().network.decoder_network, []
+    decoder, evaluated = model().network.decoder_network, []
     field = decoder.site_logits
-    monkeypatch.setattr(decoder, "site_logits", lambda z, template, first=None: asked.append(len(z)) or field(z, template, first))
+    monkeypatch.setattr(decoder, "site_logits", lambda z, template, first=None: evaluated.append(len(z)) or field(z, template, first))
     points = np.random.default_rng(0).normal(size=(160, model().latent_dim))
     probabilities = np.eye(len(decoder.book))[0]
     settings = {"max_atoms": MAX_ATOMS, "device": torch.device("cpu")}
     few = propose_occupations(decoder, points, probabilities, count=4, **settings)
-    assert sum(asked) < 80
+    assert sum(evaluated) < 80
     many = propose_occupations(decoder, points, probabilities, count=40, **settings)
     assert [one.sample for one in few] == [one.sample for one in many[:4]]
     assert all((one.mask == other.mask).all() for one, other in zip(few, many, strict=False))
@@ -266,9 +266,9 @@ def test_proposals_are_in_one_orientation_and_repeatable():
 
 
 def test_type_probabilities_add_up_and_octahedra_count_as_fcc():
-    said = model().type_probabilities(curve_of(structures()[0]), symbol="Au")
-    assert said["octahedral"] == said["fcc"]
-    assert sum(share for kind, share in said.items() if kind != "octahedral") == pytest.approx(1.0)
+    predicted = model().type_probabilities(curve_of(structures()[0]), symbol="Au")
+    assert predicted["octahedral"] == predicted["fcc"]
+    assert sum(share for kind, share in predicted.items() if kind != "octahedral") == pytest.approx(1.0)
 
 
 def test_cuts_begin_with_the_expected_number_and_go_on_with_the_largest_gap():

@@ -79,16 +79,16 @@ def search_latent(
     while spent < budget and tracks:
         tracks = tracks[: max((budget - spent) // POPULATION, 1)]
         points = [track.strategy.ask() for track in tracks]
-        made = [_decoded(space, track, asked, measurement, symbol=symbol, source=source) for track, asked in zip(tracks, points, strict=True)]
+        made = [_decoded(space, track, evaluated, measurement, symbol=symbol, source=source) for track, evaluated in zip(tracks, points, strict=True)]
         spent += sum(len(one) for one in made)
         fresh = {candidate.fingerprint: candidate for one in made for candidate in one if candidate.fingerprint not in seen}
         fitted = fit(CandidateSet(tuple(fresh.values())), measurement)
         if fresh:
             seen |= dict(zip(fresh, fitted.rw.tolist(), strict=True))
             found = found.joined(fitted)
-        for track, asked, one in zip(tracks, points, made, strict=True):
+        for track, evaluated, one in zip(tracks, points, made, strict=True):
             costs = np.array([seen[candidate.fingerprint] for candidate in one])
-            track.strategy.tell(asked, costs)
+            track.strategy.tell(evaluated, costs)
             track.best = min(track.best, float(costs.min()))
         tracks = _going_on(tracks)
     return found
