@@ -49,7 +49,7 @@ class SiteSource:
 
     Attributes:
         table: template lattices and assignments of all structures.
-        per_structure: sites asked for of each structure.
+        per_structure: sites evaluated of each structure.
         edge_share: share of them at the surface.
     """
 

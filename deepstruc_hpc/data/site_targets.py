@@ -18,7 +18,7 @@ EMPTY = 255
 REACH_BEYOND = 1.0
 """Sites near a structure are those up to this far outside its outermost atom, in nearest-neighbour distances."""
 FAR_SHARE = 0.5
-"""Of the sites that are asked for away from the surface, the share drawn from all of the template's: far outside, a field never asked is wild."""
+"""Of the sites that are evaluated away from the surface, the share drawn from all of the template's: an untrained field is wild there."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -71,7 +71,7 @@ class SitesConfig(StoredConfig):
     blocks: int = Field(2, ge=1, description="residual blocks of that network")
     embedding: int = Field(24, ge=1, description="numbers that stand for a template lattice")
     frequencies: int = Field(1, ge=0, description="octaves of Fourier features of each latent coordinate")
-    per_structure: int = Field(64, ge=8, description="sites asked for of each structure in a step of training")
+    per_structure: int = Field(64, ge=8, description="sites evaluated of each structure in a step of training")
     edge_share: float = Field(0.75, ge=0, le=1, description="share of them at the surface, where the decision falls")
     radius: float = Field(6.5, gt=1, description="reach of the template lattices, in nearest-neighbour distances")
     max_layers: int = Field(8, ge=4, description="longest faulted stack among the template lattices")

@@ -27,7 +27,7 @@ class LossConfig(StoredConfig):
     sites: float = Field(1.0, ge=0, description="cross-entropy of filled and empty sites")
     template_lattice: float = Field(0.2, ge=0, description="cross-entropy of the template lattice")
     elements: float = Field(0.3, ge=0, description="cross-entropy of the elements on filled sites, where a catalog mixes them")
-    prior_share: float = Field(0.5, ge=0, le=1, description="share of the reconstruction that is asked of the prior's own sample")
+    prior_share: float = Field(0.5, ge=0, le=1, description="share of the reconstruction that is evaluated at the prior's own sample")
     posterior_share: float = Field(0.25, gt=0, le=1, description="share of a batch that passes through the graph encoder, the costly part on a CPU")
     kl: float = Field(0.01, ge=0, description="weight of the divergence once the schedule is through")
     kl_balance: float = Field(0.9, ge=0, le=1, description="share of the divergence's pull that moves the prior; the rest moves the posterior")
@@ -62,8 +62,8 @@ def balanced_kl(q: Gaussian, p: Gaussian, balance: float) -> Tensor:
 class CvaeObjective(nn.Module):
     """Loss of a batch; a module, so that data-parallel wrappers see one forward pass.
 
-    Beside the evidence bound, a share of the reconstruction is asked of a sample of the prior: at use there is no posterior, and a prior trained by
-    the divergence alone may point where the decoder was never asked (Sohn, Lee & Yan, NeurIPS 2015, the hybrid objective).
+    Beside the evidence bound, a share of the reconstruction is evaluated at a sample of the prior: at use there is no posterior, and a prior that the
+    divergence alone trained may point where the decoder was never evaluated (Sohn, Lee & Yan, NeurIPS 2015, the hybrid objective).
     """
 
     def __init__(self, model: Cvae, config: LossConfig) -> None:

@@ -80,7 +80,7 @@ class SiteTargets(TensorRecord):
 
     Attributes:
         template: (B,) int64, number of the template lattice.
-        site: (B, K) int64, the sites asked for.
+        site: (B, K) int64, the sites evaluated.
         filled: (B, K), 1 where such a site is filled.
         mask: (B, ⌈S/8⌉) uint8, all sites of the template lattice as bits.
         element: (B, S) uint8, the element on every site, or none where elements are not decoded.

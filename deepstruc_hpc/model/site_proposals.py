@@ -22,9 +22,9 @@ MOST_TEMPLATES = 8
 LEAST_PROBABILITY = 2e-3
 CUTS = 4
 BEYOND = 1.2
-"""Latent points are asked about sites up to this many times the size that the mean point means, and a little more."""
+"""Latent points are evaluated at sites up to this many times the size that the mean point means, and a little more."""
 POINTS = 8
-"""Latent points asked at once: their hidden layers stay in a core's cache."""
+"""Latent points evaluated at once: their hidden layers stay in a core's cache."""
 UNSURE = 2.5
 """Sites with logits up to this from zero may be filled or not: between them a structure may be cut."""
 
@@ -76,7 +76,7 @@ def propose_occupations(
 ) -> list[SiteProposal]:
     """At most ``count`` different assignments, the most probable template lattice's first.
 
-    Every template is asked for a share in proportion to the root of its probability, so that less probable ones are tried too; what a template does
+    Every template gets a share in proportion to the root of its probability, so that less probable ones are tried too; what a template does
     not use goes to the next. The first cuts of all latent points come before the second cuts, and so on.
 
     Args:
@@ -138,7 +138,7 @@ def _different(decoder: SitesDecoder, points: Floats, template: int, max_atoms: 
 def _near_logits(decoder: SitesDecoder, points: Floats, template: int, device: torch.device) -> Iterator[NDArray[np.float32]]:
     """(K,) logits of the K sites nearest to the origin for each of (B, latent) points.
 
-    Sites far outside of what the first point means are not asked about: most of a template lattice's sites are empty.
+    Sites far outside of what the first point means are not evaluated: most of a template lattice's sites are empty.
     """
     known = decoder.book.template(template)
     first = next(_logits(decoder, points[:1], template, device))

@@ -34,7 +34,7 @@ NO_DOUBT = 0.02
 
 @dataclass(frozen=True, eq=False)
 class SitesOutput(TensorRecord):
-    """What the decoder says before it is asked about sites.
+    """What the decoder predicts before sites are evaluated.
 
     Attributes:
         z: (B, latent).
@@ -94,7 +94,10 @@ class SiteField(nn.Module):
 
 
 class SitesDecoder(nn.Module):
-    """Template lattice from the latent point, then the field over its sites."""
+    """Template lattice from the latent point, then the field over its sites.
+
+    ``parent`` is the stored name of the template lattice: of the tensors of ``parent_head``, and of the figures ``parent`` and ``parent_exact``.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -116,7 +119,7 @@ class SitesDecoder(nn.Module):
             self.type_head = nn.Sequential(ResidualNetwork(inputs, config.sites.trunk // 2, 1), head)
 
     def forward(self, z: Tensor) -> SitesOutput:
-        """(B, latent) points to template lattices; the sites are asked for afterwards."""
+        """(B, latent) points to template lattices; the sites are evaluated afterwards."""
         features = fourier_features(z, self.frequencies)
         return SitesOutput(z, self.parent_head(features), None if self.type_head is None else self.type_head(features))
 
@@ -251,7 +254,7 @@ class SitesDecoder(nn.Module):
         return decoded
 
     def type_shares(self, output: SitesOutput) -> NDArray[np.float64]:
-        """(B, T) probabilities of the types: said outright, or those of their template lattices."""
+        """(B, T) probabilities of the types: predicted outright, or those of their template lattices."""
         if output.type_logits is not None:
             predicted: NDArray[np.float64] = output.type_logits.double().softmax(dim=1).cpu().numpy()
             return predicted

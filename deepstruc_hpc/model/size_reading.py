@@ -46,7 +46,7 @@ class SizedAnswer:
     logits: list[NDArray[np.float32]]
 
     def n_atoms(self) -> NDArray[np.int64]:
-        """(B,) the number of atoms that is said, in whole atoms."""
+        """(B,) the number of atoms that is predicted, in whole atoms."""
         whole = np.rint(np.exp(self.log_n.double().cpu().numpy()))
         return np.asarray(np.maximum(whole, FEWEST_ATOMS), dtype=np.int64)
 
@@ -74,7 +74,7 @@ class SizeReader:
 
     @torch.no_grad()
     def read(self, pdf: NDArray[np.float32]) -> SizedAnswer:
-        """What is said of (B, 2, L) PDFs on the reader's axis or on the first part of it, at least the model's own."""
+        """What is predicted for (B, 2, L) PDFs on the reader's axis or on the first part of it, at least the model's own."""
         points = self.network.config.grid.points
         seen = torch.from_numpy(np.ascontiguousarray(pdf, dtype=np.float32)).to(next(self.network.parameters()).device)
         near = on_model_axis(seen, points)

@@ -38,11 +38,11 @@ def _symmetric(first: int, second: int) -> NDArray[np.float64]:
 
 
 @lru_cache(maxsize=128)
-def strains_of(lattice: str) -> Float64[NDArray[np.float64], "strains 3 3"]:
-    """The strains of the crystal that a template lattice is of, by the lattice's name; none of the lattices of metals, whose shapes are fixed."""
-    if lattice.startswith(compound_types.PREFIX):
-        return strain_basis(compound_types.plain_crystal(compound_types.type_of(lattice)).point_operations)
-    if lattice.startswith(crystal_templates.PREFIX):
-        name = lattice.removeprefix(crystal_templates.PREFIX).rpartition(" about ")[0]
+def strains_of(template: str) -> Float64[NDArray[np.float64], "strains 3 3"]:
+    """The strains of the crystal that a template lattice is of, by its name; none of those of metals, whose shapes are fixed."""
+    if template.startswith(compound_types.PREFIX):
+        return strain_basis(compound_types.plain_crystal(compound_types.type_of(template)).point_operations)
+    if template.startswith(crystal_templates.PREFIX):
+        name = template.removeprefix(crystal_templates.PREFIX).rpartition(" about ")[0]
         return strain_basis(crystal_named(name).point_operations)
     return np.zeros((0, 3, 3))

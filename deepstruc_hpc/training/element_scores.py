@@ -23,10 +23,10 @@ class ElementScores:
     """Of the structures on a template lattice, decoded from the mean of the prior.
 
     Attributes:
-        known: whether the model was told which elements there are.
+        known: whether the model was given the elements.
         elements_exact: share of structures with exactly the right elements in them.
-        composition_error: mean of ½ Σ |fraction said − true fraction| over the elements.
-        atoms_right: share of atoms whose site bears their element; 0 for a structure told on another template lattice.
+        composition_error: mean of ½ Σ |fraction predicted − true fraction| over the elements.
+        atoms_right: share of atoms whose site bears their element; 0 for a structure predicted on another template lattice.
         atoms_right_in_place: the same over the structures with all sites right.
         sites_exact: share of structures with all sites right.
         all_right: share of structures with all sites and all elements right.

@@ -61,16 +61,16 @@ class EvaluationReport:
         checkpoint: directory.
         store: catalog.
         split: how it was divided.
-        pdfs: which PDFs were asked.
+        pdfs: which PDFs were evaluated.
         n_train: structures that the baselines choose from.
-        n_test: structures asked.
-        n_left_out: of the structures asked, a piece of no template lattice.
+        n_test: structures evaluated.
+        n_left_out: of the structures evaluated, a piece of no template lattice.
         max_atoms: largest structure that the model was trained on.
-        n_beyond: larger structures among those asked.
+        n_beyond: larger structures among those evaluated.
         in_order: whether the decoder writes atoms in the order of the catalog, so that errors in that order mean something.
         seen_in_training: whether this test set may hold structures that the model was trained on: another catalog, split or seed.
         model: the model's scores, decoded from the mean of the prior.
-        nearest_neighbour: the training structure whose PDF is nearest, scaled to the NN distance of the one asked.
+        nearest_neighbour: the training structure whose PDF is nearest, scaled to the NN distance of the one evaluated.
         types: of the model, averaged over its prior.
         coverage: stated probabilities against true ones.
         calibrated: whether the widths of the stated prior were adjusted on a validation set.
@@ -217,7 +217,7 @@ def _size_answers(answers: list[Answer], held: HeldOut, merged: NDArray[np.int64
 
 
 def _fits(held: HeldOut, settings: EvaluateSettings, bars: Bars) -> tuple[SampleFits, list[CurveFit], NDArray[np.int64]]:
-    """The model's samples and the list of training shapes, fitted to the same curves, and which of the structures asked these are of."""
+    """The model's samples and the list of training shapes, fitted to the same curves, and which of the structures evaluated these are of."""
     places = spread(np.arange(len(held.tested), dtype=np.int64), settings.fits)
     cases = _fit_cases(held, held.tested_rows[places], settings.seed)
     columns, starts = held.catalog.columns, settings.alignment_starts

@@ -50,7 +50,7 @@ def as_text(report: EvaluationReport) -> str:
     if report.n_left_out:
         lines.append(
             f"{report.n_left_out} of them are on no template lattice of this model (beyond model.sites.radius, or of another arrangement): "
-            "they are asked for type and number of atoms and count by size alone"
+            "they are evaluated for type and number of atoms and count by size alone"
         )
     lines += _table(
         GENERATED if report.in_order else GENERATED[IN_ORDER:], {"model": report.model, "nearest PDF": report.nearest_neighbour}, "as generated"

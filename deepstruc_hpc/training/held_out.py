@@ -1,4 +1,4 @@
-"""A model, the structures that it is asked about, and those that it has to beat: what an evaluation reads before it measures."""
+"""A model, the structures that it is evaluated on, and those that it has to beat: what an evaluation reads before it measures."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ class HeldOut:
 
     @property
     def on_template(self) -> NDArray[np.bool_]:
-        """(A,) which of the structures asked are a piece of a template lattice."""
+        """(A,) which of the structures evaluated are a piece of a template lattice."""
         return self.template >= 0
 
 

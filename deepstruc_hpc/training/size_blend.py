@@ -29,7 +29,7 @@ from deepstruc_hpc.training.size_training import SIZES, SizePool, SizeSource, mo
 R = TypeVar("R", SizeMixture, FieldReading)
 
 SHAPES = (600, 450)
-"""Shapes of the two ranges of sizes; each is asked under every kind of conditions."""
+"""Shapes of the two ranges of sizes; each is evaluated under every kind of conditions."""
 SEED_STEP = 3
 """Added to the training's seed: other draws than those of the training and of its log's figures."""
 KEPT = 0.2
@@ -44,7 +44,7 @@ AT_ONCE = 256
 
 @dataclass(frozen=True, eq=False)
 class Readings(TensorRecord):
-    """What head and decoder said of C curves.
+    """What head and decoder predict for C curves.
 
     Attributes:
         log_n: (C,) truth.
@@ -101,7 +101,7 @@ def fit_blend(blend: SizeBlend, readings: Readings, seed: int) -> dict[str, floa
 
     Args:
         blend: of a head.
-        readings: what was said.
+        readings: what was predicted.
         seed: of the shapes that are kept aside.
     """
     number = int(readings.shape.max()) + 1

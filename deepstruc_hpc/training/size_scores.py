@@ -23,7 +23,7 @@ class SizeScores:
         largest: atoms of the largest.
         count: structures.
         n_beyond: of them larger than the model's ``max_atoms``.
-        n_on_no_template: of them a piece of no template lattice of a decoder over sites; asked for type and size all the same.
+        n_on_no_template: of them a piece of no template lattice of a decoder over sites; evaluated for type and size all the same.
         type_exact: share with the right type, as generated.
         n_error: median of |N predicted − N| / N, as generated.
         n_within_5_percent: share with a number of atoms within 5 %, as generated.
