@@ -57,7 +57,7 @@ class SearchSpace(Protocol):
     def most_atoms(self) -> int: ...  # noqa: D102
 
     def occupations(self, points: Floats, template: int) -> list[Mask]:
-        """The most probable occupation of a lattice, (S,) bool, at each of (B, D) latent points."""
+        """The most probable occupation of a template lattice, (S,) bool, at each of (B, D) latent points."""
         ...
 
     def site_order(self, point: Floats, template: int) -> NDArray[np.intp]:
@@ -126,7 +126,7 @@ class Generator(Protocol):
         return {}
 
     def site_odds(self, curve: PdfCurve, *, symbol: str, instrument: Instrument | None = None) -> Callable[[str], Floats | None]:
-        """A function of a lattice's name to (S,) ln p/(1 − p) of its sites, nats, or None where the generator knows nothing of it."""
+        """A function of a template lattice's name to (S,) ln p/(1 − p) of its sites, nats, or None where the generator knows nothing of it."""
         del curve, symbol, instrument
         return lambda _: None
 

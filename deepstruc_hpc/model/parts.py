@@ -176,4 +176,4 @@ class Decoder(Protocol):
         """(T,) probabilities of the types, averaged over (B, latent) points."""
 
     def assignments(self, z: Tensor, allowed: Sequence[Sequence[str]]) -> list[tuple[int, NDArray[np.int64]]]:
-        """For (B, latent) points: lattice and element of each of its sites; none for a decoder without sites."""
+        """For (B, latent) points: template lattice and element of each of its sites; none for a decoder without sites."""

@@ -1,4 +1,4 @@
-"""The latent space of a decoder over sites as a search sees it: lattices, their probabilities, and what a point means on each."""
+"""The latent space of a decoder over sites as a search sees it: template lattices, their probabilities, and what a point means on each."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class SiteSearchSpace:
     Args:
         decoder: of the model.
         mean: (D,) of the prior.
-        std: (D,) of the prior as trained, from which lattices are told.
+        std: (D,) of the prior as trained, from which the template lattices follow.
         widths: (D,) factors by which the stated widths differ from those.
         samples: of the prior over which the probabilities are averaged.
         most_atoms: of the largest structure.
@@ -31,7 +31,7 @@ class SiteSearchSpace:
 
     Attributes:
         mean, std: (D,) of the prior, the widths as calibrated.
-        names: of the L lattices.
+        names: of the L template lattices.
         kinds: structure type of each.
         probability: (L,) of each for this curve.
         most_atoms: of the largest structure.
@@ -57,21 +57,21 @@ class SiteSearchSpace:
 
     @property
     def templates(self) -> Sequence[TemplateLattice]:
-        """The decoder's lattices, in the order of ``kinds`` and ``probability``."""
+        """The decoder's template lattices, in the order of ``kinds`` and ``probability``."""
         return _Templates(self._decoder)
 
     def occupations(self, points: Array, template: int) -> list[NDArray[np.bool_]]:
-        """The most probable occupation of a lattice, (S,) bool, at each of (B, D) latent points."""
+        """The most probable occupation of a template lattice, (S,) bool, at each of (B, D) latent points."""
         return most_probable_sites(self._decoder, points, template, self.most_atoms, self._device)
 
     def site_order(self, point: Array, template: int) -> NDArray[np.intp]:
-        """(S,) sites of a lattice from the most to the least probable at one (D,) latent point."""
+        """(S,) sites of a template lattice from the most to the least probable at one (D,) latent point."""
         order: NDArray[np.intp] = site_order(self._decoder, point[None], template, self._device)[0]
         return order
 
 
 class _Templates(Sequence[TemplateLattice]):
-    """The lattices of a decoder, made when they are asked for."""
+    """The template lattices of a decoder, made when they are asked for."""
 
     def __init__(self, decoder: SitesDecoder) -> None:
         self._book = decoder.book

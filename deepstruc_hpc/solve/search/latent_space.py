@@ -1,4 +1,4 @@
-"""Latent search: for each likely type its likeliest lattices, for each lattice an evolution of the latent point towards what fits.
+"""Latent search: for each likely type its likeliest template lattices, for each an evolution of the latent point towards what fits.
 
 Samples about the prior's mean give most to the type that the model believes in. Here every type near the prediction gets its share, as a person
 would move the mean to the next cluster of another type: the most probable lattices of each type start side by side, a generation of all of them is
@@ -41,7 +41,7 @@ Floats = NDArray[np.float64]
 
 @dataclass
 class _Track:
-    """The evolution on one lattice.
+    """The evolution on one template lattice.
 
     Attributes:
         template: number in the search space.
@@ -95,7 +95,7 @@ def search_latent(
 
 
 def _tracks(space: SearchSpace, rng: np.random.Generator) -> list[_Track]:
-    """The likeliest lattices of every type near the prediction, the likeliest type's first."""
+    """The likeliest template lattices of every type near the prediction, the likeliest type's first."""
     kinds, probability = np.array(space.kinds), space.probability
     total = {kind: float(probability[kinds == kind].sum()) for kind in dict.fromkeys(space.kinds)}
     ordered = sorted(total, key=lambda kind: -total[kind])
