@@ -1,7 +1,7 @@
 """Which sites of a lattice are filled, by the curve: atoms put in, taken out and moved one at a time, each step the best of all there are.
 
 At fixed zoom, U and delta2 the curve of a cluster of one element is a sum over its pairs, h = Σ_{pairs} g(d), with g(d) the curve of one pair at
-distance d; its misfit at the best scale follows from y·h and h·h. With the potential V(s) = Σ_{filled t} g(|s − t|) of every site,
+distance d; its residual at the best scale follows from y·h and h·h. With the potential V(s) = Σ_{filled t} g(|s − t|) of every site,
 
     an atom put on s:          h + V(s)
     an atom taken off s:       h − V(s)
@@ -13,7 +13,7 @@ are those of :class:`~deepstruc_hpc.physics.target.Target`, a basis of as many n
 In a crystal of several elements each site has a kind, and g(d) is that of two kinds: their scattering factors' product over the square of the mean
 one, which is taken as that of the cluster at the start.
 
-What is made small is −ln of the posterior of an occupation, ½ n ln(misfit) − Σ_{filled} ln p/(1 − p): n independent points of unknown variance, and
+What is made small is −ln of the posterior of an occupation, ½ n ln(residual) − Σ_{filled} ln p/(1 − p): n independent points of unknown variance, and
 what was known of every site before.
 """
 
@@ -46,7 +46,7 @@ FEWEST_ATOMS = 4
 LEAST_GAIN = 0.05
 """Nats that a step must gain."""
 _FLOOR = 1e-10
-"""Of the misfit over Σ of squares of the data: below it the arithmetic is at its end."""
+"""Of the residual over Σ of squares of the data: below it the arithmetic is at its end."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +134,7 @@ class SiteCurves:
         counts = np.bincount(place.ravel(), minlength=size * classes).reshape(size, classes)
         return np.asarray(counts @ self.curve)
 
-    def misfit(self, along: Floats | float, square: Floats | float) -> Floats:
+    def residual(self, along: Floats | float, square: Floats | float) -> Floats:
         """Σ of squares that are left at the best scale, over that of the data, from y·h and h·h; 1 where the curve points away from the data."""
         along = np.maximum(along, 0.0)
         return np.asarray(np.maximum(1.0 - along**2 / np.maximum(square, 1e-300) / self.target.norm, 0.0))
@@ -142,7 +142,7 @@ class SiteCurves:
     def rw(self, mask: Mask) -> float:
         """Of an occupation, at its best scale."""
         curve = 0.5 * self.potential(mask)[mask].sum(axis=0)
-        return float(np.sqrt(self.misfit(curve @ self.target.data, curve @ curve)))
+        return float(np.sqrt(self.residual(curve @ self.target.data, curve @ curve)))
 
 
 @dataclass(frozen=True)
@@ -179,8 +179,8 @@ class _State:
         self.mask[site] = not self.mask[site]
 
     @property
-    def misfit(self) -> float:
-        return float(self.curves.misfit(float(self.total @ self.curves.target.data), float(self.total @ self.total)))
+    def residual(self) -> float:
+        return float(self.curves.residual(float(self.total @ self.curves.target.data), float(self.total @ self.total)))
 
 
 class SiteDescent:
@@ -244,7 +244,7 @@ class SiteDescent:
         best, better = _State.of(self.curves, mask), 0
         lowest = self._of(best)
         for _ in range(count):
-            if best.misfit < PERFECT**2:
+            if best.residual < PERFECT**2:
                 break
             trial = best.copy()
             for site in np.flatnonzero(self._perturbed(best.mask, sites, rng) != best.mask):
@@ -256,7 +256,7 @@ class SiteDescent:
 
     def _of(self, state: _State) -> float:
         """The objective of an occupation."""
-        return float(self.objective(np.array(state.misfit), float(self.log_odds[state.mask].sum())))
+        return float(self.objective(np.array(state.residual), float(self.log_odds[state.mask].sum())))
 
     def _perturbed(self, mask: Mask, sites: Floats, rng: np.random.Generator) -> Mask:
         """Some surface sites that lie together changed; no atom is left alone."""
@@ -270,9 +270,9 @@ class SiteDescent:
         kept = changed & (np.asarray(self.bonds @ changed.astype(np.int32)) >= self.min_neighbours)
         return kept if FEWEST_ATOMS <= np.count_nonzero(kept) <= self.most_atoms else mask
 
-    def objective(self, misfit: Floats, log_odds: Floats | float) -> Floats:
-        """−ln of the posterior, ½ n ln(misfit) − the change of Σ ln p/(1 − p), nats."""
-        return -log_likelihood(np.sqrt(np.maximum(misfit, _FLOOR)), self.points) - log_odds
+    def objective(self, residual: Floats, log_odds: Floats | float) -> Floats:
+        """−ln of the posterior, ½ n ln(residual) − the change of Σ ln p/(1 − p), nats."""
+        return -log_likelihood(np.sqrt(np.maximum(residual, _FLOOR)), self.points) - log_odds
 
     def best_change(self, mask: Mask, potential: Floats, total: Floats) -> Change:
         """The best of all changes of one atom; none where none gains enough.
@@ -288,15 +288,15 @@ class SiteDescent:
         out = np.flatnonzero(mask & (neighbours < self.full) & ~leaning)
         put = np.flatnonzero(~mask & (neighbours >= self.min_neighbours))
         along, square = float(total @ data), float(total @ total)
-        now = float(self.objective(curves.misfit(along, square), 0.0))
+        now = float(self.objective(curves.residual(along, square), 0.0))
         ways = [Change(now - LEAST_GAIN)]
         y, h = potential @ data, potential @ total
         s = np.einsum("sk,sk->s", potential, potential)
         if len(out) and mask.sum() > FEWEST_ATOMS:
-            values = self.objective(curves.misfit(along - y[out], square - 2 * h[out] + s[out]), -self.log_odds[out])
+            values = self.objective(curves.residual(along - y[out], square - 2 * h[out] + s[out]), -self.log_odds[out])
             ways.append(Change(float(values.min()), emptied=int(out[values.argmin()])))
         if len(put) and mask.sum() < self.most_atoms:
-            values = self.objective(curves.misfit(along + y[put], square + 2 * h[put] + s[put]), self.log_odds[put])
+            values = self.objective(curves.residual(along + y[put], square + 2 * h[put] + s[put]), self.log_odds[put])
             ways.append(Change(float(values.min()), filled=int(put[values.argmin()])))
         if len(out) and len(put):
             kind, curve = curves.kind[np.ix_(out, put)], curves.curve
@@ -305,7 +305,7 @@ class SiteDescent:
             projected = along - y[out][:, None] + y[put] - (curve @ data)[kind]
             length = square + (s - 2 * h)[out][:, None] + (s + 2 * h)[put]
             length += (np.einsum("dk,dk->d", curve, curve) - 2 * curve @ total)[kind] - 2 * v_out @ v_put.T + 2 * own
-            values = self.objective(curves.misfit(projected, length), self.log_odds[put] - self.log_odds[out][:, None])
+            values = self.objective(curves.residual(projected, length), self.log_odds[put] - self.log_odds[out][:, None])
             values[(neighbours[put] <= self.min_neighbours) & (self.bonds[out][:, put].toarray() > 0)] = np.inf
             first, second = np.unravel_index(int(values.argmin()), values.shape)
             ways.append(Change(float(values[first, second]), int(out[first]), int(put[second])))

@@ -5,7 +5,7 @@ import pytest
 
 from deepstruc_hpc.structures.compound_types import COMPOUND_TYPES, plain_crystal
 from deepstruc_hpc.structures.lattice_strain import strain_basis, strained_lattice, strains_of
-from deepstruc_hpc.structures.parents import parent_of
+from deepstruc_hpc.structures.template_lattices import template_lattice
 
 FREE = {
     **dict.fromkeys(("rock_salt", "zincblende", "fluorite", "bixbyite", "spinel", "cuprite"), 0),
@@ -33,7 +33,7 @@ def test_without_symmetry_there_are_five():
 
 
 def test_a_strained_lattice_keeps_bonds_and_symmetries():
-    lattice = parent_of("type rutile about cation", 4.0)
+    lattice = template_lattice("type rutile about cation", 4.0)
     strained = strained_lattice(lattice, np.diag([0.99, 0.99, 1.02]))
     np.testing.assert_allclose(strained.sites, lattice.sites * [0.99, 0.99, 1.02])
     assert strained.unlike_bonds is lattice.unlike_bonds

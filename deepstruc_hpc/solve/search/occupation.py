@@ -19,8 +19,8 @@ from deepstruc_hpc.solve.search.moves import FEWEST_ATOMS, SIZES
 from deepstruc_hpc.structures.lattice_strain import strained_lattice, strains_of
 from deepstruc_hpc.structures.lattices import FAULTED
 from deepstruc_hpc.structures.occupation import Occupation
-from deepstruc_hpc.structures.parents import Parent
 from deepstruc_hpc.structures.random_shapes import without_dangling
+from deepstruc_hpc.structures.template_lattices import TemplateLattice
 
 SAMPLES_A_TYPE = 2
 """Best samples of a type that are refined; a limit of time."""
@@ -49,19 +49,19 @@ def other_sizes(space: SearchSpace, candidates: CandidateSet) -> CandidateSet:
     found = []
     for place in _best_samples(candidates):
         candidate = candidates.candidates[place]
-        lattice = _held(candidate).lattice
-        if lattice.name not in space.names:
+        template = _held(candidate).template
+        if template.name not in space.names:
             continue
-        order = space.site_order(np.array(candidate.latent), list(space.names).index(lattice.name))
+        order = space.site_order(np.array(candidate.latent), list(space.names).index(template.name))
         for size in SIZES:
             wanted = round(size * len(candidate.structure))
-            if not FEWEST_ATOMS <= wanted < len(lattice):
+            if not FEWEST_ATOMS <= wanted < len(template):
                 continue
-            mask = np.zeros(len(lattice), dtype=bool)
+            mask = np.zeros(len(template), dtype=bool)
             mask[order[:wanted]] = True
-            mask = without_dangling(lattice, mask)
+            mask = without_dangling(template, mask)
             if np.count_nonzero(mask) >= FEWEST_ATOMS:
-                found.append(_on(lattice, mask, candidate, "next sites"))
+                found.append(_on(template, mask, candidate, "next sites"))
     return CandidateSet(tuple(found))
 
 
@@ -85,9 +85,9 @@ def refine_occupations(generator: Generator, space: SearchSpace, candidates: Can
     for place in _best_samples(candidates):
         candidate, row = candidates.candidates[place], candidates.row(place)
         held = _held(candidate)
-        if odds_of(held.lattice.name) is not None:
+        if odds_of(held.template.name) is not None:
             origins.append(candidate)
-            starts.append(Filled(held.lattice, held.mask, candidate.structure, Fitted.of(row)))
+            starts.append(Filled(held.template, held.mask, candidate.structure, Fitted.of(row)))
     ends = refine(
         starts,
         measurement.data,
@@ -103,8 +103,8 @@ def refine_occupations(generator: Generator, space: SearchSpace, candidates: Can
     found = []
     for number, end in ends:
         held = _held(origins[number])
-        if end.parent is not held.lattice or not np.array_equal(end.mask, held.mask):
-            found.append(_on(end.parent, end.mask, origins[number], "occupation refined"))
+        if end.template is not held.template or not np.array_equal(end.mask, held.mask):
+            found.append(_on(end.template, end.mask, origins[number], "occupation refined"))
     return CandidateSet(tuple(found))
 
 
@@ -125,15 +125,15 @@ def refine_crystal_occupations(generator: Generator, candidates: CandidateSet, m
     for place in _best_samples(candidates, CRYSTAL_SAMPLES, CRYSTAL_TYPES):
         candidate = candidates.candidates[place]
         held = _held(candidate)
-        if held.lattice.species:
-            starts.append((candidate, Filled(held.lattice, held.mask, candidate.structure, Fitted.of(candidates.row(place)))))
+        if held.template.species:
+            starts.append((candidate, Filled(held.template, held.mask, candidate.structure, Fitted.of(candidates.row(place)))))
     if not starts:
         return CandidateSet()
     elements, instrument = measurement.sample.elements, measurement.instrument
     odds_of = lru_cache(generator.site_odds(measurement.curve, symbol=elements[0], instrument=instrument, elements=elements))
 
     def refined(start: Filled, hops: int = 0) -> Improved:
-        odds = odds_of(start.parent.name)
+        odds = odds_of(start.template.name)
         return improve_sites(start, measurement.data, instrument, log_odds=odds, most_atoms=MOST_OF_COMPOUND, low_q=measurement.low_q, hops=hops)
 
     ends = [(origin, refined(start)) for origin, start in starts]
@@ -145,22 +145,22 @@ def refine_crystal_occupations(generator: Generator, candidates: CandidateSet, m
 def _on_crystal(end: Improved, origin: Candidate) -> Candidate:
     """A refined sample as a candidate, on its lattice as it is strained."""
     held = _held(origin)
-    lattice, strains = held.lattice, strains_of(held.lattice.name)
-    lattice = strained_lattice(lattice, end.deformation) if len(strains) else lattice
-    occupation = replace(held, lattice=lattice, mask=end.mask)
+    template, strains = held.template, strains_of(held.template.name)
+    template = strained_lattice(template, end.deformation) if len(strains) else template
+    occupation = replace(held, template=template, mask=end.mask)
     of = origin.structure.structure_type if origin.crystal is None else origin.crystal.crystal.name
-    structure = occupation.structure(f"{of} occupation refined on {lattice.name} {int(end.mask.sum())} atoms")
+    structure = occupation.structure(f"{of} occupation refined on {template.name} {int(end.mask.sum())} atoms")
     price = A_PARAMETER * len(strains)
     return replace(
         origin, structure=structure, source="neighbour", latent=(), log_prior=0.0, complexity=price, type_complexity=price, occupation=occupation
     )
 
 
-def _on(lattice: Parent, mask: NDArray[np.bool_], origin: Candidate, how: str) -> Candidate:
+def _on(template: TemplateLattice, mask: NDArray[np.bool_], origin: Candidate, how: str) -> Candidate:
     """Another occupation of a sample's lattice."""
     held = _held(origin)
-    structure = lattice.structure(mask, held.symbol, held.length, f"{held.symbol} {how} on {lattice.name} {int(mask.sum())} atoms")
-    occupation = Occupation(lattice, mask, structure.structure_type, held.symbol, held.length)
+    structure = template.structure(mask, held.symbol, held.length, f"{held.symbol} {how} on {template.name} {int(mask.sum())} atoms")
+    occupation = Occupation(template, mask, structure.structure_type, held.symbol, held.length)
     complexity = float(structure.structure_type in FAULTED)
     made = Candidate(structure, "neighbour", listed=False, complexity=complexity, occupation=occupation)
     return as_metal(made, held.symbol, held.length, origin.zoom)
