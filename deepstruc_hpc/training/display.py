@@ -9,7 +9,6 @@ from rich.console import Console
 
 from deepstruc_hpc.training.loop import TrainReport
 
-
 NOTHING_LEFT = "nothing new   the epochs, minutes or patience of this training are used up; a larger epochs, max_minutes or patience goes on"
 """Of a call that found nothing to train."""
 

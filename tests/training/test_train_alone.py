@@ -71,7 +71,7 @@ def test_a_finished_training_resumed_is_tracked_and_does_nothing(uninterrupted, 
 
 
 def test_a_resumed_training_counts_the_minutes_of_all_its_calls(tiny_store, tmp_path, tracking, no_ray):
-    """A time that ends with the first epoch; the same again trains nothing and says so; twice the time that was used goes on from half the schedule."""
+    """A time that ends with the first epoch; the same again trains nothing and says so; twice the time that was used goes on from the middle."""
 
     def call(minutes, epochs=2):
         settings = tiny_settings("epochs=1000", f"stop_after={epochs}", f"max_minutes={minutes}")
