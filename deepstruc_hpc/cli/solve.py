@@ -107,11 +107,11 @@ def solve(
     batch = _prepare(
         paths or [], out, settings, {"named": (model, catalog, crystals or (), structures or ()), "figures": figures, "on_result": live}, run
     )
+    for note in batch.notes:
+        _say(note)
     if dry_run:
         _say_plan(batch, as_json)
         return
-    for note in batch.notes:
-        _say(note)
     if series:
         from deepstruc_hpc.cli.series import solve_series
 

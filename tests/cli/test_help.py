@@ -6,6 +6,7 @@ import pytest
 
 from deepstruc_hpc.cli.app import run
 from deepstruc_hpc.cli.help import name_of
+from deepstruc_hpc.training.config import preset_names
 from tests.cli.test_app import commands
 
 COMMANDS = {" ".join(words): command for words, command in commands()}
@@ -42,3 +43,9 @@ def test_an_option_of_solve_has_one_line_and_the_ten_of_most_calls_come_first(mo
     assert titles[0] == "What most calls need"
     first = [re.split(r"[ ,]", line.strip())[0] for line in lines[lines.index(titles[0]) + 1 : lines.index(titles[1]) - 1]]
     assert first == ["--out", "--composition", "--elements", "--instrument", "--qdamp", "--qmax", "--rmax", "--crystals", "--workers", "--force"]
+
+
+def test_the_help_of_train_names_every_preset(capsys):
+    run(["train", "--help"])
+    shown = re.split(r"[\s,.:]+", capsys.readouterr().out)
+    assert set(preset_names()) <= set(shown)
