@@ -30,8 +30,8 @@ from deepstruc_hpc.structures.sites import nearest_distances, shortest_distance
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-ROUNDS = 3
-"""Fits and descents in turn, at most."""
+ROUNDS, SEARCHES = 3, 12
+"""Fits and descents in turn, at most, without and with searches beyond minima; limits of time."""
 ROOM = 1.3
 """Sites up to so many nearest-neighbour distances outside an assignment may be filled."""
 SUREST = 6.0
@@ -101,6 +101,7 @@ def improve_sites(
     points: float | None = None,
     most_atoms: int = 10_000,
     low_q: float = 0.0,
+    patience: int = 0,
 ) -> Improved:
     """Descend over the assignments of a parent, and fit, in turn.
 
@@ -115,37 +116,52 @@ def improve_sites(
         points: independent points of the data; those of its range where not given.
         most_atoms: that may come out.
         low_q: Å⁻¹, below which nothing of data and model counts, as in the fits; 0: all counts.
+        patience: steps without a better assignment after which the search beyond a minimum ends; 0: there is none.
     """
     strains = strains_of(start.parent.name)
     length = shortest_distance(start.structure.positions) / shortest_distance(start.parent.sites[start.mask] @ start.deformation)
     now = strained(start, strains, curve, instrument, low_q=low_q) if len(strains) else start
-    parent, mask, structure, fit = now.parent, now.mask, now.structure, now.fit
     points = points or independent_points(float(curve.r[0]), float(curve.r[-1]), max(instrument.qmin, low_q), instrument.qmax)
-    near = np.flatnonzero(parent.distance <= parent.distance[mask].max() + ROOM)
-    odds = np.zeros(len(near)) if log_odds is None else np.clip(log_odds[near], -SUREST, SUREST)
-    bonds = (parent.bonds if parent.species is None else parent.unlike_bonds)[near][:, near]
-    ranges = {"qmin": instrument.qmin, "qmax": instrument.qmax, "qdamp": instrument.qdamp, "low_q": low_q}
-    filled = mask[near]
-    for _ in range(ROUNDS):
-        sites = parent.sites[near] @ now.deformation * (length * fit.zoom)
-        target = target_of(curve.r, curve.g, **ranges, largest_distance=2.0 * float(np.linalg.norm(sites, axis=1).max()))
-        scattering = None
-        if parent.species is not None:
-            scattering = SiteScattering.of([parent.species[site] for site in near], filled, target.q, instrument.radiation)
-        curves = SiteCurves.of(sites, target, uiso=fit.uiso, delta2=fit.delta2, qbroad=instrument.qbroad, scattering=scattering)
-        descent = SiteDescent(curves, bonds, points=points, min_neighbours=parent.min_neighbours, most_atoms=most_atoms, log_odds=odds)
-        filled, steps = descent.run(filled)
+    for _ in range(SEARCHES if patience else ROUNDS):
+        descent, near = _descent(now, length, curve, instrument, points=points, most_atoms=most_atoms, low_q=low_q, log_odds=log_odds)
+        filled, steps = descent.run(now.mask[near])
+        if steps == 0 and patience and now.fit.rw > LEAST_RW:
+            filled, steps = descent.beyond(filled, patience)
         if steps == 0:
             break
-        mask = np.zeros(len(parent), dtype=bool)
+        mask = np.zeros(len(now.mask), dtype=bool)
         mask[near] = filled
-        structure = _built(parent, mask, structure, length * now.deformation)
-        fit = fitted(structure, curve, instrument, low_q=low_q)
-        now = Filled(parent, mask, structure, fit, now.deformation)
-        if len(strains):
-            now = strained(now, strains, curve, instrument, low_q=low_q)
-            structure, fit = now.structure, now.fit
-    return Improved(parent, mask, structure, fit, now.deformation, objective_of(now, points, log_odds))
+        structure = _built(now.parent, mask, now.structure, length * now.deformation)
+        now = Filled(now.parent, mask, structure, fitted(structure, curve, instrument, low_q=low_q), now.deformation)
+        now = strained(now, strains, curve, instrument, low_q=low_q) if len(strains) else now
+    return Improved(now.parent, now.mask, now.structure, now.fit, now.deformation, objective_of(now, points, log_odds))
+
+
+def _descent(
+    filled: Filled,
+    length: float,
+    curve: PdfCurve,
+    instrument: Instrument,
+    *,
+    points: float,
+    most_atoms: int,
+    low_q: float,
+    log_odds: Floats | None,
+) -> tuple[SiteDescent, NDArray[np.intp]]:
+    """Descents at the parameters of a fit, over the sites near an assignment, and which ones these are."""
+    parent, fit = filled.parent, filled.fit
+    near = np.flatnonzero(parent.distance <= parent.distance[filled.mask].max() + ROOM)
+    sites = parent.sites[near] @ filled.deformation * (length * fit.zoom)
+    ranges = {"qmin": instrument.qmin, "qmax": instrument.qmax, "qdamp": instrument.qdamp, "low_q": low_q}
+    target = target_of(curve.r, curve.g, **ranges, largest_distance=2.0 * float(np.linalg.norm(sites, axis=1).max()))
+    scattering = None
+    if parent.species is not None:
+        scattering = SiteScattering.of([parent.species[site] for site in near], filled.mask[near], target.q, instrument.radiation)
+    curves = SiteCurves.of(sites, target, uiso=fit.uiso, delta2=fit.delta2, qbroad=instrument.qbroad, scattering=scattering)
+    bonds = (parent.bonds if parent.species is None else parent.unlike_bonds)[near][:, near]
+    odds = np.zeros(len(near)) if log_odds is None else np.clip(log_odds[near], -SUREST, SUREST)
+    descent = SiteDescent(curves, bonds, points=points, min_neighbours=parent.min_neighbours, most_atoms=most_atoms, log_odds=odds)
+    return descent, near
 
 
 def strained(filled: Filled, strains: Floats, curve: PdfCurve, instrument: Instrument, *, low_q: float = 0.0) -> Filled:
