@@ -173,7 +173,7 @@ def best_of_samples(model: CompoundModel, cases: TestCases, rows: Sequence[int],
         order = np.argsort(table.rw, kind="stable")
         unit = shortest_distance(structures[order[0]].positions)
         best.add(cases.ideal[row], plain(structures[order[0]], elements[-1], unit))
-        odds = model.site_odds_of(curve, elements, instrument)
+        odds = model.site_odds(curve, elements=elements, instrument=instrument)
         ends_found = []
         for place in order[:REFINED]:
             assignment = found[place].occupation

@@ -100,8 +100,11 @@ class NearestPdf(Generator):
         found = {kind: kinds.count(kind) / len(kinds) for kind in dict.fromkeys(kinds)}
         return found | {outline: found[lattice] for outline, lattice in OUTLINES.items() if lattice in found}
 
-    def site_odds(self, curve: PdfCurve, *, symbol: str, instrument: Instrument | None = None) -> Callable[[str], Floats | None]:
+    def site_odds(
+        self, curve: PdfCurve, *, symbol: str, instrument: Instrument | None = None, elements: Sequence[str] = ()
+    ) -> Callable[[str], Floats | None]:
         """Shares among those of the nearest that lie on the lattice, one more filled and one more empty than counted (Laplace)."""
+        del elements
         near = self._nearest(curve, symbol, instrument)[:SAID_BY]
 
         def odds(name: str) -> Floats | None:

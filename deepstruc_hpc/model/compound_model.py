@@ -154,14 +154,18 @@ class CompoundModel(Generator):
             proposals.append(Proposal(structure, points[assignment.sample], log_prior, assignment.parent_probability, lattice.name, held, crystal))
         return proposals
 
-    def site_odds_of(self, curve: PdfCurve, elements: Sequence[str], instrument: Instrument | None = None) -> Callable[[str], Array | None]:
+    def site_odds(
+        self, curve: PdfCurve, *, symbol: str = "", instrument: Instrument | None = None, elements: Sequence[str] = ()
+    ) -> Callable[[str], Array | None]:
         """What is predicted of each site, averaged over the prior: a function of a parent's name to (S,) ln p/(1 − p), nats; None where not known.
 
         Args:
             curve: measured G(r).
-            elements: of the sample.
+            symbol: not used.
             instrument: as for :meth:`given`.
+            elements: of the sample.
         """
+        del symbol
         given = self.given(curve, elements, instrument)
         if given is None:
             return lambda _: None

@@ -209,7 +209,8 @@ class ContractTest:
     def odds(self) -> Iterator[str]:
         """Of sites."""
         for test, found in self.all():
-            odds_of = self.generator.site_odds(test.curve, symbol=test.symbol, instrument=test.instrument)
+            known = {"elements": test.elements} if self.generator.decodes_elements else {}
+            odds_of = self.generator.site_odds(test.curve, symbol=test.symbol, instrument=test.instrument, **known)
             if odds_of("no such lattice") is not None:
                 yield "a lattice that nobody knows has odds; give None"
             filled = {one.occupation[0].name: one.occupation[0] for one in found if one.occupation is not None}

@@ -125,9 +125,18 @@ class Generator(Protocol):
         del curve, symbol, instrument
         return {}
 
-    def site_odds(self, curve: PdfCurve, *, symbol: str, instrument: Instrument | None = None) -> Callable[[str], Floats | None]:
-        """A function of a lattice's name to (S,) ln p/(1 − p) of its sites, nats, or None where the generator knows nothing of it."""
-        del curve, symbol, instrument
+    def site_odds(
+        self, curve: PdfCurve, *, symbol: str, instrument: Instrument | None = None, elements: Sequence[str] = ()
+    ) -> Callable[[str], Floats | None]:
+        """A function of a lattice's name to (S,) ln p/(1 − p) of its sites, nats, or None where the generator knows nothing of it.
+
+        Args:
+            curve: as for :meth:`propose`.
+            symbol: as for :meth:`propose`.
+            instrument: as for :meth:`propose`.
+            elements: of the sample; given only to a generator that decodes elements.
+        """
+        del curve, symbol, instrument, elements
         return lambda _: None
 
     def search_space(self, curve: PdfCurve, *, symbol: str, instrument: Instrument, rng: np.random.Generator) -> SearchSpace | None:

@@ -312,7 +312,9 @@ class StructureModel:
             found |= {outline: found[lattice] for outline, lattice in OUTLINES.items() if lattice in found}
         return found
 
-    def site_odds(self, curve: PdfCurve, *, symbol: str, instrument: Instrument | None = None) -> Callable[[str], Array | None]:
+    def site_odds(
+        self, curve: PdfCurve, *, symbol: str, instrument: Instrument | None = None, elements: Sequence[str] = ()
+    ) -> Callable[[str], Array | None]:
         """What a decoder over sites says of each site, averaged over the prior: a function of a parent's name to (S,) ln p/(1 − p), nats.
 
         The function gives None for parents that the model does not know, and for a decoder that writes coordinates.
@@ -321,7 +323,9 @@ class StructureModel:
             curve: measured G(r).
             symbol: element.
             instrument: as for :meth:`prior`.
+            elements: not used.
         """
+        del elements
         decoder = self.network.decoder_network
         if not isinstance(decoder, SitesDecoder):
             return lambda _: None

@@ -30,8 +30,8 @@ from deepstruc_hpc.structures.sites import nearest_distances, shortest_distance
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-ROUNDS, SEARCHES = 3, 12
-"""Fits and descents in turn, at most, without and with searches beyond minima; limits of time."""
+ROUNDS, SEARCHES = 3, 6
+"""Fits and descents in turn, at most, without and with hops; limits of time."""
 ROOM = 1.3
 """Sites up to so many nearest-neighbour distances outside an assignment may be filled."""
 SUREST = 6.0
@@ -101,7 +101,7 @@ def improve_sites(
     points: float | None = None,
     most_atoms: int = 10_000,
     low_q: float = 0.0,
-    patience: int = 0,
+    hops: int = 0,
 ) -> Improved:
     """Descend over the assignments of a parent, and fit, in turn.
 
@@ -116,17 +116,18 @@ def improve_sites(
         points: independent points of the data; those of its range where not given.
         most_atoms: that may come out.
         low_q: Å⁻¹, below which nothing of data and model counts, as in the fits; 0: all counts.
-        patience: steps without a better assignment after which the search beyond a minimum ends; 0: there is none.
+        hops: random changes of a few sites, each followed by a descent, once no change of one atom helps.
     """
     strains = strains_of(start.parent.name)
     length = shortest_distance(start.structure.positions) / shortest_distance(start.parent.sites[start.mask] @ start.deformation)
     now = strained(start, strains, curve, instrument, low_q=low_q) if len(strains) else start
     points = points or independent_points(float(curve.r[0]), float(curve.r[-1]), max(instrument.qmin, low_q), instrument.qmax)
-    for _ in range(SEARCHES if patience else ROUNDS):
+    rng = np.random.default_rng(0)
+    for _ in range(SEARCHES if hops else ROUNDS):
         descent, near = _descent(now, length, curve, instrument, points=points, most_atoms=most_atoms, low_q=low_q, log_odds=log_odds)
         filled, steps = descent.run(now.mask[near])
-        if steps == 0 and patience and now.fit.rw > LEAST_RW:
-            filled, steps = descent.beyond(filled, patience)
+        if steps == 0 and hops and now.fit.rw > LEAST_RW:
+            filled, steps = descent.hops(filled, now.parent.sites[near], hops, rng)
         if steps == 0:
             break
         mask = np.zeros(len(now.mask), dtype=bool)

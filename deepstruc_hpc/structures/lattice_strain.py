@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from deepstruc_hpc.core.shapes import Float64
 from deepstruc_hpc.structures import compound_types, crystal_parents
 from deepstruc_hpc.structures.crystal_cut import crystal_named
+from deepstruc_hpc.structures.parents import Parent
 
 _SAME = 1e-6
 """Singular values below it are rounding: operations are known to about 1e-9."""
@@ -35,6 +37,24 @@ def _symmetric(first: int, second: int) -> NDArray[np.float64]:
     tensor = np.zeros((3, 3))
     tensor[first, second] = tensor[second, first] = 1.0
     return tensor
+
+
+KEPT = ("bonds", "unlike_bonds", "permutations")
+"""What a lattice has worked out and a strain that its symmetry allows does not change."""
+
+
+def strained_lattice(lattice: Parent, deformation: Float64[NDArray[np.float64], "3 3"]) -> Parent:
+    """A template lattice with its sites deformed; bonds and symmetries stay those that it has.
+
+    Args:
+        lattice: of a crystal.
+        deformation: takes each site, a row, to where it is.
+    """
+    sites = lattice.sites @ deformation
+    sites.setflags(write=False)
+    found = replace(lattice, sites=sites)
+    vars(found).update({name: getattr(lattice, name) for name in KEPT})
+    return found
 
 
 @lru_cache(maxsize=128)

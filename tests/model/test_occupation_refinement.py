@@ -71,6 +71,28 @@ def test_wrong_sites_of_a_compound_are_mended(name):
     assert fingerprint(structure(end.mask, 1.0)) == fingerprint(structure(true, 1.0))
 
 
+@pytest.mark.parametrize(
+    ("name", "strain"), [("type rutile about cation", [-0.005, -0.005, 0.01]), ("type brookite about bond", [0.012, -0.004, -0.008])]
+)
+def test_axes_that_differ_from_the_lattices_do_not_hide_the_sites(name, strain):
+    """A particle whose axes are 1 % off those of its template lattice, and two sites wrong: both are found, and the volume stays."""
+    home = with_elements(parent_of(name, 5.0), ["Ti"], "O", 1.95)
+    full = home.distance < 2.6
+    true = full & (np.asarray(home.unlike_bonds @ full.astype(int)) > 0)
+    begin = true.copy()
+    begin[np.flatnonzero(true)[-1]] = False
+    begin[np.flatnonzero(~true & (np.asarray(home.unlike_bonds @ true.astype(int)) > 0))[3]] = True
+    started = home.cluster(begin, [home.species[site] for site in np.flatnonzero(begin)], 1.95, home.structure_type, "")
+    stretched = home.sites[true] * (1.0 + np.array(strain)) * 1.95
+    symbols = tuple(home.species[site] for site in np.flatnonzero(true))
+    ranges = INSTRUMENT.model_dump(include={"qmin", "qmax", "qdamp"})
+    curve = PdfCurve(R, simulate_pdf(symbols, stretched, R, **ranges, uiso=0.006, delta2=2.0), header={"qmin": 0.8, "qmax": 24.0})
+    end = improve_sites(Filled(home, begin, started, fitted(started, curve, INSTRUMENT)), curve, INSTRUMENT)
+    np.testing.assert_array_equal(end.mask, true)
+    assert end.fit.rw < 1e-3
+    np.testing.assert_allclose(end.deformation * end.fit.zoom, np.diag(1.0 + np.array(strain)), atol=3e-4)
+
+
 def test_a_assignment_that_is_right_stays():
     home = parent_of("fcc atom", 6.5)
     true, _ = nearly("fcc atom", 2.78, 0)
