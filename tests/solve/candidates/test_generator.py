@@ -193,17 +193,19 @@ def test_of_a_large_particle_the_model_of_compounds_is_not_asked():
 
 
 def test_the_shipped_model_of_compounds_knows_a_small_particle_of_rutile(tmp_path):
+    """Its c/a is 1 % off that of the model's lattice: the refinement of sites and strains finds the very particle."""
     lattice = with_elements(parent_of("type rutile about cation", 5.0), ["Sn"], "O", 2.06)
     mask = lattice.distance < 2.9
     mask &= np.asarray(lattice.unlike_bonds @ mask.astype(int)) > 0
     truth = lattice.cluster(mask, [lattice.species[site] for site in np.flatnonzero(mask)], 2.06, "rutile", "")
     r = np.arange(0.0, 20.0, 0.02)
-    g = simulate_pdf(truth.symbols, truth.positions, r, qmin=0.8, qmax=22.0, qdamp=0.03, uiso=0.006, delta2=2.0)
+    g = simulate_pdf(truth.symbols, truth.positions * [0.997, 0.997, 1.007], r, qmin=0.8, qmax=22.0, qdamp=0.03, uiso=0.006, delta2=2.0)
     head = "composition = SnO2\nqmin = 0.8\nqmax = 22.0\nqdamp = 0.03\n#### start data\n#L r G\n"
     (tmp_path / "rutile.gr").write_text(head + "\n".join(f"{a:.3f} {b:.6f}" for a, b in zip(r, g, strict=True)) + "\n")
     row = solve(tmp_path / "rutile.gr", tmp_path / "out", sources="cvae", workers=0).iloc[0]
     assert (row["status"], row["structure_type"], row["phase"]) == ("ok", "rutile", "SnO2 rutile")
-    assert abs(row["n_atoms"] - len(truth)) <= 0.15 * len(truth)
+    assert row["n_atoms"] == len(truth)
+    assert row["rw"] < 0.01
 
 
 def test_of_neutrons_the_model_of_compounds_is_not_asked():
