@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from deepstruc_hpc.core.steps import Steps
 from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.run.artefacts import NamedArtefacts, resolve_sources
 from deepstruc_hpc.solve.run.inputs import make_items
@@ -38,7 +39,7 @@ def walk(path: Path, settings: SolveSettings) -> list[tuple[str, str]]:
 
     sys.setprofile(note)
     try:
-        solver._solve(item, ItemRecord(file=str(item.path), folder=item.folder))  # noqa: SLF001 - the line that is followed
+        solver._solve(item, ItemRecord(file=str(item.path), folder=item.folder), Steps("read"))  # noqa: SLF001 - the line that is followed
     finally:
         sys.setprofile(None)
     return list(seen)

@@ -19,6 +19,7 @@ import typer
 from typer.exceptions import TyperException
 
 from deepstruc_hpc.cli.document import stdout_for_the_document
+from deepstruc_hpc.cli.help import with_short_help
 from deepstruc_hpc.core.errors import DeepstrucError, RenamedKeyWarning
 from deepstruc_hpc.core.version import __version__
 
@@ -47,6 +48,7 @@ def build_app() -> typer.Typer:
 
     for name in COMMAND_MODULES:
         import_module(f"deepstruc_hpc.cli.{name}").register(app)
+    with_short_help(app)
     return app
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from deepstruc_hpc.cli.document import print_document
+from deepstruc_hpc.cli.solve_ending import closing_lines
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +34,7 @@ def solve_series(batch: Batch, *, order: str, all_frames: bool, report: bool, fi
     if as_json:
         print_document(json.dumps(summary, indent=1))
     else:
-        typer.echo(_in_words(summary))
+        typer.echo("\n".join([*_in_words(summary), *closing_lines(batch.out, table["status"], run.guessed_qdamp, page)]))
     if summary["failed"]:
         raise typer.Exit(1)
 
@@ -59,9 +60,6 @@ def _summary(out: Path, table: pd.DataFrame, page: Path | None) -> dict[str, Any
     }
 
 
-def _in_words(summary: dict[str, Any]) -> str:
-    lines = [
-        f"{summary['frames']} frames: {summary['ok']} with an answer, {summary['refused']} refused, {summary['failed']} failed (see series.csv)."
-    ]
-    lines += [f"frame {one['frame']}: {one['text']} (probability {one['probability']:.2f})" for one in summary["changes"]]
-    return "\n".join([*lines, *([f"Page: {summary['page']}"] if summary["page"] else [f"Results: {summary['out']}"])])
+def _in_words(summary: dict[str, Any]) -> list[str]:
+    lines = [f"{summary['frames']} frames, {summary['solved_fully']} of them solved fully, the others from these (series.csv)."]
+    return lines + [f"frame {one['frame']}: {one['text']} (probability {one['probability']:.2f})" for one in summary["changes"]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,12 @@ def sweep_group(app: typer.Typer) -> typer.Typer:
     return sweep
 
 
-CONFIG_HELP = "Settings: a YAML file, or a preset: sites, coordinates, paper, paper_sites, alloys_oxides, demo, smoke."
+CONFIG_HELP = "Settings: a YAML file, or a preset: sites, coordinates, paper, paper_sites, alloys_oxides, compounds, demo, smoke."
+NEXT = (
+    "Next: open {run}/learning.png; deepstruc-hpc evaluate {run} {store} measures the model; "
+    "deepstruc-hpc solve measured/ --out solved/ --model {run} asks it."
+)
+"""After a training."""
 PDFS_HELP = "stored: the catalog's own; measured_like: noise and random conditions; clean: without noise; both: the last two, and how errors grow."
 CALIBRATE_HELP = "Measure nothing: adjust the widths that CHECKPOINT states, on the validation set of its training. STORE must be its catalog."
 SET_HELP = "One setting as key=value, e.g. epochs=50 or model.latent_dim=2. May be given several times."
@@ -77,6 +83,8 @@ def train_command(
     with Console(stderr=True).status("drawing the latent map and reconstructions"):
         draw_training(report.run, store, tracking=(report.tracking_uri, report.mlflow_run))
     print_document(json.dumps(report.as_dict()) if json_output else summary_text(report))
+    if not json_output:
+        typer.echo(NEXT.format(run=shlex.quote(str(out)), store=shlex.quote(store)))
 
 
 def evaluate_command(

@@ -150,14 +150,17 @@ def _only_phase(row: Mapping[Any, Any], named: set[str]) -> str:
 
 
 def abscissae(table: pd.DataFrame) -> list[str]:
-    """What the frames can be drawn against: the frame, and what is known of most frames and differs between them and from the frame."""
+    """What the frames can be drawn against: the frame, and what is known of most frames and differs between them and from the frame.
+
+    What orders the frames comes first, by its own name where it is a time or a temperature.
+    """
     found = ["frame"]
     for name in ABSCISSAE[1:]:
         values = numbers(table, name)
         known = np.isfinite(values)
         new = all(not np.array_equal(values[known], numbers(table, other)[known]) for other in found)
         if 2 * known.sum() > len(values) and np.ptp(values[known]) > 0 and new:
-            found.append(name)
+            found.append(next((other for other in ABSCISSAE[1:] if other != name and np.array_equal(values, numbers(table, other))), name))
     return found
 
 

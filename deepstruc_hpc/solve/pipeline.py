@@ -9,6 +9,7 @@ import numpy as np
 
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import DeepstrucError, NotApplicableError
+from deepstruc_hpc.core.steps import Steps
 from deepstruc_hpc.solve.candidates.candidate import CandidateSet
 from deepstruc_hpc.solve.candidates.crystals import settled
 from deepstruc_hpc.solve.candidates.fitting import fit
@@ -47,36 +48,45 @@ class Sources:
         return self.compounds if self.compounds is not None and sample.kind == "compound" else self.generator
 
 
-def solve_curve(curve: PdfCurve, settings: SolveSettings, sources: Sources) -> Answer:
+def solve_curve(curve: PdfCurve, settings: SolveSettings, sources: Sources, steps: Steps | None = None) -> Answer:
     """The structures that explain a curve.
 
     Args:
         curve: as read.
         settings: of this curve.
         sources: of candidates.
+        steps: told which step begins: describe, propose, fit, search, phases, rank, check.
 
     Raises:
         PdfFileError: the curve holds too little, or nobody names the sample.
         NotApplicableError: no source has a candidate.
         DeepstrucError: none could be fitted.
     """
+    steps = Steps("describe") if steps is None else steps
+    steps.begin("describe")
     measurement = describe(curve, settings, fallback_elements=sources.elements)
+    steps.begin("propose")
     candidates = propose(measurement, sources.sources, Budget(settings.samples, settings.sigma, settings.most_atoms))
+    steps.begin("fit")
     candidates = _usable(fit(candidates, measurement), measurement)
 
     def scorer(found: CandidateSet) -> Posterior:
         return Posterior.of(found, measurement, settings.rank)
 
+    steps.begin("search")
     searched = applies(candidates, measurement, settings.refusal).status == "ok"  # searching would only fit what is out of domain a little better
     if searched and not settled(candidates):
         candidates = improve(candidates, measurement, settings, generator=sources.generator_for(measurement.sample), scorer=scorer)
+    steps.begin("phases")
     if not errors_hide(candidates, measurement, settings.refusal):  # a further phase would explain the errors
         candidates = with_phases(candidates, measurement, sources.sources, settings)
 
     def ranked(found: CandidateSet) -> Ranking:
         return rank(found, scorer(found.fitted()))
 
+    steps.begin("rank")
     ranking, measurement, terms = with_terms(ranked(candidates), measurement, ranked, tried=settings.terms)
+    steps.begin("check")
     return check(ranking, measurement, settings, terms=terms)
 
 

@@ -59,7 +59,9 @@ class TrainConfig(Config):
     batch_size: int = Field(128, ge=1, description="structures in a step, all workers together")
     stop_after: int = Field(0, ge=0, description="epochs after which this call ends, to go on with --resume; 0: none")
     max_minutes: float = Field(
-        0.0, ge=0, description="wall time of this call from its first step; the schedules then shrink to end with it; 0: no limit"
+        0.0,
+        ge=0,
+        description="wall time of the training from its first step, calls with --resume included; the schedules then end with it; 0: no limit",
     )
     patience: int = Field(0, ge=0, description="epochs without a better validation loss before the training ends; 0: never")
     seed: int = Field(0, ge=0, description="of weights, batches and noise")

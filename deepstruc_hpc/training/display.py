@@ -9,6 +9,9 @@ from rich.console import Console
 
 from deepstruc_hpc.training.loop import TrainReport
 
+NOTHING_LEFT = "nothing new   the epochs, minutes or patience of this training are used up; a larger epochs, max_minutes or patience goes on"
+"""Of a call that found nothing to train."""
+
 
 class EpochPrinter:
     """Prints a line for every epoch, with the time that is left by the pace so far."""
@@ -24,7 +27,7 @@ class EpochPrinter:
         if self.first is None:
             self.first = (epoch - 1, time.time() - metrics["seconds"])
         pace = (time.time() - self.first[1]) / max(epoch - self.first[0], 1.0)
-        left = max(min(pace * (epochs - epoch), self.limit - (time.time() - self.first[1])), 0.0)
+        left = max(min(pace * (epochs - epoch), self.limit - metrics["elapsed"]), 0.0)
         self.console.print(
             f"[bold]epoch {epoch:.0f}[/]/{epochs:.0f}  loss {metrics['train_loss']:.3f}  kl {metrics['train_kl']:.2f}  "
             f"[cyan]val {metrics['val_loss']:.3f}[/]  "
@@ -45,6 +48,7 @@ def summary_text(report: TrainReport) -> str:
     best = report.best
     return "\n".join(
         [
+            *([] if report.epochs_now else [NOTHING_LEFT]),
             f"best epoch    {best['epoch']:.0f} of {report.epochs}: MAE {best['val_mae']:.3f} Å, "
             f"N exact {best['val_n_exact']:.1%}, type {best['val_type_exact']:.1%}",
             f"checkpoint    {report.checkpoint}",

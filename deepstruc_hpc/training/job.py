@@ -27,8 +27,7 @@ class Job(TypedDict):
         store: address of the catalog.
         config: settings, as :class:`TrainConfig` writes them.
         stop_at: number of epochs at which this call ends, or None.
-        seconds: that this call may take from its first step on, or None.
-        call: names the call, see :class:`~deepstruc_hpc.training.session.Clock`.
+        seconds: that the training may take, see :class:`~deepstruc_hpc.training.session.Clock`, or None.
         latest: checkpoint that the call goes on from, or None.
     """
 
@@ -36,7 +35,6 @@ class Job(TypedDict):
     config: dict[str, Any]
     stop_at: int | None
     seconds: float | None
-    call: float
     latest: str | None
 
 
@@ -52,7 +50,7 @@ def run_job(job: Job, place: WorkerPlace, report: Report, *, newer: Path | None 
     config = TrainConfig.model_validate(job["config"])
     torch.set_num_threads(config.torch_threads)
     catalog = Catalog.open(job["store"])
-    clock = Clock(job["seconds"], job["call"])
+    clock = Clock(job["seconds"])
     session = TrainingSession(config, load_view(catalog, config), load_split(catalog, config.data, config.seed), place=place, clock=clock)
     _restore(session, [path for path in (newer, Path(job["latest"]) if job["latest"] else None) if path is not None])
     past = list(session.history)

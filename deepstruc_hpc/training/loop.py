@@ -111,7 +111,6 @@ def train(
         "config": config.model_dump(mode="json"),
         "stop_at": finished + config.stop_after if config.stop_after else None,
         "seconds": 60 * config.max_minutes or None,
-        "call": began,
         "latest": None if (latest := latest_checkpoint(files.root)) is None else str(latest),
     }
     if works_alone(workers, gpus_per_worker):

@@ -54,18 +54,17 @@ class WorkerPlace:
 
 @dataclass
 class Clock:
-    """How the wall-time limit bends the schedules. It runs from the first step: to import packages and read a catalog takes none of the time.
+    """How the wall-time limit bends the schedules.
+
+    It runs from the first step of a call: to import packages and read a catalog takes none of the time. A training that goes on from a checkpoint
+    has used what that checkpoint had, so that its schedules go on where they were.
 
     Attributes:
-        seconds: that this call of the training may take from its first step on, or None.
-        call: names the call. A worker that is started again in the same call has what is left of its time, in another call all of it.
-        from_progress: progress when this worker began.
+        seconds: that the training may take, all its calls together, or None.
         used: seconds that were used up when this worker began.
     """
 
     seconds: float | None = None
-    call: float = 0.0
-    from_progress: float = 0.0
     used: float = 0.0
     _began: float | None = None
 
@@ -74,15 +73,12 @@ class Clock:
         self._began = time.monotonic() if self._began is None else self._began
 
     def elapsed(self) -> float:
-        """Seconds of this call that are used up."""
+        """Seconds of the training that are used up, those of earlier calls included."""
         return self.used + (0.0 if self._began is None else time.monotonic() - self._began)
 
     def progress(self, by_steps: float) -> float:
-        """By steps, or by time where that is further: the time that is left is used as the rest of the schedule."""
-        if self.seconds is None:
-            return by_steps
-        share = min((self.elapsed() - self.used) / max(self.seconds - self.used, 1e-9), 1.0)
-        return max(by_steps, self.from_progress + (1.0 - self.from_progress) * share)
+        """By steps, or by time where that is further: 0 to 1."""
+        return by_steps if self.seconds is None else max(by_steps, min(self.elapsed() / self.seconds, 1.0))
 
     def is_up(self, another: float) -> bool:
         """Whether an epoch of ``another`` seconds would end more than half its length late."""
@@ -125,16 +121,14 @@ class TrainingSession:
 
     def state_dict(self) -> dict[str, Any]:
         """All that the weights do not tell: optimizer, epoch, history, time that is used up."""
-        clock = {"call": self.clock.call, "used": self.clock.elapsed()}
-        return {"optimizer": self.optimizer.state_dict(), "epoch": self.epoch, "history": self.history, "clock": clock}
+        used = self.clock.elapsed()
+        return {"optimizer": self.optimizer.state_dict(), "epoch": self.epoch, "history": self.history, "clock": {"used": used}}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a state; the weights are loaded into ``model`` beforehand."""
         self.optimizer.load_state_dict(state["optimizer"])
         self.epoch, self.history = int(state["epoch"]), list(state["history"])
-        self.clock.from_progress = min(self.epoch / self.config.epochs, 1.0)
-        before = state.get("clock", {})
-        self.clock.used = float(before["used"]) if before.get("call") == self.clock.call else 0.0
+        self.clock.used = float(state.get("clock", {}).get("used", 0.0))
 
     def run_epoch(self) -> dict[str, float]:
         """Train one epoch, validate, and return its metrics, the same on every worker but for the time."""
@@ -142,7 +136,7 @@ class TrainingSession:
         trained = self._train_epoch()
         self.epoch += 1
         metrics = {"epoch": float(self.epoch), **trained, **self._validate()}
-        metrics["seconds"] = time.time() - began
+        metrics |= {"seconds": time.time() - began, "elapsed": self.clock.elapsed()}
         self.history.append(metrics)
         return metrics
 

@@ -115,7 +115,7 @@ class _Trial:
         files = RunFiles(Path(self.root) / TRIALS_FOLDER / name)
         settings = with_settings(config.base, values)
         files.begin(settings, Catalog.open(self.store), self.store, resume=True)
-        job: Job = {"store": self.store, "config": settings.model_dump(mode="json"), "stop_at": None, "seconds": None, "call": 0.0, "latest": None}
+        job: Job = {"store": self.store, "config": settings.model_dump(mode="json"), "stop_at": None, "seconds": None, "latest": None}
         group = WorkerGroup(config.workers_per_trial, self.cpus_per_worker, config.gpus_per_worker)
         ended = files.root / ENDED
         ended.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from deepstruc_hpc.cli.solve import _print_summary
+from deepstruc_hpc.cli.solve_ending import print_summary
 from deepstruc_hpc.solve.run.output import ItemRecord
 from deepstruc_hpc.solve.run.summary import Summary
 from tests.solve.conftest import measured, shape_of, shapes_store  # noqa: F401
@@ -47,10 +47,10 @@ def test_a_qdamp_that_nobody_named_is_said_after_the_table_and_not_in_the_docume
         summary.add(ItemRecord(f"{number}.gr", str(number), status="ok", conditions={"qdamp": 0.03, "origin": {"qdamp": origin}}))
     summary.add(ItemRecord("broken.gr", "broken", message="no curve"))
     summary.save()
-    _print_summary(tmp_path, summary.frame(), None, as_json=False)
+    print_summary(tmp_path, summary.frame(), None, as_json=False)
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if line.startswith("Qdamp")] == ([message] if message else [])
-    _print_summary(tmp_path, summary.frame(), None, as_json=True)
+    print_summary(tmp_path, summary.frame(), None, as_json=True)
     assert "Qdamp" not in capsys.readouterr().out
 
 

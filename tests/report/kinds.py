@@ -13,7 +13,7 @@ from tests.report.synthetic import sphere
 
 REASON = "no crystal of these elements explains the curve: the best, W5O14 bronze, fits poorly (Rw 0.62) and is 9 Å across"
 NOTE = "what lies below Q = 1.2 Å⁻¹ is taken out of data and model: Qmin 0.1 Å⁻¹ (header)"
-TAKEN = "taken for a compound, CeO2 (header `Ce O2`)"
+TAKEN = "taken for a compound, CeO2 (header Ce O2)"
 PATHS = "/data/2026 may"
 
 

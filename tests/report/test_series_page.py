@@ -208,7 +208,7 @@ def test_frames_are_drawn_against_what_is_known_of_all_and_differs():
     table = made_table(N)
     assert abscissae(table) == ["frame", "time", "temperature"]
     assert abscissae(table.assign(time=np.nan, temperature=300.0)) == ["frame"]
-    assert abscissae(table.assign(order=table["temperature"])) == ["frame", "order", "time"]
+    assert abscissae(table.assign(order=table["temperature"])) == ["frame", "temperature", "time"]
     assert abscissae(table.assign(time=table["time"].where(table["frame"] != 40))) == ["frame", "time", "temperature"], (
         "a broken frame may have no time"
     )

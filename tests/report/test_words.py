@@ -6,7 +6,7 @@ import re
 import pandas as pd
 import pytest
 
-from deepstruc_hpc.cli.solve import _print_summary
+from deepstruc_hpc.cli.solve_ending import print_summary
 from deepstruc_hpc.report import words
 from deepstruc_hpc.report.encode import MOST_DRAWN, pdf_document
 from deepstruc_hpc.report.figures import draw_folder
@@ -86,7 +86,7 @@ def test_notes_are_shown_once_and_not_where_the_message_says_them():
 
 
 def test_the_terminal_shows_words_and_dashes_and_the_files_keep_their_own(capsys, tmp_path):
-    _print_summary(tmp_path, summary_frame(), None, as_json=False)
+    print_summary(tmp_path, summary_frame(), None, as_json=False)
     lines = capsys.readouterr().out.splitlines()
     assert NOTHING.search("\n".join(lines)) is None
     cells = {line.split()[0]: re.split(r"\s{2,}", line) for line in lines[:5]}
@@ -97,12 +97,12 @@ def test_the_terminal_shows_words_and_dashes_and_the_files_keep_their_own(capsys
     assert f"w.gr: {REASON}" in lines
     assert "bad.dat: line 24: r goes back from 1.927 to 1.9255 Å." in lines
     assert lines[-1].startswith("2 ok, 1 not applicable, 1 failed. Results: ")
-    _print_summary(tmp_path, summary_frame(), None, as_json=True)
+    print_summary(tmp_path, summary_frame(), None, as_json=True)
     assert [row["status"] for row in json.loads(capsys.readouterr().out)["items"]] == ["failed", "ok", "ok", "refused"]
 
 
 def test_nothing_solved_prints_no_table(capsys, tmp_path):
-    _print_summary(tmp_path, summary_frame().iloc[:0], None, as_json=False)
+    print_summary(tmp_path, summary_frame().iloc[:0], None, as_json=False)
     assert capsys.readouterr().out.startswith("nothing solved. Results: ")
 
 

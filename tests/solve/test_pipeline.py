@@ -29,7 +29,11 @@ def test_the_same_bytes_under_three_names_give_the_same_answer(measured, shapes_
     assert list(frame["status"]) == ["ok"] * 3
     answers = [_answer(folder) for folder in (tmp_path / "out" / name for name in frame["folder"])]
     assert answers[0] == answers[1] == answers[2]
-    details = json.loads((tmp_path / "out" / "a" / "result.json").read_text())["details"]
+    result = json.loads((tmp_path / "out" / "a" / "result.json").read_text())
+    details, steps = result["details"], result["details"]["seconds"]
+    assert list(steps) == ["read", "propose", "describe", "fit", "search", "phases", "rank", "check", "tables"]
+    assert sum(steps.values()) == pytest.approx(result["seconds"], rel=0.01), "every second belongs to a step"
+    assert min(steps["propose"], steps["search"], steps["rank"], steps["tables"]) > 0
     counts, given = details["counts"], details["sources"]
     assert given["cvae"]["candidates"] > 0
     assert min(one["best_rw"] for one in given.values() if one["candidates"]) == pytest.approx(

@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.training.config import learning_rate
@@ -25,7 +27,7 @@ def session(parts, **changes):
 
 
 def comparable(history):
-    return [{key: value for key, value in metrics.items() if key != "seconds"} for metrics in history]
+    return [{key: value for key, value in metrics.items() if key not in ("seconds", "elapsed")} for metrics in history]
 
 
 def test_two_epochs_and_two_more_are_four(parts):
@@ -89,11 +91,11 @@ def now(monkeypatch):
 
 
 def test_the_clock_ends_a_training_and_bends_its_schedule(now):
-    clock = Clock(seconds=20.0, from_progress=0.2)
+    clock = Clock(seconds=20.0)
     clock.start()
     now[0] += 10.0
     clock.start()
-    assert clock.progress(0.1) == pytest.approx(0.6)
+    assert clock.progress(0.1) == pytest.approx(0.5)
     assert clock.progress(0.9) == 0.9
     assert not clock.is_up(another=19.0)
     assert clock.is_up(another=21.0)
@@ -115,22 +117,44 @@ def test_the_clock_runs_from_the_first_step(parts, now):
     assert training.why_stop() == "max_minutes reached"
 
 
-@pytest.mark.parametrize(("call", "left"), [(7.0, 20.0), (8.0, 60.0)])
-def test_a_worker_that_is_started_again_has_what_is_left_of_its_call(parts, now, *, call, left):
-    """Fails if every lost worker gives a training its whole time again, or if a resumed one starts with the time of the call before."""
+@given(
+    limit=st.floats(1.0, 1e5),
+    calls=st.lists(st.floats(0.0, 1e5), min_size=1, max_size=4),
+    by_steps=st.floats(0.0, 1.0),
+    warmup=st.sampled_from([0.0, 0.02, 0.3]),
+)
+def test_the_rate_of_a_resumed_training_goes_on_where_it_was(limit, calls, by_steps, warmup):
+    """However a training's time is divided into calls. Fails if a call with --resume gets the whole time, or the whole rate, again."""
+    optimiser = tiny_settings().optimiser.updated(warmup=warmup)
+    seconds, used, rate = [0.0], 0.0, learning_rate(optimiser, by_steps)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("deepstruc_hpc.training.session.time.monotonic", lambda: seconds[0])
+        for spent in calls:
+            seconds[0] += 1e4  # between two calls
+            clock = Clock(seconds=limit, used=used)
+            clock.start()
+            assert learning_rate(optimiser, clock.progress(by_steps)) == pytest.approx(rate)
+            seconds[0] += spent
+            used, rate = clock.elapsed(), learning_rate(optimiser, clock.progress(by_steps))
+        assert clock.progress(by_steps) == pytest.approx(max(by_steps, min(sum(calls) / limit, 1.0)))
+
+
+@pytest.mark.parametrize(("limit", "progress"), [(60.0, 40 / 60), (80.0, 40 / 80), (30.0, 1.0), (None, 1.5 / 4)])
+def test_a_resumed_training_has_used_its_time_and_follows_the_new_total(parts, now, *, limit, progress):
+    """40 s and a break. The schedule after it is that of a training without a break, of the length that is said now; by steps, without a limit."""
     _, config, view, split = parts
-    first = TrainingSession(config, view, split, clock=Clock(seconds=60.0, call=7.0))
+    first = TrainingSession(config, view, split, clock=Clock(seconds=60.0))
     first.run_epoch()
     now[0] += 40.0
-    second = TrainingSession(config, view, split, clock=Clock(seconds=60.0, call=call))
-    second.restore(first.state_dict())
+    state = first.state_dict()
     now[0] += 1000.0
-    second.clock.start()
-    now[0] += left - 1.0
-    assert not second.clock.is_up(another=0.0)
-    assert second.clock.progress(0.0) == pytest.approx(0.25 + 0.75 * (left - 1.0) / left)
-    now[0] += 2.0
-    assert second.clock.is_up(another=0.0)
+    second = TrainingSession(config, view, split, clock=Clock(seconds=limit))
+    second.model.load_state_dict(first.model.state_dict())
+    second.restore(state)
+    assert second.why_stop() == ("max_minutes reached" if limit == 30.0 else "")
+    metrics = second.run_epoch()
+    assert metrics["learning_rate"] == pytest.approx(learning_rate(config.optimiser, progress))
+    assert metrics["elapsed"] == 40.0
 
 
 def test_all_workers_follow_the_clock_of_the_first(parts, now):

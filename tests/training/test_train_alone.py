@@ -9,6 +9,8 @@ from safetensors.numpy import load_file
 from deepstruc_hpc.core.errors import CheckpointError
 from deepstruc_hpc.training import loop
 from deepstruc_hpc.training.alone import works_alone
+from deepstruc_hpc.training.config import learning_rate
+from deepstruc_hpc.training.display import NOTHING_LEFT, summary_text
 from deepstruc_hpc.training.epoch_log import latest_checkpoint
 from deepstruc_hpc.training.loop import train
 from tests.training.catalogs import tiny_settings
@@ -25,7 +27,7 @@ def no_ray(monkeypatch):
 def comparable(run_directory):
     """Metrics by epoch without clock and place."""
     lines = [json.loads(line) for line in (run_directory / "epochs.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key not in ("seconds", "time", "checkpoint")} for line in lines]
+    return [{key: value for key, value in line.items() if key not in ("seconds", "elapsed", "time", "checkpoint")} for line in lines]
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +68,25 @@ def test_a_finished_training_resumed_is_tracked_and_does_nothing(uninterrupted, 
     shutil.copytree(uninterrupted[0], tmp_path / "run")
     report = train(tiny_store, tmp_path / "run", tiny_settings(f"epochs={EPOCHS}"), workers=1, resume=True)
     assert (report.epochs_now, bool(report.mlflow_run)) == (0, True)
+
+
+def test_a_resumed_training_counts_the_minutes_of_all_its_calls(tiny_store, tmp_path, tracking, no_ray):
+    """A time that ends with the first epoch; the same again trains nothing and says so; twice the time that was used goes on from the middle."""
+
+    def call(minutes, epochs=2):
+        settings = tiny_settings("epochs=1000", f"stop_after={epochs}", f"max_minutes={minutes}")
+        report = train(tiny_store, tmp_path / "run", settings, workers=1, resume=True)
+        return report, [json.loads(line) for line in (tmp_path / "run" / "epochs.jsonl").read_text().splitlines()]
+
+    report, lines = call(1e-6)
+    optimiser = tiny_settings().optimiser
+    assert (report.epochs_now, lines[-1]["learning_rate"]) == (1, pytest.approx(optimiser.final_rate))
+    report, lines = call(1e-6)
+    assert (report.epochs_now, len(lines)) == (0, 1)
+    assert NOTHING_LEFT in summary_text(report)
+    report, lines = call(2.0 * lines[0]["elapsed"] / 60.0, epochs=1)
+    assert (report.epochs_now, NOTHING_LEFT in summary_text(report)) == (1, False)
+    assert lines[1]["learning_rate"] <= learning_rate(optimiser, 0.5)
 
 
 def test_a_training_without_its_checkpoints_does_not_begin_again_unseen(uninterrupted, tiny_store, tmp_path, no_ray):

@@ -28,7 +28,9 @@ def lines_of(run_directory):
 
 def comparable(run_directory):
     """Metrics by epoch without clock and place."""
-    return [{key: value for key, value in line.items() if key not in ("seconds", "time", "checkpoint")} for line in lines_of(run_directory)]
+    return [
+        {key: value for key, value in line.items() if key not in ("seconds", "elapsed", "time", "checkpoint")} for line in lines_of(run_directory)
+    ]
 
 
 def steps_in_mlflow(uri, run_id, key="val_loss"):

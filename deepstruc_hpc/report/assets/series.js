@@ -164,7 +164,7 @@ function trend(plot, one) {
   const traces = [...(one.low ? bandTraces(x, one.low, one.high, rises, y) : []), main];
   if (numbers[one.second[0]]) traces.push(lineTrace(x, column(one.second[0]), one.second[1], DATA, one.digits, false));
   if (one.least) traces.push({ x, y: one.least, mode: "markers", marker: { symbol: "triangle-up", size: 6, color: LINE }, hovertemplate: `at least %{y:.${one.digits}f}<extra></extra>` });
-  drawTrend(plot.place, traces, one.unit || "", label, x, lost, series.changes, one.key.startsWith("prob") || one.key === "change_point" ? { yaxis: axis("", { range: [-0.03, 1.05] }) } : {});
+  drawTrend(plot.place, traces, "", label, x, lost, series.changes, one.key.startsWith("prob") || one.key === "change_point" ? { yaxis: axis("", { range: [-0.03, 1.05] }) } : {});
 }
 
 function shares(plot) {

@@ -16,6 +16,7 @@ from deepstruc_hpc.core.version import __version__
 from deepstruc_hpc.data.pdf_files import file_hash, read_pdf
 from deepstruc_hpc.physics.bulk import bulk_distances, needed_reach
 from deepstruc_hpc.physics.calibration import CalibrationFit, fit_calibrant
+from deepstruc_hpc.physics.crystal_problem import RESOLUTION
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.solve.config import USUAL
 from deepstruc_hpc.solve.instrument_file import Calibration, InstrumentFile
@@ -26,6 +27,9 @@ DEFAULT_RMAX = 50.0
 """Å: a calibrant's peaks fade by Qdamp of 0.03 to 0.05 Å⁻¹ to less than half before it."""
 SURE_REACH = 20.0
 """Å: a curve that ends before says little about Qdamp."""
+UNUSUAL = 5.0
+"""Standard deviations above what instruments have (``RESOLUTION``), from which a Qdamp is doubted; the largest calibrated value that is public is two
+above. The envelope of a sphere of 30 Å is one half at 10 Å, as exp(−Qdamp² r²/2) is for 0.11 Å⁻¹."""
 MOST_RW = 0.3
 """A calibrant that fits worse than this is another substance, or the units or Qmax are wrong."""
 
@@ -157,6 +161,12 @@ def _doubts(fit: CalibrationFit, rmax: float) -> list[str]:
         notes.append("Qbroad is 0 within the data.")
     if not fit.converged:
         notes.append("The fit stopped before it reached its minimum; narrow the range of r.")
+    usual, spread = RESOLUTION["qdamp"]
+    if fit.values["qdamp"] > usual + UNUSUAL * spread:
+        notes.append(
+            f"Qdamp is far above that of instruments ({usual:g} ± {spread:g} Å⁻¹), as for small particles. Is this the curve of a bulk calibrant? "
+            "If not, do not solve with the file: sizes would come out far too large."
+        )
     error = fit.errors["qdamp"]
     if np.isfinite(error) and error > 0.3 * fit.values["qdamp"]:
         notes.append(f"Qdamp is uncertain by {100 * error / max(fit.values['qdamp'], 1e-9):.0f} %: fit a longer range of r.")

@@ -108,15 +108,15 @@ def describe_sample(curve: PdfCurve, *, elements: tuple[str, ...], composition: 
     try:
         given = parse_composition(header)
     except CompositionError as unreadable:
-        return _unknown(kind, f"the header's `{header}` cannot be read", str(unreadable))
+        return _unknown(kind, f"the header's composition, '{header}', cannot be read", str(unreadable))
     known = {symbol: amount for symbol, amount in given.amounts.items() if amplitude(symbol, radiation) is not None}
     if not known:
-        return _unknown(kind, f"of the header's `{header}` no scattering amplitude is known for {radiation}")
+        return _unknown(kind, f"of the header's composition, '{header}', no scattering amplitude is known for {radiation}")
     dropped = [symbol for symbol in given.amounts if symbol not in known]
     notes = [f"No scattering amplitude of {', '.join(dropped)} is known for {radiation}: left out."] if dropped else []
     stoichiometric = len(given.amounts) == 1 or set(given.amounts.values()) != {1.0} or " " not in header
     found = _described(replace(given, amounts=known), stoichiometric=stoichiometric, kind=kind, radiation=radiation, restrict=())
-    return _with_sentence(found, "header", f"header `{header}`", notes, dropped)
+    return _with_sentence(found, "header", f"header {header}", notes, dropped)
 
 
 def amplitude(symbol: str, radiation: str) -> float | None:
@@ -205,7 +205,7 @@ def _disagreement(header: str, found: Sample) -> list[str]:
         other = set(parse_composition(header).amounts)
     except CompositionError:
         return []
-    return [] if other == set(found.amounts) else [f"The header says `{header}`; the option was used."]
+    return [] if other == set(found.amounts) else [f"The header says {header}; the option was used."]
 
 
 def _unknown(kind: str | None, reason: str, note: str = "") -> Sample:

@@ -24,7 +24,7 @@ from deepstruc_hpc.solve.measurement.describe import check_sample_options
 from deepstruc_hpc.solve.run.artefacts import Folders, NamedArtefacts, folders, resolve_sources
 from deepstruc_hpc.solve.run.cif_folders import read_folder
 from deepstruc_hpc.solve.run.frame import SolvedFrame
-from deepstruc_hpc.solve.run.inputs import PdfItem, find_pdfs, is_whole, make_items, read_values, skipped_in_words
+from deepstruc_hpc.solve.run.inputs import PdfItem, find_pdfs, is_whole, make_items, other_tables_in_words, read_values, skipped_in_words
 from deepstruc_hpc.solve.run.output import Draw, ItemRecord
 from deepstruc_hpc.solve.run.summary import Summary
 from deepstruc_hpc.solve.run.worker import Solver, WorkerPlan, failure_record, ids_of
@@ -129,6 +129,8 @@ class Batch:
         self.values = read_values(Path(options.values)) if options.values else {}
         self.skipped: dict[Path, str] = {}
         self.found = self.look(allow_empty=options.watch)
+        values = Path(options.values) if options.values else None
+        self.other_tables = other_tables_in_words(self.names, recursive=options.recursive, apart=values)
         self.named: set[str] = set()
         self.make_solver: Callable[[WorkerPlan], Solver] = Solver
         self.sources = resolve_sources(named, settings.sources)
@@ -176,7 +178,7 @@ class Batch:
     @property
     def notes(self) -> list[str]:
         """What a person should know before the run."""
-        return [*self.sources.notes, *skipped_in_words(self.skipped)]
+        return [*self.sources.notes, *skipped_in_words(self.skipped), *self.other_tables]
 
     def head(self) -> dict[str, Any]:
         """The head of summary.json: settings, versions, ids."""

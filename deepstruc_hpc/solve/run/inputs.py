@@ -19,6 +19,8 @@ from deepstruc_hpc.data.hdf5_tree import SUFFIXES as HDF5_SUFFIXES
 from deepstruc_hpc.data.hdf5_tree import is_hdf5
 
 PDF_SUFFIXES = (".gr", ".cgr", ".fgr", *HDF5_SUFFIXES)
+TABLE_SUFFIXES = (".xy", ".dat", ".txt", ".asc", ".csv")
+"""Endings under which programs write columns of anything, a G(r) too: in a directory such files are not read, but said."""
 LIST_SUFFIXES = (".lst", ".list")
 WHOLE_AFTER_S = 1.0
 """Seconds without a change after which a file is taken for whole."""
@@ -90,6 +92,27 @@ def skipped_in_words(skipped: Mapping[Path, str]) -> list[str]:
     return [f"{len(names)} HDF5 files of the directories hold no G(r) and were left out: {listed}. Name a file to be told what it holds."]
 
 
+def other_tables_in_words(names: Iterable[str | Path], *, recursive: bool = False, apart: Path | None = None) -> list[str]:
+    """A sentence on each directory that also holds tables under other endings, which may be curves; none where there are none.
+
+    Args:
+        names: what the user named.
+        recursive: look below directories, too.
+        apart: a table that is known for another one (of values), or None.
+    """
+    sentences = []
+    for folder in filter(Path.is_dir, (Path(name).expanduser() for name in names)):
+        entries = folder.rglob("*") if recursive else folder.iterdir()
+        tables = [entry for entry in entries if entry.suffix.lower() in TABLE_SUFFIXES and entry.is_file() and not entry.name.startswith(".")]
+        others = sorted((table for table in tables if apart is None or table.resolve() != apart.resolve()), key=natural_order)
+        if others:
+            listed = ", ".join(one.name for one in others[:_MOST_LISTED]) + (" …" if len(others) > _MOST_LISTED else "")
+            hint = f"'{folder / f'*{others[0].suffix}'}'"
+            whose = f"1 file of {folder} has" if len(others) == 1 else f"{len(others)} files of {folder} have"
+            sentences.append(f"{whose} another ending than a curve, so not read: {listed}. To read what holds G(r) there, name {hint}.")
+    return sentences
+
+
 def _curves_of(path: Path, *, strict: bool) -> list[Path]:
     """The file, absolute; of an HDF5 file with several curves one path for each; ``strict``: see :func:`curve_paths`."""
     file, inside = split_inside(path)
@@ -109,12 +132,14 @@ def _expand(name: str, *, recursive: bool, allow_empty: bool) -> list[Path]:
     if name.startswith("@") or (path.is_file() and path.suffix.lower() in LIST_SUFFIXES):
         return _read_list(Path(name.removeprefix("@")).expanduser(), recursive=recursive)
     if path.is_dir():
-        entries = path.rglob("*") if recursive else path.iterdir()
+        entries = list(path.rglob("*") if recursive else path.iterdir())
         known = [entry for entry in entries if entry.suffix.lower() in PDF_SUFFIXES and entry.is_file() and not entry.name.startswith(".")]
         inside = sorted(known, key=natural_order)
         if not inside and not allow_empty:
             below = "" if recursive else " (use --recursive to look in the folders below)"
-            raise PdfFileError(f"{name}: no {', '.join(PDF_SUFFIXES)} file in this directory{below}. Name others by a glob: '{name}/*.txt'.")
+            other = next((entry.suffix for entry in sorted(entries) if entry.suffix.lower() in TABLE_SUFFIXES and entry.name[0] != "."), ".txt")
+            hint = f"Name others by a glob: '{path / f'*{other}'}'."
+            raise PdfFileError(f"{name}: no {', '.join(PDF_SUFFIXES)} file in this directory{below}. {hint}")
         return inside
     if path.exists():
         return [path]

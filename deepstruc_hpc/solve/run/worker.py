@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import pandas as pd
 
 from deepstruc_hpc.core.config import validate_config
 from deepstruc_hpc.core.errors import DeepstrucError, NotApplicableError, OutputError, TimeLimitError
+from deepstruc_hpc.core.steps import Steps
 from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.data.pdf_files import file_hash, read_pdf
 from deepstruc_hpc.model.contract import Generator
@@ -110,14 +110,14 @@ class Solver:
         """Solve, write the item's folder, and say how it went, whatever happens. None is a heartbeat and gives None."""
         if item is None:
             return None
-        started = time.monotonic()
+        steps = Steps("read")
         record = ItemRecord(file=str(item.path), folder=item.folder)
         tables: ItemTables | None = None
         try:
             with time_limit(self.plan.time_limit):
                 record.file_hash = file_hash(item.path)
                 record.settings_id = self.plan.settings_id(item)
-                tables = self._solve(item, record)
+                tables = self._solve(item, record, steps)
         except NotApplicableError as other:
             record.status, record.message = "refused", str(other)
         except (DeepstrucError, TimeLimitError) as mendable:
@@ -126,7 +126,9 @@ class Solver:
             record.status, record.message = "failed", f"{item.path}: {refused}"
         except Exception as defect:  # noqa: BLE001 - one file never stops the rest; the message says that this one is ours
             record.status, record.message = "failed", f"{item.path}: unexpected {type(defect).__name__}: {defect} (a defect of the program)"
-        record.seconds = round(time.monotonic() - started, 3)
+        taken = steps.seconds()
+        record.seconds = round(sum(taken.values()), 3)
+        record.details = {**record.details, "seconds": {name: round(seconds, 3) for name, seconds in taken.items()}}
         if tables is not None or record.status == "refused":
             try:
                 write_item(self.plan.out, record, tables, self.plan.draw)
@@ -134,9 +136,13 @@ class Solver:
                 record.status, record.message = "failed", str(refused)
         return record
 
-    def _solve(self, item: PdfItem, record: ItemRecord) -> ItemTables:
+    def _solve(self, item: PdfItem, record: ItemRecord, steps: Steps) -> ItemTables:
         settings = self.plan.settings_of(item)
-        answer = solve_curve(read_pdf(item.path), settings, self.sources(settings))
+        curve = read_pdf(item.path)
+        steps.begin("propose")  # crystals and clusters of a folder are read once
+        sources = self.sources(settings)
+        answer = solve_curve(curve, settings, sources, steps)
+        steps.begin("tables")
         return self._tables(answer, record, settings)
 
     def _tables(self, answer: Answer, record: ItemRecord, settings: SolveSettings) -> ItemTables:

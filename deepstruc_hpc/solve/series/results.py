@@ -68,6 +68,7 @@ class FrameResult:
         others: state → row of the best answer with it.
         measures: name of a phase, empty for a single one → what is followed along a series.
         notes: why it was solved as it was, one sentence each.
+        guessed_qdamp: Å⁻¹, where neither an option nor the header says it; else None.
     """
 
     number: int
@@ -80,6 +81,7 @@ class FrameResult:
     others: dict[str, dict[str, Any]] = field(default_factory=dict)
     measures: dict[str, Measures] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    guessed_qdamp: float | None = None
 
 
 def state_of(candidate: Candidate) -> str:
@@ -99,6 +101,8 @@ def result_of(frame: Frame, answer: Answer, settings: SolveSettings, grid: Float
     found = FrameResult(frame.number, str(frame.item.path), how="warm")
     found.row = _row(answer, {})
     curve = answer.measurement.curve
+    if answer.measurement.origin["qdamp"] == "default":
+        found.guessed_qdamp = answer.measurement.instrument.qdamp
     r = curve.r if grid is None else grid
     curves = {"g": on_grid(r, curve.r, curve.g), "calculated": on_grid(r, answer.fit["r"].to_numpy(), answer.fit["g_calc"].to_numpy())}
     if len(r) != len(curve.r) or np.abs(r - curve.r).max() > 1e-6:

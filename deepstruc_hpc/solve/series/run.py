@@ -76,12 +76,16 @@ class SeriesRun:
     Args:
         batch: the inputs and sources of the call.
         options: of the series.
+
+    Attributes:
+        guessed_qdamp: Å⁻¹, of the frames for which nobody says it.
     """
 
     def __init__(self, batch: Batch, options: SeriesOptions) -> None:
         self.batch, self.options, self.out = batch, options, batch.out
         self.work = batch.out / WORK
         self.timing = Timing()
+        self.guessed_qdamp: list[float] = []
 
     def run(self) -> pd.DataFrame:
         """Solve what is not solved yet, write ``series.csv`` and ``series.h5``, and return the table.
@@ -195,6 +199,7 @@ class SeriesRun:
     def write(self, schedule: Schedule, file: SeriesFile, summary: Summary, *, provisional: bool = False) -> pd.DataFrame:
         """The tables, and the curves of answers that the smoothing chose."""
         finished = self.finished(schedule, provisional=provisional)
+        self.guessed_qdamp = [one.guessed_qdamp for one in schedule.results.values() if one.guessed_qdamp is not None]
         for number, state in finished.replaced.items():
             name, place = schedule.places[number]
             calculated = other_curve(self.work / f"{name}.npz", place, state)

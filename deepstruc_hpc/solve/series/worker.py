@@ -20,8 +20,6 @@ from deepstruc_hpc.data.pdf_files import file_hash, read_pdf
 from deepstruc_hpc.solve.checks.checks import Answer
 from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.measurement.describe import describe
-from deepstruc_hpc.solve.pipeline import solve_curve
-from deepstruc_hpc.solve.run.inputs import PdfItem
 from deepstruc_hpc.solve.run.limits import time_limit
 from deepstruc_hpc.solve.run.output import ItemRecord, ItemTables, write_item
 from deepstruc_hpc.solve.run.worker import Solver, WorkerPlan
@@ -99,10 +97,9 @@ class _FullSolver(Solver):
 
     answer: Answer | None = None
 
-    def _solve(self, item: PdfItem, record: ItemRecord) -> ItemTables:
-        settings = self.plan.settings_of(item)
-        self.answer = solve_curve(read_pdf(item.path), settings, self.sources(settings))
-        return self._tables(self.answer, record, settings)
+    def _tables(self, answer: Answer, record: ItemRecord, settings: SolveSettings) -> ItemTables:
+        self.answer = answer
+        return super()._tables(answer, record, settings)
 
     def tables(self, answer: Answer, record: ItemRecord, settings: SolveSettings) -> ItemTables:
         """Files of an answer that another than this solver found; the record is filled."""
@@ -196,6 +193,8 @@ class SeriesWorker:
         record.settings_id = self.plan.solve.settings_id(frame.item)
         settings = self.plan.solve.settings_of(frame.item)
         tables = self.solver.tables(answer, record, settings)
+        record.seconds = float(result.row.get("seconds", 0.0))
+        record.details = {**record.details, "seconds": {"warm": record.seconds}}
         write_item(self.plan.solve.out, record, tables, self.plan.solve.draw)
         return record
 

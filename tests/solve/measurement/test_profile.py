@@ -105,6 +105,15 @@ def test_what_cannot_be_calibrated_is_said_in_one_line(tmp_path, capsys, words, 
     assert not (tmp_path / "instrument.yaml").exists()
 
 
+def test_a_curve_that_fades_as_a_small_particle_does_is_doubted_as_a_calibrant(calibrated, tmp_path, capsys):
+    """Fails when the curve of the sample, taken for a calibrant, becomes an instrument file without a word."""
+    write_calibrant(tmp_path / "nano.gr", qdamp=0.16)
+    assert run(["calibrate", str(tmp_path / "nano.gr"), "--element", "Ni", "--out", str(tmp_path / "instrument.yaml"), "--no-figure"]) == 0
+    assert "Is this the curve of a bulk calibrant?" in capsys.readouterr().out
+    assert "bulk calibrant" in " ".join(read_instrument(tmp_path / "instrument.yaml").calibration.notes)
+    assert "bulk calibrant" not in " ".join(read_instrument(calibrated / "instrument.yaml").calibration.notes)
+
+
 def test_json_is_alone_on_stdout(tmp_path, capsys):
     write_calibrant(tmp_path / "Ni.gr")
     command = ["calibrate", str(tmp_path / "Ni.gr"), "--out", str(tmp_path / "i.yaml"), "--element", "Ni", "--rmax", "12", "--no-figure", "--json"]

@@ -100,7 +100,7 @@ def test_a_kind_that_is_given_wins():
 
 
 def test_the_sentence_names_what_was_taken_and_where_it_stood():
-    assert sample("Ce O2").sentence == "taken for a compound, CeO2 (header `Ce O2`)"
+    assert sample("Ce O2").sentence == "taken for a compound, CeO2 (header Ce O2)"
     assert "Au144S60C480H540" in sample(composition="Au144 S60 C480 H540").sentence
 
 
@@ -109,7 +109,7 @@ def test_without_a_readable_composition_nothing_is_guessed(header):
     found = sample(header)
     assert (found.kind, found.elements, found.origin) == ("unknown", (), "unknown")
     assert "--composition" in found.sentence
-    assert not header or f"`{header}`" in found.sentence
+    assert not header or f"'{header}'" in found.sentence
 
 
 @pytest.mark.parametrize(

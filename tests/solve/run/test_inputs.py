@@ -6,7 +6,7 @@ import time
 import pytest
 
 from deepstruc_hpc.core.errors import ConfigError, PdfFileError
-from deepstruc_hpc.solve.run.inputs import find_pdfs, is_whole, make_items, read_values
+from deepstruc_hpc.solve.run.inputs import find_pdfs, is_whole, make_items, other_tables_in_words, read_values
 
 
 def _touch(path, text="0 0\n"):
@@ -81,3 +81,19 @@ def test_a_file_is_whole_only_when_it_stopped_growing_a_second_ago(tmp_path):
     path.write_text("")
     is_whole(path, sizes, now=later)
     assert not is_whole(path, sizes, now=later + 60)  # empty is not whole
+
+
+def test_tables_of_a_directory_under_other_endings_are_said_and_not_read(tmp_path):
+    """Fails when a folder of .xy files beside one .gr is solved without a word on them."""
+    for name in ("a.gr", "b.xy", "c.dat", "values.csv", "log.json", ".hidden.txt"):
+        (tmp_path / name).touch()
+    assert [path.name for path in find_pdfs(tmp_path)] == ["a.gr"]
+    (said,) = other_tables_in_words([tmp_path, tmp_path / "a.gr"], apart=tmp_path / "values.csv")
+    assert (
+        said
+        == f"2 files of {tmp_path} have another ending than a curve, so not read: b.xy, c.dat. To read what holds G(r) there, name '{tmp_path}/*.xy'."
+    )
+    assert other_tables_in_words([tmp_path / "a.gr", str(tmp_path / "*.xy")]) == []
+    (tmp_path / "a.gr").unlink()
+    with pytest.raises(PdfFileError, match=r"no \.gr.*Name others by a glob: '.*/\*\.xy'"):
+        find_pdfs(tmp_path)
