@@ -1,10 +1,10 @@
 """How the tests are shared between several processes (``pytest -n``, pytest-xdist); without ``-n`` nothing of this does anything.
 
-A module stays whole in one process, so that what it builds once is built once. All modules that need Ray or SLURM, of which the machine has one, go to the
-same process, one after the other; so do those of the web application, which share a server.
+A module stays whole in one process, so that what it builds once is built once. All modules that need Ray or SLURM, of which the machine has
+one, go to the same process, one after the other; so do those of the web application, which share a server.
 
-``--dist loadgroup`` would do the same by marks, but pytest-xdist 3.8 loses them with pytest 9.2 (its issue 1386), and it writes the group into the names
-of the tests.
+``--dist loadgroup`` would do the same by marks, but pytest-xdist 3.8 loses them with pytest 9.2 (its issue 1386), and it writes the group
+into the names of the tests.
 """
 
 from __future__ import annotations

@@ -122,7 +122,7 @@ def one_mlflow_run_with_steps(training: Path) -> list[int]:
 
 
 def assert_nothing_left(cluster: SlurmCluster) -> None:
-    end = time.monotonic() + 15
+    end = time.monotonic() + 90
     while (left := cluster.left_behind()) and time.monotonic() < end:
         time.sleep(0.5)
     assert left == ""
