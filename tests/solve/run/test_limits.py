@@ -1,5 +1,6 @@
 """A time limit ends the work wherever it is, whoever catches what."""
 
+import contextlib
 import signal
 import sys
 import time
@@ -57,8 +58,24 @@ def test_an_alarm_that_python_drops_is_made_good_at_the_end(monkeypatch):
 def test_work_within_its_limit_is_left_alone_and_so_is_what_follows():
     """Fails when the alarm outlives the block, or the handler that was there before is lost."""
     before = signal.getsignal(signal.SIGALRM)
-    limited(0.1, lambda: busy(0.01))
-    limited(None, lambda: busy(0.01))
-    busy(0.15)
-    assert signal.getsignal(signal.SIGALRM) == before
-    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    outer, _ = signal.setitimer(signal.ITIMER_REAL, 0)
+    try:
+        limited(0.1, lambda: busy(0.01))
+        limited(None, lambda: busy(0.01))
+        busy(0.15)
+        assert signal.getsignal(signal.SIGALRM) == before
+        assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, outer)
+
+
+@pytest.mark.parametrize(("work", "left"), [(lambda: None, 500.0), (lambda: busy(0.2), 499.96)], ids=["done in time", "too long"])
+def test_an_alarm_that_was_set_before_is_still_due(work, left):
+    """The time-out of a test, say. Fails when the end of the limit takes it away, or lets it begin anew."""
+    outer, _ = signal.setitimer(signal.ITIMER_REAL, 500.0)
+    try:
+        with contextlib.suppress(TimeLimitError):
+            limited(0.05, work)
+        assert 0.0 < signal.getitimer(signal.ITIMER_REAL)[0] < left
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, outer)
