@@ -95,12 +95,12 @@ def test_watching_keeps_the_page_current_and_ctrl_c_leaves_it_whole(measured, sh
     with subprocess.Popen(command, preexec_fn=_listen_to_ctrl_c, **quiet) as watching:  # noqa: PLW1509 - no threads here
         for name, shown in (("fcc", out / "index.html"), ("decahedral", out / "decahedral" / "result.json")):
             (inbox / f"{name}.gr").write_bytes((measured / f"{name}.gr").read_bytes())
-            end = time.monotonic() + 60
+            end = time.monotonic() + 240
             while not shown.exists():
                 assert watching.poll() is None
                 assert time.monotonic() < end
                 time.sleep(0.1)
         assert "fcc.gr" in (out / "index.html").read_text()
         watching.send_signal(signal.SIGINT)
-        assert watching.wait(30) == 130
+        assert watching.wait(120) == 130
     assert "decahedral.gr" in (out / "index.html").read_text()
