@@ -40,6 +40,15 @@ def scheduler(config, log):
         def _split_scope(self, nodeid):
             return group_of(module_of(nodeid))
 
+        def remove_node(self, node):
+            """A test that ends its process has failed, and is not run again to end the next one; the others of its group are."""
+            running = ((unit, name) for unit in self.assigned_work[node].values() for name, completed in unit.items() if not completed)
+            unit, crashed = next(running, ({}, None))
+            if crashed:
+                unit[crashed] = True
+            super().remove_node(node)
+            return crashed
+
     config.option.loadscopereorder = False
     return InGroups(config, log)
 

@@ -60,6 +60,15 @@ def test_xdist_hands_out_by_these_groups():
         scheduler.add_node_collection(node, tests)
     scheduler.schedule()
     assert [node.sent for node in nodes] == [list(range(15)), list(range(15, 20))]
+    for number in range(7):
+        scheduler.mark_test_complete(nodes[0], number)
+    assert scheduler.remove_node(nodes[0]) == tests[7], "the test that its process did not survive"
+    scheduler.add_node(third := Process())
+    scheduler.add_node_collection(third, tests)
+    scheduler.schedule()
+    for number in range(20, 25):
+        scheduler.mark_test_complete(third, number)
+    assert third.sent == [*range(20, 25), *range(8, 15)], "what waited, then what is left of the group, and not what ended the process"
 
 
 def test_there_are_as_many_processes_as_cores_and_not_more_than_a_few(monkeypatch):
