@@ -23,6 +23,16 @@ RAY_MARKS = ("ray", "slurm")
 RAY_FIXTURES = ("shared_ray", "ray_session_2cpu")
 TOGETHER = ("tests/serve/",)
 """Folders of which all modules go to one process."""
+LONG = (
+    "tests/solve/test_recipes.py",
+    "tests/solve/checks/test_crystal_phases.py",
+    "tests/solve/test_examples.py",
+    "tests/docs/test_site.py",
+    "tests/examples/test_compound_pdfs.py",
+    "tests/solve/series/test_run.py",
+    "tests/cli/test_solve_command.py",
+)
+"""Modules of more than 20 s of one core, the longest first: late ones of them would leave the other processes idle at the end."""
 _RAY_IN_TEXT = re.compile(rf"\bmark\.({'|'.join(RAY_MARKS)})\b|\b({'|'.join(RAY_FIXTURES)})\b")
 _ROOT = Path(__file__).resolve().parents[1]
 
@@ -82,4 +92,5 @@ def _needs_ray(item):
 
 
 def _rank(group):
-    return 0 if group == RAY else 1 if group in TOGETHER else 2
+    first = (RAY, *TOGETHER, *LONG)
+    return first.index(group) if group in first else len(first)

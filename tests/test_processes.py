@@ -1,6 +1,7 @@
 """How tests are shared between processes: modules whole, all that need Ray in one place, and nothing that needs it elsewhere."""
 
 import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -32,6 +33,11 @@ def test_modules_stay_whole_and_those_that_need_ray_or_share_a_server_go_togethe
     assert {processes.group_of(module) for module in RAY_MODULES} == {processes.RAY}
     assert [processes.group_of(module) for module in OTHERS] == list(OTHERS)
     assert processes.group_of("tests/serve/test_api.py") == processes.group_of("tests/serve/test_faults.py") not in {processes.RAY, *OTHERS}
+
+
+def test_long_modules_are_there():
+    """Fails when one was renamed, and so goes last."""
+    assert [name for name in (*processes.TOGETHER, *processes.LONG) if not (Path(__file__).parents[1] / name).exists()] == []
 
 
 def test_the_longest_groups_come_first_and_modules_keep_their_order():
