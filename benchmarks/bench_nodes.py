@@ -257,11 +257,11 @@ def feed(address: str, options: argparse.Namespace) -> Iterator[str]:
     planned = time.process_time() - began
     began = time.process_time()
     plan.missing()
-    for number in range(0, plan.n_blocks, 11):
-        plan.ticket(number, 11)
+    for number in range(0, plan.n_blocks, 22):
+        plan.ticket(number, 22)
     tickets = time.process_time() - began
     with tempfile.TemporaryDirectory() as folder, ray_session():
-        found = handed_out(plan, Path(folder) / "made", options.actors)
+        found = handed_out(plan, Path(folder) / "made", options.actors, workers=options.workers)
         yield (
             f"{plan.n_blocks} blocks of {BLOCK} structures, {len(plan.shapes)} shapes, {options.actors} actors that answer at once: plan from listed "
             f"shapes {planned:.2f} s; making tickets {1e3 * tickets / plan.n_blocks:.4f} ms a block; all of the driver {found}, so by processor time "
@@ -269,7 +269,7 @@ def feed(address: str, options: argparse.Namespace) -> Iterator[str]:
         )
         if options.cores:
             plan = made_up_plan(int((WARM_UP + PACED + ENDING) * options.cores / BLOCK_SECONDS), selected=False)
-            found = handed_out(plan, Path(folder) / "paced", options.actors, cores=options.cores)
+            found = handed_out(plan, Path(folder) / "paced", options.actors, workers=options.cores, cores=options.cores)
             busy = found.blocks * BLOCK_SECONDS / found.wall
             yield (
                 f"{plan.n_blocks} blocks, {options.actors} actors that answer as fast as {options.cores} cores: {found.blocks} blocks in "
@@ -295,9 +295,12 @@ class Fed:
         return f"{each}; {self.blocks / self.tickets:.1f} blocks and {1e3 * self.cpu / self.tickets:.2f} ms a ticket)"
 
 
-def handed_out(plan: Any, place: Path, actors: int, *, cores: int = 0) -> Fed:
-    """Hand out all blocks of a plan to actors that answer at once, or as fast as so many cores; warm-up and end of a paced run do not count."""
-    from deepstruc_hpc.catalog.tickets import TicketQueue
+def handed_out(plan: Any, place: Path, actors: int, *, workers: int, cores: int = 0) -> Fed:
+    """Hand out all blocks of a plan to actors that answer at once, or as fast as so many cores; warm-up and end of a paced run do not count.
+
+    Tickets are as long as those of so many workers.
+    """
+    from deepstruc_hpc.catalog.tickets import TicketQueue, ticket_seconds
     from deepstruc_hpc.data.manifest import Manifest, create_store
     from deepstruc_hpc.data.manifest_writer import ManifestWriter
     from deepstruc_hpc.data.store_files import StoreFiles
@@ -306,7 +309,7 @@ def handed_out(plan: Any, place: Path, actors: int, *, cores: int = 0) -> Fed:
     files, failed = StoreFiles(place), dict[str, str]()
     manifest = Manifest(({"name": "made up"},), plan.recipe.id, plan.recipe.pdf, "0", len(plan), plan.n_blocks)
     create_store(files, manifest)
-    writer, queue = ManifestWriter(files, manifest), TicketQueue(plan, [], cores or actors)
+    writer, queue = ManifestWriter(files, manifest), TicketQueue(plan, [], cores or actors, ticket_seconds(workers))
     states: list[Fed] = []
     done = tickets = 0
     began = 0.0
@@ -361,6 +364,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--actors", type=int, default=16, help="of feed")
     parser.add_argument("--blocks", type=int, default=40_000, help="of feed")
+    parser.add_argument("--workers", type=int, default=5120, help="for whom the first part of feed makes tickets: more have longer ones")
     parser.add_argument("--cores", type=int, default=5120, help="that the actors of feed stand for in its second part; 0 leaves it out")
     parser.add_argument("--stages", default="machine,overhead,build,solve,train")
     options = parser.parse_args()

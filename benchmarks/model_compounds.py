@@ -179,8 +179,7 @@ def best_of_samples(model: CompoundModel, cases: TestCases, rows: Sequence[int],
             assignment = found[place].occupation
             if assignment is None:
                 continue
-            fit = Fitted(float(table.zoom[place]), float(table.uiso[place]), float(table.delta2[place]), float(table.rw[place]))
-            start = Filled(assignment[0], assignment[1], structures[place], fit)
+            start = Filled(assignment[0], assignment[1], structures[place], Fitted.of(table.row(int(place))))
             ends_found.append(improve_sites(start, curve, instrument, log_odds=odds(assignment[0].name), most_atoms=MOST_ATOMS))
         if ends_found:
             end = min(ends_found, key=lambda one: one.objective)

@@ -19,7 +19,7 @@ from deepstruc_hpc.catalog.plan import Plan, make_plan
 from deepstruc_hpc.catalog.recipe import Recipe
 from deepstruc_hpc.catalog.recovery import recovered
 from deepstruc_hpc.catalog.shapes import ShapeFiles
-from deepstruc_hpc.catalog.tickets import TicketBuilder, TicketQueue
+from deepstruc_hpc.catalog.tickets import TicketBuilder, TicketQueue, ticket_seconds
 from deepstruc_hpc.core.errors import OutputError, StoreError
 from deepstruc_hpc.core.version import __version__
 from deepstruc_hpc.data.catalog_index import IndexPart, block_key, missing_parts, write_index, write_part
@@ -178,8 +178,9 @@ def _alone(files: StoreFiles, plan: Plan, writer: ManifestWriter, failed: dict[s
 
 def _shared_out(files: StoreFiles, plan: Plan, writer: ManifestWriter, failed: dict[str, str], workers: int, *, progress: bool) -> None:
     """Make all missing blocks by actors."""
-    queue = TicketQueue(plan, [*writer.manifest.blocks, *failed], workers)
-    make_worker = partial(TicketBuilder, files.url, writer.manifest.conditions, plan.reader(shelf_of(files, plan.recipe)))
+    seconds = ticket_seconds(workers)
+    queue = TicketQueue(plan, [*writer.manifest.blocks, *failed], workers, seconds)
+    make_worker = partial(TicketBuilder, files.url, writer.manifest.conditions, plan.reader(shelf_of(files, plan.recipe)), seconds)
     with (progress_bar if progress else no_bar)("building blocks", queue.n_left) as bar:
         for ticket, outcome in map_over_actors(make_worker, queue, workers=workers, retries=0):
             bar.advance(queue.take(ticket, outcome, writer, failed))

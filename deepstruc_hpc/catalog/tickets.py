@@ -1,4 +1,4 @@
-"""How the blocks of a plan are handed out: as many at a time as take a worker a minute, fewer towards the end, one at a time after a death."""
+"""How the blocks of a plan are handed out: as many at a time as take a worker some seconds, fewer towards the end, one at a time after a death."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ from deepstruc_hpc.data.manifest import BlockEntry
 from deepstruc_hpc.data.manifest_writer import ManifestWriter
 from deepstruc_hpc.runtime.pool import ItemFailure
 
-TICKET_SECONDS = 60.0
-"""A worker makes no further block of a ticket after this, so that nobody works unheard for much longer. A call of an actor costs the driver 0.6 to
-0.9 ms of processor whatever it carries; a block of 4,096 structures of 1.3 ms takes 5.3 s, so that eleven of them share one call."""
+SHORTEST_TICKET, LONGEST_TICKET = 10.0, 120.0
+"""A worker makes no further block of a ticket after so many seconds. Few report often, for who watches; of many none works unheard for long."""
+
+REPORTS_A_SECOND = 40.0
+"""In between, tickets are so long that all workers together report so often. A ticket costs the driver 1 to 1.7 ms of the processor, whatever it
+carries (docs/hpc.md), so that reports take 4 to 7 % of a core."""
 
 TICKETS_A_WORKER = 2
 """Towards the end a ticket is at most the worker's share of what is left, divided by this: all workers end within a block or two of each other."""
@@ -47,10 +50,17 @@ class TicketReport:
 
 
 class TicketBuilder:
-    """What an actor holds: the store, the conditions, and where the shapes are. Makes the blocks of a ticket, as many as the time allows."""
+    """What an actor holds. Makes the blocks of a ticket, as many as the time allows.
 
-    def __init__(self, store: str, conditions: PdfConditions, reader: TicketReader) -> None:
-        self._reader, self._build = reader, BlockBuilder(store, conditions)
+    Args:
+        store: path or URL.
+        conditions: of the PDFs.
+        reader: of the shapes.
+        seconds: of a ticket.
+    """
+
+    def __init__(self, store: str, conditions: PdfConditions, reader: TicketReader, seconds: float) -> None:
+        self._reader, self._build, self._seconds = reader, BlockBuilder(store, conditions), seconds
 
     def __call__(self, item: Ticket) -> TicketReport:
         """Build and write the blocks, at least one.
@@ -58,18 +68,32 @@ class TicketBuilder:
         Raises:
             OutputError: the store cannot be written.
         """
-        return work_through(item, self._reader.blocks(item), self._build)
+        return work_through(item, self._reader.blocks(item), self._build, self._seconds)
+
+
+def ticket_seconds(workers: int) -> float:
+    """For how long a worker builds blocks before it reports, s.
+
+    Args:
+        workers: that share the blocks.
+    """
+    return min(LONGEST_TICKET, max(SHORTEST_TICKET, workers / REPORTS_A_SECOND))
 
 
 def work_through(
-    ticket: Ticket, blocks: Iterable[PlannedBlock], build: Callable[[PlannedBlock], BlockEntry], clock: Callable[[], float] = time.monotonic
+    ticket: Ticket,
+    blocks: Iterable[PlannedBlock],
+    build: Callable[[PlannedBlock], BlockEntry],
+    seconds: float,
+    clock: Callable[[], float] = time.monotonic,
 ) -> TicketReport:
-    """Build one block after the other until :data:`TICKET_SECONDS` have passed.
+    """Build one block after the other until ``seconds`` have passed.
 
     Args:
         ticket: of the blocks.
         blocks: of the ticket, in order.
         build: makes one and returns its entry.
+        seconds: after which no further block is begun.
         clock: seconds.
 
     Raises:
@@ -85,7 +109,7 @@ def work_through(
             raise
         except Exception as error:  # noqa: BLE001  (told block by block)
             failed[number] = str(ItemFailure(error, 1, died=False))
-        if clock() - began > TICKET_SECONDS:
+        if clock() - began > seconds:
             break
     return TicketReport(tuple(entries), failed, clock() - began)
 
@@ -100,13 +124,14 @@ class TicketQueue:
         plan: of all blocks.
         finished: ids of those that are there.
         workers: that share them.
+        seconds: of a ticket.
     """
 
-    def __init__(self, plan: Plan, finished: Iterable[str], workers: int) -> None:
-        self._plan, self._workers = plan, workers
+    def __init__(self, plan: Plan, finished: Iterable[str], workers: int, seconds: float) -> None:
+        self._plan, self._workers, self._seconds = plan, workers, seconds
         self._runs = deque(plan.missing(finished))
         self._left = sum(len(run) for run in self._runs)
-        self._block_seconds = TICKET_SECONDS
+        self._block_seconds = self._seconds
         self._deaths: Counter[int] = Counter()
 
     @property
@@ -167,4 +192,4 @@ class TicketQueue:
     def _length(self) -> int:
         """Blocks of the next ticket."""
         share = -(-self._left // (TICKETS_A_WORKER * self._workers))
-        return max(1, min(share, int(TICKET_SECONDS / max(self._block_seconds, 1e-9))))
+        return max(1, min(share, int(self._seconds / max(self._block_seconds, 1e-9))))

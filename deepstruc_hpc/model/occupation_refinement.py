@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +15,13 @@ from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.physics.evidence import constants, independent_points, log_likelihood
 from deepstruc_hpc.physics.fit import fit_candidates
+from deepstruc_hpc.physics.fit_problem import FitProblem
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.physics.site_descent import SiteCurves, SiteDescent, SiteScattering
+from deepstruc_hpc.physics.strain import refine_displacements
 from deepstruc_hpc.physics.target import target_of
 from deepstruc_hpc.structures.assignment import LatticeLookup
+from deepstruc_hpc.structures.lattice_strain import strains_of
 from deepstruc_hpc.structures.lattices import lattice_of
 from deepstruc_hpc.structures.occupation import faults_of
 from deepstruc_hpc.structures.parents import DEFAULT_RADIUS, Parent, standard_parents
@@ -24,8 +30,8 @@ from deepstruc_hpc.structures.sites import nearest_distances, shortest_distance
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-ROUNDS = 3
-"""Fits and descents in turn, at most."""
+ROUNDS, SEARCHES = 3, 12
+"""Fits and descents in turn, at most, without and with searches beyond minima; limits of time."""
 ROOM = 1.3
 """Sites up to so many nearest-neighbour distances outside an assignment may be filled."""
 SUREST = 6.0
@@ -42,12 +48,18 @@ FEWEST, _LAYERS = 4, 8
 
 @dataclass(frozen=True)
 class Fitted:
-    """Parameters of a fit: zoom from the structure as given, U (Å²), delta2 (Å²), and Rw."""
+    """Parameters of a fit: zoom from the structure as given, U (Å²), delta2 (Å²), Rw, and the scale."""
 
     zoom: float
     uiso: float
     delta2: float
     rw: float
+    scale: float
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Fitted:
+        """From a row of a table of fits."""
+        return cls(*(float(row[name]) for name in ("zoom", "uiso", "delta2", "rw", "scale")))
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,12 +71,14 @@ class Filled:
         mask: (S,) filled ones.
         structure: the cluster that they are, Å.
         fit: of the structure to the curve.
+        deformation: (3, 3) by which the structure's lattice differs from the parent's sites beside its length.
     """
 
     parent: Parent
     mask: Mask
     structure: Structure
     fit: Fitted
+    deformation: Floats = field(default_factory=lambda: np.eye(3))
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +89,7 @@ class Improved(Filled):
         objective: −ln of the posterior of parent and assignment, nats, up to a constant of the curve: :func:`objective_of`.
     """
 
-    objective: float
+    objective: float = math.inf
 
 
 def improve_sites(
@@ -87,8 +101,12 @@ def improve_sites(
     points: float | None = None,
     most_atoms: int = 10_000,
     low_q: float = 0.0,
+    patience: int = 0,
 ) -> Improved:
     """Descend over the assignments of a parent, and fit, in turn.
+
+    Of a crystal the fit has the strains that its symmetry allows (:mod:`deepstruc_hpc.structures.lattice_strain`): a c/a that is 1 % off hides which
+    sites are filled.
 
     Args:
         start: from where.
@@ -98,31 +116,75 @@ def improve_sites(
         points: independent points of the data; those of its range where not given.
         most_atoms: that may come out.
         low_q: Å⁻¹, below which nothing of data and model counts, as in the fits; 0: all counts.
+        patience: steps without a better assignment after which the search beyond a minimum ends; 0: there is none.
     """
-    parent, mask, structure, fit = start.parent, start.mask, start.structure, start.fit
+    strains = strains_of(start.parent.name)
+    length = shortest_distance(start.structure.positions) / shortest_distance(start.parent.sites[start.mask] @ start.deformation)
+    now = strained(start, strains, curve, instrument, low_q=low_q) if len(strains) else start
     points = points or independent_points(float(curve.r[0]), float(curve.r[-1]), max(instrument.qmin, low_q), instrument.qmax)
-    length = shortest_distance(structure.positions) / shortest_distance(parent.sites[mask])
-    near = np.flatnonzero(parent.distance <= parent.distance[mask].max() + ROOM)
-    odds = np.zeros(len(near)) if log_odds is None else np.clip(log_odds[near], -SUREST, SUREST)
-    bonds = (parent.bonds if parent.species is None else parent.unlike_bonds)[near][:, near]
-    ranges = {"qmin": instrument.qmin, "qmax": instrument.qmax, "qdamp": instrument.qdamp, "low_q": low_q}
-    filled = mask[near]
-    for _ in range(ROUNDS):
-        sites = parent.sites[near] * (length * fit.zoom)
-        target = target_of(curve.r, curve.g, **ranges, largest_distance=2.0 * float(np.linalg.norm(sites, axis=1).max()))
-        scattering = None
-        if parent.species is not None:
-            scattering = SiteScattering.of([parent.species[site] for site in near], filled, target.q, instrument.radiation)
-        curves = SiteCurves.of(sites, target, uiso=fit.uiso, delta2=fit.delta2, qbroad=instrument.qbroad, scattering=scattering)
-        descent = SiteDescent(curves, bonds, points=points, min_neighbours=parent.min_neighbours, most_atoms=most_atoms, log_odds=odds)
-        filled, steps = descent.run(filled)
+    for _ in range(SEARCHES if patience else ROUNDS):
+        descent, near = _descent(now, length, curve, instrument, points=points, most_atoms=most_atoms, low_q=low_q, log_odds=log_odds)
+        filled, steps = descent.run(now.mask[near])
+        if steps == 0 and patience and now.fit.rw > LEAST_RW:
+            filled, steps = descent.beyond(filled, patience)
         if steps == 0:
             break
-        mask = np.zeros(len(parent), dtype=bool)
+        mask = np.zeros(len(now.mask), dtype=bool)
         mask[near] = filled
-        structure = _built(parent, mask, structure, length)
-        fit = fitted(structure, curve, instrument, low_q=low_q)
-    return Improved(parent, mask, structure, fit, objective_of(Filled(parent, mask, structure, fit), points, log_odds))
+        structure = _built(now.parent, mask, now.structure, length * now.deformation)
+        now = Filled(now.parent, mask, structure, fitted(structure, curve, instrument, low_q=low_q), now.deformation)
+        now = strained(now, strains, curve, instrument, low_q=low_q) if len(strains) else now
+    return Improved(now.parent, now.mask, now.structure, now.fit, now.deformation, objective_of(now, points, log_odds))
+
+
+def _descent(
+    filled: Filled,
+    length: float,
+    curve: PdfCurve,
+    instrument: Instrument,
+    *,
+    points: float,
+    most_atoms: int,
+    low_q: float,
+    log_odds: Floats | None,
+) -> tuple[SiteDescent, NDArray[np.intp]]:
+    """Descents at the parameters of a fit, over the sites near an assignment, and which ones these are."""
+    parent, fit = filled.parent, filled.fit
+    near = np.flatnonzero(parent.distance <= parent.distance[filled.mask].max() + ROOM)
+    sites = parent.sites[near] @ filled.deformation * (length * fit.zoom)
+    ranges = {"qmin": instrument.qmin, "qmax": instrument.qmax, "qdamp": instrument.qdamp, "low_q": low_q}
+    target = target_of(curve.r, curve.g, **ranges, largest_distance=2.0 * float(np.linalg.norm(sites, axis=1).max()))
+    scattering = None
+    if parent.species is not None:
+        scattering = SiteScattering.of([parent.species[site] for site in near], filled.mask[near], target.q, instrument.radiation)
+    curves = SiteCurves.of(sites, target, uiso=fit.uiso, delta2=fit.delta2, qbroad=instrument.qbroad, scattering=scattering)
+    bonds = (parent.bonds if parent.species is None else parent.unlike_bonds)[near][:, near]
+    odds = np.zeros(len(near)) if log_odds is None else np.clip(log_odds[near], -SUREST, SUREST)
+    descent = SiteDescent(curves, bonds, points=points, min_neighbours=parent.min_neighbours, most_atoms=most_atoms, log_odds=odds)
+    return descent, near
+
+
+def strained(filled: Filled, strains: Floats, curve: PdfCurve, instrument: Instrument, *, low_q: float = 0.0) -> Filled:
+    """The same sites with the lattice strained as the curve asks for; the same object where this fits no better.
+
+    Args:
+        filled: with its fit.
+        strains: (K, 3, 3) that are refined, with scale, zoom, U and delta2.
+        curve: the data, in the range of the fit.
+        instrument: how it was measured.
+        low_q: see :func:`improve_sites`.
+    """
+    problem = FitProblem(curve, instrument, low_q=low_q)
+    positions = filled.structure.positions
+    start = {"scale": filled.fit.scale, "zoom": filled.fit.zoom, "uiso": filled.fit.uiso, "delta2": filled.fit.delta2}
+    found = refine_displacements(filled.structure, [positions @ strain for strain in strains], start, problem)
+    if found.rw >= filled.fit.rw:
+        return filled
+    change = np.eye(3) + np.tensordot(found.amplitudes, strains, axes=1)
+    kept = found.parameters
+    fit = Fitted(kept["zoom"], kept["uiso"], kept["delta2"], found.rw, kept["scale"])
+    structure = replace(filled.structure, positions=positions @ change)
+    return Filled(filled.parent, filled.mask, structure, fit, filled.deformation @ change)
 
 
 def objective_of(filled: Filled, points: float, log_odds: Floats | None) -> float:
@@ -143,19 +205,20 @@ def objective_of(filled: Filled, points: float, log_odds: Floats | None) -> floa
     return price - float(log_likelihood(max(filled.fit.rw, LEAST_RW), points))
 
 
-def _built(parent: Parent, mask: Mask, as_before: Structure, length: float) -> Structure:
-    """The cluster that an assignment is, Å, with the type and label that it had."""
+def _built(parent: Parent, mask: Mask, as_before: Structure, cell: Floats) -> Structure:
+    """The cluster that an assignment is, with the type and label that it had; ``cell`` (3, 3) takes the parent's sites to Å."""
     if parent.species is not None:
         symbols = [parent.species[site] for site in np.flatnonzero(mask)]
-        return parent.cluster(mask, symbols, length, as_before.structure_type, as_before.label)
-    built = parent.structure(mask, as_before.symbols[0], length, as_before.label)
-    return Structure(built.symbols, built.positions, as_before.structure_type, as_before.label)
+        built = parent.cluster(mask, symbols, 1.0, as_before.structure_type, as_before.label)
+    else:
+        built = parent.structure(mask, as_before.symbols[0], 1.0, as_before.label)
+    return Structure(built.symbols, built.positions @ cell, as_before.structure_type, as_before.label)
 
 
 def fitted(structure: Structure, curve: PdfCurve, instrument: Instrument, *, low_q: float = 0.0) -> Fitted:
     """A structure's fit to all points of a curve, without what lies below ``low_q`` (Å⁻¹)."""
     table = fit_candidates([structure], curve, rmin=float(curve.r[0]), rmax=float(curve.r[-1]), **instrument.model_dump(), low_q=low_q)
-    return Fitted(float(table.zoom[0]), float(table.uiso[0]), float(table.delta2[0]), float(table.rw[0]))
+    return Fitted.of(table.row(0))
 
 
 def snapped(structure: Structure) -> tuple[Parent, Mask, Structure] | None:

@@ -37,6 +37,8 @@ Mask = NDArray[np.bool_]
 DISTANCE_STEP = 5e-4
 """Distances are told apart to this part of the largest one."""
 MOST_STEPS = 60
+TENURE = 8
+"""Steps for which a search beyond a minimum leaves a site as it was changed."""
 FEWEST_ATOMS = 4
 """That an occupation keeps, whatever was known of its sites: fewer have no shape that a curve could tell."""
 LEAST_GAIN = 0.05
@@ -149,6 +151,20 @@ class Change:
     emptied: int = -1
     filled: int = -1
 
+    @property
+    def sites(self) -> tuple[int, ...]:
+        """That change."""
+        return tuple(site for site in (self.emptied, self.filled) if site >= 0)
+
+
+@dataclass(eq=False)
+class _State:
+    """An occupation (S,), the potential (S, K) of every site, and the curve (K,)."""
+
+    mask: Mask
+    potential: Floats
+    total: Floats
+
 
 class SiteDescent:
     """Descents over the occupations of one set of sites.
@@ -180,43 +196,82 @@ class SiteDescent:
         Returns:
             (S,) filled at the end, and the number of steps.
         """
-        mask, curve = mask.copy(), self.curves.curve
-        potential = self.curves.potential(mask)
-        total = 0.5 * potential[mask].sum(axis=0)
+        state = self._begin(mask)
         for step in range(most_steps):
-            change = self.best_change(mask, potential, total)
-            if change.emptied < 0 and change.filled < 0:
-                return mask, step
-            if change.emptied >= 0:
-                total = total - potential[change.emptied]
-                potential -= curve[self.curves.kind[:, change.emptied]]
-                mask[change.emptied] = False
-            if change.filled >= 0:
-                total = total + potential[change.filled]
-                potential += curve[self.curves.kind[:, change.filled]]
-                mask[change.filled] = True
-        return mask, most_steps
+            change = self.best_change(state.mask, state.potential, state.total)
+            if not change.sites:
+                return state.mask, step
+            self._apply(state, change)
+        return state.mask, most_steps
+
+    def beyond(self, mask: Mask, patience: int, tenure: int = TENURE) -> tuple[Mask, int]:
+        """Go on from where no change of one atom helps: a tabu search (Glover, ORSA J. Computing 1 (1989) 190).
+
+        The least bad change is taken, and what was changed stays for some steps, so that the search leaves the basin that it was in.
+
+        Args:
+            mask: (S,) filled at the start.
+            patience: steps without a lower objective after which the search ends.
+            tenure: steps for which a site stays as it was changed.
+
+        Returns:
+            (S,) filled where the objective was lowest, and after how many steps; the start and 0 where nothing was better.
+        """
+        state = self._begin(mask)
+        along, square = float(state.total @ self.curves.target.data), float(state.total @ state.total)
+        best, lowest, found = state.mask.copy(), float(self.objective(self.curves.misfit(along, square), self.log_odds[mask].sum())), 0
+        free_from = np.zeros(len(mask), dtype=np.int64)
+        step = 0
+        while step - found < patience:
+            step += 1
+            before = float(self.log_odds[state.mask].sum())
+            change = self.best_change(state.mask, state.potential, state.total, barred=free_from > step, uphill=True)
+            if not change.sites:
+                break
+            self._apply(state, change)
+            free_from[list(change.sites)] = step + 1 + tenure
+            if change.objective - before < lowest - LEAST_GAIN:
+                best, lowest, found = state.mask.copy(), change.objective - before, step
+        return best, found
+
+    def _begin(self, mask: Mask) -> _State:
+        potential = self.curves.potential(mask)
+        return _State(mask.copy(), potential, 0.5 * potential[mask].sum(axis=0))
+
+    def _apply(self, state: _State, change: Change) -> None:
+        curve = self.curves.curve
+        if change.emptied >= 0:
+            state.total -= state.potential[change.emptied]
+            state.potential -= curve[self.curves.kind[:, change.emptied]]
+            state.mask[change.emptied] = False
+        if change.filled >= 0:
+            state.total += state.potential[change.filled]
+            state.potential += curve[self.curves.kind[:, change.filled]]
+            state.mask[change.filled] = True
 
     def objective(self, misfit: Floats, log_odds: Floats | float) -> Floats:
         """−ln of the posterior, ½ n ln(misfit) − the change of Σ ln p/(1 − p), nats."""
         return -log_likelihood(np.sqrt(np.maximum(misfit, _FLOOR)), self.points) - log_odds
 
-    def best_change(self, mask: Mask, potential: Floats, total: Floats) -> Change:
+    def best_change(self, mask: Mask, potential: Floats, total: Floats, *, barred: Mask | None = None, uphill: bool = False) -> Change:
         """The best of all changes of one atom; none where none gains enough.
 
         Args:
             mask: (S,) filled sites.
             potential: (S, K) of the occupation, :meth:`SiteCurves.potential`.
             total: (K,) its curve, half the sum of the potential over the filled sites.
+            barred: (S,) sites that stay as they are.
+            uphill: the best is taken even if it gains nothing.
         """
         data, curves = self.curves.target.data, self.curves
         neighbours = np.asarray(self.bonds @ mask.astype(np.int32))
         leaning = np.asarray(self.bonds @ (mask & (neighbours <= self.min_neighbours)).astype(np.int32)) > 0
-        out = np.flatnonzero(mask & (neighbours < self.full) & ~leaning)
-        put = np.flatnonzero(~mask & (neighbours >= self.min_neighbours))
+        free = np.ones(len(mask), dtype=bool) if barred is None else ~barred
+        out = np.flatnonzero(mask & free & (neighbours < self.full) & ~leaning)
+        put = np.flatnonzero(~mask & free & (neighbours >= self.min_neighbours))
         along, square = float(total @ data), float(total @ total)
         now = float(self.objective(curves.misfit(along, square), 0.0))
-        ways = [Change(now - LEAST_GAIN)]
+        ways = [Change(np.inf if uphill else now - LEAST_GAIN)]
         y, h = potential @ data, potential @ total
         s = np.einsum("sk,sk->s", potential, potential)
         if len(out) and mask.sum() > FEWEST_ATOMS:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from deepstruc_hpc.core.shapes import Positions
+from deepstruc_hpc.core.shapes import Float64, Positions
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.physics.fit_problem import PARAMETERS, SHARPEST, FitProblem
 from deepstruc_hpc.physics.term_search import Tangent, evidence
@@ -116,8 +116,8 @@ def _cost(tangent: Tangent) -> float:
     return float(residual @ residual) + tangent.target.outside
 
 
-def _moved(structure: Structure, fields: Mapping[str, Float], amplitudes: Sequence[float]) -> Structure:
-    shift = sum((amount * field for amount, field in zip(amplitudes, fields.values(), strict=True)), np.zeros_like(structure.positions))
+def _moved(structure: Structure, fields: Sequence[Float], amplitudes: Sequence[float]) -> Structure:
+    shift = sum((amount * field for amount, field in zip(amplitudes, fields, strict=True)), np.zeros_like(structure.positions))
     return Structure(structure.symbols, structure.positions + shift, structure.structure_type, structure.label)
 
 
@@ -140,8 +140,41 @@ def _promised(here: Tangent, slope: Float) -> float:
     return float(left @ left) + here.target.outside
 
 
-def _refined(structure: Structure, fields: Mapping[str, Float], start: Mapping[str, float], problem: FitProblem, rigid: float) -> Strain:
-    """Gauss–Newton with halved steps where the sum of squares would grow."""
+@dataclass(frozen=True, eq=False)
+class Displaced:
+    """A structure whose displacement fields were refined with scale, zoom, U and delta2.
+
+    Attributes:
+        amplitudes: (F,) of the fields.
+        parameters: ``scale``, ``zoom``, ``uiso``, ``delta2``.
+        cost: the sum of squares that is left.
+        tangent: of the fit there.
+        jacobian: (K, 4 + F) by scale, the parameters and the fields.
+    """
+
+    amplitudes: tuple[float, ...]
+    parameters: Mapping[str, float]
+    cost: float
+    tangent: Tangent
+    jacobian: Float
+
+    @property
+    def rw(self) -> float:
+        """Of the fit."""
+        return float(np.sqrt(self.cost / self.tangent.target.norm))
+
+
+def refine_displacements(
+    structure: Structure, fields: Sequence[Float64[Float, "atoms 3"]], start: Mapping[str, float], problem: FitProblem
+) -> Displaced:
+    """Gauss–Newton over scale, zoom, U, delta2 and the amplitudes of displacement fields, with shorter steps where the sum of squares would grow.
+
+    Args:
+        structure: as given to the fit, the only one of the problem.
+        fields: displacements at unit amplitude, Å.
+        start: ``scale``, ``zoom``, ``uiso`` and ``delta2`` of its fit; the amplitudes begin at 0.
+        problem: what it is fitted to.
+    """
     names = ("scale", *PARAMETERS)
     vector = np.array([*[start[name] for name in names], *[0.0] * len(fields)])
     here = problem.tangent(structure, start)
@@ -149,7 +182,7 @@ def _refined(structure: Structure, fields: Mapping[str, Float], start: Mapping[s
     for _ in range(MOST_STEPS):
         amplitudes, parameters = vector[len(names) :].tolist(), dict(zip(names, vector.tolist(), strict=False))
         now = _moved(structure, fields, amplitudes)
-        jacobian = _jacobian(here, [_slope(now, field, parameters, problem, here) for field in fields.values()])
+        jacobian = _jacobian(here, [_slope(now, field, parameters, problem, here) for field in fields])
         step = np.linalg.lstsq(jacobian, here.target.data - here.model, rcond=None)[0]
         for part in (1.0, 0.5, 0.25):
             trial = _within(vector + part * step, structure)
@@ -162,19 +195,22 @@ def _refined(structure: Structure, fields: Mapping[str, Float], start: Mapping[s
         vector, here, cost = trial, there, _cost(there)
         if done:
             break
-    points, norm = here.points, here.target.norm
-    covariance = np.linalg.pinv(jacobian.T @ jacobian, hermitian=True) * cost / max(points - len(vector), 1.0)
-    errors = np.sqrt(np.maximum(np.diag(covariance), 0.0))[len(names) :]
-    amplitudes = vector[len(names) :].tolist()
-    final = _moved(structure, fields, amplitudes).scaled(float(vector[1]))
+    return Displaced(tuple(vector[len(names) :].tolist()), dict(zip(names, vector.tolist(), strict=False)), cost, here, jacobian)
+
+
+def _refined(structure: Structure, fields: Mapping[str, Float], start: Mapping[str, float], problem: FitProblem, rigid: float) -> Strain:
+    found = refine_displacements(structure, list(fields.values()), start, problem)
+    points, free = found.tangent.points, found.jacobian.shape[1]
+    covariance = np.linalg.pinv(found.jacobian.T @ found.jacobian, hermitian=True) * found.cost / max(points - free, 1.0)
+    errors = np.sqrt(np.maximum(np.diag(covariance), 0.0))[free - len(fields) :]
     return Strain(
-        dict(zip(fields, amplitudes, strict=True)),
+        dict(zip(fields, found.amplitudes, strict=True)),
         dict(zip(fields, errors.tolist(), strict=True)),
-        float(np.sqrt(rigid / norm)),
-        float(np.sqrt(cost / norm)),
-        float(evidence(rigid, cost, points) - 0.5 * len(fields) * np.log(max(points, 1.0))),
-        final,
-        dict(zip(names, vector.tolist(), strict=False)),
+        float(np.sqrt(rigid / found.tangent.target.norm)),
+        found.rw,
+        float(evidence(rigid, found.cost, points) - 0.5 * len(fields) * np.log(max(points, 1.0))),
+        _moved(structure, list(fields.values()), found.amplitudes).scaled(found.parameters["zoom"]),
+        found.parameters,
     )
 
 

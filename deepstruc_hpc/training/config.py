@@ -53,6 +53,7 @@ class TrainConfig(Config):
     data: DataConfig = DataConfig()
     loss: LossConfig = LossConfig()
     optimiser: OptimiserConfig = OptimiserConfig()
+    start_from: str = Field("", description="model whose weights the training begins with: a directory, a run or a name; empty: random ones")
     epochs: int = Field(100, ge=1, description="length of the schedule")
     samples_per_epoch: int = Field(0, ge=0, description="structures drawn in an epoch; 0: as many as the training set holds")
     batch_size: int = Field(128, ge=1, description="structures in a step, all workers together")

@@ -211,7 +211,7 @@ def _beginning(proposal: Proposal, table: FitTable, row: int, curve: PdfCurve, i
     if proposal.occupation is not None:
         if not np.isfinite(table.rw[row]):
             return None
-        fit = Fitted(*(float(getattr(table, name)[row]) for name in ("zoom", "uiso", "delta2", "rw")))
+        fit = Fitted.of(table.row(row))
         return Filled(*proposal.occupation, proposal.structure, fit)
     found = snapped(proposal.structure)
     return None if found is None else Filled(*found, fitted(found[2], curve, instrument))

@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 import torch
 
 from deepstruc_hpc.data.catalog_store import Catalog
-from deepstruc_hpc.model.checkpoint import CheckpointInfo, load_training_state, load_weights, save_checkpoint
+from deepstruc_hpc.model.checkpoint import CheckpointInfo, find_checkpoint, load_training_state, load_weights, save_checkpoint
 from deepstruc_hpc.training.config import TrainConfig
 from deepstruc_hpc.training.session import Clock, TrainingSession, WorkerPlace
 from deepstruc_hpc.training.view import load_split, load_view
@@ -63,8 +63,10 @@ def run_job(job: Job, place: WorkerPlace, report: Report, *, newer: Path | None 
 
 
 def _restore(session: TrainingSession, checkpoints: list[Path]) -> None:
-    """Go on from the checkpoint with the most epochs."""
+    """Go on from the checkpoint with the most epochs; a training that has none begins with the weights of ``start_from``."""
     states = [(load_training_state(path), path) for path in checkpoints]
+    if session.config.start_from and not states:
+        load_weights(session.model, find_checkpoint(session.config.start_from))
     if states:
         state, path = max(states, key=lambda one: int(one[0]["epoch"]))
         load_weights(session.model, path)

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 from deepstruc_hpc.core.errors import CheckpointError, ConfigError, DeepstrucError, EngineError, OutputError
 from deepstruc_hpc.core.version import __version__
 from deepstruc_hpc.data.catalog_store import Catalog
+from deepstruc_hpc.model.checkpoint import PRETRAINED_DIR, find_checkpoint, read_info
 from deepstruc_hpc.runtime.placement_groups import WaitNotice
 from deepstruc_hpc.runtime.ray_session import RaySession, ray_session, usable_cores
 from deepstruc_hpc.training.alone import train_alone, works_alone
 from deepstruc_hpc.training.config import TrainConfig
 from deepstruc_hpc.training.epoch_log import FILE, latest_checkpoint, read_epochs
 from deepstruc_hpc.training.run_files import RAY_FOLDER, RunFiles
-from deepstruc_hpc.training.tracking import ARTIFACTS, Tracker, tracking_uri
+from deepstruc_hpc.training.tracking import ARTIFACTS, Tracker, flattened, tracking_uri
 from deepstruc_hpc.training.view import resolved_model
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ def train(
     began = time.time()
     catalog = Catalog.open(store)
     config = config.updated(model=resolved_model(config.model, catalog).model_dump())
+    config = config.updated(start_from=_weights_to_begin_with(config)) if config.start_from else config
     files = RunFiles(Path(out).resolve())
     location = store_location(store)
     files.begin(config, catalog, location, resume=resume)
@@ -123,6 +125,24 @@ def train(
         observer.workers = count
         _fit(job, files, config, WorkerGroup(count, session.cpus_per_worker(count), gpus_per_worker), observer)
     return observer.report(began)
+
+
+def _weights_to_begin_with(config: TrainConfig) -> str:
+    """The model that a training begins with, as any process finds it: a name that comes with the program, or a whole path.
+
+    Raises:
+        CheckpointError: there is none.
+        ConfigError: its network is another one.
+    """
+    place = find_checkpoint(config.start_from)
+    theirs, ours = (flattened(model.model_dump(mode="json")) for model in (read_info(place).model, config.model))
+    if differing := sorted(key for key in ours if theirs.get(key) != ours[key]):
+        first = differing[0]
+        raise ConfigError(
+            f"start_from: the model {config.start_from} has model.{first} = {theirs.get(first)}, and this training {ours[first]}. Its weights fit "
+            "a network of the same settings alone: begin with the settings that it was trained with, in config.yaml of its run or its preset."
+        )
+    return config.start_from if place.parent == PRETRAINED_DIR else str(place.resolve())
 
 
 def store_location(store: str | os.PathLike[str]) -> str:

@@ -5,12 +5,14 @@ import pickle
 from collections import Counter
 from hashlib import blake2b
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from deepstruc_hpc.catalog.plan import make_plan, structure_id
 from deepstruc_hpc.catalog.recipe import Recipe, load_recipe
+from deepstruc_hpc.catalog.selection import different
 from deepstruc_hpc.catalog.shapes import ShapeFiles
 from deepstruc_hpc.core.errors import RecipeError
 from deepstruc_hpc.data.store_files import StoreFiles
@@ -118,8 +120,9 @@ def test_structures_are_repetitions_as_a_simple_loop_finds_them():
         "octahedral",
         {"family": "fcc", "elements": ("Ni", "W")},
     )
+    distances = {"Au": 2.88, "Ag": 2.88, "Pt": 2.77, "Al": 2.86, "Ni": 2.49, "Co": 2.49, "W": 2.74}
     for duplicates in ("drop", "geometry"):
-        recipe = small(families=lines, elements=elements, duplicates=duplicates)
+        recipe = small(families=lines, elements=elements, duplicates=duplicates, nn_distance=distances)
         kept = make_plan(recipe.updated(duplicates="keep"))
         seen, expected = set(), []
         for number in range(len(kept)):
@@ -131,6 +134,19 @@ def test_structures_are_repetitions_as_a_simple_loop_finds_them():
         plan = make_plan(recipe)
         assert ids(plan) == expected
         assert plan.dropped == len(kept) - len(expected) > 0
+
+
+def test_fingerprints_that_agree_in_their_first_half_are_two():
+    """Halves are compared first: here two of the marks share one, and two more are the same."""
+    marks = np.zeros((5, 16), dtype=np.uint8)
+    marks[:, 0] = [7, 7, 3, 3, 9]
+    marks[1, 12] = 1
+    numbers, count = different(marks)
+    assert count == 4 == len(set(numbers.tolist()))
+    assert numbers[2] == numbers[3]
+    others, count = different(marks[[0, 2, 3, 4]])
+    assert count == 3
+    assert others[1] == others[2] != others[0] != others[3]
 
 
 @given(limit=st.integers(1, 260))

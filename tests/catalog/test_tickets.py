@@ -11,7 +11,7 @@ from deepstruc_hpc.catalog import build, tickets
 from deepstruc_hpc.catalog.blocks import BlockBuilder
 from deepstruc_hpc.catalog.build import build_catalog
 from deepstruc_hpc.catalog.plan import make_plan
-from deepstruc_hpc.catalog.tickets import DEATHS, TICKET_SECONDS, TicketQueue, TicketReport, work_through
+from deepstruc_hpc.catalog.tickets import DEATHS, LONGEST_TICKET, SHORTEST_TICKET, TicketQueue, TicketReport, ticket_seconds, work_through
 from deepstruc_hpc.core.errors import OutputError
 from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.data.catalog_verify import verify
@@ -62,7 +62,7 @@ def test_every_block_is_made_once_whatever_workers_return_undone_and_whoever_die
         return report(ticket, rng.randint(1, len(ticket.numbers)), block_seconds)
 
     done = PLAN.block_ids[3:5]
-    made, failed, _ = work(TicketQueue(PLAN, done, workers), workers, outcome)
+    made, failed, _ = work(TicketQueue(PLAN, done, workers, 10.0), workers, outcome)
     wanted = set(range(PLAN.n_blocks)) - {3, 4}
     lost = {int(name.split("-")[1]) for name in failed}
     assert sorted(int(name) for name in made) == sorted(wanted - lost)
@@ -76,17 +76,17 @@ def test_a_block_that_always_ends_its_process_fails_alone():
     def outcome(ticket):
         return ItemFailure(RuntimeError("gone"), 1, died=True) if 17 in ticket.numbers else report(ticket, len(ticket.numbers), 0.1)
 
-    made, failed, _ = work(TicketQueue(PLAN, [], 2), 2, outcome)
+    made, failed, _ = work(TicketQueue(PLAN, [], 2, 10.0), 2, outcome)
     assert list(failed) == [PLAN.block_id(17)]
     assert len(made) == PLAN.n_blocks - 1
 
 
 @pytest.mark.parametrize(("block_seconds", "longest"), [(0.0, 10**6), (5.3, 11), (25.0, 2), (100.0, 1)])
-def test_a_ticket_takes_a_minute_and_less_towards_the_end(block_seconds, longest):
+def test_a_ticket_takes_its_seconds_and_less_towards_the_end(block_seconds, longest):
     """Fails if a slow block waits behind others for long, or if one worker is left with much when the others have nothing."""
     workers = 3
     _, _, lengths = work(
-        TicketQueue(PLAN, [], workers), workers, lambda ticket: report(ticket, len(ticket.numbers), block_seconds * len(ticket.numbers))
+        TicketQueue(PLAN, [], workers, 60.0), workers, lambda ticket: report(ticket, len(ticket.numbers), block_seconds * len(ticket.numbers))
     )
     assert lengths[:workers] == [1] * workers  # nothing is known of the speed yet
     handed_out = 0
@@ -98,6 +98,13 @@ def test_a_ticket_takes_a_minute_and_less_towards_the_end(block_seconds, longest
     assert max(lengths) == min(longest, max(lengths[workers:]))
 
 
+def test_few_workers_report_often_and_many_seldom_enough_for_one_driver():
+    """Fails if a bar of two workers stands still for a minute, or if the reports of 5,000 workers grow with their number."""
+    assert ticket_seconds(2) == SHORTEST_TICKET <= 10.0
+    assert ticket_seconds(10**6) == LONGEST_TICKET
+    assert all(workers / ticket_seconds(workers) <= 45.0 for workers in range(1, 5200, 100))
+
+
 def test_a_worker_stops_after_its_time_and_tells_failures_block_by_block():
     ticket, now = PLAN.ticket(4, 20), [0.0]
 
@@ -107,12 +114,12 @@ def test_a_worker_stops_after_its_time_and_tells_failures_block_by_block():
             raise ValueError("no such shape")
         return entry(number)
 
-    found = work_through(ticket, ticket.numbers, make, lambda: now[0])
+    found = work_through(ticket, ticket.numbers, make, 60.0, lambda: now[0])
     assert [one.id for one in found.entries] == ["4", "5", "7", "8", "9"]
     assert found.failed == {6: "ValueError: no such shape"}
-    assert found.seconds == 66.0 > TICKET_SECONDS
+    assert found.seconds == 66.0
     with pytest.raises(OutputError):
-        work_through(ticket, ticket.numbers, lambda _number: (_ for _ in ()).throw(OutputError("full")), lambda: 0.0)
+        work_through(ticket, ticket.numbers, lambda _number: (_ for _ in ()).throw(OutputError("full")), 60.0, lambda: 0.0)
 
 
 def test_blocks_that_an_interrupted_build_had_made_are_taken_up_and_damaged_ones_made_again(tmp_path, monkeypatch):

@@ -80,8 +80,7 @@ def refine_occupations(generator: Generator, space: SearchSpace, candidates: Can
         held = _held(candidate)
         if odds_of(held.lattice.name) is not None:
             origins.append(candidate)
-            fit = Fitted(*(float(row[name]) for name in ("zoom", "uiso", "delta2", "rw")))
-            starts.append(Filled(held.lattice, held.mask, candidate.structure, fit))
+            starts.append(Filled(held.lattice, held.mask, candidate.structure, Fitted.of(row)))
     ends = refine(
         starts,
         measurement.data,
