@@ -22,7 +22,7 @@ from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.physics.fit import fit_candidates
 from deepstruc_hpc.physics.site_descent import SiteCurves, SiteDescent
 from deepstruc_hpc.physics.target import target_of
-from deepstruc_hpc.structures.parents import parent_of
+from deepstruc_hpc.structures.template_lattices import template_lattice
 
 UNIT = 2.77
 RANGES = {"qmin": 0.8, "qmax": 24.0, "qdamp": 0.03}
@@ -35,7 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--fits", type=int, default=300, help="changes that are fitted one by one")
     options = parser.parse_args()
-    print("| parent | atoms | changes | ours, ms | by fits, s (extrapolated) | times ours | Rw differs by |")
+    print("| template lattice | atoms | changes | ours, ms | by fits, s (extrapolated) | times ours | Rw differs by |")
     print("|---|---|---|---|---|---|---|")
     for name, size in (("fcc atom", 2.4), ("fcc atom", 3.5), ("decahedral atom", 3.0), ("icosahedral", 3.2)):
         row(name, size, options.fits)
@@ -43,15 +43,15 @@ def main() -> None:
 
 def row(name: str, size: float, n_fits: int) -> None:
     """Measure one particle."""
-    parent = parent_of(name, 6.5)
-    near = np.flatnonzero(parent.distance < size + 1.3)
-    sites, mask = parent.sites[near] * UNIT, parent.distance[near] < size
-    elongated = np.linalg.norm(parent.sites[near] * [1.0, 1.05, 0.92], axis=1) < size
+    template = template_lattice(name, 6.5)
+    near = np.flatnonzero(template.distance < size + 1.3)
+    sites, mask = template.sites[near] * UNIT, template.distance[near] < size
+    elongated = np.linalg.norm(template.sites[near] * [1.0, 1.05, 0.92], axis=1) < size
     curve = PdfCurve(R, simulate_pdf(("Pt",) * int(elongated.sum()), sites[elongated], R, **RANGES, **WIDTHS))
     target = target_of(curve.r, curve.g, **RANGES, largest_distance=2.0 * float(np.linalg.norm(sites, axis=1).max()))
     curves = SiteCurves.of(sites, target, **WIDTHS)
-    bonds = parent.bonds[near][:, near]
-    descent = SiteDescent(curves, bonds, points=140.0, min_neighbours=parent.min_neighbours, most_atoms=len(near))
+    bonds = template.bonds[near][:, near]
+    descent = SiteDescent(curves, bonds, points=140.0, min_neighbours=template.min_neighbours, most_atoms=len(near))
     potential = curves.potential(mask)
     total = 0.5 * potential[mask].sum(axis=0)
     descent.best_change(mask, potential, total)
@@ -62,7 +62,7 @@ def row(name: str, size: float, n_fits: int) -> None:
 
     neighbours = np.asarray(bonds @ mask.astype(int))
     full = int(np.asarray(bonds.sum(axis=1)).max())
-    out, put = np.flatnonzero(mask & (neighbours < full)), np.flatnonzero(~mask & (neighbours >= parent.min_neighbours))
+    out, put = np.flatnonzero(mask & (neighbours < full)), np.flatnonzero(~mask & (neighbours >= template.min_neighbours))
     changes = len(out) + len(put) + len(out) * len(put)
     rng = np.random.default_rng(0)
     masks = []
@@ -70,8 +70,8 @@ def row(name: str, size: float, n_fits: int) -> None:
         changed = mask.copy()
         changed[a], changed[b] = False, True
         masks.append(changed)
-    full_masks = [np.isin(np.arange(len(parent)), near[changed]) for changed in masks]
-    structures = [parent.structure(changed, "Pt", UNIT) for changed in full_masks]
+    full_masks = [np.isin(np.arange(len(template)), near[changed]) for changed in masks]
+    structures = [template.structure(changed, "Pt", UNIT) for changed in full_masks]
     ask = {"rmin": R[0], "rmax": R[-1], **RANGES, "free": ("scale",), "start": WIDTHS, "threads": 1}
     fit_candidates(structures[:10], curve, **ask)
     began = time.process_time()

@@ -91,8 +91,8 @@ def build(nodes: int, address: str, work: Path, options: argparse.Namespace) -> 
     path = work / f"scaling-{nodes}.yaml"
     path.write_text(yaml.safe_dump(recipe(nodes, options.elements)))
     words = ["catalog", "build", str(path), "--out", str(work / f"{nodes}.zarr"), "--workers", str(nodes), "--json"]
-    said, seconds = command(*words, address=address)
-    report = json.loads(said)
+    printed, seconds = command(*words, address=address)
+    report = json.loads(printed)
     found = f"{report['n_structures']} structures, {report['structures_a_second']:g}/s"
     return seconds, f"{found}; imports, plan, joining Ray {seconds - report['seconds']:.1f} s, workers {report['seconds']:.1f} s"
 

@@ -16,8 +16,8 @@ from ase.lattice.hexagonal import HexagonalClosedPacked
 
 from deepstruc_hpc.structures.families import FAMILIES, Shape
 from deepstruc_hpc.structures.fingerprint import fingerprint
-from deepstruc_hpc.structures.parents import standard_parents
 from deepstruc_hpc.structures.random_shapes import RandomShapes, RandomShapeSettings
+from deepstruc_hpc.structures.template_lattices import standard_templates
 
 SURFACES = [(1, 0, 0), (1, 1, 0), (1, 1, 1)]
 CUBIC = {"sc": SimpleCubic, "bcc": BodyCenteredCubic, "fcc": FaceCenteredCubic}
@@ -57,9 +57,9 @@ def main() -> None:
         mean = sum(shape.n_atoms for shape in shapes) / len(shapes)
         ours = rate(lambda shape, family=FAMILIES[name]: family.build(shape, "Au", 2.88), shapes)  # type: ignore[misc]
         print(f"{name:<14}{len(shapes):>7}{mean:>7.0f}{ours:>10.0f}{rate(with_ase, shapes):>10.0f}{rate(fingerprint, built):>16.0f}")
-    parents = standard_parents()
+    templates = standard_templates()
     for most in (400, 1000):
-        source = RandomShapes(parents, RandomShapeSettings(max_atoms=most))
+        source = RandomShapes(templates, RandomShapeSettings(max_atoms=most))
         list(islice(source.stream(1), 500))
         start = time.perf_counter()
         list(islice(source.stream(2), 4000))

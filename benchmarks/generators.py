@@ -55,12 +55,12 @@ def scored(generator: Generator, cases: list[TestCase], proposals: int) -> dict[
     rows: dict[str, list[float]] = {name: [] for name in ("says type", "says N within 5 %", "fits type", "fits N within 5 %", "Rw", "s")}
     for one in cases:
         begin = time.process_time()
-        said = generator.type_probabilities(one.curve, symbol=one.symbol, instrument=one.instrument)
+        predicted = generator.type_probabilities(one.curve, symbol=one.symbol, instrument=one.instrument)
         found = generator.propose(
             one.curve, symbol=one.symbol, n_samples=proposals, sigma=3.0, rng=np.random.default_rng(0), instrument=one.instrument
         )
         rows["s"].append(time.process_time() - begin)
-        rows["says type"].append(float(bool(said) and lattice_of(max(said, key=lambda kind: said[kind])) == one.kind))
+        rows["says type"].append(float(bool(predicted) and lattice_of(max(predicted, key=lambda kind: predicted[kind])) == one.kind))
         rows["says N within 5 %"].append(float(_near(len(found[0].structure), one.n_atoms)))
         structures = [proposal.structure for proposal in found]
         values = one.instrument.model_dump(include={"qmin", "qmax", "qdamp"})

@@ -98,13 +98,14 @@ def page(device: str, parts: dict[str, tuple[Rows, float]]) -> str:
 
     if device == "cuda":
         properties = torch.cuda.get_device_properties(0)
-        said = f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB, {torch.cuda.device_count()} of them; CUDA {torch.version.cuda}"
+        reported = f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB, {torch.cuda.device_count()} of them; CUDA {torch.version.cuda}"
     else:
-        said = "**no CUDA device was at hand. All of this ran on the CPU: the CUDA paths, NCCL and the tests marked `gpu` are untried**"
+        reported = "**no CUDA device was at hand. All of this ran on the CPU: the CUDA paths, NCCL and the tests marked `gpu` are untried**"
     lines = [
         "# On a CUDA device",
         "",
-        f"Written by `python benchmarks/gpu_check.py {' '.join(sys.argv[1:])}` on {datetime.now(UTC):%Y-%m-%d}: {said}. torch {torch.__version__}, "
+        f"Written by `python benchmarks/gpu_check.py {' '.join(sys.argv[1:])}` on {datetime.now(UTC):%Y-%m-%d}: {reported}. "
+        f"torch {torch.__version__}, "
         f"Python {platform.python_version()}, {os.cpu_count()} cores. One run; other programs on the machine make the figures worse.",
         "",
         "| part | what | result | note |",
@@ -178,12 +179,12 @@ def engine(device: str) -> Rows:
     r = np.arange(0.0, 30.0, 0.01)
     truth = structures[len(structures) // 2]
     curve = PdfCurve(r, simulate_pdf(truth.symbols, truth.positions, r, qmax=22.0, qdamp=0.03, uiso=0.007), source="simulated")
-    asked = {"rmin": 2.0, "rmax": 30.0, "qmin": 0.7, "qmax": 22.0, "qdamp": 0.03}
+    fit_settings = {"rmin": 2.0, "rmax": 30.0, "qmin": 0.7, "qmax": 22.0, "qdamp": 0.03}
 
     def timed(**where: Any) -> tuple[float, Any]:
-        fit_candidates(structures[:20], curve, **asked, **where)  # compiles, allocates
+        fit_candidates(structures[:20], curve, **fit_settings, **where)  # compiles, allocates
         begin = time.perf_counter()
-        table = fit_candidates(structures, curve, **asked, **where)
+        table = fit_candidates(structures, curve, **fit_settings, **where)
         return time.perf_counter() - begin, np.asarray(table.rw, dtype=float)
 
     base, rw = timed()
@@ -247,7 +248,7 @@ def _training_batches() -> tuple[dict[str, list[Any]], Callable[..., Callable[[A
     config = config.updated(model=resolved_model(config.model, catalog).model_dump())
     view = load_view(catalog, config)
     rng = np.random.default_rng(0)
-    usable = np.flatnonzero(view.sites.table.parent >= 0) if view.sites is not None else np.arange(len(view))
+    usable = np.flatnonzero(view.sites.table.template >= 0) if view.sites is not None else np.arange(len(view))
     batches = {
         where: [to_tensors(view.batch(rng.choice(usable, size), rng, n_graphs=max(1, round(size * config.loss.posterior_share)))) for _ in range(3)]
         for where, size in BATCH.items()
@@ -295,20 +296,20 @@ def accuracy(device: str) -> Rows:
     units = catalog.columns["nn_distance"].to_numpy(dtype=float)[rows]
     values, known = sample_rows(np.asarray(catalog.r), np.asarray(catalog.pdf[rows]), units[:, None] * model.grid)
     pdf = torch.from_numpy(standardise(values, known)).to(device)
-    said = {}
+    reported = {}
     for half in (False, True):
         with torch.inference_mode(), torch.autocast(device, dtype=torch.bfloat16, enabled=half):
             prior = model.network.prior(pdf)
         with torch.inference_mode():
             structures = model.network.structures(prior.mean.float())
         kinds = np.array([one.type_probabilities.argmax() for one in structures])
-        said[half] = (
+        reported[half] = (
             prior.mean.float().cpu().numpy(),
             prior.log_std.float().exp().cpu().numpy(),
             kinds,
             np.array([len(s.positions) for s in structures]),
         )
-    (mean, std, kinds, atoms), (other, _, other_kinds, other_atoms) = said[False], said[True]
+    (mean, std, kinds, atoms), (other, _, other_kinds, other_atoms) = reported[False], reported[True]
     away = np.abs(other - mean) / std
     return [
         (f"prior's mean, {len(rows)} curves", f"median {np.median(away):.3f}, largest {away.max():.2f}", "standard deviations of the prior"),

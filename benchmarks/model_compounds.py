@@ -11,9 +11,9 @@ Every method is given the elements, and may say the types in which their charges
 ``held_out_compounds``), measured-like as in the model's training, and clean. One line a method and kind of curve: type right, number of atoms within
 5 % and exact, and all sites right, which is: the same particle, up to rotation and size.
 
-- as generated: the most probable sites of the most probable parent at the prior's mean;
-- the best Rw of 200 samples after the fit of scale, zoom, U and delta2, of ``--fitted`` particles; and the best six of them after occupation
-  refinement, of which the most probable is taken;
+- as generated: the most probable sites of the most probable template lattice at the prior's mean;
+- the best Rw of 200 samples after the fit of scale, zoom, U and delta2, of ``--fitted`` particles; and the best twelve of them after occupation
+  refinement, of which the most probable goes on by 40 random changes of a few sites;
 - nearest PDF: of 6,000 structures of the training, those of types that the elements can have;
 - trees: scikit-learn's gradient boosting on the same PDFs and what was given;
 - ``--solved``: so many particles solved by ``solve`` with the crystals that it makes from the elements, and with the model beside them; tetragonal
@@ -46,15 +46,16 @@ from deepstruc_hpc.physics.fit import fit_candidates
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.structures.compound_types import ANION, candidate_of_type, cations_and_anion
 from deepstruc_hpc.structures.fingerprint import fingerprint
-from deepstruc_hpc.structures.parents import parent_of
 from deepstruc_hpc.structures.random_family import unpacked
 from deepstruc_hpc.structures.sites import shortest_distance
+from deepstruc_hpc.structures.template_lattices import template_lattice
 from deepstruc_hpc.training.held_out import clean, spread, training_settings
 
 LISTED = 6000
 SAMPLES = 200
 SIGMA = 2.0
-REFINED = 6
+REFINED = 12
+HOPS = 40
 MOST_ATOMS = 420
 
 Array = NDArray[np.float64]
@@ -95,8 +96,8 @@ def ideal_particles(columns: pd.DataFrame) -> list[Structure]:
     """Particles of a catalog by their filled sites, as cations and anions alone."""
     found = []
     for name, filled, radius in zip(columns["parent"], columns["filled"], columns["radius"], strict=True):
-        lattice = parent_of(str(name), float(radius))
-        found.append(two_kinds(lattice.site_class, lattice.sites, unpacked(str(filled), len(lattice)), lattice.structure_type))
+        template = template_lattice(str(name), float(radius))
+        found.append(two_kinds(template.site_class, template.sites, unpacked(str(filled), len(template)), template.structure_type))
     return found
 
 
@@ -124,14 +125,14 @@ class Score:
     exact: int = 0
     sites: int = 0
 
-    def add(self, truth: Structure, said: Structure | None, kind: str = "", n_atoms: int = 0) -> None:
+    def add(self, truth: Structure, predicted: Structure | None, kind: str = "", n_atoms: int = 0) -> None:
         """One answer: a structure of two kinds of atoms, or a type and a number."""
-        kind, count = (said.structure_type, len(said)) if said is not None else (kind, n_atoms)
+        kind, count = (predicted.structure_type, len(predicted)) if predicted is not None else (kind, n_atoms)
         self.count += 1
         self.types += kind == truth.structure_type
         self.within += abs(count - len(truth)) <= 0.05 * len(truth)
         self.exact += count == len(truth)
-        self.sites += said is not None and count == len(truth) and mark(said) == mark(truth)
+        self.sites += predicted is not None and count == len(truth) and mark(predicted) == mark(truth)
 
     def line(self) -> str:
         """Shares in percent."""
@@ -173,7 +174,7 @@ def best_of_samples(model: CompoundModel, cases: TestCases, rows: Sequence[int],
         order = np.argsort(table.rw, kind="stable")
         unit = shortest_distance(structures[order[0]].positions)
         best.add(cases.ideal[row], plain(structures[order[0]], elements[-1], unit))
-        odds = model.site_odds_of(curve, elements, instrument)
+        odds = model.site_odds(curve, elements=elements, instrument=instrument)
         ends_found = []
         for place in order[:REFINED]:
             assignment = found[place].occupation
@@ -182,8 +183,9 @@ def best_of_samples(model: CompoundModel, cases: TestCases, rows: Sequence[int],
             start = Filled(assignment[0], assignment[1], structures[place], Fitted.of(table.row(int(place))))
             ends_found.append(improve_sites(start, curve, instrument, log_odds=odds(assignment[0].name), most_atoms=MOST_ATOMS))
         if ends_found:
-            end = min(ends_found, key=lambda one: one.objective)
-            refined.add(cases.ideal[row], two_kinds(end.parent.site_class, end.parent.sites, end.mask, end.parent.structure_type))
+            best_end = min(ends_found, key=lambda one: one.objective)
+            end = improve_sites(best_end, curve, instrument, log_odds=odds(best_end.template.name), most_atoms=MOST_ATOMS, hops=HOPS)
+            refined.add(cases.ideal[row], two_kinds(end.template.site_class, end.template.sites, end.mask, end.template.structure_type))
     return best, refined, (time.process_time() - began) / max(len(rows), 1)
 
 
@@ -267,11 +269,11 @@ def main() -> None:
         generated = Score(f"{conditions}: as generated")
         by_type: dict[str, Score] = {}
         for one, elements, truth in zip(pdf, cases.elements, cases.ideal, strict=True):
-            parent, mask = model.most_probable(as_given(model, one, elements))
-            lattice = model.decoder.book.parent(parent)
-            said = two_kinds(lattice.site_class, lattice.sites, mask, lattice.structure_type)
-            generated.add(truth, said)
-            by_type.setdefault(truth.structure_type, Score(f"{conditions}: {truth.structure_type}")).add(truth, said)
+            template, mask = model.most_probable(as_given(model, one, elements))
+            template = model.decoder.book.template(template)
+            predicted = two_kinds(template.site_class, template.sites, mask, template.structure_type)
+            generated.add(truth, predicted)
+            by_type.setdefault(truth.structure_type, Score(f"{conditions}: {truth.structure_type}")).add(truth, predicted)
         print(generated.line(), flush=True)
         for kind in sorted(by_type):
             print(by_type[kind].line())

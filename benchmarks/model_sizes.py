@@ -43,7 +43,7 @@ KINDS = ("measured", "far", "clean")
 
 
 @dataclass(frozen=True, eq=False)
-class Said:
+class Predicted:
     """What is said of one catalog's curves.
 
     Attributes:
@@ -60,7 +60,7 @@ class Said:
     away: NDArray[np.float64]
 
 
-def asked_rows(catalog: Catalog, limit: int, seed: int) -> NDArray[np.int64]:
+def chosen_rows(catalog: Catalog, limit: int, seed: int) -> NDArray[np.int64]:
     """Rows that are asked: above 400 atoms all; below, where catalogs may share shapes with the model's training, those that `evaluate` asks."""
     n_atoms = catalog.columns["n_atoms"].to_numpy()
     if n_atoms.max() <= CLASSES[0][1]:
@@ -68,14 +68,14 @@ def asked_rows(catalog: Catalog, limit: int, seed: int) -> NDArray[np.int64]:
     return spread(np.flatnonzero(n_atoms > CLASSES[0][1]).astype(np.int64), limit)
 
 
-def answers(path: Path, model: str, chosen: Sequence[str], limit: int, seed: int) -> dict[str, Said]:
+def answers(path: Path, model: str, chosen: Sequence[str], limit: int, seed: int) -> dict[str, Predicted]:
     """Both answers to every curve of some kinds of one catalog."""
     network, info = load_network(find_checkpoint(model))
     reader = size_reader(find_checkpoint(model), network.eval())
     if reader is None:
         raise SystemExit(f"{model}: no size head.")
     catalog = Catalog.open(path)
-    rows = asked_rows(catalog, limit, seed)
+    rows = chosen_rows(catalog, limit, seed)
     structures, units = catalog.structures(rows), catalog.columns["nn_distance"].to_numpy(dtype=np.float64)[rows]
     kinds = [lattice_of(str(name)) for name in catalog.columns["structure_type"].to_numpy()[rows]]
     shapes = np.asarray(shape_ids(catalog.columns))[rows].tolist()
@@ -85,11 +85,13 @@ def answers(path: Path, model: str, chosen: Sequence[str], limit: int, seed: int
     curves = {"measured": near, "far": far, "clean": replace(near, ranges=clean(ranges))}
     true = np.array([len(one) for one in structures])
     return {
-        kind: said(reader, pdfs, true, kinds=kinds, names=info.model.structure_types, seed=seed) for kind, pdfs in curves.items() if kind in chosen
+        kind: predicted(reader, pdfs, true, kinds=kinds, names=info.model.structure_types, seed=seed)
+        for kind, pdfs in curves.items()
+        if kind in chosen
     }
 
 
-def said(reader: SizeReader, pdfs: MeasuredLikePdfs, true: NDArray[np.int64], *, kinds: list[str], names: Sequence[str], seed: int) -> Said:
+def predicted(reader: SizeReader, pdfs: MeasuredLikePdfs, true: NDArray[np.int64], *, kinds: list[str], names: Sequence[str], seed: int) -> Predicted:
     """Both answers to the curves of C structures, by the random numbers with which `evaluate` asks.
 
     Args:
@@ -116,7 +118,7 @@ def said(reader: SizeReader, pdfs: MeasuredLikePdfs, true: NDArray[np.int64], *,
     right = [np.array([lattice_of(names[int(one.type_probabilities.argmax())]) == kind for one, kind in zip(column, kinds, strict=True)])
              for column in columns]  # fmt: skip
     counts = [np.array([len(one.positions) for one in column]) for column in columns]
-    return Said(true, counts[0], counts[1], right[0], right[1], np.concatenate(away))
+    return Predicted(true, counts[0], counts[1], right[0], right[1], np.concatenate(away))
 
 
 def percent(hits: NDArray[np.bool_]) -> str:
@@ -139,26 +141,26 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|")
     every = [answers(path, given.model, given.kinds, given.limit, given.seed) for path in given.catalogs]
     for kind in every[0]:
-        together = Said(*(np.concatenate([getattr(one[kind], name) for one in every]) for name in Said.__dataclass_fields__))
+        together = Predicted(*(np.concatenate([getattr(one[kind], name) for one in every]) for name in Predicted.__dataclass_fields__))
         for low, high in CLASSES:
             inside = (together.true > low) & (together.true <= high)
             if inside.any():
-                print(line(kind, replace(together, **{name: getattr(together, name)[inside] for name in Said.__dataclass_fields__})))
+                print(line(kind, replace(together, **{name: getattr(together, name)[inside] for name in Predicted.__dataclass_fields__})))
     print(f"{time.process_time() - began:.0f} s of a core")
 
 
-def line(kind: str, said: Said) -> str:
+def line(kind: str, predicted: Predicted) -> str:
     """One row of the table."""
-    plain, sized = (np.abs(number - said.true) / said.true for number in (said.plain, said.sized))
+    plain, sized = (np.abs(number - predicted.true) / predicted.true for number in (predicted.plain, predicted.sized))
     cells = [
         kind,
-        f"{said.true.min()}–{said.true.max()}",
-        str(len(said.true)),
-        f"{percent(said.plain_type)} → {percent(said.sized_type)}",
+        f"{predicted.true.min()}–{predicted.true.max()}",
+        str(len(predicted.true)),
+        f"{percent(predicted.plain_type)} → {percent(predicted.sized_type)}",
         f"{percent(plain <= 0.05)} → **{percent(sized <= 0.05)}**",
         f"{percent(plain == 0)} → {percent(sized == 0)}",
         f"{100 * np.median(plain):.1f} → {100 * np.median(sized):.1f} %",
-        f"{percent(said.away <= 1.0)}, {percent(said.away <= 1.64)}",
+        f"{percent(predicted.away <= 1.0)}, {percent(predicted.away <= 1.64)}",
     ]
     return "| " + " | ".join(cells) + " |"
 

@@ -47,8 +47,8 @@ from deepstruc_hpc.structures.crystal_cut import cut_crystal
 from deepstruc_hpc.structures.crystals import Crystal, prototype_crystal
 from deepstruc_hpc.structures.elements import nn_distance
 from deepstruc_hpc.structures.lattices import lattice_of, metal_atomic_volume
-from deepstruc_hpc.structures.parents import parent_of
 from deepstruc_hpc.structures.prototypes import candidate_crystals
+from deepstruc_hpc.structures.template_lattices import template_lattice
 
 VERSION = 1
 """Of the sets: whatever changes a curve changes this number."""
@@ -70,13 +70,13 @@ class Simulated:
 
     Attributes:
         curve: as a file holds it.
-        told: settings beside the header (elements, Qdamp).
+        given: settings beside the header (elements, Qdamp).
         kind: class of the sample.
         truth: what is right; ``lattice`` of metals and alloys, ``entry`` of compounds, ``phases`` of two; lengths in Å.
     """
 
     curve: PdfCurve
-    told: dict[str, Any]
+    given: dict[str, Any]
     kind: str
     truth: dict[str, Any] = field(default_factory=dict)
 
@@ -153,7 +153,7 @@ def metal_sites(part: str, kind: str, wanted: int, rng: np.random.Generator) -> 
         sites, _ = twin(reach, radius, rng)
     else:
         named = {"icosahedral": "icosahedral", "decahedral": str(rng.choice(["decahedral atom", "decahedral bond"]))}.get(kind, f"{kind} atom")
-        sites = np.asarray(parent_of(named, reach).sites)
+        sites = np.asarray(template_lattice(named, reach).sites)
     if wanted >= len(sites):
         return None
     level = outline(part, kind, rng)(np.asarray(sites) / max(radius, 1.0))
@@ -216,7 +216,7 @@ def metal(part: str, rng: np.random.Generator) -> Simulated:
     r = np.arange(0.0, float(np.clip(largest, 20.0, 40.0) if rng.random() < 0.5 else rng.uniform(20.0, 30.0)), 0.01)
     ligands, beside = rng.random() < 0.2 and wanted < 600, rng.random() < 0.1
     element = str(rng.choice(LIGANDS, p=(0.55, 0.15, 0.15, 0.15)))
-    delta2, told_all = 0.0 if ligands else float(rng.uniform(0.0, 4.0)), rng.random() < 0.5
+    delta2, given_all = 0.0 if ligands else float(rng.uniform(0.0, 4.0)), rng.random() < 0.5
     g, ideal, atoms, volume, count = np.zeros(len(r)), [], [], [], 0
     for factor in factors:
         sites = _found(part, kind, max(round(wanted * factor**3), FEWEST.get(kind, 13)), rng)
@@ -239,7 +239,7 @@ def metal(part: str, rng: np.random.Generator) -> Simulated:
     g = g + added(str(rng.choice(["solvent", "carbon"])), float(g[r > 2].std()), r, ranges, rng) if beside else g
     weights = np.array(volume) / sum(volume)
     fit = fit_candidates([ideal[len(ideal) // 2]], PdfCurve(r, clean), rmin=2.0, rmax=min(float(r[-1]), 30.0), low_q=1.2, **ranges)
-    composition = f"{symbol}{atoms[0]} {element}{max(atoms[0] // 4, 1)}" if ligands and told_all else symbol
+    composition = f"{symbol}{atoms[0]} {element}{max(atoms[0] // 4, 1)}" if ligands and given_all else symbol
     truth = {
         "lattice": lattice_of(kind),
         "n_atoms": float(weights @ np.array(atoms)),
@@ -354,7 +354,7 @@ def _measured(
     header: dict[str, Any] = {"mode": "xray", "qmin": round(ranges["qmin"], 3), "qmax": round(ranges["qmax"], 3)}
     if composition is not None:
         header["composition"] = composition
-    told: dict[str, Any] = {} if elements is None else {"elements": elements}
+    given: dict[str, Any] = {} if elements is None else {"elements": elements}
     if rng.random() < 0.7:
-        told["qdamp"] = round(abs(ranges["qdamp"] + float(rng.normal(0, 0.002))), 5)
-    return Simulated(PdfCurve(r, rng.uniform(0.2, 3.0) * g, header=header, source=f"{kind} curve"), told, kind, {**truth, "noise": noise})
+        given["qdamp"] = round(abs(ranges["qdamp"] + float(rng.normal(0, 0.002))), 5)
+    return Simulated(PdfCurve(r, rng.uniform(0.2, 3.0) * g, header=header, source=f"{kind} curve"), given, kind, {**truth, "noise": noise})

@@ -66,7 +66,7 @@ def row_of(part: str, number: int, one: Simulated, engine: Solver, entries: dict
     """One curve solved: its truth, what was said of it, and the candidates."""
     begin = time.process_time()
     head: dict[str, Any] = {"part": part, "number": number, "kind": one.kind, "truth": one.truth}
-    settings = validate_config(SolveSettings, one.told, source="told")
+    settings = validate_config(SolveSettings, one.given, source="given")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -34,7 +34,7 @@ from deepstruc_hpc.structures.coordination import coordination_numbers
 from deepstruc_hpc.structures.decoration import vegard_distance
 from deepstruc_hpc.structures.lattices import lattice_of, metal_atomic_volume
 from deepstruc_hpc.structures.ordering import ORDERED, ORDERED_FRACTION, ordered_sites, variants_of
-from deepstruc_hpc.structures.parents import parent_of
+from deepstruc_hpc.structures.template_lattices import template_lattice
 
 CONDITIONS = {"qmin": 0.8, "qmax": 23.0, "qdamp": 0.03}
 NOISE = 0.05
@@ -94,17 +94,17 @@ def shape(kind: str, unit: float, diameter: float, rng: np.random.Generator) -> 
         raise ValueError(kind)
     wanted = round(np.pi / 6.0 * diameter**3 / volume)
     while True:
-        parent = parent_of(_parent(kind, rng), 1.6 * diameter / (2.0 * unit))
-        sites = np.asarray(parent.sites)
-        kept = np.argsort(body(kind, rng)(sites * 6.5 / parent.radius), kind="stable")[:wanted]
+        template = template_lattice(_template(kind, rng), 1.6 * diameter / (2.0 * unit))
+        sites = np.asarray(template.sites)
+        kept = np.argsort(body(kind, rng)(sites * 6.5 / template.radius), kind="stable")[:wanted]
         loose = coordination_numbers(sites[kept]) < FEWEST_BONDS.get(kind, 3)
         kept = kept[~loose]
-        inside = np.linalg.norm(sites[kept], axis=1).max() < parent.radius - 0.3
-        if len(kept) >= 0.9 * wanted and inside and (kind != "stacking_fault" or is_faulted(sites[kept], np.asarray(parent.layer)[kept])):
+        inside = np.linalg.norm(sites[kept], axis=1).max() < template.radius - 0.3
+        if len(kept) >= 0.9 * wanted and inside and (kind != "stacking_fault" or is_faulted(sites[kept], np.asarray(template.layer)[kept])):
             return Structure.of_element("Au", sites[kept], kind, kind)
 
 
-def _parent(kind: str, rng: np.random.Generator) -> str:
+def _template(kind: str, rng: np.random.Generator) -> str:
     if kind == "stacking_fault":
         return f"close-packed {rng.choice(['ABCABACB', 'ABCACBAC', 'ABCBACBA', 'ABCABCBA'])}"
     return {"icosahedral": "icosahedral", "decahedral": str(rng.choice(["decahedral atom", "decahedral bond"]))}.get(kind, f"{kind} atom")
@@ -261,12 +261,12 @@ def report(mode: str, truths: list[Truth], frame: pd.DataFrame, out: Path) -> No
         right = judged(truth, found)
         rows.append({"listed": list(SYSTEMS).index(tuple(truth.name.split("-"))) < LISTED, **right, "seconds": row.seconds})
         true = " ".join(f"{symbol}{share:.2f}" for symbol, share in truth.shares.items())
-        said = " ".join(f"{symbol}{share:.2f}" for symbol, share in found.shares.items()) if found.shares else "open"
+        shares = " ".join(f"{symbol}{share:.2f}" for symbol, share in found.shares.items()) if found.shares else "open"
         order = found.ordering + (f" ({'|'.join(found.rivals)})" if found.rivals else "") if found.ordering else "open"
         wrong = [name for name in ("lattice", "composition right or open", "ordering right or open") if not right[name]]
         print(
             f"{true:24}{truth.lattice:15}{truth.ordering:11}D {truth.diameter:4.1f} N {len(truth.structure):4} | "
-            f"{row.status:8}{row.phase!s:36.36} {said:24}"
+            f"{row.status:8}{row.phase!s:36.36} {shares:24}"
             f"{order:40.40} D {row.diameter or 0:4.1f} Rw {row.rw or 0:.3f} p {row.probability or 0:.2f} "
             f"{row.seconds:5.1f} s"
             f"{' WRONG: ' + ', '.join(name.split()[0] for name in wrong) if wrong else ''}"

@@ -28,8 +28,8 @@ from deepstruc_hpc.solve.measurement.describe import Measurement, describe
 from deepstruc_hpc.solve.ranking.posterior import Posterior
 from deepstruc_hpc.solve.ranking.ranking import Ranking, rank
 from deepstruc_hpc.structures.lattices import lattice_of
-from deepstruc_hpc.structures.parents import standard_parents
 from deepstruc_hpc.structures.random_shapes import RandomShapes, RandomShapeSettings
+from deepstruc_hpc.structures.template_lattices import standard_templates
 
 EDGES = (0.0, 0.5, 0.7, 0.9, 0.99, 1.0001)
 
@@ -37,7 +37,7 @@ EDGES = (0.0, 0.5, 0.7, 0.9, 0.99, 1.0001)
 def simulated(shapes: RandomShapes, rng: np.random.Generator) -> tuple[str, PdfCurve]:
     """A structure type and a measured-like curve of a particle of that type."""
     shape = shapes.sample(rng)
-    structure = shapes.parents[shape.parent].structure(shape.mask, "Au", 2.88 * rng.uniform(0.98, 1.02)).centred()
+    structure = shapes.templates[shape.template].structure(shape.mask, "Au", 2.88 * rng.uniform(0.98, 1.02)).centred()
     radius = np.linalg.norm(structure.positions, axis=1)
     relaxed = structure.positions * (1 - 0.02 * rng.random() * (radius / radius.max()) ** 4)[:, None]
     positions = relaxed + rng.normal(0, 0.06 * rng.random(), relaxed.shape)
@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=20261123)
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)
-    source = RandomShapes(standard_parents(), RandomShapeSettings(min_atoms=20, max_atoms=220), canonical=False)
+    source = RandomShapes(standard_templates(), RandomShapeSettings(min_atoms=20, max_atoms=220), canonical=False)
     stated, right, first_three = [], [], 0
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder) / "shapes.zarr"

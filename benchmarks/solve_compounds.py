@@ -243,7 +243,7 @@ def first_phases(folder: Path) -> tuple[str, ...]:
     return tuple(" ".join(str(label).removeprefix("neighbour on ").removeprefix("crystal ").split()[:2]) for label in first["label"])
 
 
-def asked(truths: Sequence[Truth], folder: Path) -> list[Answer]:
+def answered(truths: Sequence[Truth], folder: Path) -> list[Answer]:
     """The answers of ``solve``, all files in this process, a table naming the elements of each."""
     table = folder / "elements.csv"
     with table.open("w", newline="") as handle:
@@ -314,7 +314,7 @@ def main() -> None:
             elements = tuple(entry["elements"].split(",")) if "elements" in entry else tuple(crystal.composition)
             truths.append(Truth(name, crystal, elements, diameter, n_atoms, bool(entry.get("absent"))))
         candidate_crystals(["Ti", "O"])  # the table of prototypes is made before the clock runs
-        answers = (mined if options.quick else asked)(truths, folder)
+        answers = (mined if options.quick else answered)(truths, folder)
     for truth, answer in zip(truths, answers, strict=True):
         number, how = judge(truth, answer)
         rows.append((truth, answer, number))

@@ -60,8 +60,8 @@ def metal(path: Path, number: int, rng: np.random.Generator) -> dict[str, Any]:
     r, g, header, qdamp = measured(structure, rng)
     rng.bit_generator.state = state
     _, clean, _, _ = measured(structure, rng, noise=False)
-    told = {"qmin": header["qmin"], "qmax": header["qmax"]}
-    ideal = fit_candidates([structure], PdfCurve(r, clean), rmin=2.0, rmax=float(r[-1]), qdamp=qdamp, low_q=1.2, **told)
+    given = {"qmin": header["qmin"], "qmax": header["qmax"]}
+    ideal = fit_candidates([structure], PdfCurve(r, clean), rmin=2.0, rmax=float(r[-1]), qdamp=qdamp, low_q=1.2, **given)
     put(path, r, g, {"composition": symbol, **header})
     diameter = structure_diameter(structure, kind, unit)
     return {"type": lattice_of(kind), "diameter": diameter, "nearest_neighbours": unit * float(ideal.zoom[0]), "qdamp": round(qdamp, 5)}
@@ -93,24 +93,24 @@ def spheres(path: Path, crystal: Crystal, rng: np.random.Generator) -> dict[str,
     spread = np.sqrt(np.log1p(width**2))
     diameters = mean * np.exp(spread * np.linspace(-2.4, 2.4, SPHERES) - 0.5 * spread**2)
     r = np.arange(0.0, 40.0 + 1e-9, 0.01)
-    told = {"qmin": 0.8, "qmax": round(float(rng.uniform(18.0, 26.0)), 2), "qdamp": round(float(rng.uniform(0.03, 0.04)), 4)}
+    given = {"qmin": 0.8, "qmax": round(float(rng.uniform(18.0, 26.0)), 2), "qdamp": round(float(rng.uniform(0.03, 0.04)), 4)}
     anion, delta2, total = anion_of(crystal), float(rng.uniform(0.5, 2.5)), 0.0
     g, moment = np.zeros(len(r)), 0.0
     for step, diameter in zip(np.linspace(-2.4, 2.4, SPHERES), diameters, strict=True):
         share = float(np.exp(-0.5 * step**2))
         cut = cut_crystal(crystal, radius=diameter / 2, centre="cell", surface="as_cut")
         uiso = np.array([U_ANION if symbol == anion else U_CATION for symbol in cut.symbols])
-        g += share * simulate_pdf(cut.symbols, cut.positions * zoom, r, uiso=uiso, delta2=delta2, **told)
+        g += share * simulate_pdf(cut.symbols, cut.positions * zoom, r, uiso=uiso, delta2=delta2, **given)
         volume = abs(float(np.linalg.det(crystal.lattice))) / sum(crystal.composition.values())
         moment += share * zoom * float(np.cbrt(6.0 / np.pi * len(cut) * volume))
         total += share
-    put(path, r, noisy(r, g / total, told, 0.04, rng), told)
+    put(path, r, noisy(r, g / total, given, 0.04, rng), given)
     return {"diameter": moment / total, "size_spread": width, **cell_of(crystal, zoom)}
 
 
-def noisy(r: Array, g: Array, told: dict[str, float], share: float, rng: np.random.Generator) -> Array:
+def noisy(r: Array, g: Array, given: dict[str, float], share: float, rng: np.random.Generator) -> Array:
     """With noise that is white in Q, a share of the RMS of G."""
-    q = np.linspace(told["qmin"], told["qmax"], 1200)
+    q = np.linspace(given["qmin"], given["qmax"], 1200)
     noise = np.sin(np.outer(r, q)) @ rng.normal(size=len(q))
     return np.asarray(g + share * np.sqrt(np.mean(g[r > 1.5] ** 2)) * noise / noise.std())
 
@@ -203,8 +203,8 @@ def table(out: Path, truth: dict[str, dict[str, Any]], summary: pd.DataFrame) ->
             wrong[true["kind"]] = wrong.get(true["kind"], 0) + 1
             continue
         result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-        for quantity, said in result["details"]["intervals"].items():
-            value = true_value(quantity, said["value"], true)
+        for quantity, interval in result["details"]["intervals"].items():
+            value = true_value(quantity, interval["value"], true)
             if value is None:
                 continue
             lengths = "cell" if quantity in "abc" else quantity.split()[0]
@@ -213,15 +213,15 @@ def table(out: Path, truth: dict[str, dict[str, Any]], summary: pd.DataFrame) ->
                 {
                     "curve": name,
                     "group": f"{true['kind']} {lengths}{sizes}",
-                    "found": said["value"],
+                    "found": interval["value"],
                     "true": value,
-                    "off": float(np.log(said["value"] / value)),
-                    "doubt": said["error"] / said["value"],
-                    "spread": said["spread"],
+                    "off": float(np.log(interval["value"] / value)),
+                    "doubt": interval["error"] / interval["value"],
+                    "spread": interval["spread"],
                     "rw": float(found["rw"]) if true["kind"] == "metal" else np.nan,
-                    "points": said["points"] if true["kind"] == "metal" else np.nan,
+                    "points": interval["points"] if true["kind"] == "metal" else np.nan,
                     "quantity": kind_of(quantity, true["kind"], found),
-                    **{f"in_{level}": said[level][0] <= value <= (said[level][1] or np.inf) for level in ("68", "95")},
+                    **{f"in_{level}": interval[level][0] <= value <= (interval[level][1] or np.inf) for level in ("68", "95")},
                 }
             )
     print("answers of another type or none: " + ", ".join(f"{kind} {count}" for kind, count in wrong.items()))

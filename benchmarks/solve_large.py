@@ -219,9 +219,9 @@ def main() -> None:
     print("\n| true kind | curves | type right | fcc or twin, said open | diameter within 5 % | seconds |\n|---|---|---|---|---|---|")
     for kind, row in kinds.iterrows():
         print(f"| {kind} | {row['curves']:.0f} | {row['right']:.0f} | {row['open']:.0f} | {row['size']:.0f} | {row['seconds']:.1f} |")
-    told = table["right"] | table["open"]
+    named_or_open = table["right"] | table["open"]
     print(
-        f"| all | {len(table)} | {table['right'].sum()} ({100 * table['right'].mean():.0f} %; with those said open {100 * told.mean():.0f} %) "
+        f"| all | {len(table)} | {table['right'].sum()} ({100 * table['right'].mean():.0f} %, or open {100 * named_or_open.mean():.0f} %) "
         f"| {table['open'].sum()} | {table['size_right'].sum()} ({100 * table['size_right'].mean():.0f} %) "
         f"| {table['seconds'].mean():.1f}, most {table['seconds'].max():.1f} |"
     )

@@ -42,9 +42,9 @@ from deepstruc_hpc.solve.pipeline import Sources, solve_curve
 from deepstruc_hpc.structures.crystal_cut import cut_crystal
 from deepstruc_hpc.structures.crystals import Crystal, prototype_crystal
 from deepstruc_hpc.structures.lattices import lattice_of
-from deepstruc_hpc.structures.parents import standard_parents
 from deepstruc_hpc.structures.prototypes import CrystalCandidate, candidate_crystals
 from deepstruc_hpc.structures.random_shapes import RandomShapes, RandomShapeSettings
+from deepstruc_hpc.structures.template_lattices import standard_templates
 
 QMIN, QMAX = 0.8, 22.0
 
@@ -121,7 +121,7 @@ def crystalline(many: int, seed: int) -> None:
     crystals |= {"Ni": kinds["Ni", "fcc"].crystal, "Al2O3": kinds["Al2O3", "gamma_alumina"].crystal}
     pairs = [("NiO", "Al2O3"), ("Ni", "Al2O3"), ("Ni", "NiO"), ("TiO2 anatase", "TiO2 rutile")]
 
-    def said(names: tuple[str, ...], shares: tuple[float, ...]) -> tuple[Answer, float]:
+    def answered(names: tuple[str, ...], shares: tuple[float, ...]) -> tuple[Answer, float]:
         sizes = rng.uniform(20.0, 36.0, len(names))
         parts = [(crystals[name], size, share) for name, size, share in zip(names, sizes, shares, strict=True)]
         elements = tuple(sorted({symbol for name in names for symbol in crystals[name].composition}))
@@ -135,14 +135,14 @@ def crystalline(many: int, seed: int) -> None:
         called, right, errors, seconds, alone = 0, 0, [], [], 0
         for _ in range(many):
             share = rng.uniform(0.15, 0.85)
-            answer, took = said(pair, (share, 1 - share))
+            answer, took = answered(pair, (share, 1 - share))
             seconds.append(took)
             found = answer.ranking.first.phases
             called += found is not None
             alone += found is None and answer.ranking.candidates.rw[0] <= answer_limit(answer)
             names = {one.rsplit(" ", 1)[0]: float(one.rsplit(" ", 1)[1]) for one in found.shares().split("; ")} if found else {}
             if found and set(names) != set(pair):
-                print(f"    {share:.2f} {pair[0]}: {told(answer)}")
+                print(f"    {share:.2f} {pair[0]}: {described(answer)}")
             if set(names) == set(pair):
                 right += 1
                 errors.append(abs(names[pair[0]] - share))
@@ -152,13 +152,13 @@ def crystalline(many: int, seed: int) -> None:
         rows = []
         for missing in ("", GROUPS[name]):
             with without(missing):
-                answer, _ = said((name,), (1.0,))
+                answer, _ = answered((name,), (1.0,))
             found, rw = answer.ranking.first.phases, answer.ranking.candidates.rw.min()
-            rows.append(f"{'FALSE ALARM ' + told(answer) if found else 'one'} ({answer.verdict.status}, Rw {rw:.2f})")
+            rows.append(f"{'FALSE ALARM ' + described(answer) if found else 'one'} ({answer.verdict.status}, Rw {rw:.2f})")
         print(f"{name:28} alone: {rows[0]}; its type taken out: {rows[1]}")
 
 
-def told(answer: Answer) -> str:
+def described(answer: Answer) -> str:
     """Shares, the joint Rw, and the Rw of each phase on what the others leave."""
     found = answer.ranking.first.phases
     return f"{found.shares()}, Rw {found.fit.rw:.2f}, of the rest {' '.join(f'{part.rw:.2f}' for part in found.fit.parts)}" if found else ""
@@ -192,30 +192,30 @@ def main() -> None:
         crystalline(options.curves, options.seed)
         return
     rng = np.random.default_rng(options.seed)
-    source = RandomShapes(standard_parents(), RandomShapeSettings(min_atoms=20, max_atoms=220), canonical=False)
+    source = RandomShapes(standard_templates(), RandomShapeSettings(min_atoms=20, max_atoms=220), canonical=False)
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder) / "shapes.zarr"
         build_catalog(load_recipe("shapes"), store, workers=0, progress=False)
         shapes = CatalogSource(Catalog.open(store))
         anything = describe(simulated(source, np.random.default_rng(0))[1], SolveSettings(elements=("Au",)))
         listed = [entry.structure for entry in shapes.candidates(anything, Budget(0, (1.0,), 0)) if 40 <= len(entry.structure) <= 250]
-        asked: dict[str, list[tuple[Mixture | None, float]]] = {"mixture": [], "listed particle": [], "unlisted particle": []}
+        cases: dict[str, list[tuple[Mixture | None, float]]] = {"mixture": [], "listed particle": [], "unlisted particle": []}
         errors, types, kinds = [], 0, {"phases": 0, "sizes": 0}
         for _ in range(options.curves):
             (first, second), share = two_shapes(listed, rng), rng.uniform(0.25, 0.75)
             found, seconds = ask(curve_of([(first, share), (second, 1 - share)], rng), shapes)
-            asked["mixture"].append((found, seconds))
+            cases["mixture"].append((found, seconds))
             if found and found.kept and set(found.rows["structure_type"]) == {first.structure_type, second.structure_type}:
                 types += 1
                 ours = dict(zip(found.rows["structure_type"], found.fit.weights, strict=True))
                 errors.append(abs(ours[first.structure_type] - share))
             found, seconds = ask(curve_of([(first, 1.0)], rng), shapes)
-            asked["listed particle"].append((found, seconds))
+            cases["listed particle"].append((found, seconds))
             found, seconds = ask(simulated(source, rng)[1], shapes)
-            asked["unlisted particle"].append((found, seconds))
+            cases["unlisted particle"].append((found, seconds))
             if found and found.kept:
                 kinds[found.kind] += 1
-    for what, answers in asked.items():
+    for what, answers in cases.items():
         kept = sum(bool(answer and answer.kept) for answer, _ in answers)
         each = np.median([seconds for _, seconds in answers])
         gains = sorted(answer.gain for answer, _ in answers if answer)

@@ -22,8 +22,8 @@ from deepstruc_hpc import fit_candidates, read_pdf, simulate_pdf
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.solve.run.batch import solve
 from deepstruc_hpc.structures.lattices import lattice_of
-from deepstruc_hpc.structures.parents import standard_parents
 from deepstruc_hpc.structures.random_shapes import RandomShapes, RandomShapeSettings
+from deepstruc_hpc.structures.template_lattices import standard_templates
 
 QDAMP_ASSUMED = 0.03
 
@@ -41,7 +41,7 @@ class Made:
 def simulated(path: Path, shapes: RandomShapes, rng: np.random.Generator) -> Made:
     """Write the measured-like curve of a random particle."""
     shape = shapes.sample(rng)
-    structure = shapes.parents[shape.parent].structure(shape.mask, "Au", 2.88 * rng.uniform(0.98, 1.02)).centred()
+    structure = shapes.templates[shape.template].structure(shape.mask, "Au", 2.88 * rng.uniform(0.98, 1.02)).centred()
     radius = np.linalg.norm(structure.positions, axis=1)
     relaxed = structure.positions * (1 - 0.02 * rng.random() * (radius / radius.max()) ** 4)[:, None]
     positions = relaxed + rng.normal(0, 0.06 * rng.random(), relaxed.shape)
@@ -94,7 +94,7 @@ def main() -> None:
     parser.add_argument("--each", action="store_true", help="a line a curve, too")
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)
-    source = RandomShapes(standard_parents(), RandomShapeSettings(min_atoms=20, max_atoms=220), canonical=False)
+    source = RandomShapes(standard_templates(), RandomShapeSettings(min_atoms=20, max_atoms=220), canonical=False)
     print("neighbours  curves  type  in three  N within 5 %  median Rw - true  s a curve (median)")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

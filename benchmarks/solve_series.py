@@ -42,7 +42,7 @@ from deepstruc_hpc.solve.run.batch import Batch, BatchOptions, solve
 from deepstruc_hpc.solve.series.run import SeriesOptions, SeriesRun
 from deepstruc_hpc.structures.elements import nn_distance
 from deepstruc_hpc.structures.lattices import lattice_of
-from deepstruc_hpc.structures.parents import parent_of
+from deepstruc_hpc.structures.template_lattices import template_lattice
 
 Array = NDArray[np.float64]
 QMIN, QMAX, QDAMP = 0.8, 24.0, 0.03
@@ -53,7 +53,7 @@ MEASURED = Path(__file__).resolve().parents[2] / "shared/data/measured/ni_on_alu
 
 def sphere(kind: str, count: int, *, off: float = 0.21, symbol: str = "Au", strain: float = 1.0) -> Structure:
     """The ``count`` sites of a lattice that are nearest to a point off the origin, Å."""
-    sites = parent_of(f"{kind} atom" if kind in ("fcc", "hcp", "bcc", "decahedral") else kind, 6.5 if count < 400 else 9.0).sites
+    sites = template_lattice(f"{kind} atom" if kind in ("fcc", "hcp", "bcc", "decahedral") else kind, 6.5 if count < 400 else 9.0).sites
     middle = np.array([off, 0.6 * off, 0.3 * off]) if kind in ("fcc", "hcp", "bcc") else np.zeros(3)
     nearest = np.argsort(np.linalg.norm(sites - middle, axis=1), kind="stable")[:count]
     return Structure.of_element(symbol, sites[nearest] * nn_distance(symbol, "twelve") * strain, kind)
@@ -213,12 +213,12 @@ def do_changes(args: argparse.Namespace) -> None:
         for t in range(count):
             write_gr(folder / f"f{t}.gr", make(t, true, np.random.default_rng([args.seed, film, t])), formula)
         table, run, _ = run_series(folder, folder / "solved", args.workers, **settings)
-        told = read_series(folder / "solved").change_points
-        near = told[(told["kind"] == kind) & ((told["frame"] - true).abs() <= NEAR)]
-        others = told[(told["frame"] - true).abs() > NEAR]
+        reported = read_series(folder / "solved").change_points
+        near = reported[(reported["kind"] == kind) & ((reported["frame"] - true).abs() <= NEAR)]
+        others = reported[(reported["frame"] - true).abs() > NEAR]
         found += bool(len(near))
         wrong += len(others)
-        words = "; ".join(f"{row.frame} {row.text} ({row.probability:.2f})" for row in told.itertuples())
+        words = "; ".join(f"{row.frame} {row.text} ({row.probability:.2f})" for row in reported.itertuples())
         full = int(table["how"].eq("full").sum())
         print(f"{name}: true {true}, {'found' if len(near) else 'MISSED'}: {words} [{run.timing.solved:.0f} s, {full} full]", flush=True)
     print(f"{found} of {args.films} found within {NEAR} frames; {wrong} others told")

@@ -121,7 +121,7 @@ def simulate(name: str, number: int, rng: np.random.Generator, folder: Path, *, 
     conditions = {"qmin": 0.8, "qmax": round(float(rng.uniform(18.0, 26.0)), 2), "qdamp": round(float(rng.uniform(0.02, 0.04)), 4)}
     rmax, noise = float(rng.choice([30.0, 40.0, 50.0, 60.0, 80.0])), float(rng.uniform(0.01, 0.04))
     path = folder / f"{number:03d}.gr"
-    return _written(path, (name, kind, shape), sizes, conditions=conditions, data=(rmax, noise), rng=rng, told=not unknown_qdamp)
+    return _written(path, (name, kind, shape), sizes, conditions=conditions, data=(rmax, noise), rng=rng, qdamp_given=not unknown_qdamp)
 
 
 def _written(
@@ -132,7 +132,7 @@ def _written(
     conditions: dict[str, float],
     data: tuple[float, float],
     rng: np.random.Generator,
-    told: bool,
+    qdamp_given: bool,
 ) -> Truth:
     """Write the curve of particles of some diameters and numbers; ``data`` are the end of r and the noise."""
     name, kind, shape = named
@@ -153,7 +153,7 @@ def _written(
     q = np.linspace(conditions["qmin"], conditions["qmax"], int(rmax * conditions["qmax"]))
     error = rng.normal(size=len(q)) @ np.sin(np.outer(q, r))
     g = g + noise * np.sqrt(np.mean(g[r > 1.5] ** 2)) * error / error.std()
-    header = [f"{key} = {value}" for key, value in conditions.items() if told or key != "qdamp"]
+    header = [f"{key} = {value}" for key, value in conditions.items() if qdamp_given or key != "qdamp"]
     lines = ["[DEFAULT]", "mode = xray", *header, f"composition = {name}", "#### start data", "#L r($\\AA$)  G($\\AA^{-2}$)"]
     path.write_text("\n".join([*lines, *(f"{a:.3f} {b:.6f}" for a, b in zip(r, g, strict=True))]) + "\n")
     mean = float(share @ found)
@@ -167,7 +167,7 @@ def _large(folder: Path) -> list[Truth]:
     ends = (30.0, 60.0, 100.0)
     paths = [folder / f"large-{end:.0f}.gr" for end in ends]
     return [
-        _written(path, named, sizes, conditions=conditions, data=(end, 0.02), rng=np.random.default_rng(0), told=True)
+        _written(path, named, sizes, conditions=conditions, data=(end, 0.02), rng=np.random.default_rng(0), qdamp_given=True)
         for path, end in zip(paths, ends, strict=True)
     ]
 

@@ -37,7 +37,7 @@ from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.measurement.describe import describe
 from deepstruc_hpc.structures.elements import nn_distance
 from deepstruc_hpc.structures.lattices import lattice_of
-from deepstruc_hpc.structures.parents import parent_of
+from deepstruc_hpc.structures.template_lattices import template_lattice
 
 Array = NDArray[np.float64]
 KINDS = ("fcc", "hcp", "bcc", "sc", "decahedral", "icosahedral", "stacking_fault")
@@ -50,12 +50,12 @@ FEWEST_BONDS = {"sc": 2, "bcc": 2}
 def sites_of(kind: str, rng: np.random.Generator) -> tuple[Array, NDArray[np.int64]]:
     """Sites of a lattice in nearest-neighbour distances, and the close-packed layer of each (0 throughout where there are none)."""
     if kind in ("fcc", "bcc", "sc", "hcp"):
-        sites = parent_of(f"{kind} atom", RADIUS).sites
+        sites = template_lattice(f"{kind} atom", RADIUS).sites
     elif kind == "stacking_fault":
         return close_packed(rng)
     else:
         names = {"icosahedral": ("icosahedral",), "decahedral": ("decahedral atom", "decahedral bond")}[kind]
-        sites = parent_of(str(rng.choice(names)), RADIUS).sites
+        sites = template_lattice(str(rng.choice(names)), RADIUS).sites
     return np.asarray(sites), np.zeros(len(sites), dtype=np.int64)
 
 

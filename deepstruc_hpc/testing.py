@@ -28,7 +28,7 @@ from deepstruc_hpc.model.loading import NEEDED, full_name, load_generator
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.physics.simulate import simulate_pdf
 from deepstruc_hpc.structures.elements import nn_distance
-from deepstruc_hpc.structures.parents import parent_of
+from deepstruc_hpc.structures.template_lattices import template_lattice
 
 RADIUS = 4.0
 """Nearest-neighbour distances: holds the 147 atoms of the larger particle that curves are made of."""
@@ -63,7 +63,7 @@ def metal_curves() -> tuple[TestCurve, ...]:
     """Simulated curves of two particles of different metals, fcc and icosahedral, without noise."""
     made = []
     for symbol, lattice, size in (("Au", "fcc atom", 55), ("Ni", "icosahedral", 147)):
-        sites = parent_of(lattice, RADIUS).sites[:size] * nn_distance(symbol, "twelve")
+        sites = template_lattice(lattice, RADIUS).sites[:size] * nn_distance(symbol, "twelve")
         instrument = Instrument(qmin=0.8, qmax=22.0, qdamp=0.03)
         r = np.arange(1.5, 24.0, 0.02)
         g = simulate_pdf([symbol] * size, sites, r, qmin=0.8, qmax=22.0, qdamp=0.03, uiso=0.006, delta2=2.0)

@@ -28,8 +28,8 @@ from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.physics.simulate import simulate_pdf
 from deepstruc_hpc.structures.elements import nn_distance
 from deepstruc_hpc.structures.lattices import OUTLINES
-from deepstruc_hpc.structures.parents import Parent, parent_of, standard_parents
 from deepstruc_hpc.structures.random_shapes import RandomShapes, RandomShapeSettings
+from deepstruc_hpc.structures.template_lattices import TemplateLattice, standard_templates, template_lattice
 
 SHAPES, SEED, RADIUS = 6000, 20260101, 6.5
 """Of the library; the radius holds every shape of at most 400 atoms, as in the CVAE's training."""
@@ -38,7 +38,7 @@ GRID = np.arange(0.7, 10.9, 0.04)
 CLEAN = Instrument(qmin=0.7, qmax=24.0, qdamp=0.0)
 UISO, DELTA2 = 0.008, 2.0
 """Å², typical of metals at room temperature; Å², of correlated motion."""
-SAID_BY = 48
+NEAREST = 48
 """Neighbours whose shares are the probabilities."""
 
 Floats = NDArray[np.float64]
@@ -50,12 +50,12 @@ class Library:
 
     Attributes:
         pdf: (S, 2, R) standardised G and its mask.
-        parent: (S,) number of the lattice.
+        template: (S,) number of the lattice.
         mask: S rows of bits, the filled sites.
     """
 
     pdf: NDArray[np.float32]
-    parent: NDArray[np.int64]
+    template: NDArray[np.int64]
     mask: NDArray[np.uint8]
 
 
@@ -69,7 +69,7 @@ class NearestPdf(Generator):
     name = "nearest"
 
     def __init__(self, shapes: int = SHAPES) -> None:
-        self.shapes, self.names = shapes, [parent.name for parent in standard_parents(RADIUS)]
+        self.shapes, self.names = shapes, [template.name for template in standard_templates(RADIUS)]
         self.library = _library(shapes)
 
     @property
@@ -95,17 +95,20 @@ class NearestPdf(Generator):
 
     def type_probabilities(self, curve: PdfCurve, *, symbol: str | None = None, instrument: Instrument | None = None) -> Mapping[str, float]:
         """Shares among the nearest."""
-        near = self._nearest(curve, symbol or "Au", instrument)[:SAID_BY]
-        kinds = [self._parent(int(row)).structure_type for row in near]
+        near = self._nearest(curve, symbol or "Au", instrument)[:NEAREST]
+        kinds = [self._template(int(row)).structure_type for row in near]
         found = {kind: kinds.count(kind) / len(kinds) for kind in dict.fromkeys(kinds)}
         return found | {outline: found[lattice] for outline, lattice in OUTLINES.items() if lattice in found}
 
-    def site_odds(self, curve: PdfCurve, *, symbol: str, instrument: Instrument | None = None) -> Callable[[str], Floats | None]:
+    def site_odds(
+        self, curve: PdfCurve, *, symbol: str, instrument: Instrument | None = None, elements: Sequence[str] = ()
+    ) -> Callable[[str], Floats | None]:
         """Shares among those of the nearest that lie on the lattice, one more filled and one more empty than counted (Laplace)."""
-        near = self._nearest(curve, symbol, instrument)[:SAID_BY]
+        del elements
+        near = self._nearest(curve, symbol, instrument)[:NEAREST]
 
         def odds(name: str) -> Floats | None:
-            rows = [row for row in near.tolist() if self.names[self.library.parent[row]] == name]
+            rows = [row for row in near.tolist() if self.names[self.library.template[row]] == name]
             if not rows:
                 return None
             share = (np.sum([self._mask(row) for row in rows], axis=0) + 1.0) / (len(rows) + 2.0)
@@ -116,20 +119,20 @@ class NearestPdf(Generator):
     def _nearest(self, curve: PdfCurve, symbol: str, instrument: Instrument | None) -> NDArray[np.intp]:
         """Rows of the library by mean squared difference over the points that both know."""
         unit = first_neighbour_distance(curve, nn_distance(symbol, "twelve"))
-        asked = curve_to_grid(curve, unit, GRID, qdamp=(instrument or CLEAN).qdamp)
-        both = self.library.pdf[:, 1] * asked[1]
-        away = ((self.library.pdf[:, 0] - asked[0]) ** 2 * both).sum(axis=1) / np.maximum(both.sum(axis=1), 1.0)
+        given = curve_to_grid(curve, unit, GRID, qdamp=(instrument or CLEAN).qdamp)
+        both = self.library.pdf[:, 1] * given[1]
+        away = ((self.library.pdf[:, 0] - given[0]) ** 2 * both).sum(axis=1) / np.maximum(both.sum(axis=1), 1.0)
         return np.argsort(away, kind="stable")
 
-    def _parent(self, row: int) -> Parent:
-        return parent_of(self.names[int(self.library.parent[row])], RADIUS)
+    def _template(self, row: int) -> TemplateLattice:
+        return template_lattice(self.names[int(self.library.template[row])], RADIUS)
 
     def _mask(self, row: int) -> NDArray[np.bool_]:
-        return np.unpackbits(self.library.mask[row], count=len(self._parent(row))).astype(bool)
+        return np.unpackbits(self.library.mask[row], count=len(self._template(row))).astype(bool)
 
     def _proposal(self, row: int, symbol: str, unit: float) -> Proposal:
-        parent, mask = self._parent(row), self._mask(row)
-        return Proposal(parent.structure(mask, symbol, unit), parent=parent.name, occupation=(parent, mask))
+        template, mask = self._template(row), self._mask(row)
+        return Proposal(template.structure(mask, symbol, unit), template=template.name, occupation=(template, mask))
 
 
 def _library(shapes: int) -> Library:
@@ -142,19 +145,19 @@ def _library(shapes: int) -> Library:
 
 
 def _write(path: Path, shapes: int) -> None:
-    parents, unit = standard_parents(RADIUS), nn_distance("Au", "twelve")
-    source, r = RandomShapes(parents, RandomShapeSettings()), np.arange(1.5, GRID[-1] * unit * 1.05, 0.02)
-    widest = -(-max(len(parent) for parent in parents) // 8)
+    templates, unit = standard_templates(RADIUS), nn_distance("Au", "twelve")
+    source, r = RandomShapes(templates, RandomShapeSettings()), np.arange(1.5, GRID[-1] * unit * 1.05, 0.02)
+    widest = -(-max(len(template) for template in templates) // 8)
     pdf, which, masks = [], [], []
     for number in range(shapes):
         shape = source.sample(item_rng(SEED, f"shape {number}"))
-        structure = parents[shape.parent].structure(shape.mask, "Au", unit)
+        structure = templates[shape.template].structure(shape.mask, "Au", unit)
         g = simulate_pdf(structure.symbols, structure.positions, r, uiso=UISO, delta2=DELTA2, **CLEAN.model_dump())
         curve = PdfCurve(r, g)
         pdf.append(curve_to_grid(curve, first_neighbour_distance(curve, unit), GRID).astype(np.float16))
         bits = np.packbits(shape.mask)
         masks.append(np.pad(bits, (0, widest - len(bits))))
-        which.append(shape.parent)
+        which.append(shape.template)
     buffer = BytesIO()
     np.savez_compressed(buffer, pdf=np.stack(pdf), parent=np.array(which, dtype=np.int64), mask=np.stack(masks))
     path.parent.mkdir(parents=True, exist_ok=True)

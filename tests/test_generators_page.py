@@ -11,8 +11,8 @@ import pytest
 from deepstruc_hpc import PdfCurve, simulate_pdf, solve
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.structures.elements import nn_distance
-from deepstruc_hpc.structures.parents import DEFAULT_RADIUS as RADIUS
-from deepstruc_hpc.structures.parents import parent_of
+from deepstruc_hpc.structures.template_lattices import DEFAULT_RADIUS as RADIUS
+from deepstruc_hpc.structures.template_lattices import template_lattice
 from deepstruc_hpc.testing import check_generator, metal_curves
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -54,10 +54,10 @@ def test_the_second_generator_keeps_the_contract_and_knows_its_own_shapes(monkey
 
     generator = NearestPdf(shapes=40)
     assert len(check_generator(generator, curves=metal_curves()[:1], n_samples=6, reopen=False).passed) == 10
-    own = parent_of(generator.names[int(generator.library.parent[7])], RADIUS)
+    own = template_lattice(generator.names[int(generator.library.template[7])], RADIUS)
     mask = np.unpackbits(generator.library.mask[7], count=len(own)).astype(bool)
     structure = own.structure(mask, "Pt", nn_distance("Pt", "twelve"))
     r = np.arange(1.5, 25.0, 0.02)
     curve = PdfCurve(r, simulate_pdf(structure.symbols, structure.positions, r, qmax=20.0, qdamp=0.02, uiso=0.006), source="own")
     (first,) = generator.propose(curve, symbol="Pt", n_samples=1, sigma=3.0, rng=np.random.default_rng(0), instrument=Instrument(qdamp=0.02))
-    assert (first.parent, len(first.structure)) == (own.name, len(structure))
+    assert (first.template, len(first.structure)) == (own.name, len(structure))

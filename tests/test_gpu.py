@@ -14,8 +14,8 @@ pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(),
 
 def test_the_fit_on_the_device_is_that_of_the_compiled_code():
     curve, shapes = curve_of(icosahedron()), clusters()[0][:20]
-    asked = {"rmin": 2.0, "rmax": 18.0, "qmin": 0.7, "qmax": 20.0, "qdamp": 0.03}
-    here, there = fit_candidates(shapes, curve, **asked), fit_candidates(shapes, curve, **asked, device="cuda")
+    options = {"rmin": 2.0, "rmax": 18.0, "qmin": 0.7, "qmax": 20.0, "qdamp": 0.03}
+    here, there = fit_candidates(shapes, curve, **options), fit_candidates(shapes, curve, **options, device="cuda")
     assert there.rw == pytest.approx(here.rw, abs=2e-4)
 
 
@@ -37,6 +37,6 @@ def test_steps_of_training_on_the_device_are_those_on_the_cpu():
         objective = CvaeObjective(tiny_network().to(device), LossConfig())
         optimizer = torch.optim.AdamW(objective.parameters(), lr=1e-3)
         generator = torch.Generator().manual_seed(0)
-        asked = {"schedule": StepSchedule(1e-3, 1e-3), "latent_dim": TINY.latent_dim, "clip_norm": 1.0, "generator": generator}
-        found[device] = [float(train_step(objective, optimizer, batch.to(device), **asked)["loss"]) for _ in range(5)]
+        options = {"schedule": StepSchedule(1e-3, 1e-3), "latent_dim": TINY.latent_dim, "clip_norm": 1.0, "generator": generator}
+        found[device] = [float(train_step(objective, optimizer, batch.to(device), **options)["loss"]) for _ in range(5)]
     assert found["cuda"] == pytest.approx(found["cpu"], rel=1e-3)

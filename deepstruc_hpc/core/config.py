@@ -9,9 +9,21 @@ from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    ValidationInfo,
+    model_serializer,
+    model_validator,
+)
 
 from deepstruc_hpc.core.errors import ConfigError, RenamedKeyWarning
+
+STORED = {"stored": True}
+"""Context of ``model_dump`` and ``model_validate`` for what stays in files for good and is hashed: fields then have their stored names."""
 
 
 class Config(BaseModel):
@@ -19,16 +31,23 @@ class Config(BaseModel):
 
     ``renamed`` of a class names keys of the release before this one, and what they are called now; both are read, one at a time, the earlier one with
     a :class:`~deepstruc_hpc.core.errors.RenamedKeyWarning`. ``printed_by`` is the command that prints all keys, where there is one.
+    ``stored_names`` of a :class:`StoredConfig` names fields that have another name in files.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
     renamed: ClassVar[Mapping[str, str]] = {}
+    stored_names: ClassVar[Mapping[str, str]] = {}
     printed_by: ClassVar[str] = ""
 
     @model_validator(mode="before")
     @classmethod
-    def _read_renamed(cls, values: Any) -> Any:
-        if not isinstance(values, Mapping) or not cls.renamed.keys() & values.keys():
+    def _read_renamed(cls, values: Any, info: ValidationInfo) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        if _for_files(info):
+            present = {stored: name for name, stored in cls.stored_names.items()}
+            values = {present.get(name, name): value for name, value in values.items()}
+        if not cls.renamed.keys() & values.keys():
             return values
         if twice := [f"{old} (now {new})" for old, new in cls.renamed.items() if old in values and new in values]:
             raise ValueError(f"given under its earlier and its present name: {', '.join(twice)}; keep one")
@@ -43,6 +62,19 @@ class Config(BaseModel):
     def to_yaml(self) -> str:
         """The settings as a YAML document that :func:`load_config` reads back."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+class StoredConfig(Config):
+    """Settings of which some fields keep another name in files: ``stored_names`` maps the present name to that one, see :data:`STORED`."""
+
+    @model_serializer(mode="wrap")
+    def _under_stored_names(self, plain: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
+        values: dict[str, Any] = plain(self)
+        return {self.stored_names.get(name, name): value for name, value in values.items()} if _for_files(info) else values
+
+
+def _for_files(info: SerializationInfo | ValidationInfo) -> bool:
+    return bool(info.context and info.context.get("stored"))
 
 
 C = TypeVar("C", bound=Config)

@@ -48,8 +48,8 @@ class SiteSource:
     """Where the sites of a batch come from.
 
     Attributes:
-        table: parents and assignments of all structures.
-        per_structure: sites asked for of each structure.
+        table: template lattices and assignments of all structures.
+        per_structure: sites evaluated of each structure.
         edge_share: share of them at the surface.
     """
 

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from deepstruc_hpc.core.config import STORED
 from deepstruc_hpc.core.errors import CheckpointError
 from deepstruc_hpc.core.files import write_atomically
 from deepstruc_hpc.core.version import __version__
@@ -61,7 +62,7 @@ def write_info(directory: Path, info: CheckpointInfo) -> None:
 
 
 def _as_json(info: CheckpointInfo) -> str:
-    return info.model_dump_json(indent=2) + "\n"
+    return info.model_dump_json(indent=2, context=STORED) + "\n"
 
 
 def replace_directory(source: Path, target: Path) -> None:
@@ -109,7 +110,7 @@ def read_info(directory: Path) -> CheckpointInfo:
             "Train again or use the version that wrote it."
         )
     try:
-        return CheckpointInfo.model_validate(values)
+        return CheckpointInfo.model_validate(values, context=STORED)
     except ValidationError as invalid:
         first = invalid.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -16,7 +16,7 @@ from scipy.spatial import cKDTree
 
 from deepstruc_hpc.model.sites import SitesDecoder
 from deepstruc_hpc.structures.lattices import metal_atomic_volume
-from deepstruc_hpc.structures.parents import Parent, parent_of
+from deepstruc_hpc.structures.template_lattices import TemplateLattice, template_lattice
 
 Array = NDArray[np.float64]
 
@@ -68,38 +68,38 @@ def coarse_view(pdf: NDArray[np.float32], axis: Array, n_atoms: Array, volume: A
     return np.stack([scaled, known], axis=1).astype(np.float32), seen
 
 
-def atomic_volumes(decoder: SitesDecoder, parents: NDArray[np.integer]) -> Array:
-    """(B,) volumes of an atom on (B,) parents by number, in cubes of the nearest-neighbour distance."""
-    return np.array([metal_atomic_volume(decoder.book.type_of(int(parent)), 1.0) for parent in parents])
+def atomic_volumes(decoder: SitesDecoder, templates: NDArray[np.integer]) -> Array:
+    """(B,) volumes of an atom on (B,) template lattices by number, in cubes of the nearest-neighbour distance."""
+    return np.array([metal_atomic_volume(decoder.book.type_of(int(template)), 1.0) for template in templates])
 
 
-def stretched_sites(parent: Parent, logits: NDArray[np.floating], coarse_atoms: float, n_atoms: int) -> Array:
+def stretched_sites(template: TemplateLattice, logits: NDArray[np.floating], coarse_atoms: float, n_atoms: int) -> Array:
     """(N, 3) the most probable sites of a particle of ``n_atoms`` atoms, by what a decoder says of one of ``coarse_atoms``.
 
-    Stacks of layers have as many layers as their parent, so they are stretched along the layers alone.
+    Stacks of layers have as many layers as their template lattice, so they are stretched along the layers alone.
 
     Args:
-        parent: within the decoder's reach.
+        template: within the decoder's reach.
         logits: (S,) of its sites, for the coarse particle.
         coarse_atoms: that the logits stand for.
         n_atoms: wanted.
     """
-    lateral = parent.layer is not None
+    lateral = template.layer is not None
     stretch = (n_atoms / coarse_atoms) ** (1 / 2 if lateral else 1 / 3)
     if stretch <= 1.0:
-        return np.asarray(parent.sites[np.sort(np.argsort(-np.asarray(logits), kind="stable")[:n_atoms])])
+        return np.asarray(template.sites[np.sort(np.argsort(-np.asarray(logits), kind="stable")[:n_atoms])])
     factors = np.array([stretch, stretch, 1.0 if lateral else stretch])
     bound = np.asarray(logits) > EMPTY_LOGIT
-    reach = float(np.linalg.norm(parent.sites[bound] * factors, axis=1).max()) + 1.0
-    larger = parent_of(parent.name, float(np.ceil(max(reach, parent.radius))))
-    odds = _blurred(parent, logits, larger.sites / factors)
+    reach = float(np.linalg.norm(template.sites[bound] * factors, axis=1).max()) + 1.0
+    larger = template_lattice(template.name, float(np.ceil(max(reach, template.radius))))
+    odds = _blurred(template, logits, larger.sites / factors)
     order = np.lexsort((larger.distance, -odds))[:n_atoms]
     return np.asarray(larger.sites[np.sort(order)])
 
 
-def _blurred(parent: Parent, logits: NDArray[np.floating], points: Array) -> Array:
-    """(P,) log-odds at points between the parent's sites: a mean over the nearest ones with a Gaussian weight; −∞ far from all."""
-    found = cKDTree(parent.sites).query(points, k=min(NEIGHBOURS, len(parent)))
+def _blurred(template: TemplateLattice, logits: NDArray[np.floating], points: Array) -> Array:
+    """(P,) log-odds at points between the template lattice's sites: a mean over the nearest ones with a Gaussian weight; −∞ far from all."""
+    found = cKDTree(template.sites).query(points, k=min(NEIGHBOURS, len(template)))
     distance, nearest = np.asarray(found[0]), np.asarray(found[1])
     weight = np.exp(-0.5 * ((distance**2 - distance[:, :1] ** 2) / BLUR**2))
     mean = (weight * np.asarray(logits, dtype=np.float64)[nearest]).sum(axis=1) / weight.sum(axis=1)

@@ -19,13 +19,13 @@ from deepstruc_hpc.data.standard_pdf import curve_to_grid, shortest_known, with_
 from deepstruc_hpc.model.checkpoint_info import CheckpointInfo
 from deepstruc_hpc.model.contract import Generator, Proposal
 from deepstruc_hpc.model.cvae import Cvae
-from deepstruc_hpc.model.site_proposals import ODDS_SAMPLES, PARENT_SAMPLES, log_odds, parent_probabilities, points_about, propose_occupations
+from deepstruc_hpc.model.site_proposals import ODDS_SAMPLES, TEMPLATE_SAMPLES, log_odds, points_about, propose_occupations, template_probabilities
 from deepstruc_hpc.model.sites import SitesDecoder
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.structures import compound_types
 from deepstruc_hpc.structures.compound_types import candidate_of_type, cations_and_anion
-from deepstruc_hpc.structures.parents import Parent
 from deepstruc_hpc.structures.prototypes import CrystalCandidate
+from deepstruc_hpc.structures.template_lattices import TemplateLattice
 
 Array = NDArray[np.float64]
 
@@ -134,34 +134,38 @@ class CompoundModel(Generator):
             return []
         mean, std = self._prior(given.pdf)
         dimensions = len(mean)
-        shares = self.parent_shares(given, mean + std * rng.standard_normal((PARENT_SAMPLES, dimensions)))
+        shares = self.template_shares(given, mean + std * rng.standard_normal((TEMPLATE_SAMPLES, dimensions)))
         offsets = points_about(dimensions, n_samples, sigma, rng)
         points = mean + offsets * std
         found = propose_occupations(
             self.decoder, points, shares, count=n_samples, max_atoms=self.info.model.max_atoms, device=next(self.network.parameters()).device
         )
         density = -0.5 * (offsets**2).sum(axis=1) - np.log(std).sum() - 0.5 * dimensions * math.log(2 * math.pi)
-        laid: dict[int, Parent] = {}
+        laid: dict[int, TemplateLattice] = {}
         proposals = []
         for assignment in found:
-            if assignment.parent not in laid:
-                plain = self.decoder.book.parent(assignment.parent)
-                laid[assignment.parent] = compound_types.with_elements(plain, given.cations, given.anion, given.bond, rng)
-            lattice, kind = laid[assignment.parent], laid[assignment.parent].structure_type
-            structure = particle(lattice, assignment.mask, given.crystals[kind].crystal.name)
-            log_prior = float(density[assignment.sample]) + math.log(max(assignment.parent_probability, 1e-300))
-            held, crystal = (lattice, assignment.mask), given.crystals[kind]
-            proposals.append(Proposal(structure, points[assignment.sample], log_prior, assignment.parent_probability, lattice.name, held, crystal))
+            if assignment.template not in laid:
+                plain = self.decoder.book.template(assignment.template)
+                laid[assignment.template] = compound_types.with_elements(plain, given.cations, given.anion, given.bond, rng)
+            template, kind = laid[assignment.template], laid[assignment.template].structure_type
+            structure = particle(template, assignment.mask, given.crystals[kind].crystal.name)
+            log_prior = float(density[assignment.sample]) + math.log(max(assignment.template_probability, 1e-300))
+            held, crystal = (template, assignment.mask), given.crystals[kind]
+            proposals.append(Proposal(structure, points[assignment.sample], log_prior, assignment.template_probability, template.name, held, crystal))
         return proposals
 
-    def site_odds_of(self, curve: PdfCurve, elements: Sequence[str], instrument: Instrument | None = None) -> Callable[[str], Array | None]:
-        """What is predicted of each site, averaged over the prior: a function of a parent's name to (S,) ln p/(1 − p), nats; None where not known.
+    def site_odds(
+        self, curve: PdfCurve, *, symbol: str = "", instrument: Instrument | None = None, elements: Sequence[str] = ()
+    ) -> Callable[[str], Array | None]:
+        """What is predicted of each site, averaged over the prior: a function of a template's name to (S,) ln p/(1 − p), nats; None where not known.
 
         Args:
             curve: measured G(r).
-            elements: of the sample.
+            symbol: not used.
             instrument: as for :meth:`given`.
+            elements: of the sample.
         """
+        del symbol
         given = self.given(curve, elements, instrument)
         if given is None:
             return lambda _: None
@@ -171,21 +175,21 @@ class CompoundModel(Generator):
         return lambda name: log_odds(self.decoder, points, names.index(name), device) if name in names else None
 
     def most_probable(self, given: GivenCurve) -> tuple[int, NDArray[np.bool_]]:
-        """As generated, before any fit: the parent, by number, and (S,) which of its sites are filled.
+        """As generated, before any fit: the template lattice, by number, and (S,) which of its sites are filled.
 
-        The type is that whose parents are together most probable, over samples of the prior; the sites are those at the prior's mean.
+        The type is that whose template lattices are together most probable, over samples of the prior; the sites are those at the prior's mean.
         """
         mean, std = self._prior(given.pdf)
-        shares = self.parent_shares(given, mean + std * np.random.default_rng(0).standard_normal((PARENT_SAMPLES, len(mean))))
+        shares = self.template_shares(given, mean + std * np.random.default_rng(0).standard_normal((TEMPLATE_SAMPLES, len(mean))))
         kinds = np.array([self.decoder.book.type_of(number) for number in range(len(shares))])
         best = max(given.crystals, key=lambda kind: float(shares[kinds == kind].sum()))
-        parent = int(np.where(kinds == best, shares, -1.0).argmax())
+        template = int(np.where(kinds == best, shares, -1.0).argmax())
         point = torch.from_numpy(mean[None].astype(np.float32)).to(next(self.network.parameters()).device)
-        return parent, self.decoder.assignment(point, parent)[0]
+        return template, self.decoder.assignment(point, template)[0]
 
-    def parent_shares(self, given: GivenCurve, points: Array) -> Array:
-        """(P,) probabilities of the parents of the types that the elements can have, averaged over (B, latent) points."""
-        shares = parent_probabilities(self.decoder, points, next(self.network.parameters()).device)
+    def template_shares(self, given: GivenCurve, points: Array) -> Array:
+        """(P,) probabilities of the template lattices of the types that the elements can have, averaged over (B, latent) points."""
+        shares = template_probabilities(self.decoder, points, next(self.network.parameters()).device)
         possible = np.array([self.decoder.book.type_of(number) in given.crystals for number in range(len(self.decoder.book))])
         shares = np.where(possible, shares, 0.0)
         total = shares.sum()
@@ -197,8 +201,8 @@ class CompoundModel(Generator):
         return prior.mean[0].double().cpu().numpy(), prior.log_std[0].double().exp().cpu().numpy()
 
 
-def particle(lattice: Parent, mask: NDArray[np.bool_], name: str) -> Structure:
+def particle(template: TemplateLattice, mask: NDArray[np.bool_], name: str) -> Structure:
     """The particle that fills some sites of a lattice with elements, Å; ``name`` is its crystal's."""
-    symbols = [(lattice.species or ())[site] for site in np.flatnonzero(mask)]
-    label = f"{name} cvae {lattice.name} {len(symbols)} atoms"
-    return lattice.cluster(mask, symbols, lattice.length, lattice.structure_type, label)
+    symbols = [(template.species or ())[site] for site in np.flatnonzero(mask)]
+    label = f"{name} cvae {template.name} {len(symbols)} atoms"
+    return template.cluster(mask, symbols, template.length, template.structure_type, label)

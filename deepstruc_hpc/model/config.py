@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from deepstruc_hpc.core.config import Config
-from deepstruc_hpc.structures.parents import Parent, parent_of
+from deepstruc_hpc.core.config import Config, StoredConfig
+from deepstruc_hpc.structures.template_lattices import TemplateLattice, template_lattice
 
 
 class PdfGridConfig(Config):
@@ -58,27 +59,30 @@ class CoordinatesConfig(Config):
     frequencies: int = Field(4, ge=0, description="octaves of Fourier features of each latent coordinate; 0 for none")
 
 
-class SitesConfig(Config):
-    """Decoder that says which sites of a parent are filled."""
+class SitesConfig(StoredConfig):
+    """Decoder that says which sites of a template lattice are filled; ``parents`` is the stored name of ``template_lattices``, also in hashes."""
+
+    renamed: ClassVar[Mapping[str, str]] = {"parents": "template_lattices"}
+    stored_names: ClassVar[Mapping[str, str]] = {"template_lattices": "parents"}
 
     hidden: int = Field(96, ge=4, description="width of the field over sites")
-    layers: int = Field(3, ge=1, description="layers of the field, each modulated by the latent point and the parent")
+    layers: int = Field(3, ge=1, description="layers of the field, each modulated by the latent point and the template lattice")
     trunk: int = Field(256, ge=8, description="width of the network that modulates")
     blocks: int = Field(2, ge=1, description="residual blocks of that network")
-    embedding: int = Field(24, ge=1, description="numbers that stand for a parent")
+    embedding: int = Field(24, ge=1, description="numbers that stand for a template lattice")
     frequencies: int = Field(1, ge=0, description="octaves of Fourier features of each latent coordinate")
-    per_structure: int = Field(64, ge=8, description="sites asked for of each structure in a step of training")
+    per_structure: int = Field(64, ge=8, description="sites evaluated of each structure in a step of training")
     edge_share: float = Field(0.75, ge=0, le=1, description="share of them at the surface, where the decision falls")
-    radius: float = Field(6.5, gt=1, description="reach of the parents, in nearest-neighbour distances")
-    max_layers: int = Field(8, ge=4, description="longest faulted stack among the parents")
+    radius: float = Field(6.5, gt=1, description="reach of the template lattices, in nearest-neighbour distances")
+    max_layers: int = Field(8, ge=4, description="longest faulted stack among the template lattices")
     crystals: tuple[str, ...] = Field(
-        (), description="crystals whose sites are parents, too: built-in names or CIF files; the built-in ones that the catalog holds are added"
+        (), description="further crystals as template lattices: built-in names or CIF files; the built-in ones that the catalog holds are added"
     )
-    parents: tuple[str, ...] = Field((), description="names of the parents; empty: the standard set, and those of the crystals")
+    template_lattices: tuple[str, ...] = Field((), description="names of the template lattices; empty: the standard set, and those of the crystals")
 
-    def lattices(self) -> tuple[Parent, ...]:
-        """The parents, in the order of their names."""
-        return tuple(parent_of(name, self.radius) for name in self.parents)
+    def templates(self) -> tuple[TemplateLattice, ...]:
+        """The template lattices, in the order of their names."""
+        return tuple(template_lattice(name, self.radius) for name in self.template_lattices)
 
 
 class ModelConfig(Config):

@@ -138,13 +138,13 @@ class ContractTest:
         for _, one in self.each():
             if one.occupation is None:
                 continue
-            lattice, mask = one.occupation
-            if mask.dtype != np.bool_ or mask.shape != (len(lattice),):
-                yield f"a mask is {mask.dtype} of shape {mask.shape}, not bool of ({len(lattice)},) sites"
+            template, mask = one.occupation
+            if mask.dtype != np.bool_ or mask.shape != (len(template),):
+                yield f"a mask is {mask.dtype} of shape {mask.shape}, not bool of ({len(template)},) sites"
             elif int(mask.sum()) != len(one.structure):
                 yield f"{int(mask.sum())} sites are filled, but the structure has {len(one.structure)} atoms"
-            elif not _similar(lattice.sites[mask], one.structure.positions):
-                yield f"atoms do not lie on the filled sites of {lattice.name}"
+            elif not _similar(template.sites[mask], one.structure.positions):
+                yield f"atoms do not lie on the filled sites of {template.name}"
 
     def counts(self) -> Iterator[str]:
         """As many as asked for, at most."""
@@ -171,9 +171,9 @@ class ContractTest:
     def probabilities(self) -> Iterator[str]:
         """Of types."""
         for test in self.curves:
-            said = self.generator.type_probabilities(test.curve, symbol=test.symbol, instrument=test.instrument)
-            yield from _improbable(said)
-            if said != self.generator.type_probabilities(test.curve, symbol=test.symbol, instrument=test.instrument):
+            predicted = self.generator.type_probabilities(test.curve, symbol=test.symbol, instrument=test.instrument)
+            yield from _improbable(predicted)
+            if predicted != self.generator.type_probabilities(test.curve, symbol=test.symbol, instrument=test.instrument):
                 yield "asked again, type_probabilities says something else"
         for _, one in self.each():
             if not 0.0 <= one.type_probability <= 1.0 + SUM_WITHIN:
@@ -186,16 +186,17 @@ class ContractTest:
             if space is None:
                 continue
             count = len(space.names)
-            if not count == len(space.kinds) == len(space.lattices) == len(space.probability):
-                yield f"{count} names, {len(space.kinds)} kinds, {len(space.lattices)} lattices, {len(space.probability)} probabilities: not one each"
+            if not count == len(space.kinds) == len(space.templates) == len(space.probability):
+                found = f"{len(space.kinds)} kinds, {len(space.templates)} template lattices, {len(space.probability)} probabilities"
+                yield f"{count} names, {found}: not one each"
                 continue
             if np.min(space.probability) < 0 or abs(float(np.sum(space.probability)) - 1.0) > SUM_WITHIN:
-                yield f"probabilities of the lattices add up to {float(np.sum(space.probability)):.4f}"
+                yield f"probabilities of the template lattices add up to {float(np.sum(space.probability)):.4f}"
             number = int(np.argmax(space.probability))
             points = space.mean + space.std * np.random.default_rng(1).standard_normal((3, len(space.mean)))
             points[0] = space.mean
             together = space.occupations(points, number)
-            sites = len(space.lattices[number])
+            sites = len(space.templates[number])
             if any(mask.dtype != np.bool_ or mask.shape != (sites,) for mask in together) or len(together) != len(points):
                 yield f"occupations of {len(points)} points are not {len(points)} bool arrays of ({sites},) sites"
                 continue
@@ -209,14 +210,15 @@ class ContractTest:
     def odds(self) -> Iterator[str]:
         """Of sites."""
         for test, found in self.all():
-            odds_of = self.generator.site_odds(test.curve, symbol=test.symbol, instrument=test.instrument)
+            known = {"elements": test.elements} if self.generator.decodes_elements else {}
+            odds_of = self.generator.site_odds(test.curve, symbol=test.symbol, instrument=test.instrument, **known)
             if odds_of("no such lattice") is not None:
                 yield "a lattice that nobody knows has odds; give None"
             filled = {one.occupation[0].name: one.occupation[0] for one in found if one.occupation is not None}
-            for name, lattice in filled.items():
+            for name, template in filled.items():
                 odds = odds_of(name)
-                if odds is not None and (np.shape(odds) != (len(lattice),) or not np.isfinite(odds).all()):
-                    yield f"odds of {name} have shape {np.shape(odds)} or are not finite; ({len(lattice)},) sites are needed"
+                if odds is not None and (np.shape(odds) != (len(template),) or not np.isfinite(odds).all()):
+                    yield f"odds of {name} have shape {np.shape(odds)} or are not finite; ({len(template)},) sites are needed"
 
 
 def _ill_shaped(one: Proposal, latent: int) -> Iterator[str]:
@@ -233,11 +235,11 @@ def _ill_shaped(one: Proposal, latent: int) -> Iterator[str]:
         yield f"log_prior is {one.log_prior}"
 
 
-def _improbable(said: Mapping[str, float]) -> Iterator[str]:
-    lattices = {kind: value for kind, value in said.items() if OUTLINES.get(kind) not in said}
-    if any(not 0.0 <= value <= 1.0 + SUM_WITHIN for value in said.values()):
-        yield f"a probability of a type is not within 0 and 1: {dict(said)}"
-    if said and abs(sum(lattices.values()) - 1.0) > SUM_WITHIN:
+def _improbable(predicted: Mapping[str, float]) -> Iterator[str]:
+    lattices = {kind: value for kind, value in predicted.items() if OUTLINES.get(kind) not in predicted}
+    if any(not 0.0 <= value <= 1.0 + SUM_WITHIN for value in predicted.values()):
+        yield f"a probability of a type is not within 0 and 1: {dict(predicted)}"
+    if predicted and abs(sum(lattices.values()) - 1.0) > SUM_WITHIN:
         yield f"probabilities of the types add up to {sum(lattices.values()):.4f}"
 
 

@@ -19,7 +19,7 @@ from deepstruc_hpc.model.proposal import Proposal
 if TYPE_CHECKING:
     from deepstruc_hpc.core.curve import PdfCurve
     from deepstruc_hpc.physics.instrument import Instrument
-    from deepstruc_hpc.structures.parents import Parent
+    from deepstruc_hpc.structures.template_lattices import TemplateLattice
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -33,7 +33,7 @@ class SearchSpace(Protocol):
     """The latent space of a generator that decodes occupations of template lattices, for one curve.
 
     Attributes:
-        lattices: L of them.
+        templates: L of them.
         names: of each.
         kinds: structure type of each.
         probability: (L,) of each for this curve.
@@ -42,7 +42,7 @@ class SearchSpace(Protocol):
     """
 
     @property
-    def lattices(self) -> Sequence[Parent]: ...  # noqa: D102
+    def templates(self) -> Sequence[TemplateLattice]: ...  # noqa: D102
     @property
     def names(self) -> Sequence[str]: ...  # noqa: D102
     @property
@@ -56,11 +56,11 @@ class SearchSpace(Protocol):
     @property
     def most_atoms(self) -> int: ...  # noqa: D102
 
-    def occupations(self, points: Floats, lattice: int) -> list[Mask]:
-        """The most probable occupation of a lattice, (S,) bool, at each of (B, D) latent points."""
+    def occupations(self, points: Floats, template: int) -> list[Mask]:
+        """The most probable occupation of a template lattice, (S,) bool, at each of (B, D) latent points."""
         ...
 
-    def site_order(self, point: Floats, lattice: int) -> NDArray[np.intp]:
+    def site_order(self, point: Floats, template: int) -> NDArray[np.intp]:
         """(S,) sites from the most to the least probable at one (D,) latent point."""
         ...
 
@@ -125,9 +125,18 @@ class Generator(Protocol):
         del curve, symbol, instrument
         return {}
 
-    def site_odds(self, curve: PdfCurve, *, symbol: str, instrument: Instrument | None = None) -> Callable[[str], Floats | None]:
-        """A function of a lattice's name to (S,) ln p/(1 − p) of its sites, nats, or None where the generator knows nothing of it."""
-        del curve, symbol, instrument
+    def site_odds(
+        self, curve: PdfCurve, *, symbol: str, instrument: Instrument | None = None, elements: Sequence[str] = ()
+    ) -> Callable[[str], Floats | None]:
+        """A function of a template lattice's name to (S,) ln p/(1 − p) of its sites, nats, or None where the generator knows nothing of it.
+
+        Args:
+            curve: as for :meth:`propose`.
+            symbol: as for :meth:`propose`.
+            instrument: as for :meth:`propose`.
+            elements: of the sample; given only to a generator that decodes elements.
+        """
+        del curve, symbol, instrument, elements
         return lambda _: None
 
     def search_space(self, curve: PdfCurve, *, symbol: str, instrument: Instrument, rng: np.random.Generator) -> SearchSpace | None:

@@ -102,7 +102,7 @@ class Cvae(nn.Module):
         return self.decoder.mean_type_shares(points, self.pdf_mean.device)
 
     def assignments(self, z: Tensor, allowed: Sequence[Sequence[str]]) -> list[tuple[int, NDArray[np.int64]]]:
-        """Number of the lattice and (S,) elements on its sites, −1 where empty, at each of (B, latent) points; none without lattices.
+        """Number of the template lattice and (S,) elements on its sites, −1 where empty, at each of (B, latent) points; none without sites.
 
         Args:
             z: (B, latent).

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from deepstruc_hpc.core.config import STORED
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import DeepstrucError, PdfFileError, StructureError
 from deepstruc_hpc.core.peaks import first_maximum, first_neighbour_distance, highest_point
@@ -21,7 +22,7 @@ from deepstruc_hpc.model.cvae import Cvae
 from deepstruc_hpc.model.parts import DecodedArrays, GraphBatch
 from deepstruc_hpc.model.proposal import Proposal
 from deepstruc_hpc.model.search_space import SiteSearchSpace
-from deepstruc_hpc.model.site_proposals import ODDS_SAMPLES, PARENT_SAMPLES, log_odds, parent_probabilities, points_about, propose_occupations
+from deepstruc_hpc.model.site_proposals import ODDS_SAMPLES, TEMPLATE_SAMPLES, log_odds, points_about, propose_occupations, template_probabilities
 from deepstruc_hpc.model.sites import SitesDecoder
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.structures.elements import nn_distance as nn_distance_of
@@ -176,7 +177,7 @@ class StructureModel:
 
     def weights_hash(self) -> str:
         """Hash of all weights and of the settings that shape the network: equal for models that give the same numbers."""
-        digest = blake2b(self.info.model.model_dump_json().encode(), digest_size=16)
+        digest = blake2b(self.info.model.model_dump_json(context=STORED).encode(), digest_size=16)
         for name, tensor in sorted(self.network.state_dict().items()):
             digest.update(name.encode())
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
@@ -209,7 +210,7 @@ class StructureModel:
 
         The first proposal is the mean itself; the others are drawn with ``sigma`` times the prior's standard deviation as trained. A decoder that
         writes coordinates is asked in each unit of length that the first peak may stand for, so there the first few are means. A decoder over
-        sites has a larger latent space, in which the distance from the mean is kept as it would be in two dimensions, and gives several parents and
+        sites has a larger latent space, in which the distance from the mean is kept as it would be in two dimensions, and gives several templates and
         several cuts for each point; it proposes no assignment twice, and so may give fewer than were asked for.
 
         Args:
@@ -253,8 +254,8 @@ class StructureModel:
     def _propose_sites(
         self, decoder: SitesDecoder, mean: Array, std: Array, unit: float, *, symbol: str, n_samples: int, sigma: float, rng: np.random.Generator
     ) -> list[Proposal]:
-        typical = mean + std * rng.standard_normal((PARENT_SAMPLES, self.latent_dim))
-        probabilities = parent_probabilities(decoder, typical, self.device)
+        typical = mean + std * rng.standard_normal((TEMPLATE_SAMPLES, self.latent_dim))
+        probabilities = template_probabilities(decoder, typical, self.device)
         offsets = points_about(self.latent_dim, n_samples, sigma, rng)
         points = mean + offsets * std
         density = self._log_prior(offsets, std)
@@ -262,26 +263,26 @@ class StructureModel:
         most = self.info.model.max_atoms
         assignments = propose_occupations(decoder, points, probabilities, count=n_samples, max_atoms=most, device=self.device)
         for number, assignment in enumerate(assignments, start=1):
-            parent = decoder.book.parent(assignment.parent)
-            label = f"{symbol} cvae {parent.name} {int(assignment.mask.sum())} atoms, sigma {sigma:g} proposal {number}"
-            structure = parent.structure(assignment.mask, symbol, unit, label)
-            log_prior = float(density[assignment.sample]) + math.log(assignment.parent_probability)
-            filled = (parent, assignment.mask)
-            proposals.append(Proposal(structure, points[assignment.sample], log_prior, assignment.parent_probability, parent.name, filled))
+            template = decoder.book.template(assignment.template)
+            label = f"{symbol} cvae {template.name} {int(assignment.mask.sum())} atoms, sigma {sigma:g} proposal {number}"
+            structure = template.structure(assignment.mask, symbol, unit, label)
+            log_prior = float(density[assignment.sample]) + math.log(assignment.template_probability)
+            filled = (template, assignment.mask)
+            proposals.append(Proposal(structure, points[assignment.sample], log_prior, assignment.template_probability, template.name, filled))
         return proposals
 
     def _with_elements(self, decoder: SitesDecoder, proposal: Proposal, allowed: Sequence[str]) -> Proposal:
-        """The proposal with the elements that its latent point means; its type is said by the model where parents do not tell it."""
+        """The proposal with the elements that its latent point means; its type is said by the model where template lattices do not tell it."""
         if proposal.occupation is None:
             return proposal
-        parent, mask = proposal.occupation
+        template, mask = proposal.occupation
         z = torch.from_numpy(proposal.latent.astype(np.float32))[None].to(self.device)
-        symbols = decoder.elements_on(z, decoder.book.names.index(parent.name), mask, allowed)
+        symbols = decoder.elements_on(z, decoder.book.names.index(template.name), mask, allowed)
         with torch.inference_mode():
             kind = self.info.model.structure_types[int(decoder.type_shares(decoder(z))[0].argmax())]
-        unit = float(shortest_distance(proposal.structure.positions) / shortest_distance(parent.sites[mask]))
-        structure = parent.cluster(mask, symbols, unit, kind, proposal.structure.label)
-        return Proposal(structure, proposal.latent, proposal.log_prior, proposal.type_probability, proposal.parent)
+        unit = float(shortest_distance(proposal.structure.positions) / shortest_distance(template.sites[mask]))
+        structure = template.cluster(mask, symbols, unit, kind, proposal.structure.label)
+        return Proposal(structure, proposal.latent, proposal.log_prior, proposal.type_probability, proposal.template)
 
     def _log_prior(self, offsets: Array, std: Array) -> Array:
         """(B,) ln density of the prior, as calibrated, at (B, latent) offsets from its mean in standard deviations as trained, ([B,] latent)."""
@@ -305,23 +306,27 @@ class StructureModel:
         """
         mean, std = self.prior_as_trained(curve, nn_distance=self.nn_distance(curve, symbol), instrument=instrument)
         random = rng or np.random.default_rng(0)
-        points = mean + std * random.standard_normal((PARENT_SAMPLES, self.latent_dim))
+        points = mean + std * random.standard_normal((TEMPLATE_SAMPLES, self.latent_dim))
         shares = self.network.mean_type_shares(points)
         found = dict(zip(self.info.model.structure_types, (float(share) for share in shares), strict=True))
         if self.info.model.decoder == "sites":
             found |= {outline: found[lattice] for outline, lattice in OUTLINES.items() if lattice in found}
         return found
 
-    def site_odds(self, curve: PdfCurve, *, symbol: str, instrument: Instrument | None = None) -> Callable[[str], Array | None]:
-        """What a decoder over sites says of each site, averaged over the prior: a function of a parent's name to (S,) ln p/(1 − p), nats.
+    def site_odds(
+        self, curve: PdfCurve, *, symbol: str, instrument: Instrument | None = None, elements: Sequence[str] = ()
+    ) -> Callable[[str], Array | None]:
+        """What a decoder over sites says of each site, averaged over the prior: a function of a template lattice's name to (S,) ln p/(1 − p), nats.
 
-        The function gives None for parents that the model does not know, and for a decoder that writes coordinates.
+        The function gives None for template lattices that the model does not know, and for a decoder that writes coordinates.
 
         Args:
             curve: measured G(r).
             symbol: element.
             instrument: as for :meth:`prior`.
+            elements: not used.
         """
+        del elements
         decoder = self.network.decoder_network
         if not isinstance(decoder, SitesDecoder):
             return lambda _: None
@@ -345,7 +350,7 @@ class StructureModel:
             return None
         mean, std = (np.ravel(part) for part in self.prior_as_trained(curve, symbol=symbol, instrument=instrument))
         widths, most = self.info.stated_widths(), self.info.model.max_atoms
-        return SiteSearchSpace(decoder, mean, std, widths=widths, samples=PARENT_SAMPLES, most_atoms=most, device=self.device, rng=rng)
+        return SiteSearchSpace(decoder, mean, std, widths=widths, samples=TEMPLATE_SAMPLES, most_atoms=most, device=self.device, rng=rng)
 
     def nn_distance(self, curve: PdfCurve, symbol: str | None = None) -> float:
         """The distance by which a curve's r is divided, Å: that of its first peak, near where the metal's twelve neighbours would be.

@@ -25,9 +25,9 @@ from deepstruc_hpc.structures.lattices import CLOSE_PACKED
 from deepstruc_hpc.structures.layer_moves import all_layer_moves
 from deepstruc_hpc.structures.layer_stack import LayerStack
 from deepstruc_hpc.structures.occupation import Occupation, frames_of_stack, stack_kind, stacks_of
-from deepstruc_hpc.structures.parents import Parent
 from deepstruc_hpc.structures.random_shapes import without_dangling
 from deepstruc_hpc.structures.sites import shortest_distance
+from deepstruc_hpc.structures.template_lattices import TemplateLattice
 
 Floats = NDArray[np.float64]
 OddsOf = Callable[[str], Floats | None]
@@ -74,7 +74,7 @@ def refine(
         starts: samples.
         curve: the data, in the range of the fit.
         instrument: how it was measured.
-        odds_of: of a parent's name: (S,) ln p/(1 − p) of its sites, nats, or None where nothing is known of it.
+        odds_of: of a template lattice's name: (S,) ln p/(1 − p) of its sites, nats, or None where nothing is known of it.
         points: independent points of the data; those of its range where not given.
         most_atoms: that may come out.
         low_q: Å⁻¹, below which nothing of data and model counts, as in the fits; 0: all counts.
@@ -90,7 +90,7 @@ def refine(
     found = [(number, problem.improved(start)) for number, start in enumerate(starts)]
     seen: set[bytes] = set()
     for number, end in sorted(found, key=lambda one: one[1].objective):
-        mark = end.parent.name.encode() + np.packbits(end.mask).tobytes()
+        mark = end.template.name.encode() + np.packbits(end.mask).tobytes()
         if len(seen) == layered or min(one.fit.rw for _, one in found) <= LEAST_RW:
             break
         if mark not in seen:
@@ -116,7 +116,7 @@ class Problem:
 
     def improved(self, start: Filled) -> Improved:
         """Atom by atom."""
-        odds = self.odds_of(start.parent.name)
+        odds = self.odds_of(start.template.name)
         return improve_sites(start, self.curve, self.instrument, log_odds=odds, points=self.points, most_atoms=self.most_atoms, low_q=self.low_q)
 
     def target(self, largest_distance: float) -> Target:
@@ -139,16 +139,16 @@ def improve_layers(end: Improved, problem: Problem) -> Improved:
 
 def _neighbours(end: Improved, problem: Problem, tried: set[bytes]) -> Iterator[Improved]:
     """The best few particles that differ by whole layers, refined atom by atom; none of those that were tried before, nothing for a perfect fit."""
-    stacks = layer_stacks(end) if end.fit.rw > LEAST_RW and end.parent.structure_type in problem.kinds else []
+    stacks = layer_stacks(end) if end.fit.rw > LEAST_RW and end.template.structure_type in problem.kinds else []
     if not stacks:
         return
-    known = problem.odds_of(end.parent.name) is not None
+    known = problem.odds_of(end.template.name) is not None
     length = shortest_distance(end.structure.positions)
     for stack in itertools.islice(
         (one for one in LayerSearch.about(end, stacks, problem).run(stacks, problem.depth) if one.key not in tried), problem.tries
     ):
         tried.add(stack.key)
-        start = _on_parent(stack, end, length)
+        start = _on_template(stack, end, length)
         if start is None or len(start[2]) > problem.most_atoms or (known and problem.odds_of(start[0].name) is None):
             continue
         yield problem.improved(Filled(*start, fitted(start[2], problem.curve, problem.instrument, low_q=problem.low_q)))
@@ -156,26 +156,26 @@ def _neighbours(end: Improved, problem: Problem, tried: set[bytes]) -> Iterator[
 
 def layer_stacks(filled: Filled) -> list[LayerStack]:
     """A particle as close-packed layers: fcc in four directions, hcp and stacks in one, other lattices and large particles in none."""
-    kind, count = filled.parent.structure_type, int(np.count_nonzero(filled.mask))
+    kind, count = filled.template.structure_type, int(np.count_nonzero(filled.mask))
     if kind not in CLOSE_PACKED or not FEWEST <= count <= LARGEST:
         return []
-    held = Occupation(filled.parent, filled.mask, kind, filled.structure.symbols[0], 1.0)
+    held = Occupation(filled.template, filled.mask, kind, filled.structure.symbols[0], 1.0)
     return [LayerStack.of(sequence, sites) for sequence, sites in stacks_of(held)]
 
 
-def _on_parent(stack: LayerStack, like: Filled, length: float) -> tuple[Parent, NDArray[np.bool_], Structure] | None:
-    """Parent, assignment and structure (Å) of a stack without dangling atoms; None where no parent with the radius of the present one holds it."""
+def _on_template(stack: LayerStack, like: Filled, length: float) -> tuple[TemplateLattice, NDArray[np.bool_], Structure] | None:
+    """Template lattice, assignment and structure (Å) of a stack without dangling atoms; None where none of the present radius holds it."""
     kind, sequence = stack_kind(stack.sequence), stack.sequence
-    finder = finder_of(kind, like.parent.radius)
+    finder = finder_of(kind, like.template.radius)
     ways = (finder.find(way, kind, length=1.0) for way in frames_of_stack(sequence, stack.sites))
     found = next((one for one in ways if one is not None), None)
     if found is None:
         return None
-    parent = finder.parents[found.parent]
-    mask = without_dangling(parent, found.mask)
+    template = finder.templates[found.template]
+    mask = without_dangling(template, found.mask)
     if np.count_nonzero(mask) < FEWEST:
         return None
-    return parent, mask, parent.structure(mask, like.structure.symbols[0], length)
+    return template, mask, template.structure(mask, like.structure.symbols[0], length)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from deepstruc_hpc.core.config import Config
+from deepstruc_hpc.core.config import StoredConfig
 from deepstruc_hpc.model.cvae import Cvae
 from deepstruc_hpc.model.parts import Gaussian, TrainingBatch
 
 
-class LossConfig(Config):
-    """Weights of the terms."""
+class LossConfig(StoredConfig):
+    """Weights of the terms; ``parent`` is the stored name of ``template_lattice``, in files and in the metrics of epochs."""
+
+    renamed: ClassVar[Mapping[str, str]] = {"parent": "template_lattice"}
+    stored_names: ClassVar[Mapping[str, str]] = {"template_lattice": "parent"}
 
     positions: float = Field(1.0, ge=0, description="smooth absolute error of coordinates, NN units")
     n_atoms: float = Field(0.1, ge=0, description="cross-entropy of the number of atoms")
     structure_type: float = Field(0.1, ge=0, description="cross-entropy of the structure type")
     sites: float = Field(1.0, ge=0, description="cross-entropy of filled and empty sites")
-    parent: float = Field(0.2, ge=0, description="cross-entropy of the parent")
+    template_lattice: float = Field(0.2, ge=0, description="cross-entropy of the template lattice")
     elements: float = Field(0.3, ge=0, description="cross-entropy of the elements on filled sites, where a catalog mixes them")
-    prior_share: float = Field(0.5, ge=0, le=1, description="share of the reconstruction that is asked of the prior's own sample")
+    prior_share: float = Field(0.5, ge=0, le=1, description="share of the reconstruction that is evaluated at the prior's own sample")
     posterior_share: float = Field(0.25, gt=0, le=1, description="share of a batch that passes through the graph encoder, the costly part on a CPU")
     kl: float = Field(0.01, ge=0, description="weight of the divergence once the schedule is through")
     kl_balance: float = Field(0.9, ge=0, le=1, description="share of the divergence's pull that moves the prior; the rest moves the posterior")
@@ -58,8 +62,8 @@ def balanced_kl(q: Gaussian, p: Gaussian, balance: float) -> Tensor:
 class CvaeObjective(nn.Module):
     """Loss of a batch; a module, so that data-parallel wrappers see one forward pass.
 
-    Beside the evidence bound, a share of the reconstruction is asked of a sample of the prior: at use there is no posterior, and a prior trained by
-    the divergence alone may point where the decoder was never asked (Sohn, Lee & Yan, NeurIPS 2015, the hybrid objective).
+    Beside the evidence bound, a share of the reconstruction is evaluated at a sample of the prior: at use there is no posterior, and a prior that the
+    divergence alone trained may point where the decoder was never evaluated (Sohn, Lee & Yan, NeurIPS 2015, the hybrid objective).
     """
 
     def __init__(self, model: Cvae, config: LossConfig) -> None:
@@ -89,5 +93,6 @@ class CvaeObjective(nn.Module):
 
 
 def weighted(config: LossConfig, terms: Mapping[str, Tensor]) -> Tensor:
-    """The reconstruction terms of a decoder under their weights."""
-    return torch.stack([getattr(config, name) * term for name, term in terms.items()]).sum()
+    """The reconstruction terms of a decoder under their weights; a term is called as its weight is stored."""
+    names = {config.stored_names.get(name, name): name for name in type(config).model_fields}
+    return torch.stack([getattr(config, names[name]) * term for name, term in terms.items()]).sum()

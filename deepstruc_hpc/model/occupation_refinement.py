@@ -24,14 +24,14 @@ from deepstruc_hpc.structures.assignment import LatticeLookup
 from deepstruc_hpc.structures.lattice_strain import strains_of
 from deepstruc_hpc.structures.lattices import lattice_of
 from deepstruc_hpc.structures.occupation import faults_of
-from deepstruc_hpc.structures.parents import DEFAULT_RADIUS, Parent, standard_parents
 from deepstruc_hpc.structures.sites import nearest_distances, shortest_distance
+from deepstruc_hpc.structures.template_lattices import DEFAULT_RADIUS, TemplateLattice, standard_templates
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-ROUNDS, SEARCHES = 3, 12
-"""Fits and descents in turn, at most, without and with searches beyond minima; limits of time."""
+ROUNDS, SEARCHES = 3, 6
+"""Fits and descents in turn, at most, without and with hops; limits of time."""
 ROOM = 1.3
 """Sites up to so many nearest-neighbour distances outside an assignment may be filled."""
 SUREST = 6.0
@@ -39,11 +39,11 @@ SUREST = 6.0
 SNAP = 0.15
 """Nearest-neighbour distances from which an atom that a model wrote by coordinates is taken to its site."""
 RADII = (DEFAULT_RADIUS, 9.0, 13.0)
-"""Reach of the parents to which such atoms are taken: the smallest that leaves room."""
+"""Reach of the template lattices to which such atoms are taken: the smallest that leaves room."""
 LEAST_RW = 1e-5
 """Below it a fit is taken to be perfect: simulated curves agree with their own structure to about a third of it."""
 FEWEST, _LAYERS = 4, 8
-"""Atoms of the smallest particle that is refined; layers of the highest stack among the parents."""
+"""Atoms of the smallest particle that is refined; layers of the highest stack among the template lattices."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +67,14 @@ class Filled:
     """A cluster as an assignment: of one element, or on a lattice whose sites have their elements.
 
     Attributes:
-        parent: its sites.
+        template: its sites.
         mask: (S,) filled ones.
         structure: the cluster that they are, Å.
         fit: of the structure to the curve.
-        deformation: (3, 3) by which the structure's lattice differs from the parent's sites beside its length.
+        deformation: (3, 3) by which the structure's lattice differs from the template lattice's sites beside its length.
     """
 
-    parent: Parent
+    template: TemplateLattice
     mask: Mask
     structure: Structure
     fit: Fitted
@@ -86,7 +86,7 @@ class Improved(Filled):
     """An assignment after the refinement; the structure as it was before the zoom of its fit.
 
     Attributes:
-        objective: −ln of the posterior of parent and assignment, nats, up to a constant of the curve: :func:`objective_of`.
+        objective: −ln of the posterior of template lattice and assignment, nats, up to a constant of the curve: :func:`objective_of`.
     """
 
     objective: float = math.inf
@@ -101,9 +101,9 @@ def improve_sites(
     points: float | None = None,
     most_atoms: int = 10_000,
     low_q: float = 0.0,
-    patience: int = 0,
+    hops: int = 0,
 ) -> Improved:
-    """Descend over the assignments of a parent, and fit, in turn.
+    """Descend over the assignments of a template lattice, and fit, in turn.
 
     Of a crystal the fit has the strains that its symmetry allows (:mod:`deepstruc_hpc.structures.lattice_strain`): a c/a that is 1 % off hides which
     sites are filled.
@@ -116,25 +116,26 @@ def improve_sites(
         points: independent points of the data; those of its range where not given.
         most_atoms: that may come out.
         low_q: Å⁻¹, below which nothing of data and model counts, as in the fits; 0: all counts.
-        patience: steps without a better assignment after which the search beyond a minimum ends; 0: there is none.
+        hops: random changes of a few sites, each followed by a descent, once no change of one atom helps.
     """
-    strains = strains_of(start.parent.name)
-    length = shortest_distance(start.structure.positions) / shortest_distance(start.parent.sites[start.mask] @ start.deformation)
+    strains = strains_of(start.template.name)
+    length = shortest_distance(start.structure.positions) / shortest_distance(start.template.sites[start.mask] @ start.deformation)
     now = strained(start, strains, curve, instrument, low_q=low_q) if len(strains) else start
     points = points or independent_points(float(curve.r[0]), float(curve.r[-1]), max(instrument.qmin, low_q), instrument.qmax)
-    for _ in range(SEARCHES if patience else ROUNDS):
+    rng = np.random.default_rng(0)
+    for _ in range(SEARCHES if hops else ROUNDS):
         descent, near = _descent(now, length, curve, instrument, points=points, most_atoms=most_atoms, low_q=low_q, log_odds=log_odds)
         filled, steps = descent.run(now.mask[near])
-        if steps == 0 and patience and now.fit.rw > LEAST_RW:
-            filled, steps = descent.beyond(filled, patience)
+        if steps == 0 and hops and now.fit.rw > LEAST_RW:
+            filled, steps = descent.hops(filled, now.template.sites[near], hops, rng)
         if steps == 0:
             break
         mask = np.zeros(len(now.mask), dtype=bool)
         mask[near] = filled
-        structure = _built(now.parent, mask, now.structure, length * now.deformation)
-        now = Filled(now.parent, mask, structure, fitted(structure, curve, instrument, low_q=low_q), now.deformation)
+        structure = _built(now.template, mask, now.structure, length * now.deformation)
+        now = Filled(now.template, mask, structure, fitted(structure, curve, instrument, low_q=low_q), now.deformation)
         now = strained(now, strains, curve, instrument, low_q=low_q) if len(strains) else now
-    return Improved(now.parent, now.mask, now.structure, now.fit, now.deformation, objective_of(now, points, log_odds))
+    return Improved(now.template, now.mask, now.structure, now.fit, now.deformation, objective_of(now, points, log_odds))
 
 
 def _descent(
@@ -149,18 +150,18 @@ def _descent(
     log_odds: Floats | None,
 ) -> tuple[SiteDescent, NDArray[np.intp]]:
     """Descents at the parameters of a fit, over the sites near an assignment, and which ones these are."""
-    parent, fit = filled.parent, filled.fit
-    near = np.flatnonzero(parent.distance <= parent.distance[filled.mask].max() + ROOM)
-    sites = parent.sites[near] @ filled.deformation * (length * fit.zoom)
+    template, fit = filled.template, filled.fit
+    near = np.flatnonzero(template.distance <= template.distance[filled.mask].max() + ROOM)
+    sites = template.sites[near] @ filled.deformation * (length * fit.zoom)
     ranges = {"qmin": instrument.qmin, "qmax": instrument.qmax, "qdamp": instrument.qdamp, "low_q": low_q}
     target = target_of(curve.r, curve.g, **ranges, largest_distance=2.0 * float(np.linalg.norm(sites, axis=1).max()))
     scattering = None
-    if parent.species is not None:
-        scattering = SiteScattering.of([parent.species[site] for site in near], filled.mask[near], target.q, instrument.radiation)
+    if template.species is not None:
+        scattering = SiteScattering.of([template.species[site] for site in near], filled.mask[near], target.q, instrument.radiation)
     curves = SiteCurves.of(sites, target, uiso=fit.uiso, delta2=fit.delta2, qbroad=instrument.qbroad, scattering=scattering)
-    bonds = (parent.bonds if parent.species is None else parent.unlike_bonds)[near][:, near]
+    bonds = (template.bonds if template.species is None else template.unlike_bonds)[near][:, near]
     odds = np.zeros(len(near)) if log_odds is None else np.clip(log_odds[near], -SUREST, SUREST)
-    descent = SiteDescent(curves, bonds, points=points, min_neighbours=parent.min_neighbours, most_atoms=most_atoms, log_odds=odds)
+    descent = SiteDescent(curves, bonds, points=points, min_neighbours=template.min_neighbours, most_atoms=most_atoms, log_odds=odds)
     return descent, near
 
 
@@ -184,14 +185,14 @@ def strained(filled: Filled, strains: Floats, curve: PdfCurve, instrument: Instr
     kept = found.parameters
     fit = Fitted(kept["zoom"], kept["uiso"], kept["delta2"], found.rw, kept["scale"])
     structure = replace(filled.structure, positions=positions @ change)
-    return Filled(filled.parent, filled.mask, structure, fit, filled.deformation @ change)
+    return Filled(filled.template, filled.mask, structure, fit, filled.deformation @ change)
 
 
 def objective_of(filled: Filled, points: float, log_odds: Floats | None) -> float:
-    """−ln of the posterior of a parent and which of its sites are filled, nats, up to a constant of the curve.
+    """−ln of the posterior of a template lattice and which of its sites are filled, nats, up to a constant of the curve.
 
-    ½ n ln(residual) − Σ_{filled} ln p − Σ_{empty} ln(1 − p) + what stacking faults cost (:class:`~deepstruc_hpc.physics.evidence.Constants`). Parents
-    count alike. So assignments of different parents can be compared, too.
+    ½ n ln(residual) − Σ_{filled} ln p − Σ_{empty} ln(1 − p) + what stacking faults cost (:class:`~deepstruc_hpc.physics.evidence.Constants`).
+    Template lattices count alike. So assignments of different template lattices can be compared, too.
 
     Args:
         filled: the assignment with its fit.
@@ -205,13 +206,13 @@ def objective_of(filled: Filled, points: float, log_odds: Floats | None) -> floa
     return price - float(log_likelihood(max(filled.fit.rw, LEAST_RW), points))
 
 
-def _built(parent: Parent, mask: Mask, as_before: Structure, cell: Floats) -> Structure:
-    """The cluster that an assignment is, with the type and label that it had; ``cell`` (3, 3) takes the parent's sites to Å."""
-    if parent.species is not None:
-        symbols = [parent.species[site] for site in np.flatnonzero(mask)]
-        built = parent.cluster(mask, symbols, 1.0, as_before.structure_type, as_before.label)
+def _built(template: TemplateLattice, mask: Mask, as_before: Structure, cell: Floats) -> Structure:
+    """The cluster that an assignment is, with the type and label that it had; ``cell`` (3, 3) takes the template lattice's sites to Å."""
+    if template.species is not None:
+        symbols = [template.species[site] for site in np.flatnonzero(mask)]
+        built = template.cluster(mask, symbols, 1.0, as_before.structure_type, as_before.label)
     else:
-        built = parent.structure(mask, as_before.symbols[0], 1.0, as_before.label)
+        built = template.structure(mask, as_before.symbols[0], 1.0, as_before.label)
     return Structure(built.symbols, built.positions @ cell, as_before.structure_type, as_before.label)
 
 
@@ -221,14 +222,14 @@ def fitted(structure: Structure, curve: PdfCurve, instrument: Instrument, *, low
     return Fitted.of(table.row(0))
 
 
-def snapped(structure: Structure) -> tuple[Parent, Mask, Structure] | None:
-    """The sites that a cluster written by coordinates means: their parent, which of them are filled, and the cluster on them.
+def snapped(structure: Structure) -> tuple[TemplateLattice, Mask, Structure] | None:
+    """The sites that a cluster written by coordinates means: their template lattice, which of them are filled, and the cluster on them.
 
     Args:
         structure: of one element, in the frame of the builders, as a model trained on their order leaves it.
 
     Returns:
-        None where atoms lie too far from the sites of any parent of the structure's type.
+        None where atoms lie too far from the sites of any template lattice of the structure's type.
     """
     if len(structure) < FEWEST or len(structure.elements) > 1:
         return None
@@ -238,14 +239,14 @@ def snapped(structure: Structure) -> tuple[Parent, Mask, Structure] | None:
     found = None if finder is None else finder.find(structure.positions, structure.structure_type, length=length)
     if finder is None or found is None:
         return None
-    parent = finder.parents[found.parent]
-    built = parent.structure(found.mask, structure.symbols[0], length, structure.label)
-    return parent, found.mask, Structure(built.symbols, built.positions, structure.structure_type, structure.label)
+    template = finder.templates[found.template]
+    built = template.structure(found.mask, structure.symbols[0], length, structure.label)
+    return template, found.mask, Structure(built.symbols, built.positions, structure.structure_type, structure.label)
 
 
 @lru_cache(maxsize=32)
 def finder_of(kind: str, radius: float) -> LatticeLookup:
-    """Of all parents of a structure type that reach as far as a radius."""
-    parents = standard_parents(radius, _LAYERS if kind == "stacking_fault" else FEWEST)
+    """Of all template lattices of a structure type that reach as far as a radius."""
+    templates = standard_templates(radius, _LAYERS if kind == "stacking_fault" else FEWEST)
     lattice = lattice_of(kind)
-    return LatticeLookup([parent for parent in parents if parent.structure_type == lattice], SNAP)
+    return LatticeLookup([template for template in templates if template.structure_type == lattice], SNAP)

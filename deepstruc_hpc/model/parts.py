@@ -79,14 +79,14 @@ class SiteTargets(TensorRecord):
     """What a decoder over sites should give; see :class:`~deepstruc_hpc.data.site_targets.SiteArrays`.
 
     Attributes:
-        parent: (B,) int64, number of the parent.
-        site: (B, K) int64, the sites asked for.
+        template: (B,) int64, number of the template lattice.
+        site: (B, K) int64, the sites evaluated.
         filled: (B, K), 1 where such a site is filled.
-        mask: (B, ⌈S/8⌉) uint8, all sites of the parent as bits.
+        mask: (B, ⌈S/8⌉) uint8, all sites of the template lattice as bits.
         element: (B, S) uint8, the element on every site, or none where elements are not decoded.
     """
 
-    parent: Tensor
+    template: Tensor
     site: Tensor
     filled: Tensor
     mask: Tensor
@@ -95,7 +95,7 @@ class SiteTargets(TensorRecord):
     def first(self, count: int) -> SiteTargets:
         """The targets of the first structures."""
         element = None if self.element is None else self.element[:count]
-        return SiteTargets(self.parent[:count], self.site[:count], self.filled[:count], self.mask[:count], element)
+        return SiteTargets(self.template[:count], self.site[:count], self.filled[:count], self.mask[:count], element)
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,4 +176,4 @@ class Decoder(Protocol):
         """(T,) probabilities of the types, averaged over (B, latent) points."""
 
     def assignments(self, z: Tensor, allowed: Sequence[Sequence[str]]) -> list[tuple[int, NDArray[np.int64]]]:
-        """For (B, latent) points: lattice and element of each of its sites; none for a decoder without sites."""
+        """For (B, latent) points: template lattice and element of each of its sites; none for a decoder without sites."""

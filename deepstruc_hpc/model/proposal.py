@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepstruc_hpc.core.structure import Structure
-from deepstruc_hpc.structures.parents import Parent
 from deepstruc_hpc.structures.prototypes import CrystalCandidate
+from deepstruc_hpc.structures.template_lattices import TemplateLattice
 
 Array = NDArray[np.float64]
 
@@ -23,8 +23,8 @@ class Proposal:
         latent: (latent,) the point it was decoded from; of length 0 without a latent space.
         log_prior: logarithm of the prior density p(z | PDF), as calibrated, at that point, nats; 0 without a latent space.
         type_probability: of the structure's type, says the generator; 1 where it does not say.
-        parent: name of the parent whose sites it fills; empty where it fills none.
-        occupation: that parent and (S,) which of its sites are occupied, or None. Searches over sizes and sites begin from it.
+        template: name of the template lattice whose sites it fills; empty where it fills none.
+        occupation: that template lattice and (S,) which of its sites are occupied, or None. Searches over sizes and sites begin from it.
         crystal: of a compound, the crystal type that it is cut from, with lengths from radii; else None.
     """
 
@@ -32,6 +32,6 @@ class Proposal:
     latent: Array = field(default_factory=lambda: np.zeros(0))
     log_prior: float = 0.0
     type_probability: float = 1.0
-    parent: str = ""
-    occupation: tuple[Parent, NDArray[np.bool_]] | None = None
+    template: str = ""
+    occupation: tuple[TemplateLattice, NDArray[np.bool_]] | None = None
     crystal: CrystalCandidate | None = None

@@ -1,6 +1,6 @@
 """Which element lies on each filled site: one more answer of the decoder over sites, where a catalog mixes elements.
 
-A parent of one crystal suggests the element of each site; what the data say comes on top: alloys order, segregate or mix, and of which two metals
+A template of one crystal suggests the element of each site; what the data say comes on top: alloys order, segregate or mix, and of which two metals
 they are is read off contrast and distance.
 """
 
@@ -17,7 +17,7 @@ SUGGESTED = 3.0
 
 
 class ElementHead(nn.Module):
-    """p(element | z, parent, site) of filled sites."""
+    """p(element | z, template lattice, site) of filled sites."""
 
     def __init__(self, hidden: int, trunk: int, n_elements: int) -> None:
         super().__init__()

@@ -31,8 +31,8 @@ class SizedAnswer:
         head_size: (B,) number of atoms that the head says.
         supposed: (B,) number of atoms as which the particles were shown to the decoder.
         output: the decoder's, of the mean latent points of the coarse views.
-        parent: (B,) number of the most probable parent.
-        logits: of the sites of that parent, (S,) each.
+        template: (B,) number of the most probable template lattice.
+        logits: of the sites of that template lattice, (S,) each.
     """
 
     log_n: Tensor
@@ -42,11 +42,11 @@ class SizedAnswer:
     head_size: Array
     supposed: Array
     output: SitesOutput
-    parent: NDArray[np.int64]
+    template: NDArray[np.int64]
     logits: list[NDArray[np.float32]]
 
     def n_atoms(self) -> NDArray[np.int64]:
-        """(B,) the number of atoms that is said, in whole atoms."""
+        """(B,) the number of atoms that is predicted, in whole atoms."""
         whole = np.rint(np.exp(self.log_n.double().cpu().numpy()))
         return np.asarray(np.maximum(whole, FEWEST_ATOMS), dtype=np.int64)
 
@@ -74,35 +74,35 @@ class SizeReader:
 
     @torch.no_grad()
     def read(self, pdf: NDArray[np.float32]) -> SizedAnswer:
-        """What is said of (B, 2, L) PDFs on the reader's axis or on the first part of it, at least the model's own."""
+        """What is predicted for (B, 2, L) PDFs on the reader's axis or on the first part of it, at least the model's own."""
         points = self.network.config.grid.points
         seen = torch.from_numpy(np.ascontiguousarray(pdf, dtype=np.float32)).to(next(self.network.parameters()).device)
         near = on_model_axis(seen, points)
         features = prior_features(self.network, near)
         mixture = self.head(seen, features)
         size = np.exp(mixture.moments()[0].double().cpu().numpy())
-        direct = self.network.decode(features[:, -self.network.config.latent_dim :]).parent_logits.argmax(dim=1).cpu().numpy()
+        direct = self.network.decode(features[:, -self.network.config.latent_dim :]).template_logits.argmax(dim=1).cpu().numpy()
         coarse, supposed = coarse_view(near.cpu().numpy(), self.axis[:points], size, atomic_volumes(self.decoder, direct))
         prior = self.network.prior(torch.from_numpy(coarse).to(seen.device))
         output = self.network.decode(prior.mean)
-        parent = output.parent_logits.argmax(dim=1).cpu().numpy().astype(np.int64)
-        logits = [self.decoder.site_logits(output.z[row : row + 1], int(kind))[0].cpu().numpy() for row, kind in enumerate(parent)]
+        template = output.template_logits.argmax(dim=1).cpu().numpy().astype(np.int64)
+        logits = [self.decoder.site_logits(output.z[row : row + 1], int(kind))[0].cpu().numpy() for row, kind in enumerate(template)]
         field = _field_reading(logits, supposed, prior.log_std.mean(dim=1))
         mean, log_std = self.head.blend(mixture, field)
-        return SizedAnswer(mean, log_std, mixture, field, size, supposed, output, parent, logits)
+        return SizedAnswer(mean, log_std, mixture, field, size, supposed, output, template, logits)
 
     def structures(self, pdf: NDArray[np.float32]) -> list[DecodedArrays]:
-        """As generated: the most probable sites of the most probable parent, as many as :meth:`read` says."""
+        """As generated: the most probable sites of the most probable template lattice, as many as :meth:`read` says."""
         return self.generated(self.read(pdf))
 
     def generated(self, answer: SizedAnswer) -> list[DecodedArrays]:
         """The structures of an answer."""
         types = self.decoder.type_shares(answer.output)
         found = []
-        for row, (number, count) in enumerate(zip(answer.parent.tolist(), answer.n_atoms().tolist(), strict=True)):
+        for row, (number, count) in enumerate(zip(answer.template.tolist(), answer.n_atoms().tolist(), strict=True)):
             logits = answer.logits[row]
             coarse = min(_counts(logits)[0], float(count)) if answer.supposed[row] < answer.head_size[row] else float(count)
-            sites = stretched_sites(self.decoder.book.parent(number), logits, coarse, count)
+            sites = stretched_sites(self.decoder.book.template(number), logits, coarse, count)
             found.append(DecodedArrays(centred_and_ordered(sites), types[row]))
         return found
 

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from deepstruc_hpc.model.coarse_view import sphere_decay, sphere_diameter
 from deepstruc_hpc.physics.simulate import simulate_pdf
 from deepstruc_hpc.structures.lattices import metal_atomic_volume
-from deepstruc_hpc.structures.parents import parent_of
+from deepstruc_hpc.structures.template_lattices import template_lattice
 
 REFERENCES = ("fcc atom", "hcp atom", "bcc atom", "sc atom", "icosahedral", "decahedral atom")
-"""One parent of each structure type that is not made of the others."""
+"""One template lattice of each structure type that is not made of the others."""
 REFERENCE_RADIUS = 15.0
 """Of the spheres from which references are made, nearest-neighbour distances: 10,000 to 20,000 atoms, beyond the end of the axis."""
 REFERENCE_QMAX, REFERENCE_QMIN = 22.0 * 2.77, 0.5 * 2.77
@@ -85,11 +85,11 @@ class ReferenceStrengths(nn.Module):
 
 @lru_cache(maxsize=16)
 def _reference(name: str, stop: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    parent = parent_of(name, REFERENCE_RADIUS)
-    sites = parent.sites[parent.distance <= REFERENCE_RADIUS]
+    template = template_lattice(name, REFERENCE_RADIUS)
+    sites = template.sites[template.distance <= REFERENCE_RADIUS]
     r = np.arange(0.0, stop, 0.01)
     g = simulate_pdf(["Au"] * len(sites), sites, r, qmin=REFERENCE_QMIN, qmax=REFERENCE_QMAX, qdamp=0.0, uiso=REFERENCE_U, delta2=REFERENCE_DELTA2)
-    diameter = sphere_diameter(np.array([float(len(sites))]), metal_atomic_volume(parent.structure_type, 1.0))
+    diameter = sphere_diameter(np.array([float(len(sites))]), metal_atomic_volume(template.structure_type, 1.0))
     return r, np.asarray(g) / np.maximum(sphere_decay(r, diameter)[0], 0.05)
 
 

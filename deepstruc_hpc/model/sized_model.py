@@ -41,7 +41,7 @@ class SizedModel(StructureModel):
         return float(answer.log_n[0]), float(answer.log_std[0].exp())
 
     def generate(self, curve: PdfCurve, *, symbol: str, instrument: Instrument | None = None) -> Structure:
-        """The structure as generated, before any fit: the most probable sites of the most probable parent, as many as :meth:`size` says.
+        """The structure as generated, before any fit: the most probable sites of the most probable template lattice, as many as :meth:`size` says.
 
         Args:
             curve: measured G(r).

@@ -1,7 +1,7 @@
-"""One posterior: how misfits, parameters and prior knowledge become nats. Ranking, searches, phases, occupations, crystals and series ask here.
+"""One posterior: how residuals, parameters and prior knowledge become nats. Ranking, searches, phases, occupations, crystals and series ask here.
 
-Likelihood. A Gaussian misfit of unknown variance, integrated over the variance, gives −½ n ln(Rw²) up to a constant of the data, with n the
-independent points that the misfit counts for (:func:`log_likelihood`).
+Likelihood. A Gaussian residual of unknown variance, integrated over the variance, gives −½ n ln(Rw²) up to a constant of the data, with n the
+independent points that the residual counts for (:func:`log_likelihood`).
 
 Points. A curve holds (rmax − rmin)(Qmax − Qmin)/π independent numbers (:func:`independent_points`). What a rigid, perfect model misses (relaxed
 surfaces, ligands, sizes) it misses at many neighbouring points at once: ``points_per_datum`` of them count as one where kinds of structures are
@@ -110,11 +110,11 @@ def within_calibration(rw: Any, limit: float | None = None) -> Floats:
 
 
 def log_likelihood(rw: Any, points: float, *, model_error: float = 0.0) -> Floats:
-    """The marginal log-likelihood of a Gaussian misfit of unknown variance, −½ n ln(Rw² + e²), up to a constant of the data.
+    """The marginal log-likelihood of a Gaussian residual of unknown variance, −½ n ln(Rw² + e²), up to a constant of the data.
 
     Args:
         rw: agreement, any shape, finite, ≥ 0.
-        points: n, the points that the misfit counts for, less the fitted parameters.
+        points: n, the points that the residual counts for, less the fitted parameters.
         model_error: e, the Rw that no candidate of the kind is expected to go below: what a rigid particle always misses.
 
     Returns:

@@ -7,7 +7,7 @@ and for the choice among M crystals. A gain of Rw alone means nothing: with eigh
 
 Where what is there does not explain the curve (Rw above 0.4) the gain is that of the Bayesian information criterion with all N independent points,
 less 2 ln M. Where it does, another type or another shape may be what is wrong with it, which it misses at many neighbouring points at once. So the
-points count as they do in the ranking, c for one, a misfit below the model error counts little, a phase pays for charges that its cations rarely
+points count as they do in the ranking, c for one, a residual below the model error counts little, a phase pays for charges that its cations rarely
 have, and the gain has to be
 
   ½ (N/c) ln((Rw₁² + e²)/(Rw₂² + e²)) − ½ (k₂ − k₁) ln(N/c) − ln(rarity) > ln M.

@@ -199,7 +199,7 @@ class Signal:
 
       c = ρᵀ V Σ Vᵀ ρ / ⟨the same for white noise of that power⟩
 
-    is 1 for noise and more for what a cluster would make: the misfit of a cluster is a difference of such curves. Σ, not Σ², so that the few
+    is 1 for noise and more for what a cluster would make: the residual of a cluster is a difference of such curves. Σ, not Σ², so that the few
     directions that all clusters share, which the parameters take up, do not decide alone.
 
     Args:

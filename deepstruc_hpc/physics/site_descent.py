@@ -1,7 +1,7 @@
 """Which sites of a lattice are filled, by the curve: atoms put in, taken out and moved one at a time, each step the best of all there are.
 
 At fixed zoom, U and delta2 the curve of a cluster of one element is a sum over its pairs, h = Σ_{pairs} g(d), with g(d) the curve of one pair at
-distance d; its misfit at the best scale follows from y·h and h·h. With the potential V(s) = Σ_{filled t} g(|s − t|) of every site,
+distance d; its residual at the best scale follows from y·h and h·h. With the potential V(s) = Σ_{filled t} g(|s − t|) of every site,
 
     an atom put on s:          h + V(s)
     an atom taken off s:       h − V(s)
@@ -13,7 +13,7 @@ are those of :class:`~deepstruc_hpc.physics.target.Target`, a basis of as many n
 In a crystal of several elements each site has a kind, and g(d) is that of two kinds: their scattering factors' product over the square of the mean
 one, which is taken as that of the cluster at the start.
 
-What is made small is −ln of the posterior of an occupation, ½ n ln(misfit) − Σ_{filled} ln p/(1 − p): n independent points of unknown variance, and
+What is made small is −ln of the posterior of an occupation, ½ n ln(residual) − Σ_{filled} ln p/(1 − p): n independent points of unknown variance, and
 what was known of every site before.
 """
 
@@ -37,14 +37,16 @@ Mask = NDArray[np.bool_]
 DISTANCE_STEP = 5e-4
 """Distances are told apart to this part of the largest one."""
 MOST_STEPS = 60
-TENURE = 8
-"""Steps for which a search beyond a minimum leaves a site as it was changed."""
+MOST_CHANGED = 6
+"""Sites that are changed at random before a further descent, at most: a cation with the anions about it."""
+PERFECT = 2e-5
+"""Rw at which a search ends."""
 FEWEST_ATOMS = 4
 """That an occupation keeps, whatever was known of its sites: fewer have no shape that a curve could tell."""
 LEAST_GAIN = 0.05
 """Nats that a step must gain."""
 _FLOOR = 1e-10
-"""Of the misfit over Σ of squares of the data: below it the arithmetic is at its end."""
+"""Of the residual over Σ of squares of the data: below it the arithmetic is at its end."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +134,7 @@ class SiteCurves:
         counts = np.bincount(place.ravel(), minlength=size * classes).reshape(size, classes)
         return np.asarray(counts @ self.curve)
 
-    def misfit(self, along: Floats | float, square: Floats | float) -> Floats:
+    def residual(self, along: Floats | float, square: Floats | float) -> Floats:
         """Σ of squares that are left at the best scale, over that of the data, from y·h and h·h; 1 where the curve points away from the data."""
         along = np.maximum(along, 0.0)
         return np.asarray(np.maximum(1.0 - along**2 / np.maximum(square, 1e-300) / self.target.norm, 0.0))
@@ -140,7 +142,7 @@ class SiteCurves:
     def rw(self, mask: Mask) -> float:
         """Of an occupation, at its best scale."""
         curve = 0.5 * self.potential(mask)[mask].sum(axis=0)
-        return float(np.sqrt(self.misfit(curve @ self.target.data, curve @ curve)))
+        return float(np.sqrt(self.residual(curve @ self.target.data, curve @ curve)))
 
 
 @dataclass(frozen=True)
@@ -151,19 +153,34 @@ class Change:
     emptied: int = -1
     filled: int = -1
 
-    @property
-    def sites(self) -> tuple[int, ...]:
-        """That change."""
-        return tuple(site for site in (self.emptied, self.filled) if site >= 0)
-
 
 @dataclass(eq=False)
 class _State:
-    """An occupation (S,), the potential (S, K) of every site, and the curve (K,)."""
+    """An occupation (S,), the potential (S, K) of every site, and the curve (K,), kept up to date."""
 
+    curves: SiteCurves
     mask: Mask
     potential: Floats
     total: Floats
+
+    @classmethod
+    def of(cls, curves: SiteCurves, mask: Mask) -> _State:
+        potential = curves.potential(mask)
+        return cls(curves, mask.copy(), potential, 0.5 * potential[mask].sum(axis=0))
+
+    def copy(self) -> _State:
+        return _State(self.curves, self.mask.copy(), self.potential.copy(), self.total)
+
+    def turn(self, site: int) -> None:
+        """Empty a filled site, or fill an empty one."""
+        sign = -1.0 if self.mask[site] else 1.0
+        self.total = self.total + sign * self.potential[site]
+        self.potential += sign * self.curves.curve[self.curves.kind[:, site]]
+        self.mask[site] = not self.mask[site]
+
+    @property
+    def residual(self) -> float:
+        return float(self.curves.residual(float(self.total @ self.curves.target.data), float(self.total @ self.total)))
 
 
 class SiteDescent:
@@ -196,89 +213,90 @@ class SiteDescent:
         Returns:
             (S,) filled at the end, and the number of steps.
         """
-        state = self._begin(mask)
+        state = _State.of(self.curves, mask)
+        return state.mask, self._descend(state, most_steps)
+
+    def _descend(self, state: _State, most_steps: int) -> int:
         for step in range(most_steps):
             change = self.best_change(state.mask, state.potential, state.total)
-            if not change.sites:
-                return state.mask, step
-            self._apply(state, change)
-        return state.mask, most_steps
+            if change.emptied < 0 and change.filled < 0:
+                return step
+            for site in (change.emptied, change.filled):
+                if site >= 0:
+                    state.turn(site)
+        return most_steps
 
-    def beyond(self, mask: Mask, patience: int, tenure: int = TENURE) -> tuple[Mask, int]:
-        """Go on from where no change of one atom helps: a tabu search (Glover, ORSA J. Computing 1 (1989) 190).
+    def hops(self, mask: Mask, sites: Floats, count: int, rng: np.random.Generator) -> tuple[Mask, int]:
+        """Go on from where no change of one atom helps: an iterated local search.
 
-        The least bad change is taken, and what was changed stays for some steps, so that the search leaves the basin that it was in.
+        A few surface sites that lie together are changed at random and a descent follows; the better of the two ends is where the next one begins
+        (Lourenço, Martin & Stützle, Handbook of Metaheuristics, 2003; basin hopping, Wales & Doye, J. Phys. Chem. A 101 (1997) 5111).
 
         Args:
-            mask: (S,) filled at the start.
-            patience: steps without a lower objective after which the search ends.
-            tenure: steps for which a site stays as it was changed.
+            mask: (S,) filled at the start, the end of a descent.
+            sites: (S, 3) in any unit.
+            count: how many are tried.
+            rng: random numbers.
 
         Returns:
-            (S,) filled where the objective was lowest, and after how many steps; the start and 0 where nothing was better.
+            (S,) filled where the objective is lowest, and how many tries lowered it.
         """
-        state = self._begin(mask)
-        along, square = float(state.total @ self.curves.target.data), float(state.total @ state.total)
-        best, lowest, found = state.mask.copy(), float(self.objective(self.curves.misfit(along, square), self.log_odds[mask].sum())), 0
-        free_from = np.zeros(len(mask), dtype=np.int64)
-        step = 0
-        while step - found < patience:
-            step += 1
-            before = float(self.log_odds[state.mask].sum())
-            change = self.best_change(state.mask, state.potential, state.total, barred=free_from > step, uphill=True)
-            if not change.sites:
+        best, better = _State.of(self.curves, mask), 0
+        lowest = self._of(best)
+        for _ in range(count):
+            if best.residual < PERFECT**2:
                 break
-            self._apply(state, change)
-            free_from[list(change.sites)] = step + 1 + tenure
-            if change.objective - before < lowest - LEAST_GAIN:
-                best, lowest, found = state.mask.copy(), change.objective - before, step
-        return best, found
+            trial = best.copy()
+            for site in np.flatnonzero(self._perturbed(best.mask, sites, rng) != best.mask):
+                trial.turn(int(site))
+            self._descend(trial, MOST_STEPS)
+            if (objective := self._of(trial)) < lowest - LEAST_GAIN:
+                best, lowest, better = trial, objective, better + 1
+        return best.mask, better
 
-    def _begin(self, mask: Mask) -> _State:
-        potential = self.curves.potential(mask)
-        return _State(mask.copy(), potential, 0.5 * potential[mask].sum(axis=0))
+    def _of(self, state: _State) -> float:
+        """The objective of an occupation."""
+        return float(self.objective(np.array(state.residual), float(self.log_odds[state.mask].sum())))
 
-    def _apply(self, state: _State, change: Change) -> None:
-        curve = self.curves.curve
-        if change.emptied >= 0:
-            state.total -= state.potential[change.emptied]
-            state.potential -= curve[self.curves.kind[:, change.emptied]]
-            state.mask[change.emptied] = False
-        if change.filled >= 0:
-            state.total += state.potential[change.filled]
-            state.potential += curve[self.curves.kind[:, change.filled]]
-            state.mask[change.filled] = True
+    def _perturbed(self, mask: Mask, sites: Floats, rng: np.random.Generator) -> Mask:
+        """Some surface sites that lie together changed; no atom is left alone."""
+        neighbours = np.asarray(self.bonds @ mask.astype(np.int32))
+        surface = np.flatnonzero(np.where(mask, neighbours < self.full, neighbours >= self.min_neighbours))
+        about = sites[rng.choice(surface)]
+        nearest = np.argsort(np.linalg.norm(sites[surface] - about, axis=1))
+        changed = mask.copy()
+        chosen = surface[nearest[: int(rng.integers(2, MOST_CHANGED + 1))]]
+        changed[chosen] = ~changed[chosen]
+        kept = changed & (np.asarray(self.bonds @ changed.astype(np.int32)) >= self.min_neighbours)
+        return kept if FEWEST_ATOMS <= np.count_nonzero(kept) <= self.most_atoms else mask
 
-    def objective(self, misfit: Floats, log_odds: Floats | float) -> Floats:
-        """−ln of the posterior, ½ n ln(misfit) − the change of Σ ln p/(1 − p), nats."""
-        return -log_likelihood(np.sqrt(np.maximum(misfit, _FLOOR)), self.points) - log_odds
+    def objective(self, residual: Floats, log_odds: Floats | float) -> Floats:
+        """−ln of the posterior, ½ n ln(residual) − the change of Σ ln p/(1 − p), nats."""
+        return -log_likelihood(np.sqrt(np.maximum(residual, _FLOOR)), self.points) - log_odds
 
-    def best_change(self, mask: Mask, potential: Floats, total: Floats, *, barred: Mask | None = None, uphill: bool = False) -> Change:
+    def best_change(self, mask: Mask, potential: Floats, total: Floats) -> Change:
         """The best of all changes of one atom; none where none gains enough.
 
         Args:
             mask: (S,) filled sites.
             potential: (S, K) of the occupation, :meth:`SiteCurves.potential`.
             total: (K,) its curve, half the sum of the potential over the filled sites.
-            barred: (S,) sites that stay as they are.
-            uphill: the best is taken even if it gains nothing.
         """
         data, curves = self.curves.target.data, self.curves
         neighbours = np.asarray(self.bonds @ mask.astype(np.int32))
         leaning = np.asarray(self.bonds @ (mask & (neighbours <= self.min_neighbours)).astype(np.int32)) > 0
-        free = np.ones(len(mask), dtype=bool) if barred is None else ~barred
-        out = np.flatnonzero(mask & free & (neighbours < self.full) & ~leaning)
-        put = np.flatnonzero(~mask & free & (neighbours >= self.min_neighbours))
+        out = np.flatnonzero(mask & (neighbours < self.full) & ~leaning)
+        put = np.flatnonzero(~mask & (neighbours >= self.min_neighbours))
         along, square = float(total @ data), float(total @ total)
-        now = float(self.objective(curves.misfit(along, square), 0.0))
-        ways = [Change(np.inf if uphill else now - LEAST_GAIN)]
+        now = float(self.objective(curves.residual(along, square), 0.0))
+        ways = [Change(now - LEAST_GAIN)]
         y, h = potential @ data, potential @ total
         s = np.einsum("sk,sk->s", potential, potential)
         if len(out) and mask.sum() > FEWEST_ATOMS:
-            values = self.objective(curves.misfit(along - y[out], square - 2 * h[out] + s[out]), -self.log_odds[out])
+            values = self.objective(curves.residual(along - y[out], square - 2 * h[out] + s[out]), -self.log_odds[out])
             ways.append(Change(float(values.min()), emptied=int(out[values.argmin()])))
         if len(put) and mask.sum() < self.most_atoms:
-            values = self.objective(curves.misfit(along + y[put], square + 2 * h[put] + s[put]), self.log_odds[put])
+            values = self.objective(curves.residual(along + y[put], square + 2 * h[put] + s[put]), self.log_odds[put])
             ways.append(Change(float(values.min()), filled=int(put[values.argmin()])))
         if len(out) and len(put):
             kind, curve = curves.kind[np.ix_(out, put)], curves.curve
@@ -287,7 +305,7 @@ class SiteDescent:
             projected = along - y[out][:, None] + y[put] - (curve @ data)[kind]
             length = square + (s - 2 * h)[out][:, None] + (s + 2 * h)[put]
             length += (np.einsum("dk,dk->d", curve, curve) - 2 * curve @ total)[kind] - 2 * v_out @ v_put.T + 2 * own
-            values = self.objective(curves.misfit(projected, length), self.log_odds[put] - self.log_odds[out][:, None])
+            values = self.objective(curves.residual(projected, length), self.log_odds[put] - self.log_odds[out][:, None])
             values[(neighbours[put] <= self.min_neighbours) & (self.bonds[out][:, put].toarray() > 0)] = np.inf
             first, second = np.unravel_index(int(values.argmin()), values.shape)
             ways.append(Change(float(values[first, second]), int(out[first]), int(put[second])))

@@ -15,6 +15,7 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from deepstruc_hpc.core.config import STORED
 from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.data.dataset import TrainingView
 from deepstruc_hpc.model.checkpoint import load_network
@@ -66,7 +67,7 @@ def draw_training(run: Path, store: str | os.PathLike[str], *, tracking: tuple[s
     """
     files = RunFiles(run)
     network, info = load_network(files.checkpoint)
-    config = TrainConfig.model_validate({**info.settings, "model": info.model.model_dump()})
+    config = TrainConfig.model_validate({**info.settings, "model": info.model.model_dump()}, context=STORED)
     catalog = Catalog.open(store)
     validation = load_split(catalog, config.data, config.seed).validation
     rows = validation[np.unique(np.linspace(0, len(validation) - 1, MOST_POINTS).round().astype(np.int64))]

@@ -1,4 +1,4 @@
-"""HDF5 files of strangers must not reach beyond themselves.
+"""Uploaded HDF5 files must not reach beyond themselves.
 
 The format can name other files: external links, datasets whose numbers lie in another file, virtual datasets. A reader that follows them would read
 whatever the server may read, so a file that holds one is refused before it is read.

@@ -133,7 +133,7 @@ class TaskRunner:
                 found = find_pdfs([task.path])
                 if len(found) == 1:
                     read_pdf(found[0])
-        except Exception as wrong:  # noqa: BLE001 - bytes of a stranger: no fault of theirs may stop the worker
+        except Exception as wrong:  # noqa: BLE001 - an uploaded file: no fault in it may stop the worker
             return ReadOutcome(message=without_path(str(wrong) or type(wrong).__name__, task.path))
         return ReadOutcome(tuple(split_inside(path)[1] for path in found) if len(found) > 1 else ("",))
 
@@ -244,6 +244,6 @@ def shown(record: ItemRecord) -> dict[str, Any]:
         "diameter": words.diameter_words(row) if answered else "",
         "rw": record.rw,
         "probability": record.probability,
-        "flags": [said for said, _ in words.flag_words(row)],
+        "flags": [label for label, _ in words.flag_words(row)],
         "folder": record.folder,
     }

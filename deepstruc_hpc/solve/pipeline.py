@@ -19,6 +19,7 @@ from deepstruc_hpc.solve.checks.checks import Answer, check
 from deepstruc_hpc.solve.checks.extra_terms import with_terms
 from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.measurement.describe import Measurement, describe
+from deepstruc_hpc.solve.measurement.sample import Sample
 from deepstruc_hpc.solve.ranking.applicability import applies, errors_hide
 from deepstruc_hpc.solve.ranking.posterior import Posterior
 from deepstruc_hpc.solve.ranking.ranking import Ranking, rank
@@ -32,12 +33,18 @@ class Sources:
     Attributes:
         sources: asked in this order.
         generator: whose latent space may be searched, or None.
+        compounds: the generator that stands for it where the sample is a compound, or None.
         elements: of the user's own catalog, taken where nobody names the sample.
     """
 
     sources: Sequence[Source]
     generator: Generator | None = None
+    compounds: Generator | None = None
     elements: tuple[str, ...] = ()
+
+    def generator_for(self, sample: Sample) -> Generator | None:
+        """The generator that was asked about a sample."""
+        return self.compounds if self.compounds is not None and sample.kind == "compound" else self.generator
 
 
 def solve_curve(curve: PdfCurve, settings: SolveSettings, sources: Sources) -> Answer:
@@ -62,7 +69,7 @@ def solve_curve(curve: PdfCurve, settings: SolveSettings, sources: Sources) -> A
 
     searched = applies(candidates, measurement, settings.refusal).status == "ok"  # searching would only fit what is out of domain a little better
     if searched and not settled(candidates):
-        candidates = improve(candidates, measurement, settings, generator=sources.generator, scorer=scorer)
+        candidates = improve(candidates, measurement, settings, generator=sources.generator_for(measurement.sample), scorer=scorer)
     if not errors_hide(candidates, measurement, settings.refusal):  # a further phase would explain the errors
         candidates = with_phases(candidates, measurement, sources.sources, settings)
 

@@ -1,8 +1,8 @@
-"""Which parent a cluster is a piece of, and which of the parent's sites it fills.
+"""Which template lattice a cluster is a piece of, and which of the template lattice's sites it fills.
 
 One crystal can be described about an atom, a hole or a bond. To make the description unique, the origin is the point of high symmetry nearest to
-the cluster's centroid, and the assignment is turned to one orientation under the symmetry about that origin. The cluster must stand in its parent's
-frame, up to the parent's point group, as all builders of this package leave it.
+the cluster's centroid, and the assignment is turned to one orientation under the symmetry about that origin. The cluster must stand in its template's
+frame, up to the template lattice's point group, as all builders of this package leave it.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.structures.close_packed import LAYER_SPACING, stacking_word
 from deepstruc_hpc.structures.cubic import LATTICE_CONSTANT
 from deepstruc_hpc.structures.lattices import lattice_of
-from deepstruc_hpc.structures.parents import CUBIC_ORIGINS, HCP_ORIGINS, Parent, parent_of
 from deepstruc_hpc.structures.sites import shortest_distance
 from deepstruc_hpc.structures.symmetry import Operations, point_group
+from deepstruc_hpc.structures.template_lattices import CUBIC_ORIGINS, HCP_ORIGINS, TemplateLattice, template_lattice
 
 _CLOSE = 0.02
 _SHIFTS = 1.3
 _MARGIN = 2.0
-"""A crystal is laid out so much farther than its parents reach: a cluster is first placed with an atom, not its middle, at the origin."""
+"""A crystal is laid out so much farther than its template lattices reach: a cluster is first shifted with an atom, not its middle, at the origin."""
 _CELL_SHIFTS = 4.0
 _ALLOY_ORDER = ("fcc", "bcc", "hcp", "sc", "icosahedral", "decahedral", "stacking_fault")
-"""In which the parents of an alloy are tried, whose type says its order and not its lattice."""
+"""In which the template lattices of an alloy are tried, whose type says its order and not its lattice."""
 _TURNED = np.array([[[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]] for c, s in ((1.0, 0.0), (np.sqrt(0.75), 0.5))])
 """Frames in which builders leave hexagonal crystals: along x, or turned by 30°."""
 _LAYERS = np.column_stack([np.array([1.0, -1.0, 0.0]) / np.sqrt(2.0), np.array([1.0, 1.0, -2.0]) / np.sqrt(6.0), np.ones(3) / np.sqrt(3.0)])
@@ -40,9 +40,9 @@ _STACKED = np.array([_LAYERS, _LAYERS @ np.diag([-1.0, -1.0, 1.0])])
 
 @dataclass(frozen=True)
 class SiteAssignment:
-    """A parent by number, and which of its sites are filled, (S,) bool; where elements were told, the number of each site's, −1 where it is empty."""
+    """A template lattice by number, (S,) bool which of its sites are filled and, where elements are given, each site's number, −1 for empty."""
 
-    parent: int
+    template: int
     mask: NDArray[np.bool_]
     kinds: NDArray[np.int64] | None = None
 
@@ -52,33 +52,33 @@ class _Lattice:
     """A crystal with all of its points of high symmetry near the origin.
 
     Attributes:
-        base: the parent about an atom.
-        members: numbers of its parents.
+        base: the template lattice about an atom.
+        members: numbers of its template lattices.
         points: (P, 3) points of high symmetry in the base's frame.
-        parent: (P,) whose origin each is.
-        operations: (P, 3, 3); x goes to ``operation @ (x − point)`` in the frame of that parent.
+        template: (P,) whose origin each is.
+        operations: (P, 3, 3); x goes to ``operation @ (x − point)`` in the frame of that template lattice.
     """
 
     base: cKDTree
     starts: NDArray[np.float64]
     points: NDArray[np.float64]
-    parent: NDArray[np.intp]
+    template: NDArray[np.intp]
     operations: Operations
 
 
 class LatticeLookup:
-    """Assigns clusters to parents.
+    """Assigns clusters to template lattices.
 
     Args:
-        parents: of the standard set or a part of it.
+        templates: of the standard set or a part of it.
         tolerance: how far an atom may lie from its site, nearest-neighbour distances.
     """
 
-    def __init__(self, parents: Sequence[Parent], tolerance: float = _CLOSE) -> None:
-        self.parents = tuple(parents)
+    def __init__(self, templates: Sequence[TemplateLattice], tolerance: float = _CLOSE) -> None:
+        self.templates = tuple(templates)
         self.tolerance = tolerance
-        self._trees = {index: cKDTree(parent.sites) for index, parent in enumerate(self.parents)}
-        self._shortest = [shortest_distance(parent.sites) for parent in self.parents]
+        self._trees = {index: cKDTree(template.sites) for index, template in enumerate(self.templates)}
+        self._shortest = [shortest_distance(template.sites) for template in self.templates]
 
     def find(
         self,
@@ -88,7 +88,7 @@ class LatticeLookup:
         *,
         length: float | None = None,
     ) -> SiteAssignment | None:
-        """The assignment that a cluster is, or None where it is a piece of no parent.
+        """The assignment that a cluster is, or None where it is a piece of no template lattice.
 
         Args:
             positions: (N, 3), any unit of length.
@@ -103,12 +103,12 @@ class LatticeLookup:
         unit = (xyz - xyz.mean(axis=0)) / (length or shortest_distance(xyz))
         if kind in self._lattices:
             return self._on_lattice(unit, self._lattices[kind], kinds)
-        placed = [self._search(unit * self._shortest[index], index) for index in self._searched(unit, kind)]
-        fitting = [found for found in placed if found is not None]
+        shifted = [self._search(unit * self._shortest[index], index) for index in self._searched(unit, kind)]
+        fitting = [found for found in shifted if found is not None]
         return self._assignment(*min(fitting, key=lambda found: found[0])[1:], kinds) if fitting else None
 
     def find_compound(self, structure: Structure, elements: Sequence[str]) -> SiteAssignment | None:
-        """The assignment that a cluster of several elements is: a cut of one of the crystals among the parents, or an alloy on another parent.
+        """The assignment that a cluster of several elements is: a cut of one of the crystals among the templates, or an alloy on another template.
 
         Args:
             structure: Å. Cuts of crystals bear the crystal's name as their type.
@@ -116,41 +116,41 @@ class LatticeLookup:
         """
         number = {symbol: place for place, symbol in enumerate(elements)}
         kinds = np.array([number[symbol] for symbol in structure.symbols], dtype=np.int64)
-        crystals = [i for i, parent in enumerate(self.parents) if parent.species and parent.structure_type == structure.structure_type]
+        crystals = [i for i, template in enumerate(self.templates) if template.species and template.structure_type == structure.structure_type]
         if crystals:
             return self._in_crystal(structure, crystals, kinds)
-        known = [kind for kind in _ALLOY_ORDER if any(parent.structure_type == kind for parent in self.parents)]
+        known = [kind for kind in _ALLOY_ORDER if any(template.structure_type == kind for template in self.templates)]
         tried = (self.find(structure.positions, kind, kinds) for kind in ([structure.structure_type] if structure.structure_type in known else known))
         return next((found for found in tried if found is not None), None)
 
     def _in_crystal(self, structure: Structure, members: Sequence[int], kinds: NDArray[np.int64]) -> SiteAssignment | None:
-        """The cluster shifted by whole cells to where its middle is nearest to the origin of one of a crystal's parents."""
+        """The cluster shifted by whole cells to where its middle is nearest to the origin of one of a crystal's template lattices."""
         best: tuple[float, NDArray[np.float64], int] | None = None
         for index in members:
-            parent = self.parents[index]
-            if not set(structure.symbols) <= set(parent.classes):
+            template = self.templates[index]
+            if not set(structure.symbols) <= set(template.classes):
                 return None
             tree = self._marked(index)
-            unit = (structure.positions - structure.positions.mean(axis=0)) / parent.length
-            marked = np.column_stack([unit, [float(parent.classes[symbol]) for symbol in structure.symbols]])
+            unit = (structure.positions - structure.positions.mean(axis=0)) / template.length
+            marked = np.column_stack([unit, [float(template.classes[symbol]) for symbol in structure.symbols]])
             first = int(np.argmin(np.einsum("ij,ij->i", unit, unit)))
             for site in tree.query_ball_point(marked[first], _CELL_SHIFTS):
-                shift = np.append(parent.sites[site] - unit[first], 0.0)
+                shift = np.append(template.sites[site] - unit[first], 0.0)
                 away = float(np.linalg.norm(shift))
                 if (best is None or away < best[0] - 1e-6) and np.max(tree.query(marked + shift)[0]) < self.tolerance:
                     best = (away, unit + shift[:3], index)
         return None if best is None else self._assignment(*best[1:], kinds)
 
     def _marked(self, index: int) -> cKDTree:
-        parent = self.parents[index]
-        return cKDTree(np.column_stack([parent.sites, parent.site_class]))
+        template = self.templates[index]
+        return cKDTree(np.column_stack([template.sites, template.site_class]))
 
     def _searched(self, unit: NDArray[np.float64], kind: str) -> list[int]:
-        members = [index for index, parent in enumerate(self.parents) if parent.structure_type == kind]
+        members = [index for index, template in enumerate(self.templates) if template.structure_type == kind]
         if kind != "stacking_fault":
             return members
         word = _word_of(unit)
-        return [i for i in members if self.parents[i].name.startswith("close-packed ") and stacking_word(self.parents[i].name.split()[1]) in word]
+        return [i for i in members if self.templates[i].name.startswith("close-packed ") and stacking_word(self.templates[i].name.split()[1]) in word]
 
     def _on_lattice(self, unit: NDArray[np.float64], lattice: _Lattice, kinds: NDArray[np.int64] | None) -> SiteAssignment | None:
         for turn in (*_TURNED, *_STACKED):
@@ -162,23 +162,23 @@ class LatticeLookup:
                     continue
                 distance = np.linalg.norm(lattice.points - shift, axis=1)
                 chosen = int(np.flatnonzero(distance < distance.min() + 1e-5)[0])
-                index = int(lattice.parent[chosen])
+                index = int(lattice.template[chosen])
                 return self._assignment((turned + shift - lattice.points[chosen]) @ lattice.operations[chosen].T, index, kinds)
         return None
 
     def _search(self, unit: NDArray[np.float64], index: int) -> tuple[float, NDArray[np.float64], int] | None:
-        """The shift with the centroid nearest to the parent's origin; in its own frame, turned over, or turned about z.
+        """The shift with the centroid nearest to the template lattice's origin; in its own frame, turned over, or turned about z.
 
         Returns:
-            Distance of the centroid from the origin, the cluster in the parent's frame, and the parent's number.
+            Distance of the centroid from the origin, the cluster in the template lattice's frame, and the template lattice's number.
         """
-        parent, tree = self.parents[index], self._trees[index]
+        template, tree = self.templates[index], self._trees[index]
         best: tuple[float, NDArray[np.float64], int] | None = None
-        for turn in _frames(parent):
+        for turn in _frames(template):
             turned = unit @ turn.T
             squared = np.einsum("ij,ij->i", turned, turned)
             first, probe = turned[np.argmin(squared)], turned[np.argsort(squared)[-8:]]
-            shifts = parent.sites[tree.query_ball_point(first, _SHIFTS)] - first
+            shifts = template.sites[tree.query_ball_point(first, _SHIFTS)] - first
             far = np.asarray(tree.query((probe[None] + shifts[:, None]).reshape(-1, 3))[0]).reshape(len(shifts), -1).max(axis=1)
             for shift in shifts[far < self.tolerance]:
                 away = float(np.linalg.norm(shift))
@@ -186,64 +186,66 @@ class LatticeLookup:
                     best = (away, turned + shift, index)
         return best
 
-    def _assignment(self, placed: NDArray[np.float64], index: int, kinds: NDArray[np.int64] | None) -> SiteAssignment | None:
-        distance, site = self._trees[index].query(placed)
-        if np.max(distance) > self.tolerance or len(np.unique(site)) < len(placed):
+    def _assignment(self, shifted: NDArray[np.float64], index: int, kinds: NDArray[np.int64] | None) -> SiteAssignment | None:
+        distance, site = self._trees[index].query(shifted)
+        if np.max(distance) > self.tolerance or len(np.unique(site)) < len(shifted):
             return None
-        mask = np.zeros(len(self.parents[index]), dtype=bool)
+        mask = np.zeros(len(self.templates[index]), dtype=bool)
         mask[site] = True
         if kinds is None:
-            return SiteAssignment(index, oriented(self.parents[index], mask))
+            return SiteAssignment(index, oriented(self.templates[index], mask))
         on_site = np.full(len(mask), -1, dtype=np.int64)
         on_site[site] = kinds
-        chosen = oriented_kinds(self.parents[index], mask, on_site)
+        chosen = oriented_kinds(self.templates[index], mask, on_site)
         return SiteAssignment(index, chosen >= 0, chosen)
 
     @cached_property
     def _lattices(self) -> dict[str, _Lattice]:
         found = {}
         for kind, origins in _origins().items():
-            numbers = {index: parent.name.removeprefix(f"{kind} ") for index, parent in enumerate(self.parents) if parent.structure_type == kind}
+            numbers = {
+                index: template.name.removeprefix(f"{kind} ") for index, template in enumerate(self.templates) if template.structure_type == kind
+            }
             about_atom = [index for index, name in numbers.items() if name == "atom"]
             if about_atom:
                 known = {index: np.array(origins[name]) for index, name in numbers.items() if name in origins}
-                found[kind] = _lattice(parent_of(f"{kind} atom", self.parents[about_atom[0]].radius + _MARGIN), known)
+                found[kind] = _lattice(template_lattice(f"{kind} atom", self.templates[about_atom[0]].radius + _MARGIN), known)
         return found
 
 
-def oriented(parent: Parent, mask: Bool[NDArray[np.bool_], " sites"]) -> Bool[NDArray[np.bool_], " sites"]:
-    """One of all assignments that the parent's symmetry makes equal: where it reaches out farthest lies at +z, then +y.
+def oriented(template: TemplateLattice, mask: Bool[NDArray[np.bool_], " sites"]) -> Bool[NDArray[np.bool_], " sites"]:
+    """One of all assignments that the template lattice's symmetry makes equal: where it reaches out farthest lies at +z, then +y.
 
     Told by low moments of the shape, so that clusters of similar shape are turned alike, which a network can learn; equal moments by the first sites.
 
     Args:
-        parent: the sites.
+        template: the sites.
         mask: (S,) bool.
     """
-    images = mask[parent.permutations]
-    return np.asarray(images[_turns(parent, images)[0]])
+    images = mask[template.permutations]
+    return np.asarray(images[_turns(template, images)[0]])
 
 
 def oriented_kinds(
-    parent: Parent, mask: Bool[NDArray[np.bool_], " sites"], kinds: Int64[NDArray[np.int64], " sites"]
+    template: TemplateLattice, mask: Bool[NDArray[np.bool_], " sites"], kinds: Int64[NDArray[np.int64], " sites"]
 ) -> Int64[NDArray[np.int64], " sites"]:
     """As :func:`oriented`, with the elements: where the shape leaves several orientations, the one in which they reach out farthest.
 
     Args:
-        parent: the sites.
+        template: the sites.
         mask: (S,) bool.
         kinds: (S,) numbers of the elements, −1 where a site is empty.
     """
-    turns = _turns(parent, mask[parent.permutations])
-    images = kinds[parent.permutations[turns]]
-    moments = np.round((images + 1.0) @ _asymmetric(parent), 6)
+    turns = _turns(template, mask[template.permutations])
+    images = kinds[template.permutations[turns]]
+    moments = np.round((images + 1.0) @ _asymmetric(template), 6)
     best = images[moments == moments.max()]
     return np.asarray(max(best, key=lambda image: image.astype(">i8").tobytes()))
 
 
-def _turns(parent: Parent, images: NDArray[np.bool_]) -> NDArray[np.intp]:
+def _turns(template: TemplateLattice, images: NDArray[np.bool_]) -> NDArray[np.intp]:
     """The symmetries (of G, with (G, S) images) that turn an assignment to its one orientation: several where it is symmetric itself."""
-    moments = np.round(images @ _asymmetric(parent), 6)
+    moments = np.round(images @ _asymmetric(template), 6)
     best = np.flatnonzero(moments == moments.max())
     if len(best) == 1:
         return best
@@ -253,9 +255,9 @@ def _turns(parent: Parent, images: NDArray[np.bool_]) -> NDArray[np.intp]:
 
 
 @lru_cache(maxsize=512)
-def _asymmetric(parent: Parent) -> NDArray[np.float64]:
+def _asymmetric(template: TemplateLattice) -> NDArray[np.float64]:
     """A smooth function of space that no symmetry leaves alone, (S,)."""
-    x, y, z = (parent.sites / 4.0).T
+    x, y, z = (template.sites / 4.0).T
     even = z**2 + 0.5 * y**2 + 0.25 * (x * y + 0.8 * y * z + 0.6 * z * x)
     odd = z + 0.75 * y + 0.45 * x + 0.6 * (z**3 + 0.7 * y**3 + 0.4 * x**3) + 0.35 * x * y * z
     return np.asarray(even + odd)
@@ -266,8 +268,8 @@ def _origins() -> dict[str, dict[str, NDArray[np.float64]]]:
     return {**cubic, "hcp": {name: np.array(place) for name, place in HCP_ORIGINS.items()}}
 
 
-def _lattice(base: Parent, origins: dict[int, NDArray[np.float64]]) -> _Lattice:
-    """All points of high symmetry within reach: the images of each parent's origin under the crystal's space group."""
+def _lattice(base: TemplateLattice, origins: dict[int, NDArray[np.float64]]) -> _Lattice:
+    """All points of high symmetry within reach: the images of each template lattice's origin under the crystal's space group."""
     tree = cKDTree(base.sites)
     inner, basis = base.sites[base.distance < 1.5], base.sites[base.distance < 2.0]
     translations = np.array([t for t in base.sites[base.distance < 5.0] if np.max(tree.query(inner + t)[0]) < 1e-6])
@@ -298,9 +300,9 @@ def _other_atoms(sites: NDArray[np.float64], translations: NDArray[np.float64]) 
     return np.array(others[:1]).reshape(-1, 3)
 
 
-def _frames(parent: Parent) -> Operations:
+def _frames(template: TemplateLattice) -> Operations:
     """Orientations to try: as it is; for stacks also turned over, turned by 180° about z, and both."""
-    if parent.layer is None:
+    if template.layer is None:
         return np.eye(3)[None]
     return np.array([np.diag(signs) for signs in ((1.0, 1.0, 1.0), (-1.0, -1.0, 1.0), (1.0, -1.0, -1.0), (-1.0, 1.0, -1.0))])
 

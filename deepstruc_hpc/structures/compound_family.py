@@ -1,4 +1,4 @@
-"""Random particles of compounds as a family: bodies over the parents of crystal types, with elements and lengths of their own."""
+"""Random particles of compounds as a family: bodies over the template lattices of crystal types, with elements and lengths of their own."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from deepstruc_hpc.core.errors import RecipeError
 from deepstruc_hpc.core.seeds import item_rng
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.structures.compound_origins import centred_occupation
-from deepstruc_hpc.structures.compound_types import ANION, CATION, COMPOUND_TYPES, bond_of_type, compound_parent_names, type_of
+from deepstruc_hpc.structures.compound_types import ANION, CATION, COMPOUND_TYPES, bond_of_type, compound_template_names, type_of
 from deepstruc_hpc.structures.family import Candidates, Family
-from deepstruc_hpc.structures.parents import Parent, parent_of
 from deepstruc_hpc.structures.random_family import packed, unpacked
 from deepstruc_hpc.structures.random_shapes import RandomShapes, RandomShapeSettings
 from deepstruc_hpc.structures.sites import canonical_permutation
+from deepstruc_hpc.structures.template_lattices import TemplateLattice, template_lattice
 
 COMPOUND_RADIUS = 7.0
-"""Reach of the parents' sites, in bonds: 400 atoms as an ellipsoid of aspect 1.8 lie within, also in open types (zincblende)."""
+"""Reach of the template lattices' sites, in bonds: 400 atoms as an ellipsoid of aspect 1.8 lie within, also in open types (zincblende)."""
 CUBIC = frozenset(("rock_salt", "zincblende", "fluorite", "bixbyite", "spinel", "cuprite"))
 """Types whose axes are equal: they are not stretched."""
 
@@ -43,38 +43,38 @@ SAMPLES: dict[str, tuple[str, ...]] = {
 """Compounds that have each type, or are near to it: elements with the anion last; cations share their sites in the shares in which they are named."""
 
 
-def coordinated(parent: Parent, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def coordinated(template: TemplateLattice, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The filled cations with all of their anions, and no other anions."""
-    cations = mask & (parent.site_class == CATION)
-    return np.asarray(cations | ((parent.site_class == ANION) & (parent.unlike_bonds @ cations.astype(np.int32) > 0)))
+    cations = mask & (template.site_class == CATION)
+    return np.asarray(cations | ((template.site_class == ANION) & (template.unlike_bonds @ cations.astype(np.int32) > 0)))
 
 
-def bonded(parent: Parent, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def bonded(template: TemplateLattice, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The filled sites that have a filled neighbour of the other kind."""
-    return np.asarray(mask & (parent.unlike_bonds @ mask.astype(np.int32) > 0))
+    return np.asarray(mask & (template.unlike_bonds @ mask.astype(np.int32) > 0))
 
 
 def build_compound(
     _symbol: str, _nn_distance: float, *, parent: str, filled: str, radius: float, sample: str, length: float, stretch: float, seed: int
 ) -> Structure:
-    """The particle that fills some sites of a type's parent.
+    """The particle that fills some sites of a type's template lattice.
 
     Args:
-        parent: its name.
+        parent: name of the template lattice, as the column ``parent`` of catalogs has it.
         filled: from :func:`~deepstruc_hpc.structures.random_family.packed`.
-        radius: within which the parent's set of sites is complete.
+        radius: within which the template lattice's set of sites is complete.
         sample: elements with the anion last, ``Co-Fe-O``.
         length: of the shortest bond, Å.
         stretch: lengths along z over those across it; the volume stays.
         seed: by which cations that share their sites lie on them.
     """
-    lattice = parent_of(parent, radius)
-    mask = unpacked(filled, len(lattice))
-    kinds, elements = lattice.site_class[mask], sample.split("-")
+    template = template_lattice(parent, radius)
+    mask = unpacked(filled, len(template))
+    kinds, elements = template.site_class[mask], sample.split("-")
     cations, anion = elements[:-1], elements[-1]
     drawn = item_rng(int(seed), sample).integers(0, len(cations), len(kinds))
     symbols = [anion if kind == ANION else cations[number] for kind, number in zip(kinds, drawn.tolist(), strict=True)]
-    positions = lattice.sites[mask] * length * stretch ** np.array([-1 / 3, -1 / 3, 2 / 3])
+    positions = template.sites[mask] * length * stretch ** np.array([-1 / 3, -1 / 3, 2 / 3])
     positions -= positions.mean(axis=0)
     order = canonical_permutation(positions)
     return Structure(tuple(symbols[place] for place in order), positions[order], type_of(parent), f"{sample} {parent} {len(kinds)} atoms")
@@ -108,35 +108,35 @@ def _particles(
     if impossible:
         raise RecipeError(f"family random_compounds: samples: {impossible[0]}: charges do not balance or atoms touch.")
     possible = {kind: [sample for sample in every if bonds[kind, sample] is not None] for kind in chosen}
-    parents = [parent_of(name, radius) for name in compound_parent_names(tuple(chosen))]
+    templates = [template_lattice(name, radius) for name in compound_template_names(tuple(chosen))]
     settings = RandomShapeSettings.model_validate({**shapes, "min_atoms": fewest, "max_atoms": max_atoms})
-    source = RandomShapes(parents, settings, canonical=False)
+    source = RandomShapes(templates, settings, canonical=False)
     made = 0
     for number in range(100 * count):
         if made == count:
             return
         rng = item_rng(seed, f"compound-{number}")
         shape = source.sample(rng)
-        parent = parents[shape.parent]
-        mask = (coordinated if rng.random() < full_shells else bonded)(parent, shape.mask)
-        named = (possible if rng.random() < any_sample else chosen)[parent.structure_type]
+        template = templates[shape.template]
+        mask = (coordinated if rng.random() < full_shells else bonded)(template, shape.mask)
+        named = (possible if rng.random() < any_sample else chosen)[template.structure_type]
         sample = named[int(rng.integers(len(named)))]
-        change = 1.0 if parent.structure_type in CUBIC else float(np.exp(rng.uniform(-stretch, stretch)))
+        change = 1.0 if template.structure_type in CUBIC else float(np.exp(rng.uniform(-stretch, stretch)))
         if not fewest <= np.count_nonzero(mask) <= max_atoms:
             continue
-        described = centred_occupation(parent, mask)
+        described = centred_occupation(template, mask)
         if described is None:
             continue
-        parent, mask = described
+        template, mask = described
         made += 1
         yield (
-            f"{sample} {parent.name} {shape.kind} {number}",
+            f"{sample} {template.name} {shape.kind} {number}",
             {
-                "parent": parent.name,
+                "parent": template.name,
                 "filled": packed(mask),
                 "radius": radius,
                 "sample": sample,
-                "length": round(float(bonds[parent.structure_type, sample] or 0.0), 6),
+                "length": round(float(bonds[template.structure_type, sample] or 0.0), 6),
                 "stretch": round(change, 6),
                 "seed": number,
             },

@@ -1,7 +1,7 @@
 """One description of each particle of a compound: its lattice about the site or bond that is nearest to the particle's middle.
 
 A particle can be described about any site of its crystal. The origin that is taken is the site, or the middle of a shortest bond, nearest to the
-centroid, and the crystal is turned by its own symmetry so that it is that of the parent about this origin.
+centroid, and the crystal is turned by its own symmetry so that it is that of the template lattice about this origin.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from deepstruc_hpc.structures.assignment import oriented
 from deepstruc_hpc.structures.compound_types import ANION, CATION, PREFIX, SURROUNDINGS, origins_of, plain_crystal, type_of
 from deepstruc_hpc.structures.crystal_cut import crystal_sites
 from deepstruc_hpc.structures.crystals import Crystal
-from deepstruc_hpc.structures.parents import Parent, parent_of
+from deepstruc_hpc.structures.template_lattices import TemplateLattice, template_lattice
 
 SAME = 1e-3
 """Bonds. Sites nearer than this are one: cells are known to four digits."""
@@ -29,7 +29,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Origins:
-    """All points of a crystal's cell that are the origin of one of its parents.
+    """All points of a crystal's cell that are the origin of one of its template lattices.
 
     Attributes:
         points: (M, 3) in bonds.
@@ -52,22 +52,22 @@ class Origins:
         return images[cell, number], self.names[int(number)], self.turns[int(number)]
 
 
-def centred_occupation(parent: Parent, mask: NDArray[np.bool_]) -> tuple[Parent, NDArray[np.bool_]] | None:
+def centred_occupation(template: TemplateLattice, mask: NDArray[np.bool_]) -> tuple[TemplateLattice, NDArray[np.bool_]] | None:
     """The same particle about the origin that is nearest to its middle, turned to one orientation.
 
     Args:
-        parent: of a type, from :func:`~deepstruc_hpc.structures.compound_types.compound_parent`.
+        template: of a type, from :func:`~deepstruc_hpc.structures.compound_types.compound_template`.
         mask: (S,) filled sites.
 
     Returns:
-        Its parent and filled sites; None where it reaches beyond that parent's sites.
+        Its template lattice and filled sites; None where it reaches beyond that template lattice's sites.
     """
-    kind = type_of(parent.name)
+    kind = type_of(template.name)
     bond = plain_crystal(kind).bond_length
-    placed = parent.sites[mask] + origins_of(kind)[parent.name.rpartition(" about ")[2]] / bond
-    point, name, turn = _origins(kind).nearest(placed.mean(axis=0))
-    chosen = parent_of(f"{PREFIX}{kind} about {name}", parent.radius)
-    away, site = _tree(chosen.name, chosen.radius).query((placed - point) @ turn.T)
+    shifted = template.sites[mask] + origins_of(kind)[template.name.rpartition(" about ")[2]] / bond
+    point, name, turn = _origins(kind).nearest(shifted.mean(axis=0))
+    chosen = template_lattice(f"{PREFIX}{kind} about {name}", template.radius)
+    away, site = _tree(chosen.name, chosen.radius).query((shifted - point) @ turn.T)
     if np.max(away) > SAME:
         return None
     filled = np.zeros(len(chosen), dtype=bool)
@@ -77,7 +77,7 @@ def centred_occupation(parent: Parent, mask: NDArray[np.bool_]) -> tuple[Parent,
 
 @lru_cache(maxsize=128)
 def _tree(name: str, radius: float) -> cKDTree:
-    return cKDTree(parent_of(name, radius).sites)
+    return cKDTree(template_lattice(name, radius).sites)
 
 
 @lru_cache(maxsize=64)

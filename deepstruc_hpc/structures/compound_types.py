@@ -1,6 +1,6 @@
-"""Crystal types of two kinds of sites, cations and anions, as parents that any elements may be laid on.
+"""Crystal types of two kinds of sites, cations and anions, as template lattices that any elements may be laid on.
 
-A parent of a type is told by the type and its origin, ``type rutile about bond``: its sites are the type's for TiO2, SnO2 and IrO2 alike, in units
+A template of a type is told by the type and its origin, ``type rutile about bond``: its sites are the type's for TiO2, SnO2 and IrO2 alike, in units
 of the shortest bond. Which elements they are, and how long the bond is, comes with the sample. Origins are the different sites of the cell and the
 middle of the shortest bond, those with the same surroundings once.
 """
@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from deepstruc_hpc.core.errors import StructureError
 from deepstruc_hpc.structures.crystal_cut import centre_of, crystal_sites
-from deepstruc_hpc.structures.crystal_parents import crystal_lattice
+from deepstruc_hpc.structures.crystal_templates import template_of_crystal
 from deepstruc_hpc.structures.crystals import Crystal
-from deepstruc_hpc.structures.parents import Parent
 from deepstruc_hpc.structures.plausibility import Anion, Mixture
 from deepstruc_hpc.structures.prototype_table import Pattern, prototype_table
 from deepstruc_hpc.structures.prototypes import ANIONS, CrystalCandidate, candidate_of_pattern
+from deepstruc_hpc.structures.template_lattices import TemplateLattice
 
 PREFIX = "type "
 CATION, ANION = 0, 1
@@ -44,7 +44,7 @@ COMPOUND_TYPES = {
     "spinel": "Fe3O4",
     "cuprite": "Cu2O",
 }
-"""Types of which parents are made, each with a compound that has it. All cations share one kind of site."""
+"""Types of which template lattices are made, each with a compound that has it. All cations share one kind of site."""
 
 
 SURROUNDINGS = 2.2
@@ -55,19 +55,19 @@ MOST_ORIGINS = 5
 Point = NDArray[np.float64]
 
 
-def compound_parent_names(types: Sequence[str] = tuple(COMPOUND_TYPES)) -> tuple[str, ...]:
-    """The names of the parents of some types: ``type rutile about cation`` and so on."""
+def compound_template_names(types: Sequence[str] = tuple(COMPOUND_TYPES)) -> tuple[str, ...]:
+    """The names of the template lattices of some types: ``type rutile about cation`` and so on."""
     return tuple(f"{PREFIX}{name} about {origin}" for name in types for origin in origins_of(name))
 
 
 def type_of(name: str) -> str:
-    """The type that a parent is of, by its name."""
+    """The type that a template lattice is of, by its name."""
     return name.removeprefix(PREFIX).rpartition(" about ")[0]
 
 
 @lru_cache(maxsize=64)
 def origins_of(name: str) -> dict[str, Point]:
-    """Points of a type about which its parents are laid, by name, (3,) each, in the lengths of the table of types."""
+    """Points of a type about which its template lattices are laid, by name, (3,) each, in the lengths of the table of types."""
     crystal, pattern = plain_crystal(name), _pattern(name)
     found: dict[str, Point] = {}
     seen: list[NDArray[np.float64]] = []
@@ -89,11 +89,11 @@ def _add(found: dict[str, Point], seen: list[NDArray[np.float64]], crystal: Crys
     found[what if number == 1 else f"{what} {number}"] = point
 
 
-def compound_parent(name: str, radius: float) -> Parent:
-    """A parent by the name that :func:`compound_parent_names` gave it; ``species`` says ``M`` and ``X``.
+def compound_template(name: str, radius: float) -> TemplateLattice:
+    """A template lattice by the name that :func:`compound_template_names` gave it; ``species`` says ``M`` and ``X``.
 
     Args:
-        name: of the parent.
+        name: of the template lattice.
         radius: within which its sites are complete, in units of the shortest bond between cation and anion.
 
     Raises:
@@ -102,28 +102,30 @@ def compound_parent(name: str, radius: float) -> Parent:
     kind = type_of(name)
     origin = origins_of(kind).get(name.rpartition(" about ")[2])
     if origin is None:
-        raise StructureError(f"parent {name!r}: a name such as 'type rutile about cation' is needed.")
-    return crystal_lattice(plain_crystal(kind), origin, radius, name)
+        raise StructureError(f"template lattice {name!r}: a name such as 'type rutile about cation' is needed.")
+    return template_of_crystal(plain_crystal(kind), origin, radius, name)
 
 
 KEPT = ("distance", "bonds", "unlike_bonds", "permutations", "invariants")
-"""What a parent has worked out and elements do not change."""
+"""What a template lattice has worked out and elements do not change."""
 
 
-def with_elements(parent: Parent, cations: Sequence[str], anion: str, length: float, rng: np.random.Generator | None = None) -> Parent:
-    """A parent of a type with elements on its sites.
+def with_elements(
+    template: TemplateLattice, cations: Sequence[str], anion: str, length: float, rng: np.random.Generator | None = None
+) -> TemplateLattice:
+    """A template lattice of a type with elements on its sites.
 
     Args:
-        parent: from :func:`compound_parent`.
+        template: from :func:`compound_template`.
         cations: elements, as often as their share asks; several lie on their sites at random.
         anion: element.
         length: of the shortest bond, Å.
         rng: where several cations lie; the same every time where not given.
     """
-    drawn = (rng or np.random.default_rng(0)).integers(0, len(cations), len(parent)).tolist()
-    species = tuple(anion if kind == ANION else cations[number] for kind, number in zip(parent.site_class, drawn, strict=True))
-    laid = replace(parent, species=species, classes={**dict.fromkeys(cations, CATION), anion: ANION}, length=length)
-    vars(laid).update({name: vars(parent)[name] for name in KEPT if name in vars(parent)})
+    drawn = (rng or np.random.default_rng(0)).integers(0, len(cations), len(template)).tolist()
+    species = tuple(anion if kind == ANION else cations[number] for kind, number in zip(template.site_class, drawn, strict=True))
+    laid = replace(template, species=species, classes={**dict.fromkeys(cations, CATION), anion: ANION}, length=length)
+    vars(laid).update({name: vars(template)[name] for name in KEPT if name in vars(template)})
     return laid
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deepstruc_hpc.core.shapes import Float64
-from deepstruc_hpc.structures import compound_types, crystal_parents
+from deepstruc_hpc.structures import compound_types, crystal_templates
 from deepstruc_hpc.structures.crystal_cut import crystal_named
+from deepstruc_hpc.structures.template_lattices import TemplateLattice
 
 _SAME = 1e-6
 """Singular values below it are rounding: operations are known to about 1e-9."""
@@ -37,12 +39,30 @@ def _symmetric(first: int, second: int) -> NDArray[np.float64]:
     return tensor
 
 
+KEPT = ("bonds", "unlike_bonds", "permutations")
+"""What a lattice has worked out and a strain that its symmetry allows does not change."""
+
+
+def strained_lattice(lattice: TemplateLattice, deformation: Float64[NDArray[np.float64], "3 3"]) -> TemplateLattice:
+    """A template lattice with its sites deformed; bonds and symmetries stay those that it has.
+
+    Args:
+        lattice: of a crystal.
+        deformation: takes each site, a row, to where it is.
+    """
+    sites = lattice.sites @ deformation
+    sites.setflags(write=False)
+    found = replace(lattice, sites=sites)
+    vars(found).update({name: getattr(lattice, name) for name in KEPT})
+    return found
+
+
 @lru_cache(maxsize=128)
-def strains_of(lattice: str) -> Float64[NDArray[np.float64], "strains 3 3"]:
-    """The strains of the crystal that a template lattice is of, by the lattice's name; none of the lattices of metals, whose shapes are fixed."""
-    if lattice.startswith(compound_types.PREFIX):
-        return strain_basis(compound_types.plain_crystal(compound_types.type_of(lattice)).point_operations)
-    if lattice.startswith(crystal_parents.PREFIX):
-        name = lattice.removeprefix(crystal_parents.PREFIX).rpartition(" about ")[0]
+def strains_of(template: str) -> Float64[NDArray[np.float64], "strains 3 3"]:
+    """The strains of the crystal that a template lattice is of, by its name; none of those of metals, whose shapes are fixed."""
+    if template.startswith(compound_types.PREFIX):
+        return strain_basis(compound_types.plain_crystal(compound_types.type_of(template)).point_operations)
+    if template.startswith(crystal_templates.PREFIX):
+        name = template.removeprefix(crystal_templates.PREFIX).rpartition(" about ")[0]
         return strain_basis(crystal_named(name).point_operations)
     return np.zeros((0, 3, 3))

@@ -1,6 +1,6 @@
 """Clusters as occupations of template lattices: where each atom sits, which sites beside it are empty, and what a perfect shape would have there.
 
-A template lattice is a :class:`~deepstruc_hpc.structures.parents.Parent`: sites in units of the nearest-neighbour distance (metals), or of the
+The sites of a :class:`~deepstruc_hpc.structures.template_lattices.TemplateLattice` are in units of the nearest-neighbour distance (metals), or of the
 shortest bond of a crystal, which brings its elements with it.
 """
 
@@ -22,8 +22,8 @@ from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.structures.assignment import LatticeLookup
 from deepstruc_hpc.structures.close_packed import LAYER_SPACING, stacking_word
 from deepstruc_hpc.structures.lattices import CLOSE_PACKED, FAULTED, lattice_of
-from deepstruc_hpc.structures.parents import DEFAULT_RADIUS, Parent, parent_of, standard_parents
 from deepstruc_hpc.structures.sites import nearest_distances, shortest_distance
+from deepstruc_hpc.structures.template_lattices import DEFAULT_RADIUS, TemplateLattice, standard_templates, template_lattice
 
 MARGIN = 1.3
 """A particle needs so many nearest-neighbour distances between itself and the end of its lattice, so that it can grow."""
@@ -43,14 +43,14 @@ class Occupation:
     """Which sites of a template lattice hold atoms.
 
     Attributes:
-        lattice: the sites.
+        template: the sites.
         mask: (S,) bool, the occupied ones.
         kind: the structure type that the particle is called by.
         symbol: element of every atom; empty where the lattice is a crystal's, whose sites have elements of their own.
         length: Å, the lattice's unit of length in this sample.
     """
 
-    lattice: Parent
+    template: TemplateLattice
     mask: Mask
     kind: str
     symbol: str
@@ -59,23 +59,23 @@ class Occupation:
     @property
     def sites(self) -> Positions:
         """(N, 3) the occupied sites."""
-        return np.asarray(self.lattice.sites[self.mask])
+        return np.asarray(self.template.sites[self.mask])
 
     @cached_property
     def coordination(self) -> Int32[NDArray[np.int32], " sites"]:
         """(S,) number of occupied neighbours of every site."""
-        return np.asarray(self.lattice.bonds @ self.mask.astype(np.int32))
+        return np.asarray(self.template.bonds @ self.mask.astype(np.int32))
 
     @cached_property
     def stabiliser(self) -> Int64[NDArray[np.intp], "operations sites"]:
         """(G, S) where each symmetry of the particle itself takes each site."""
-        permutations = self.lattice.permutations
+        permutations = self.template.permutations
         return np.asarray(permutations[(self.mask[permutations] == self.mask).all(axis=1)])
 
     @cached_property
     def normals(self) -> tuple[Floats, ...]:
         """Families of facet normals, (F, 3) each; stacks may also grow along their axis."""
-        return (*self.lattice.facets, _BASAL) if self.lattice.layer is not None else self.lattice.facets
+        return (*self.template.facets, _BASAL) if self.template.layer is not None else self.template.facets
 
     @property
     def centre(self) -> int | None:
@@ -84,15 +84,15 @@ class Occupation:
         Its atom is the most compressed one and may be missing without being a fault: the vacancy relieves the strain, and clusters such as
         Au144(SR)60 are built about an empty shell of twelve. Source: C. Mottet, G. Tréglia, B. Legrand, Surf. Sci. 383 (1997) L719.
         """
-        return 0 if self.kind == "icosahedral" and self.lattice.distance[0] < _CLOSE else None
+        return 0 if self.kind == "icosahedral" and self.template.distance[0] < _CLOSE else None
 
     def structure(self, label: str) -> Structure:
         """The cluster, Å."""
-        if self.lattice.species is None:
-            built = self.lattice.structure(self.mask, self.symbol, self.length, label)
+        if self.template.species is None:
+            built = self.template.structure(self.mask, self.symbol, self.length, label)
             return Structure(built.symbols, built.positions, self.kind, label)
-        symbols = [self.lattice.species[site] for site in np.flatnonzero(self.mask)]
-        return self.lattice.cluster(self.mask, symbols, self.length, self.kind, label)
+        symbols = [self.template.species[site] for site in np.flatnonzero(self.mask)]
+        return self.template.cluster(self.mask, symbols, self.length, self.kind, label)
 
     def with_mask(self, mask: Bool[Mask, " sites"]) -> Occupation:
         """Other atoms on the same lattice; an octahedral outline is its crystal once it is changed."""
@@ -122,20 +122,20 @@ def assign_lattice(structure: Structure, length: float | None = None) -> Occupat
         found = finder.find(unit, kind)
     except DeepstrucError:
         return None
-    return None if found is None else Occupation(finder.parents[found.parent], found.mask, kind, symbol, length or shortest)
+    return None if found is None else Occupation(finder.templates[found.template], found.mask, kind, symbol, length or shortest)
 
 
 def with_growth_room(occupation: Occupation) -> Occupation | None:
     """An occupation as it was made, or None where its lattice ends too near; stacks have a lattice of their own each, see :func:`assign_lattice`."""
-    lattice = occupation.lattice
-    if lattice.layer is not None or float(lattice.distance[occupation.mask].max()) + MARGIN > lattice.radius:
+    template = occupation.template
+    if template.layer is not None or float(template.distance[occupation.mask].max()) + MARGIN > template.radius:
         return None
     return occupation
 
 
 @lru_cache(maxsize=16)
 def _finder(kind: str, radius: float) -> LatticeLookup:
-    return LatticeLookup([parent for parent in standard_parents(radius, 4) if parent.structure_type == lattice_of(kind)])
+    return LatticeLookup([template for template in standard_templates(radius, 4) if template.structure_type == lattice_of(kind)])
 
 
 def stack_of(unit: Positions) -> tuple[str, Floats] | None:
@@ -208,13 +208,13 @@ def assign_stack(sequence: str, sites: Positions, *, symbol: str, length: float)
     radius = next((radius for radius in (4.5, *RADII) if reach <= radius), None)
     if radius is None:
         return None
-    parent = parent_of(f"close-packed {below}{sequence}{above}", radius)
-    distance, site = cKDTree(parent.sites).query(moved)
+    template = template_lattice(f"close-packed {below}{sequence}{above}", radius)
+    distance, site = cKDTree(template.sites).query(moved)
     if np.max(distance) > _CLOSE or len(np.unique(site)) < len(moved):
         return None
-    mask = np.zeros(len(parent), dtype=bool)
+    mask = np.zeros(len(template), dtype=bool)
     mask[site] = True
-    return Occupation(parent, mask, kind, symbol, length)
+    return Occupation(template, mask, kind, symbol, length)
 
 
 def frames_of_stack(sequence: str, sites: Floats) -> list[Floats]:
@@ -225,7 +225,7 @@ def frames_of_stack(sequence: str, sites: Floats) -> list[Floats]:
 
 def with_room(occupation: Occupation) -> Occupation:
     """The particle on a taller lattice where it has grown to the ends of its stack."""
-    layers = occupation.lattice.layer
+    layers = occupation.template.layer
     if layers is None or not (occupation.mask & ((layers == 0) | (layers == layers.max()))).any():
         return occupation
     found = stack_of(occupation.sites)
@@ -255,7 +255,7 @@ def missing_orbits(occupation: Occupation) -> float:
         empty[occupation.centre] = False
     if not empty.any():
         return 0.0
-    inside = np.flatnonzero(empty)[inside_hull(occupation.sites, occupation.lattice.sites[empty], np.concatenate(occupation.normals))]
+    inside = np.flatnonzero(empty)[inside_hull(occupation.sites, occupation.template.sites[empty], np.concatenate(occupation.normals))]
     if len(inside) == 0:
         return 0.0
     images = occupation.stabiliser[:, inside]
@@ -295,7 +295,7 @@ def inside_hull(
 def in_one_piece(occupation: Occupation) -> bool:
     """Whether every atom is bonded, through others, to every other."""
     occupied = np.flatnonzero(occupation.mask)
-    bonds: csr_matrix = occupation.lattice.bonds[occupied][:, occupied]
+    bonds: csr_matrix = occupation.template.bonds[occupied][:, occupied]
     return bool(connected_components(bonds, directed=False)[0] == 1)
 
 

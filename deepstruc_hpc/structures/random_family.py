@@ -1,4 +1,4 @@
-"""Random clusters over parents as a family, so that a recipe can hold them: each shape names its parent and says which of its sites are filled."""
+"""Random clusters over template lattices as a family, so that a recipe can hold them: each names one and the sites that are filled."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from deepstruc_hpc.core.errors import RecipeError, StructureError
 from deepstruc_hpc.core.shapes import Bool
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.structures.family import Candidates, Family, Listed
-from deepstruc_hpc.structures.parents import DEFAULT_RADIUS, Parent, parent_of, standard_parents
 from deepstruc_hpc.structures.random_shapes import RandomShapes, RandomShapeSettings
 from deepstruc_hpc.structures.sites import to_structure
+from deepstruc_hpc.structures.template_lattices import DEFAULT_RADIUS, TemplateLattice, standard_templates, template_lattice
 
 MOST_REPEATS = 1000
 """Random shapes may be drawn so many times in a row without a new one before the list ends."""
@@ -30,7 +30,7 @@ def unpacked(filled: str, n_sites: int) -> Bool[NDArray[np.bool_], " sites"]:
     """The occupation that :func:`packed` wrote down, (n_sites,).
 
     Raises:
-        StructureError: no hexadecimal digits, or sites beyond the parent's.
+        StructureError: no hexadecimal digits, or sites beyond the template lattice's.
     """
     try:
         bits = np.unpackbits(np.frombuffer(bytes.fromhex(filled), dtype=np.uint8)).astype(bool)
@@ -38,7 +38,7 @@ def unpacked(filled: str, n_sites: int) -> Bool[NDArray[np.bool_], " sites"]:
         raise StructureError(f"filled sites {filled[:20]!r}…: hexadecimal digits are needed ({wrong}).") from wrong
     if bits[n_sites:].any():
         raise StructureError(
-            f"filled sites: site {int(np.flatnonzero(bits)[-1])} is filled, but the parent has {n_sites}. Take the radius it was made with."
+            f"filled sites: site {int(np.flatnonzero(bits)[-1])} is filled, but the template lattice has {n_sites}. Take the radius it was made with."
         )
     mask = np.zeros(n_sites, dtype=bool)
     mask[: len(bits)] = bits[:n_sites]
@@ -46,24 +46,24 @@ def unpacked(filled: str, n_sites: int) -> Bool[NDArray[np.bool_], " sites"]:
 
 
 @lru_cache(maxsize=512)
-def _parent(name: str, radius: float) -> Parent:
-    return parent_of(name, radius)
+def _template(name: str, radius: float) -> TemplateLattice:
+    return template_lattice(name, radius)
 
 
 def build_occupation(symbol: str, nn_distance: float, *, parent: str, filled: str, radius: float = DEFAULT_RADIUS) -> Structure:
-    """The cluster that fills some sites of a parent.
+    """The cluster that fills some sites of a template lattice.
 
     Args:
         symbol: element.
         nn_distance: Å.
-        parent: its name.
+        parent: the stored name of the template lattice: the column ``parent`` of catalogs.
         filled: from :func:`packed`.
-        radius: within which the parent's set of sites is complete.
+        radius: within which the template lattice's set of sites is complete.
 
     Raises:
-        StructureError: the occupation is not one of this parent.
+        StructureError: the occupation is not one of this template lattice.
     """
-    chosen = _parent(parent, radius)
+    chosen = _template(parent, radius)
     mask = unpacked(filled, len(chosen))
     return to_structure(chosen.sites[mask], symbol, nn_distance, chosen.structure_type, f"{symbol} {parent} {int(mask.sum())} atoms")
 
@@ -81,24 +81,24 @@ def _occupations(
     shapes: Mapping[str, float],
 ) -> Candidates:
     """``count`` different occupations, numbered; the same for the same options on any machine."""
-    parents = [parent for parent in standard_parents(radius, max_layers) if not types or parent.structure_type in types]
-    if not parents:
-        raise RecipeError(f"family random: types {list(types)}: no parent is of these. Leave types out for all.")
+    templates = [template for template in standard_templates(radius, max_layers) if not types or template.structure_type in types]
+    if not templates:
+        raise RecipeError(f"family random: types {list(types)}: no template lattice is of these. Leave types out for all.")
     settings = RandomShapeSettings.model_validate({**shapes, "min_atoms": min_atoms, "max_atoms": max_atoms})
-    source = RandomShapes(parents, settings, type_weights=dict(type_weights))
+    source = RandomShapes(templates, settings, type_weights=dict(type_weights))
     seen: set[tuple[int, bytes]] = set()
     misses = 0
     for number, shape in enumerate(source.stream(seed)):
-        key = (shape.parent, np.packbits(shape.mask).tobytes())
+        key = (shape.template, np.packbits(shape.mask).tobytes())
         misses = misses + 1 if key in seen else 0
         if len(seen) == count or misses > MOST_REPEATS:
             return
         if key in seen:
             continue
         seen.add(key)
-        parent = parents[shape.parent]
-        parameters = {"parent": parent.name, "filled": packed(shape.mask), "radius": radius}
-        yield Listed(f"{parent.name} {shape.kind} {number}", parameters, parent.sites[shape.mask], parent.structure_type)
+        template = templates[shape.template]
+        parameters = {"parent": template.name, "filled": packed(shape.mask), "radius": radius}
+        yield Listed(f"{template.name} {shape.kind} {number}", parameters, template.sites[shape.mask], template.structure_type)
 
 
 RANDOM_FAMILIES = (
@@ -108,6 +108,6 @@ RANDOM_FAMILIES = (
         _occupations,
         build_occupation,
         {"count": 1000, "seed": 0, "min_atoms": 13, "max_layers": 8, "radius": DEFAULT_RADIUS, "types": (), "type_weights": {}, "shapes": {}},
-        description="random spheres, ellipsoids and facetted bodies over all parents, off-centre, with vacancies and unfinished layers",
+        description="random spheres, ellipsoids and facetted bodies over all template lattices, off-centre, with vacancies and unfinished layers",
     ),
 )

@@ -20,13 +20,13 @@ Kinds = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class ElementScores:
-    """Of the structures on a parent, decoded from the mean of the prior.
+    """Of the structures on a template lattice, decoded from the mean of the prior.
 
     Attributes:
-        known: whether the model was told which elements there are.
+        known: whether the model was given the elements.
         elements_exact: share of structures with exactly the right elements in them.
-        composition_error: mean of ½ Σ |fraction said − true fraction| over the elements.
-        atoms_right: share of atoms whose site bears their element; 0 for a structure told on another parent.
+        composition_error: mean of ½ Σ |fraction predicted − true fraction| over the elements.
+        atoms_right: share of atoms whose site bears their element; 0 for a structure predicted on another template lattice.
         atoms_right_in_place: the same over the structures with all sites right.
         sites_exact: share of structures with all sites right.
         all_right: share of structures with all sites and all elements right.
@@ -53,7 +53,7 @@ def element_scores(network: Cvae, view: TrainingView, structures: Sequence[Struc
     elements = network.config.elements
     if not elements or network.config.decoder != "sites":
         return []
-    table = SiteTable.of(structures, network.config.sites.lattices(), elements)
+    table = SiteTable.of(structures, network.config.sites.templates(), elements)
     given: list[tuple[str, ...]] = [structure.elements for structure in structures]
     return [
         _scored(_predicted(network, view, seed, [()] * len(given)), table, len(elements), known=False),
@@ -62,7 +62,7 @@ def element_scores(network: Cvae, view: TrainingView, structures: Sequence[Struc
 
 
 def _scored(predicted: list[tuple[int, Kinds]], table: SiteTable, n_elements: int, *, known: bool) -> ElementScores:
-    rows = [_row(predicted[row], table, row, n_elements) for row in np.flatnonzero(table.parent >= 0).tolist()]
+    rows = [_row(predicted[row], table, row, n_elements) for row in np.flatnonzero(table.template >= 0).tolist()]
     exact, composition, right, in_place, everything = (np.array(column, dtype=np.float64) for column in zip(*rows, strict=True))
     return ElementScores(
         known=known,
@@ -77,7 +77,7 @@ def _scored(predicted: list[tuple[int, Kinds]], table: SiteTable, n_elements: in
 
 @torch.inference_mode()
 def _predicted(network: Cvae, view: TrainingView, seed: int, allowed: Sequence[Sequence[str]]) -> list[tuple[int, Kinds]]:
-    """The parent of every structure, and the numbers of the elements on its sites, −1 where empty."""
+    """The template lattice of every structure, and the numbers of the elements on its sites, −1 where empty."""
     found: list[tuple[int, Kinds]] = []
     for arrays in validation_batches(view, np.arange(len(view)), seed):
         mean = network.prior(to_tensors(arrays).pdf).mean
@@ -86,12 +86,12 @@ def _predicted(network: Cvae, view: TrainingView, seed: int, allowed: Sequence[S
 
 
 def _row(predicted: tuple[int, Kinds], table: SiteTable, row: int, n_elements: int) -> tuple[float, float, float, float, float]:
-    parent, kinds = predicted
+    template, kinds = predicted
     stored = table.element[row].astype(np.int64) if table.element is not None else np.zeros(0, dtype=np.int64)
     true = np.where(stored == EMPTY, -1, stored)[: table.size[row]]
     exact = set(kinds[kinds >= 0].tolist()) == set(true[true >= 0].tolist())
     composition = composition_error(kinds, true, n_elements)
-    if parent != table.parent[row]:
+    if template != table.template[row]:
         return float(exact), composition, 0.0, 0.0, 0.0
     atoms = true >= 0
     in_place = bool(((kinds >= 0) == atoms).all())

@@ -55,22 +55,22 @@ class EvaluateSettings(Config):
 class EvaluationReport:
     """Scores of the model and of the baselines on the same structures and PDFs.
 
-    Structures that are a piece of no parent of a decoder over sites count in ``sizes`` alone.
+    Structures that are a piece of no template lattice of a decoder over sites count in ``sizes`` alone.
 
     Attributes:
         checkpoint: directory.
         store: catalog.
         split: how it was divided.
-        pdfs: which PDFs were asked.
+        pdfs: which PDFs were evaluated.
         n_train: structures that the baselines choose from.
-        n_test: structures asked.
-        n_left_out: of the structures asked, a piece of no parent.
+        n_test: structures evaluated.
+        n_left_out: of the structures evaluated, a piece of no template lattice.
         max_atoms: largest structure that the model was trained on.
-        n_beyond: larger structures among those asked.
+        n_beyond: larger structures among those evaluated.
         in_order: whether the decoder writes atoms in the order of the catalog, so that errors in that order mean something.
         seen_in_training: whether this test set may hold structures that the model was trained on: another catalog, split or seed.
         model: the model's scores, decoded from the mean of the prior.
-        nearest_neighbour: the training structure whose PDF is nearest, scaled to the NN distance of the one asked.
+        nearest_neighbour: the training structure whose PDF is nearest, scaled to the NN distance of the one evaluated.
         types: of the model, averaged over its prior.
         coverage: stated probabilities against true ones.
         calibrated: whether the widths of the stated prior were adjusted on a validation set.
@@ -78,7 +78,7 @@ class EvaluationReport:
         faults: where faulted structures lie in the latent space, where the test set holds fcc, hcp and faulted ones.
         trees: gradient-boosted trees, where they were asked for.
         fitted: the model's samples after the fit of scale, expansion, U and delta2, where fits were asked for.
-        finished: the same after occupation refinement, which asks the curve which sites of a parent are filled; of a model of one element.
+        finished: the same after occupation refinement, which asks the curve which sites of a template lattice are filled; of a model of one element.
         listed: every training shape after the same fit.
         n_fitted: curves of the two.
         elements: which element lies where, of a model that decodes them.
@@ -152,7 +152,7 @@ def read_held_out(checkpoint: str | os.PathLike[str], store: str | os.PathLike[s
 def measured(held: HeldOut, store: str | os.PathLike[str], settings: EvaluateSettings, bars: Bars) -> EvaluationReport:
     """All scores of a model on structures that were read."""
     info, tested, seed = held.info, held.tested, settings.seed
-    counted = np.flatnonzero(held.on_parent)
+    counted = np.flatnonzero(held.on_template)
     merged = merged_types(tested.types, OUTLINES if info.model.decoder == "sites" else {})
     with bars("asking the model and what it has to beat", None):
         answers = model_answers(held.network, tested, seed, held.sizes)
@@ -165,7 +165,7 @@ def measured(held: HeldOut, store: str | os.PathLike[str], settings: EvaluateSet
 
     kinds = merged[tested.structure_type[counted]]
     by_model, by_list, places = _fits(held, settings, bars) if settings.fits else (SampleFits([], []), [], np.zeros(0, dtype=np.int64))
-    fitted = np.flatnonzero(held.on_parent[places])
+    fitted = np.flatnonzero(held.on_template[places])
     return EvaluationReport(
         checkpoint=held.directory,
         store=os.fspath(store),
@@ -213,11 +213,11 @@ def model_answers(network: Cvae, view: TrainingView, seed: int, sizes: SizeReade
 def _size_answers(answers: list[Answer], held: HeldOut, merged: NDArray[np.int64]) -> SizeAnswers:
     kinds = np.array([answer.structure_type for answer in answers], dtype=np.int64)
     predicted = np.array([answer.n_atoms for answer in answers], dtype=np.int64)
-    return SizeAnswers(held.tested.n_atoms, predicted, merged[kinds] == merged[held.tested.structure_type], held.on_parent)
+    return SizeAnswers(held.tested.n_atoms, predicted, merged[kinds] == merged[held.tested.structure_type], held.on_template)
 
 
 def _fits(held: HeldOut, settings: EvaluateSettings, bars: Bars) -> tuple[SampleFits, list[CurveFit], NDArray[np.int64]]:
-    """The model's samples and the list of training shapes, fitted to the same curves, and which of the structures asked these are of."""
+    """The model's samples and the list of training shapes, fitted to the same curves, and which of the structures evaluated these are of."""
     places = spread(np.arange(len(held.tested), dtype=np.int64), settings.fits)
     cases = _fit_cases(held, held.tested_rows[places], settings.seed)
     columns, starts = held.catalog.columns, settings.alignment_starts
@@ -247,5 +247,5 @@ def _fit_cases(held: HeldOut, rows: NDArray[np.int64], seed: int) -> list[FitCas
 def _faults(latent: LatentAnswers, held: HeldOut, counted: NDArray[np.integer]) -> FaultOrder | None:
     if held.info.model.decoder != "sites":
         return None
-    parents = [held.info.model.sites.parents[index] for index in held.parent[counted]]
-    return fault_order(latent.mean, [held.tested.types[index] for index in held.tested.structure_type[counted]], parents)
+    templates = [held.info.model.sites.template_lattices[index] for index in held.template[counted]]
+    return fault_order(latent.mean, [held.tested.types[index] for index in held.tested.structure_type[counted]], templates)

@@ -143,7 +143,7 @@ class SampleFits:
     Attributes:
         best: the sample of the best Rw.
         finished: what occupation refinement makes of the first few and the best few samples, the most probable of them; the best sample itself where
-            none lies on a parent.
+            none lies on a template lattice.
     """
 
     best: list[CurveFit]
@@ -191,7 +191,7 @@ def _proposals(model: StructureModel, case: FitCase, samples: int, sigma: float,
 
 
 def _finish(model: StructureModel, proposals: Sequence[Proposal], table: FitTable | None, case: FitCase) -> tuple[Structure, float] | None:
-    """The most probable of the first and best few samples after occupation refinement; None where none lies on a parent, or for several elements."""
+    """The most probable of the first and best few samples after occupation refinement; None where none lies on a lattice, or for several elements."""
     if table is None or model.decodes_elements:
         return None
     order = [int(row) for row in np.argsort(np.where(np.isfinite(table.rw), table.rw, np.inf)) if np.isfinite(table.rw[row])]

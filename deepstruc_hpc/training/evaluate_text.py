@@ -49,8 +49,8 @@ def as_text(report: EvaluationReport) -> str:
     lines = [f"{report.n_test} test structures, {report.split} split, {report.pdfs} PDFs; {report.n_train} to choose from"]
     if report.n_left_out:
         lines.append(
-            f"{report.n_left_out} of them are on no parent of this model (beyond model.sites.radius, or of another arrangement): they are asked "
-            "for type and number of atoms and count by size alone"
+            f"{report.n_left_out} of them are on no template lattice of this model (beyond model.sites.radius, or of another arrangement): "
+            "they are evaluated for type and number of atoms and count by size alone"
         )
     lines += _table(
         GENERATED if report.in_order else GENERATED[IN_ORDER:], {"model": report.model, "nearest PDF": report.nearest_neighbour}, "as generated"
@@ -126,7 +126,7 @@ def _coverage(rows: list[Coverage], how: str) -> list[str]:
 
 def _sizes(report: EvaluationReport) -> list[str]:
     fitted = any(row.n_fitted for row in report.sizes)
-    heads = ("structures", "on no parent", "type right", "N, median error", "N within 5 %", *(("curves", "Rw above truth") if fitted else ()))
+    heads = ("structures", "on no template", "type right", "N, median error", "N within 5 %", *(("curves", "Rw above truth") if fitted else ()))
     lines = [f"{'true number of atoms':22}" + "".join(f"{head:>16}" for head in heads)]
     lines += [_size(row, fitted=fitted) for row in report.sizes]
     if report.n_beyond:
@@ -139,7 +139,7 @@ def _sizes(report: EvaluationReport) -> list[str]:
 
 def _size(row: SizeScores, *, fitted: bool) -> str:
     name = f"{row.smallest} to {row.largest}{MARK_OF_BEYOND if row.n_beyond else ''}"
-    cells = [f"{row.count}", f"{row.n_on_no_parent}", f"{row.type_exact:.1%}", f"{row.n_error:.1%}", f"{row.n_within_5_percent:.1%}"]
+    cells = [f"{row.count}", f"{row.n_on_no_template}", f"{row.type_exact:.1%}", f"{row.n_error:.1%}", f"{row.n_within_5_percent:.1%}"]
     if fitted:
         cells += [f"{row.n_fitted}", MISSING if math.isnan(row.excess) else f"{row.excess:+.4f}"]
     return f"{name:22}" + "".join(f"{cell:>16}" for cell in cells)

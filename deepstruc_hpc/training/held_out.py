@@ -1,4 +1,4 @@
-"""A model, the structures that it is asked about, and those that it has to beat: what an evaluation reads before it measures."""
+"""A model, the structures that it is evaluated on, and those that it has to beat: what an evaluation reads before it measures."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from deepstruc_hpc.core.config import STORED
 from deepstruc_hpc.core.errors import CheckpointError, StoreError
 from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.data.dataset import TrainingView
@@ -29,8 +30,8 @@ Rows = NDArray[np.int64]
 PdfKind = Literal["stored", "measured_like", "clean"]
 MOST_TRAINING_PDFS = 20_000
 """At most so many training structures are read for the baselines, evenly over all."""
-ON_SOME_PARENT = 0
-"""Stands for a parent where the decoder writes coordinates and no structure needs one."""
+ON_SOME_TEMPLATE = 0
+"""Stands for a template lattice where the decoder writes coordinates and no structure needs one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,10 +45,10 @@ class HeldOut:
         catalog: of test and training structures.
         conditions: under which measured-like PDFs are made.
         stored: PDFs are the catalog's own.
-        tested: the A test structures, on a parent or on none.
+        tested: the A test structures, on a template lattice or on none.
         tested_rows: (A,) their rows of the catalog.
-        parent: (A,) number of the parent that each is a piece of; −1 for none.
-        listed: L training structures on a parent: what the baselines choose from.
+        template: (A,) number of the template lattice that each is a piece of; −1 for none.
+        listed: L training structures on a template lattice: what the baselines choose from.
         listed_rows: (L,) their rows of the catalog.
         seen_in_training: whether this test set may hold structures that the model was trained on: another catalog, split or seed.
         sizes: reads sizes for the model, where it has a size head.
@@ -61,7 +62,7 @@ class HeldOut:
     stored: bool
     tested: TrainingView
     tested_rows: Rows
-    parent: Rows
+    template: Rows
     listed: TrainingView
     listed_rows: Rows
     seen_in_training: bool
@@ -104,9 +105,9 @@ class HeldOut:
         same = trained.data == config.data and trained.seed == seed and info.catalog_hash == catalog.content_hash
         parts = load_split(catalog, config.data, seed)
         tested_rows, listed_rows = spread(parts.test, limit), spread(parts.train, MOST_TRAINING_PDFS)
-        parent = _parents(catalog, tested_rows, info.model)
-        listed_rows = listed_rows[_parents(catalog, listed_rows, info.model) >= 0]
-        if not ((parent >= 0).any() and len(listed_rows)):
+        template = _templates(catalog, tested_rows, info.model)
+        listed_rows = listed_rows[_templates(catalog, listed_rows, info.model) >= 0]
+        if not ((template >= 0).any() and len(listed_rows)):
             raise StoreError(f"{catalog!r}: the {split} split leaves no test structures that this model could say, or none to train on. "
                              "Use a larger catalog.")  # fmt: skip
         return cls(
@@ -118,7 +119,7 @@ class HeldOut:
             stored=pdfs == "stored",
             tested=load_view(catalog, config, stored_pdfs=pdfs == "stored", rows=tested_rows),
             tested_rows=tested_rows,
-            parent=parent,
+            template=template,
             listed=load_view(catalog, config, stored_pdfs=pdfs == "stored", rows=listed_rows),
             listed_rows=listed_rows,
             seen_in_training=not same,
@@ -130,9 +131,9 @@ class HeldOut:
         return replace(self, conditions=conditions, tested=_under(self.tested, conditions), listed=_under(self.listed, conditions))
 
     @property
-    def on_parent(self) -> NDArray[np.bool_]:
-        """(A,) which of the structures asked are a piece of a parent."""
-        return self.parent >= 0
+    def on_template(self) -> NDArray[np.bool_]:
+        """(A,) which of the structures evaluated are a piece of a template lattice."""
+        return self.template >= 0
 
 
 def clean(ranges: MeasuredLike) -> MeasuredLike:
@@ -158,7 +159,7 @@ def training_settings(info: CheckpointInfo, where: str) -> TrainConfig:
         CheckpointError: its settings are of another version.
     """
     try:
-        return TrainConfig.model_validate({**info.settings, "model": info.model.model_dump()})
+        return TrainConfig.model_validate({**info.settings, "model": info.model.model_dump()}, context=STORED)
     except ValueError as invalid:
         raise CheckpointError(f"{where}: its training settings cannot be read ({invalid}). Train again with this version.") from invalid
 
@@ -167,17 +168,17 @@ def _under(view: TrainingView, conditions: MeasuredLike) -> TrainingView:
     return replace(view, pdfs=replace(view.pdfs, ranges=conditions)) if isinstance(view.pdfs, MeasuredLikePdfs) else view
 
 
-def _parents(catalog: Catalog, rows: Rows, config: ModelConfig) -> Rows:
-    """(S,) number of the parent that each structure is a piece of; −1 for none, as where it reaches beyond ``model.sites.radius``."""
+def _templates(catalog: Catalog, rows: Rows, config: ModelConfig) -> Rows:
+    """(S,) number of the template lattice that each structure is a piece of; −1 for none, as where it reaches beyond ``model.sites.radius``."""
     if config.decoder != "sites":
-        return np.full(len(rows), ON_SOME_PARENT, dtype=np.int64)
-    lattices = config.sites.lattices()
+        return np.full(len(rows), ON_SOME_TEMPLATE, dtype=np.int64)
+    templates = config.sites.templates()
     if config.given_elements:
-        found = list(catalog_assignments(catalog.columns.iloc[rows], lattices))
+        found = list(catalog_assignments(catalog.columns.iloc[rows], templates))
     else:
-        finder = LatticeLookup(lattices)
+        finder = LatticeLookup(templates)
         found = [assignment_of(finder, structure, config.elements) for structure in catalog.structures(rows)]
-    return np.array([-1 if assignment is None else assignment.parent for assignment in found], dtype=np.int64)
+    return np.array([-1 if assignment is None else assignment.template for assignment in found], dtype=np.int64)
 
 
 def _check_types(catalog: Catalog, info: CheckpointInfo, where: str) -> None:

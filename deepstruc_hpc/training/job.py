@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 
 import torch
 
+from deepstruc_hpc.core.config import STORED
 from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.model.checkpoint import CheckpointInfo, find_checkpoint, load_training_state, load_weights, save_checkpoint
 from deepstruc_hpc.training.config import TrainConfig
@@ -80,6 +81,6 @@ def _saved(session: TrainingSession, catalog: Catalog, metrics: dict[str, Any], 
         catalog_hash=catalog.content_hash,
         epoch=session.epoch,
         metrics={name: value for name, value in metrics.items() if isinstance(value, float)},
-        settings=session.config.model_dump(mode="json"),
+        settings=session.config.model_dump(mode="json", context=STORED),
     )
     return save_checkpoint(scratch / "checkpoint", session.model, info, session.state_dict())

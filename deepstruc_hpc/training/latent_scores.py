@@ -124,24 +124,24 @@ def coverage(found: LatentAnswers, truth: NDArray[np.int64]) -> list[Coverage]:
     return rows
 
 
-def fault_order(points: Array, kinds: Sequence[str], parents: Sequence[str]) -> FaultOrder | None:
+def fault_order(points: Array, kinds: Sequence[str], templates: Sequence[str]) -> FaultOrder | None:
     """Order along the line from fcc to hcp; None where one of the three kinds is missing.
 
     Args:
         points: (S, D) means of the prior.
         kinds: S structure types.
-        parents: S names of parents; the share of hexagonal layers is that of ``close-packed SEQUENCE``.
+        templates: S names of template lattices; the share of hexagonal layers is that of ``close-packed SEQUENCE``.
     """
     from sklearn.metrics import silhouette_score
 
     names = np.array(kinds)
     chosen = np.isin(names, ("fcc", "hcp", "stacking_fault"))
-    stacks = np.array([name.startswith("close-packed ") for name in parents]) & (names == "stacking_fault")
+    stacks = np.array([name.startswith("close-packed ") for name in templates]) & (names == "stacking_fault")
     if not ((names == "fcc").any() and (names == "hcp").any() and stacks.sum() > 2):
         return None
     start, end = points[names == "fcc"].mean(axis=0), points[names == "hcp"].mean(axis=0)
     along = (points - start) @ (end - start) / float((end - start) @ (end - start))
-    words = [stacking_word(parents[row].split()[1]) for row in np.flatnonzero(stacks).tolist()]
+    words = [stacking_word(templates[row].split()[1]) for row in np.flatnonzero(stacks).tolist()]
     hexagonal = np.array([word.count("h") / len(word) for word in words])
     return FaultOrder(
         spearman=float(spearmanr(hexagonal, along[stacks]).statistic),

@@ -27,7 +27,7 @@ class Scores:
         mae_std: standard deviation over structures.
         mae_aligned: after best rotation and matching of atoms, over the structures with the right number of atoms.
         n_exact: share with the right number of atoms.
-        n_error: median of |N said − N| / N.
+        n_error: median of |N predicted − N| / N.
         n_within_5_percent: share with a number of atoms within 5 %.
         type_exact: share with the right structure type.
     """
@@ -83,7 +83,7 @@ def merged_types(types: Sequence[str], same: Mapping[str, str]) -> NDArray[np.in
 
 
 def scores(answers: list[Answer], view: TrainingView, rows: NDArray[np.integer], starts: int, merged: NDArray[np.int64] | None = None) -> Scores:
-    """Figures of merit of answers to some rows. An atom that is not said counts from the centre.
+    """Figures of merit of answers to some rows. An atom that is not predicted counts from the centre.
 
     Args:
         answers: one a row.

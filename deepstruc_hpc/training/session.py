@@ -100,7 +100,7 @@ class TrainingSession:
     def __init__(
         self, config: TrainConfig, view: TrainingView, split: Split, *, place: WorkerPlace | None = None, clock: Clock | None = None
     ) -> None:
-        self.config, self.view, self.split = config, view, split if view.sites is None else split.within(view.sites.table.parent >= 0)
+        self.config, self.view, self.split = config, view, split if view.sites is None else split.within(view.sites.table.template >= 0)
         self.place = place or WorkerPlace()
         from torch_geometric.nn import GINEConv  # seconds, which the driver, which makes no session, need not spend
 

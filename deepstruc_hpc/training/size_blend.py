@@ -29,7 +29,7 @@ from deepstruc_hpc.training.size_training import SIZES, SizePool, SizeSource, mo
 R = TypeVar("R", SizeMixture, FieldReading)
 
 SHAPES = (600, 450)
-"""Shapes of the two ranges of sizes; each is asked under every kind of conditions."""
+"""Shapes of the two ranges of sizes; each is evaluated under every kind of conditions."""
 SEED_STEP = 3
 """Added to the training's seed: other draws than those of the training and of its log's figures."""
 KEPT = 0.2
@@ -38,13 +38,13 @@ STEPS = 600
 RATE = 0.01
 FREEDOM = 4.0
 """Degrees of freedom of the t distribution whose likelihood is maximised: a size that is far off does not bend the weights of all others."""
-ASKED = 256
-"""Curves asked at once."""
+AT_ONCE = 256
+"""Curves evaluated at once."""
 
 
 @dataclass(frozen=True, eq=False)
 class Readings(TensorRecord):
-    """What head and decoder said of C curves.
+    """What head and decoder predict for C curves.
 
     Attributes:
         log_n: (C,) truth.
@@ -70,8 +70,8 @@ def read_all(reader: SizeReader, pools: Iterable[SizePool], seed: int) -> Readin
     for pool in pools:
         for number, pdfs in enumerate((pool.near, pool.far, replace(pool.near, ranges=clean(pool.near.ranges)))):
             rng = np.random.default_rng([seed, number])
-            for start in range(0, len(pool.n_atoms), ASKED):
-                rows = np.arange(start, min(start + ASKED, len(pool.n_atoms)))
+            for start in range(0, len(pool.n_atoms), AT_ONCE):
+                rows = np.arange(start, min(start + AT_ONCE, len(pool.n_atoms)))
                 answer = reader.read(pdfs(rows, rng))
                 log_n = torch.from_numpy(np.log(pool.n_atoms[rows])).float()
                 found.append((log_n, torch.from_numpy(rows + first), answer.head, answer.field))
@@ -88,25 +88,25 @@ def _joined(parts: Sequence[R], kind: type[R]) -> R:
     return kind(*(torch.cat([getattr(part, one.name) for part in parts]) for one in fields(kind)))
 
 
-def blend_loss(blend: SizeBlend, asked: Readings) -> Tensor:
+def blend_loss(blend: SizeBlend, readings: Readings) -> Tensor:
     """−ln of the t density of ln N, its mean over the curves."""
-    mean, log_std = blend(asked.head, asked.field)
-    z = (asked.log_n - mean) * (-log_std).exp()
+    mean, log_std = blend(readings.head, readings.field)
+    z = (readings.log_n - mean) * (-log_std).exp()
     loss: Tensor = (log_std + 0.5 * (FREEDOM + 1.0) * (z.square() / FREEDOM).log1p()).mean()
     return loss
 
 
-def fit_blend(blend: SizeBlend, asked: Readings, seed: int) -> dict[str, float]:
+def fit_blend(blend: SizeBlend, readings: Readings, seed: int) -> dict[str, float]:
     """Fit the weights in place; figures of the shapes kept aside.
 
     Args:
         blend: of a head.
-        asked: what was said.
+        readings: what was predicted.
         seed: of the shapes that are kept aside.
     """
-    number = int(asked.shape.max()) + 1
-    aside = torch.from_numpy(np.random.default_rng(seed).random(number) < KEPT)[asked.shape]
-    fitted, kept = asked.take(~aside), asked.take(aside)
+    number = int(readings.shape.max()) + 1
+    aside = torch.from_numpy(np.random.default_rng(seed).random(number) < KEPT)[readings.shape]
+    fitted, kept = readings.take(~aside), readings.take(aside)
     optimizer = torch.optim.AdamW(blend.parameters(), lr=RATE, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
     best, state = float("inf"), {name: tensor.clone() for name, tensor in blend.state_dict().items()}
@@ -125,16 +125,16 @@ def fit_blend(blend: SizeBlend, asked: Readings, seed: int) -> dict[str, float]:
 
 
 @torch.no_grad()
-def _figures(blend: SizeBlend, asked: Readings) -> dict[str, float]:
-    mean, log_std = blend(asked.head, asked.field)
-    alone = asked.head.moments()[0]
+def _figures(blend: SizeBlend, readings: Readings) -> dict[str, float]:
+    mean, log_std = blend(readings.head, readings.field)
+    alone = readings.head.moments()[0]
     found = {}
     for low, high in ((13, 400), (400, 1000), (1000, 2000)):
-        inside = (asked.log_n > np.log(low + 0.5)) & (asked.log_n < np.log(high + 0.5))
+        inside = (readings.log_n > np.log(low + 0.5)) & (readings.log_n < np.log(high + 0.5))
         if bool(inside.any()):
-            error = (mean - asked.log_n)[inside]
+            error = (mean - readings.log_n)[inside]
             found[f"{low}-{high} within 5 %"] = _share(error.exp().sub(1.0).abs() <= 0.05)
-            found[f"{low}-{high} head alone"] = _share((alone - asked.log_n)[inside].exp().sub(1.0).abs() <= 0.05)
+            found[f"{low}-{high} head alone"] = _share((alone - readings.log_n)[inside].exp().sub(1.0).abs() <= 0.05)
             found[f"{low}-{high} within one width"] = _share(error.abs() <= log_std[inside].exp())
     return found
 
@@ -157,16 +157,16 @@ def blended(checkpoint: str, run: Path, *, seed: int = 0, unseen: Iterable[Path]
     loaded = load_size_head(run, network.eval())
     if loaded is None:
         raise FileNotFoundError(f"{run}: no size head there.")
-    head, said = loaded
+    head, head_info = loaded
     reader = SizeReader(network, head)
     ranges, kept = training_settings(info, checkpoint).data.conditions, unseen_keys(unseen)
     source = SizeSource(reader.axis, model_end(network), ranges, frozenset(kept))
     pools = [source.pool(sizes, count, seed + SEED_STEP) for sizes, count in zip(SIZES, shapes, strict=True)]
-    asked = read_all(reader, pools, seed)
+    readings = read_all(reader, pools, seed)
     torch.manual_seed(seed)
     head.blend = SizeBlend()
-    figures = fit_blend(head.blend, asked, seed)
-    written = said.updated(blend_log=figures)
+    figures = fit_blend(head.blend, readings, seed)
+    written = head_info.updated(blend_log=figures)
     save_size_head(run, head, written)
     return written
 

@@ -16,14 +16,14 @@ SIZE_EDGES = (0, 50, 100, 200, 400, 700, 1000)
 
 @dataclass(frozen=True)
 class SizeScores:
-    """Figures over the structures of one range of sizes, on a parent or not.
+    """Figures over the structures of one range of sizes, on a template lattice or not.
 
     Attributes:
         smallest: atoms of the smallest structure of the row.
         largest: atoms of the largest.
         count: structures.
         n_beyond: of them larger than the model's ``max_atoms``.
-        n_on_no_parent: of them a piece of no parent of a decoder over sites; asked for type and size all the same.
+        n_on_no_template: of them a piece of no template lattice of a decoder over sites; evaluated for type and size all the same.
         type_exact: share with the right type, as generated.
         n_error: median of |N predicted − N| / N, as generated.
         n_within_5_percent: share with a number of atoms within 5 %, as generated.
@@ -35,7 +35,7 @@ class SizeScores:
     largest: int
     count: int
     n_beyond: int
-    n_on_no_parent: int
+    n_on_no_template: int
     type_exact: float
     n_error: float
     n_within_5_percent: float
@@ -51,13 +51,13 @@ class SizeAnswers:
         n_atoms: (S,) true number.
         predicted: (S,) number predicted.
         type_right: (S,) bool.
-        on_parent: (S,) bool.
+        on_template: (S,) bool.
     """
 
     n_atoms: NDArray[np.int64]
     predicted: NDArray[np.int64]
     type_right: NDArray[np.bool_]
-    on_parent: NDArray[np.bool_]
+    on_template: NDArray[np.bool_]
 
 
 def size_scores(answers: SizeAnswers, max_atoms: int, fits: Sequence[CurveFit] = ()) -> list[SizeScores]:
@@ -83,7 +83,7 @@ def _row(answers: SizeAnswers, rows: NDArray[np.intp], max_atoms: int, excess: N
         largest=int(true.max()),
         count=len(rows),
         n_beyond=int((true > max_atoms).sum()),
-        n_on_no_parent=int((~answers.on_parent[rows]).sum()),
+        n_on_no_template=int((~answers.on_template[rows]).sum()),
         type_exact=float(answers.type_right[rows].mean()),
         n_error=float(np.median(error)),
         n_within_5_percent=float((error <= 0.05).mean()),

@@ -1,4 +1,4 @@
-"""Particles of 13 to 3,000 atoms to train a size head on: random bodies over the parents, and twinned, faulted and listed ones of any size."""
+"""Particles of 13 to 3,000 atoms to train a size head on: random bodies over the templates, and twinned, faulted and listed ones of any size."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 from deepstruc_hpc.core.seeds import item_rng
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.structures.large_bodies import LargeBody, large_bodies
-from deepstruc_hpc.structures.parents import Parent, standard_parents
 from deepstruc_hpc.structures.random_shapes import RandomShapes, RandomShapeSettings
+from deepstruc_hpc.structures.template_lattices import TemplateLattice, standard_templates
 
 METAL, NN_DISTANCE = "Pt", 2.77
 """Of all particles, Å: the metal of the catalog random_shapes, which training expands and shrinks."""
 MIDDLE_SIZE = 400
 """The two pools of shapes meet here: up to the largest particle of the shipped model's catalog, and above."""
 SMALL_RADIUS, LARGE_RADIUS = 6.5, 13.0
-"""Reach of the parents' sites, nearest-neighbour distances: 400 and 3,000 atoms as an ellipsoid of aspect 1.8 lie within."""
+"""Reach of the template lattices' sites, nearest-neighbour distances: 400 and 3,000 atoms as an ellipsoid of aspect 1.8 lie within."""
 BODIES_SHARE = 0.25
 """Of the particles above 400 atoms, bodies of :func:`large_bodies`: twins and faults inside a thick crystal, and the shapes that metals grow in."""
 KEY_DIGITS = 7
@@ -43,24 +43,24 @@ def shapes_between(fewest: int, most: int, seed: int, unseen: Collection[Key] = 
         unseen: keys of shapes that stay for tests.
     """
     large = most > MIDDLE_SIZE
-    parents = standard_parents(LARGE_RADIUS if large else SMALL_RADIUS)
+    templates = standard_templates(LARGE_RADIUS if large else SMALL_RADIUS)
     settings = RandomShapeSettings(min_atoms=fewest, max_atoms=most, symmetric=0.55, off_centre=0.5, defective=0.25)
-    source = RandomShapes(parents, settings, canonical=False)
+    source = RandomShapes(templates, settings, canonical=False)
     bodies = large_bodies() if large else ()
     number = 0
     while True:
         rng = item_rng(seed, f"size-shape-{fewest}-{most}-{number}")
         number += 1
-        positions, kind = _drawn(source, parents, bodies, (fewest, most), rng)
+        positions, kind = _drawn(source, templates, bodies, (fewest, most), rng)
         if fewest <= len(positions) <= most and shape_key(positions, 1.0) not in unseen:
             yield Structure.of_element(METAL, positions * NN_DISTANCE, kind, f"{kind} {number}")
 
 
 def _drawn(
-    source: RandomShapes, parents: Sequence[Parent], bodies: Sequence[LargeBody], sizes: tuple[int, int], rng: np.random.Generator
+    source: RandomShapes, templates: Sequence[TemplateLattice], bodies: Sequence[LargeBody], sizes: tuple[int, int], rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], str]:
     if bodies and rng.random() < BODIES_SHARE:
         body = bodies[int(rng.integers(len(bodies)))]
         return body.particle(round(float(np.exp(rng.uniform(*np.log(sizes)))))), body.structure_type
     shape = source.sample(rng)
-    return parents[shape.parent].sites[shape.mask], parents[shape.parent].structure_type
+    return templates[shape.template].sites[shape.mask], templates[shape.template].structure_type

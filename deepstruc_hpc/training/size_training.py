@@ -197,11 +197,11 @@ def checked(network: Cvae, head: SizeHead, pools: list[SizePool], seed: int) -> 
     for pool, (fewest, most) in zip(pools, SIZES, strict=True):
         for far in (False, True):
             pdf = torch.from_numpy((pool.far if far else pool.near)(np.arange(len(pool.n_atoms)), np.random.default_rng(seed)))
-            said = head(pdf, prior_features(network, on_model_axis(pdf, head.short)))
+            predicted = head(pdf, prior_features(network, on_model_axis(pdf, head.short)))
             truth = np.log(pool.n_atoms)
             name = f"{fewest}-{most} {'far' if far else 'near'}"
-            found[f"{name} loss"] = round(-float(said.log_density(torch.from_numpy(truth).float()).mean()), 4)
-            error = np.abs(np.exp(said.moments()[0].double().numpy() - truth) - 1.0)
+            found[f"{name} loss"] = round(-float(predicted.log_density(torch.from_numpy(truth).float()).mean()), 4)
+            error = np.abs(np.exp(predicted.moments()[0].double().numpy() - truth) - 1.0)
             for low, high in ((13, 400), (400, 1000), (1000, 2000)):
                 inside = (pool.n_atoms > low) & (pool.n_atoms <= high)
                 if inside.any():

@@ -33,9 +33,9 @@ def to_tensors(arrays: BatchArrays, device: torch.device | str = "cpu") -> Train
     return TrainingBatch(torch.from_numpy(arrays.pdf), graphs, targets, torch.from_numpy(arrays.nn_distance)).to(device)
 
 
-def _site_targets(asked: SiteArrays) -> SiteTargets:
-    parent, site, filled, mask = (torch.from_numpy(part) for part in (asked.parent, asked.site, asked.filled, asked.mask))
-    return SiteTargets(parent, site, filled, mask, None if asked.element is None else torch.from_numpy(asked.element))
+def _site_targets(targets: SiteArrays) -> SiteTargets:
+    template, site, filled, mask = (torch.from_numpy(part) for part in (targets.template, targets.site, targets.filled, targets.mask))
+    return SiteTargets(template, site, filled, mask, None if targets.element is None else torch.from_numpy(targets.element))
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ from deepstruc_hpc.data.splits import Split, shape_ids, split_rows
 from deepstruc_hpc.data.training_pdfs import MeasuredLikePdfs, StoredPdfs
 from deepstruc_hpc.model.config import ModelConfig
 from deepstruc_hpc.structures.assignment import SiteAssignment
-from deepstruc_hpc.structures.compound_types import COMPOUND_TYPES, compound_parent_names
-from deepstruc_hpc.structures.crystal_parents import built_in_crystals, crystal_parent_names
-from deepstruc_hpc.structures.parents import Parent, standard_parents
+from deepstruc_hpc.structures.compound_types import COMPOUND_TYPES, compound_template_names
+from deepstruc_hpc.structures.crystal_templates import built_in_crystals, crystal_template_names
 from deepstruc_hpc.structures.random_family import unpacked
+from deepstruc_hpc.structures.template_lattices import TemplateLattice, standard_templates
 from deepstruc_hpc.training.config import DataConfig, TrainConfig
 
 UNIT_ERROR = 0.008
@@ -48,16 +48,16 @@ def resolved_model(config: ModelConfig, catalog: Catalog) -> ModelConfig:
     if config.given_elements:
         if missing := {"parent", "filled", "length"} - set(catalog.columns):
             raise ConfigError(f"model.given_elements: the catalog has no {', '.join(sorted(missing))}. Build one of the family random_compounds.")
-        if not config.sites.parents:
-            named = compound_parent_names([kind for kind in COMPOUND_TYPES if kind in types])
-            config = config.updated(sites=config.sites.updated(parents=named).model_dump())
+        if not config.sites.template_lattices:
+            named = compound_template_names([kind for kind in COMPOUND_TYPES if kind in types])
+            config = config.updated(sites=config.sites.updated(template_lattices=named).model_dump())
         return config.updated(max_atoms=config.max_atoms or largest, structure_types=config.structure_types or types)
     elements = config.elements or (mixed_elements(catalog) if config.decoder == "sites" else ())
-    if config.decoder == "sites" and not config.sites.parents:
-        names = [parent.name for parent in standard_parents(config.sites.radius, config.sites.max_layers)]
+    if config.decoder == "sites" and not config.sites.template_lattices:
+        names = [template.name for template in standard_templates(config.sites.radius, config.sites.max_layers)]
         for crystal in (*built_in_crystals(types), *config.sites.crystals):
-            names += crystal_parent_names(crystal)
-        config = config.updated(sites=config.sites.updated(parents=tuple(names)).model_dump())
+            names += crystal_template_names(crystal)
+        config = config.updated(sites=config.sites.updated(template_lattices=tuple(names)).model_dump())
     return config.updated(max_atoms=config.max_atoms or largest, structure_types=config.structure_types or types, elements=elements)
 
 
@@ -75,7 +75,7 @@ def load_view(catalog: Catalog, config: TrainConfig, *, stored_pdfs: bool | None
         catalog: may still grow; what it held when it was opened is taken.
         config: with the model's settings resolved.
         stored_pdfs: take the catalog's own PDFs (True) or measured-like ones (False), whatever the settings say.
-        rows: read these structures alone, to ask about them and not to train: without sites, and as they are, on a parent or on none.
+        rows: read these structures alone, to ask about them and not to train: without sites, and as they are, on a template lattice or on none.
     """
     chosen = np.arange(len(catalog)) if rows is None else rows
     structures = catalog.structures(chosen)
@@ -85,7 +85,7 @@ def load_view(catalog: Catalog, config: TrainConfig, *, stored_pdfs: bool | None
     sites = _sites(structures, catalog, config.model) if config.model.decoder == "sites" and rows is None else None
     different = shape_ids(catalog.columns.iloc[chosen])
     if sites is not None:
-        structures, different = _with_stand_ins(structures, different, sites.table.parent >= 0)
+        structures, different = _with_stand_ins(structures, different, sites.table.template >= 0)
     pdfs = (
         StoredPdfs(
             np.asarray(catalog.r),
@@ -113,32 +113,32 @@ def load_view(catalog: Catalog, config: TrainConfig, *, stored_pdfs: bool | None
 
 
 def _sites(structures: list[Structure], catalog: Catalog, config: ModelConfig) -> SiteSource:
-    lattices = config.sites.lattices()
+    templates = config.sites.templates()
     if config.given_elements:
-        table = SiteTable.of_assignments(catalog_assignments(catalog.columns, lattices), len(structures), lattices)
+        table = SiteTable.of_assignments(catalog_assignments(catalog.columns, templates), len(structures), templates)
     else:
-        table = SiteTable.of(structures, lattices, config.elements)
+        table = SiteTable.of(structures, templates, config.elements)
     return SiteSource(table, config.sites.per_structure, config.sites.edge_share)
 
 
-def catalog_assignments(columns: pd.DataFrame, lattices: Sequence[Parent]) -> Iterator[SiteAssignment | None]:
+def catalog_assignments(columns: pd.DataFrame, templates: Sequence[TemplateLattice]) -> Iterator[SiteAssignment | None]:
     """The assignments that a catalog of the family ``random_compounds`` names, in one orientation as it lists them; None for those on other lattices.
 
     Args:
         columns: of the catalog, with ``parent`` and ``filled``.
-        lattices: of the model.
+        templates: of the model.
     """
-    number = {lattice.name: place for place, lattice in enumerate(lattices)}
+    number = {template.name: place for place, template in enumerate(templates)}
     for name, filled, radius in zip(columns["parent"], columns["filled"], columns["radius"], strict=True):
         place = number.get(str(name))
-        if place is None or lattices[place].radius != radius:
+        if place is None or templates[place].radius != radius:
             yield None
             continue
-        yield SiteAssignment(place, unpacked(str(filled), len(lattices[place])))
+        yield SiteAssignment(place, unpacked(str(filled), len(templates[place])))
 
 
 def _with_stand_ins(structures: list[Structure], shapes: list[str], usable: NDArray[np.bool_]) -> tuple[list[Structure], list[str]]:
-    """The first usable structure in the place of every one that is on no parent and will not be drawn: sheets and rods would blow up all tables."""
+    """The first usable structure in the place of every one that is on no template and will not be drawn: sheets and rods would blow up all tables."""
     first = int(np.flatnonzero(usable)[0])
     places = [row if usable[row] else first for row in range(len(structures))]
     return [structures[row] for row in places], [shapes[row] for row in places]

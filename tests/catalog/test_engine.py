@@ -50,9 +50,9 @@ def test_an_engine_that_is_not_installed_is_refused_before_anything_is_made(how,
     path, out = tmp_path / "recipe.yaml", tmp_path / "s.zarr"
     path.write_text("name: mine\nelements: [Au]\nmax_atoms: 20\nfamilies: [fcc]\npdf: {engine: diffpy, rmax: 12.0}\n")
     assert run(["catalog", "build", str(path), "--out", str(out), "--workers", "0", *how]) == 2
-    said = capsys.readouterr().err
+    printed = capsys.readouterr().err
     for words in ("mine", "engine diffpy", "diffpy.srreal is not installed", "clusters/environment-diffpy.yaml", "native"):
-        assert words in said
+        assert words in printed
     assert not out.exists()
 
 

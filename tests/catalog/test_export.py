@@ -135,7 +135,7 @@ def test_pandas_reads_the_parquet_files(catalog, dataset):
 
 @pytest.mark.parametrize("split", ["shape", "random"])
 def test_the_files_are_the_sets_that_training_would_take(catalog, dataset, tmp_path, split):
-    """Fails when a stranger's test set holds what the shipped model was trained on, or when a shape is on two sides."""
+    """Fails when a foreign test set holds what the shipped model was trained on, or when a shape is on two sides."""
     folder = dataset if split == "shape" else tmp_path / "d"
     if split == "random":
         export_catalog(catalog, folder, "parquet", split="random")

@@ -12,12 +12,12 @@ from deepstruc_hpc.core.errors import RecipeError
 from deepstruc_hpc.data.store_files import StoreFiles
 from deepstruc_hpc.structures.families import FAMILIES
 
-PARENTS = ("fcc atom", "hcp atom", "fcc bond")
+TEMPLATES = ("fcc atom", "hcp atom", "fcc bond")
 LINES = (
     "fcc",
-    {"family": "round", "options": {"parents": PARENTS, "axes": ["001"]}},
+    {"family": "round", "options": {"parents": TEMPLATES, "axes": ["001"]}},
     {"family": "stacking_fault", "options": {"max_layers": 5}, "limit": 40},
-    {"family": "wulff", "options": {"parents": PARENTS, "ratios": [0.9]}},
+    {"family": "wulff", "options": {"parents": TEMPLATES, "ratios": [0.9]}},
 )
 
 
@@ -34,7 +34,7 @@ def listed(made, **options):
 
 
 @pytest.mark.parametrize(
-    ("family", "options"), [("round", {"parents": PARENTS}), ("stacking_fault", {"max_layers": 5}), ("wulff", {"parents": PARENTS})]
+    ("family", "options"), [("round", {"parents": TEMPLATES}), ("stacking_fault", {"max_layers": 5}), ("wulff", {"parents": TEMPLATES})]
 )
 def test_the_parts_of_a_family_make_up_its_list(family, options):
     whole = list(FAMILIES[family].enumerate(5, 60, **options))

@@ -106,7 +106,7 @@ def places(store, recipe, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["list", "STORE", "--where", "n_atom > 3"], "n_atoms"),
         (["list", "STORE", "--where", "n_atoms.max() > 3"], "not allowed"),
@@ -126,12 +126,12 @@ def places(store, recipe, tmp_path):
         (["export", "STORE", "DIR", "--out", "DIR"], "example: deepstruc-hpc catalog export"),
     ],
 )
-def test_wrong_usage_is_one_line_and_exit_code_2(words, said, places, capsys):
+def test_wrong_usage_is_one_line_and_exit_code_2(words, message, places, capsys):
     assert run(["catalog", *(places.get(word, word) for word in words)]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.splitlines()[-1].startswith("error: ")
-    assert said in printed.err
+    assert message in printed.err
 
 
 def test_build_says_in_words_what_failed_and_what_is_next(recipe, store, capsys):

@@ -55,6 +55,6 @@ def test_a_directory_without_results_is_named(tmp_path, capsys):
 @pytest.mark.parametrize("form", ["text", "bibtex", "cff"])
 def test_every_form_names_program_and_paper(form, capsys):
     assert run(["cite", "--format", form]) == 0
-    said = capsys.readouterr().out
-    assert "deepstruc_hpc" in said
-    assert "10.1039/D2DD00086E" in said
+    printed = capsys.readouterr().out
+    assert "deepstruc_hpc" in printed
+    assert "10.1039/D2DD00086E" in printed

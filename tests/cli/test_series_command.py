@@ -27,8 +27,8 @@ def test_a_series_has_a_page_and_says_what_it_found(film, shapes_store, tmp_path
     options = ["--series", "--order", "temperature", "--catalog", shapes_store, "--sources", "catalog", "--workers", "0", "--set", "local_shapes=30"]
     done = _run(film, "--out", tmp_path / "out", *options, "--json")
     assert done.returncode == 1, done.stderr  # one frame is broken
-    told = json.loads(done.stdout)
-    assert (told["frames"], told["ok"], told["failed"]) == (7, 6, 1)
+    report = json.loads(done.stdout)
+    assert (report["frames"], report["ok"], report["failed"]) == (7, 6, 1)
     assert (tmp_path / "out" / "series.html").is_file()
     assert "f3_T330K" in (tmp_path / "out" / "series.csv").read_text()
     assert run(["solve", str(film), "--out", str(tmp_path / "out"), *options, "--no-report"]) == 1

@@ -47,7 +47,7 @@ def test_a_dry_pipeline_prints_the_stages_in_their_order(tmp_path, monkeypatch, 
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["submit", "fit", "--cluster", "cpu", "--", "--out", "x"], "unknown stage"),
         (["submit", "build", "--cluster", "cpu", "--", "demo"], "no --out"),
@@ -60,13 +60,13 @@ def test_a_dry_pipeline_prints_the_stages_in_their_order(tmp_path, monkeypatch, 
         (["cancel", "empty"], "no job was submitted from here"),
     ],
 )
-def test_what_cannot_work_is_one_line_on_stderr_and_exit_code_two(words, said, tmp_path, monkeypatch, capsys):
+def test_what_cannot_work_is_one_line_on_stderr_and_exit_code_two(words, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert run(["slurm", *words]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.count("\n") == 1
-    assert said in printed.err
+    assert message in printed.err
 
 
 def test_a_job_on_a_laptop_from_submit_to_logs(tmp_path, monkeypatch, capfd):

@@ -35,14 +35,14 @@ def test_failed_files_make_exit_code_one_and_json_is_alone_on_stdout(measured, s
 
 
 @pytest.mark.parametrize(
-    ("origins", "said"),
+    ("origins", "message"),
     [
         (["option", "header"], ""),
         (["default", "header"], "Qdamp 0.03 Å⁻¹ was taken for 1 file whose header says none: --qdamp or --instrument is better."),
         (["default", "default"], "Qdamp 0.03 Å⁻¹ was taken for 2 files whose headers say none: --qdamp or --instrument is better."),
     ],
 )
-def test_a_qdamp_that_nobody_named_is_said_after_the_table_and_not_in_the_document(origins, said, tmp_path, capsys):
+def test_a_qdamp_that_nobody_named_is_said_after_the_table_and_not_in_the_document(origins, message, tmp_path, capsys):
     summary = Summary(tmp_path, {})
     for number, origin in enumerate(origins):
         summary.add(ItemRecord(f"{number}.gr", str(number), status="ok", conditions={"qdamp": 0.03, "origin": {"qdamp": origin}}))
@@ -50,13 +50,13 @@ def test_a_qdamp_that_nobody_named_is_said_after_the_table_and_not_in_the_docume
     summary.save()
     _print_summary(tmp_path, summary.frame(), None, as_json=False)
     lines = capsys.readouterr().out.splitlines()
-    assert [line for line in lines if line.startswith("Qdamp")] == ([said] if said else [])
+    assert [line for line in lines if line.startswith("Qdamp")] == ([message] if message else [])
     _print_summary(tmp_path, summary.frame(), None, as_json=True)
     assert "Qdamp" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["no-such-directory", "--out", "out"], "no-such-directory"),
         (["--out", "out"], "no input"),
@@ -65,12 +65,12 @@ def test_a_qdamp_that_nobody_named_is_said_after_the_table_and_not_in_the_docume
         (["x.gr", "--out", "out", "--rmin", "10", "--rmax", "5"], "error: options: rmax (5 Å) must be larger than rmin (10 Å)"),
     ],
 )
-def test_wrong_usage_is_one_line_and_exit_code_two(words, said, capsys):
+def test_wrong_usage_is_one_line_and_exit_code_two(words, message, capsys):
     assert run(["solve", *words]) == 2
     told = capsys.readouterr().err
     assert told.startswith("error: ")
     assert len(told.strip().splitlines()) == 1
-    assert said in told
+    assert message in told
 
 
 def test_the_resolved_settings_are_printed_and_can_be_given_back(tmp_path, capsys):

@@ -103,7 +103,7 @@ def test_the_settings_of_solve_still_know_their_earlier_names():
 
 
 @pytest.mark.parametrize(
-    ("override", "said"),
+    ("override", "message"),
     [
         ("neighbors=10", "neighbors: unknown key. Did you mean 'local_shapes' (earlier neighbours)?"),
         ("rank.dobt=0.1", "rank.dobt: unknown key. Did you mean 'rank.doubt'?"),
@@ -112,10 +112,10 @@ def test_the_settings_of_solve_still_know_their_earlier_names():
         ("xyzzy=1", "xyzzy: unknown key."),
     ],
 )
-def test_an_unknown_key_of_solve_is_answered_with_the_whole_present_name(override, said):
+def test_an_unknown_key_of_solve_is_answered_with_the_whole_present_name(override, message):
     with pytest.raises(ConfigError) as fault:
         load_config(SolveSettings, overrides=[override])
-    assert str(fault.value) == f"settings: {said} All keys: deepstruc-hpc solve --print-config."
+    assert str(fault.value) == f"settings: {message} All keys: deepstruc-hpc solve --print-config."
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ def place(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("store", "names", "said"),
+    ("store", "names", "message"),
     [
         ("one.gr", False, "one.gr is a file and no catalog: needed is a directory made by deepstruc-hpc catalog build."),
         ("one.gr", True, "catalog build, or the name of a recipe"),
@@ -34,10 +34,10 @@ def place(tmp_path, monkeypatch):
         ("xyzzy", False, "xyzzy: no catalog there. Make one: deepstruc-hpc catalog build RECIPE --out xyzzy"),
     ],
 )
-def test_what_is_no_catalog_is_told_by_what_it_is(place, store, names, said):
+def test_what_is_no_catalog_is_told_by_what_it_is(place, store, names, message):
     with pytest.raises(StoreError) as refused:
         check_catalog_place(store, names=names)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     if (place / store).exists():
         assert "--out" not in str(refused.value)
         with pytest.raises(StoreError, match="no catalog"):

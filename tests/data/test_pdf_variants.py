@@ -101,11 +101,11 @@ def test_the_curve_is_the_same_and_every_repair_is_told(tmp_path, text, words, q
 
 
 @pytest.mark.parametrize(
-    ("weight", "said", "radiation"), [(0.28, "", "neutron"), (1.0, "", None), (0.28, "mode = xray\n", "xray"), (3.1, "", "neutron")]
+    ("weight", "header", "radiation"), [(0.28, "", "neutron"), (1.0, "", None), (0.28, "mode = xray\n", "xray"), (3.1, "", "neutron")]
 )
-def test_a_weighted_g_is_of_neutrons_unless_the_header_says_otherwise(tmp_path, weight, said, radiation):
+def test_a_weighted_g_is_of_neutrons_unless_the_header_says_otherwise(tmp_path, weight, header, radiation):
     """With X-rays RMCProfile divides by the mean atom's amplitude: the plateau is −1. Read with X-rays, strontium titanate was called a metal."""
-    (tmp_path / "a.gr").write_text(said + table(R, weight * (PAIR - 1.0)))
+    (tmp_path / "a.gr").write_text(header + table(R, weight * (PAIR - 1.0)))
     curve = read_pdf(tmp_path / "a.gr")
     assert curve.header.get("radiation") == radiation
     assert any("as with neutrons" in note for note in curve.notes) == (radiation == "neutron")

@@ -136,8 +136,8 @@ def test_a_series_goes_on_where_it_stopped_and_grows(tmp_path):
 @pytest.mark.parametrize("other", [{"r": R + 0.01}, {"settings": {"qmax": 24.0}}, {"n_frames": 3}])
 def test_another_grid_other_settings_or_fewer_frames_start_anew(tmp_path, other):
     write(tmp_path)
-    asked = {"r": R, "n_frames": 7, "settings": SETTINGS, **other}
-    with SeriesFile.resume(tmp_path / "series.h5", **asked) as series:
+    options = {"r": R, "n_frames": 7, "settings": SETTINGS, **other}
+    with SeriesFile.resume(tmp_path / "series.h5", **options) as series:
         assert not series.written.any()
 
 

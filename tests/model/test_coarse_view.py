@@ -7,14 +7,14 @@ from deepstruc_hpc.data.standard_pdf import standardise
 from deepstruc_hpc.model.coarse_view import COARSE_ATOMS, coarse_view, sphere_decay, sphere_diameter, stretched_sites
 from deepstruc_hpc.physics.simulate import simulate_pdf
 from deepstruc_hpc.structures.lattices import metal_atomic_volume
-from deepstruc_hpc.structures.parents import parent_of
+from deepstruc_hpc.structures.template_lattices import template_lattice
 
 AXIS = np.arange(0.7, 10.9, 0.04)
 
 
 def spherical(kind, n_atoms, radius=9.0):
-    parent = parent_of(f"{kind} atom", radius)
-    return parent.sites[np.argsort(parent.distance, kind="stable")[:n_atoms]]
+    template = template_lattice(f"{kind} atom", radius)
+    return template.sites[np.argsort(template.distance, kind="stable")[:n_atoms]]
 
 
 def pdf_of(sites):
@@ -52,28 +52,28 @@ def test_small_particles_are_seen_as_they_are():
 @pytest.mark.parametrize("n_atoms", [300, 611, 1400, 2000])
 def test_a_ball_stays_a_ball_when_it_is_stretched(n_atoms):
     """The log-odds of a ball of 201 sites, stretched, fill the sites nearest to the origin, but for single ones at the surface."""
-    parent = parent_of("fcc atom", 6.5)
-    edge = np.sort(parent.distance)[201]
-    sites = stretched_sites(parent, (4.0 * (edge - parent.distance)).astype(np.float32), 201.0, n_atoms)
+    template = template_lattice("fcc atom", 6.5)
+    edge = np.sort(template.distance)[201]
+    sites = stretched_sites(template, (4.0 * (edge - template.distance)).astype(np.float32), 201.0, n_atoms)
     assert len(sites) == n_atoms
     truth = {tuple(site) for site in np.round(spherical("fcc", n_atoms, 12.0), 6)}
     assert len(truth & {tuple(site) for site in np.round(sites, 6)}) > 0.93 * n_atoms
 
 
 def test_a_stack_keeps_its_layers_and_grows_along_them():
-    parent = parent_of("close-packed ABCACB", 6.5)
-    lateral = np.hypot(parent.sites[:, 0], parent.sites[:, 1])
-    sites = stretched_sites(parent, (4.0 * (3.0 - lateral)).astype(np.float32), float((lateral < 3.0).sum()), 900)
+    template = template_lattice("close-packed ABCACB", 6.5)
+    lateral = np.hypot(template.sites[:, 0], template.sites[:, 1])
+    sites = stretched_sites(template, (4.0 * (3.0 - lateral)).astype(np.float32), float((lateral < 3.0).sum()), 900)
     assert len(sites) == 900
     assert np.unique(np.round(sites[:, 2], 4)).size == 6
     assert np.hypot(sites[:, 0], sites[:, 1]).max() > 4.0
 
 
 def test_what_the_decoder_knows_is_taken_site_by_site():
-    parent = parent_of("fcc atom", 6.5)
-    logits = np.random.default_rng(0).normal(size=len(parent)).astype(np.float32)
-    sites = stretched_sites(parent, logits, 100.0, 100)
-    assert np.array_equal(sites, parent.sites[np.sort(np.argsort(-logits, kind="stable")[:100])])
+    template = template_lattice("fcc atom", 6.5)
+    logits = np.random.default_rng(0).normal(size=len(template)).astype(np.float32)
+    sites = stretched_sites(template, logits, 100.0, 100)
+    assert np.array_equal(sites, template.sites[np.sort(np.argsort(-logits, kind="stable")[:100])])
 
 
 def test_diameters_follow_from_volumes():

@@ -21,11 +21,11 @@ from deepstruc_hpc.model.losses import CvaeObjective, LossConfig
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.physics.simulate import simulate_pdf
 from deepstruc_hpc.structures.assignment import SiteAssignment, oriented
-from deepstruc_hpc.structures.compound_types import compound_parent_names
+from deepstruc_hpc.structures.compound_types import compound_template_names
 from deepstruc_hpc.structures.families import FAMILIES
 from deepstruc_hpc.structures.fingerprint import fingerprint
-from deepstruc_hpc.structures.parents import parent_of
 from deepstruc_hpc.structures.random_family import unpacked
+from deepstruc_hpc.structures.template_lattices import template_lattice
 from deepstruc_hpc.training.step import StepSchedule, to_tensors, train_step
 
 TYPES, RADIUS, MOST = ("fluorite", "rock_salt", "rutile"), 5.0, 60
@@ -40,7 +40,15 @@ TINY = ModelConfig.model_validate(
         "grid": {"start": 0.7, "stop": 6.0, "step": 0.1},
         "encoder": {"hidden": 8, "layers": 1},
         "prior": {"hidden": 64, "layers": 1},
-        "sites": {"hidden": 24, "layers": 2, "trunk": 48, "blocks": 1, "embedding": 4, "radius": RADIUS, "parents": compound_parent_names(TYPES)},
+        "sites": {
+            "hidden": 24,
+            "layers": 2,
+            "trunk": 48,
+            "blocks": 1,
+            "embedding": 4,
+            "radius": RADIUS,
+            "template_lattices": compound_template_names(TYPES),
+        },
     }
 )
 EXACT = {
@@ -72,12 +80,12 @@ def pdfs(**changes):
 
 def view():
     structures, known = particles()
-    lattices = TINY.sites.lattices()
-    number = {lattice.name: place for place, lattice in enumerate(lattices)}
+    templates = TINY.sites.templates()
+    number = {template.name: place for place, template in enumerate(templates)}
     assignments = [
-        SiteAssignment(place := number[one["parent"]], oriented(lattices[place], unpacked(one["filled"], len(lattices[place])))) for one in known
+        SiteAssignment(place := number[one["parent"]], oriented(templates[place], unpacked(one["filled"], len(templates[place])))) for one in known
     ]
-    source = SiteSource(SiteTable.of_assignments(assignments, len(known), lattices), 32, 0.75)
+    source = SiteSource(SiteTable.of_assignments(assignments, len(known), templates), 32, 0.75)
     return TrainingView.of(structures, pdfs().nn_distance, TYPES, pdfs(), max_atoms=MOST, sites=source)
 
 
@@ -128,19 +136,19 @@ def test_it_learns_on_sites_of_types():
 def test_proposals_are_particles_of_the_sample_in_types_whose_charges_balance():
     structures, _ = particles()
     titania = next(one for one in structures if set(one.elements) == {"Ti", "O"})
-    asked = {"symbol": "Ti", "n_samples": 30, "sigma": 2.0, "instrument": Instrument(qdamp=0.03), "elements": ("Ti", "O")}
-    found = model().propose(curve_of(titania), rng=np.random.default_rng(1), **asked)
-    again = model().propose(curve_of(titania), rng=np.random.default_rng(1), **asked)
+    request = {"symbol": "Ti", "n_samples": 30, "sigma": 2.0, "instrument": Instrument(qdamp=0.03), "elements": ("Ti", "O")}
+    found = model().propose(curve_of(titania), rng=np.random.default_rng(1), **request)
+    again = model().propose(curve_of(titania), rng=np.random.default_rng(1), **request)
     assert 1 <= len(found) <= 30
     assert [fingerprint(one.structure) for one in found] == [fingerprint(one.structure) for one in again]
     for one in found:
-        lattice, mask = one.occupation
+        template, mask = one.occupation
         assert set(one.structure.elements) <= {"Ti", "O"}
         assert one.structure.structure_type in TYPES
         assert one.crystal.prototype == one.structure.structure_type
         assert int(mask.sum()) == len(one.structure) <= MOST
-        assert lattice.length == pytest.approx(1.95, rel=0.15)
-        assert one.structure.symbols.count("Ti") == sum(lattice.species[site] == "Ti" for site in np.flatnonzero(mask))
+        assert template.length == pytest.approx(1.95, rel=0.15)
+        assert one.structure.symbols.count("Ti") == sum(template.species[site] == "Ti" for site in np.flatnonzero(mask))
 
 
 def test_mixed_cations_share_their_sites():
@@ -169,7 +177,7 @@ def test_the_likeliest_particle_is_of_a_possible_type():
     structures, _ = particles()
     one = model()
     given = one.given(curve_of(structures[0]), ("Ni", "O"))
-    parent, mask = one.most_probable(given)
-    assert one.decoder.book.type_of(parent) in given.crystals
+    template, mask = one.most_probable(given)
+    assert one.decoder.book.type_of(template) in given.crystals
     assert mask.sum() >= 4
-    assert parent_of(one.decoder.book.names[parent], RADIUS).sites.shape[0] == len(mask)
+    assert template_lattice(one.decoder.book.names[template], RADIUS).sites.shape[0] == len(mask)

@@ -13,11 +13,11 @@ from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.model.contract import Generator, Proposal
 from deepstruc_hpc.model.loading import full_name, is_own, load_generator, own_identity
 from deepstruc_hpc.structures.elements import nn_distance
-from deepstruc_hpc.structures.parents import parent_of
+from deepstruc_hpc.structures.template_lattices import template_lattice
 from deepstruc_hpc.testing import ConformanceError, check_generator, metal_curves
 
 PACKAGE = Path(deepstruc_hpc.__file__).parent
-LATTICE = parent_of("fcc atom", 3.0)
+LATTICE = template_lattice("fcc atom", 3.0)
 
 
 def cut(count):
@@ -43,8 +43,8 @@ def changed(change):
     """:class:`Cuts` with each proposal changed."""
 
     class Changed(Cuts):
-        def propose(self, curve, **asked):
-            return [change(one, asked) for one in super().propose(curve, **asked)]
+        def propose(self, curve, **request):
+            return [change(one, request) for one in super().propose(curve, **request)]
 
     return Changed()
 
@@ -53,7 +53,7 @@ def with_structure(one, **values):
     return replace(one, structure=replace(one.structure, **values), occupation=None)
 
 
-def moved(one, _asked):
+def moved(one, _request):
     positions = one.structure.positions.copy()
     positions[1] = positions[0] + 0.2
     return with_structure(one, positions=positions)
@@ -62,9 +62,9 @@ def moved(one, _asked):
 class Drawing(Cuts):
     """From the global state of numpy."""
 
-    def propose(self, curve, **asked):
+    def propose(self, curve, **request):
         scale = 1.0 + 0.01 * np.random.random()  # noqa: NPY002 - what the check must find
-        return [with_structure(one, positions=scale * one.structure.positions) for one in super().propose(curve, **asked)]
+        return [with_structure(one, positions=scale * one.structure.positions) for one in super().propose(curve, **request)]
 
 
 class Counting(Cuts):
@@ -72,9 +72,9 @@ class Counting(Cuts):
 
     calls = 0
 
-    def propose(self, curve, **asked):
+    def propose(self, curve, **request):
         self.calls += 1
-        return super().propose(curve, **{**asked, "n_samples": min(self.calls, asked["n_samples"])})
+        return super().propose(curve, **{**request, "n_samples": min(self.calls, request["n_samples"])})
 
 
 class Doubtful(Cuts):
@@ -83,25 +83,25 @@ class Doubtful(Cuts):
 
 
 class Generous(Cuts):
-    def propose(self, curve, **asked):
-        return super().propose(curve, **{**asked, "n_samples": asked["n_samples"] + 1})
+    def propose(self, curve, **request):
+        return super().propose(curve, **{**request, "n_samples": request["n_samples"] + 1})
 
 
 class Odd(Cuts):
-    def site_odds(self, curve, *, symbol, instrument=None):
+    def site_odds(self, curve, *, symbol, instrument=None, elements=()):
         return lambda _: np.zeros(7)
 
 
 class Space:
     """A latent point that means another size among others than alone."""
 
-    lattices, names, kinds, probability = [LATTICE], ["fcc atom"], ["fcc"], np.ones(1)
+    templates, names, kinds, probability = [LATTICE], ["fcc atom"], ["fcc"], np.ones(1)
     mean, std, most_atoms = np.zeros(2), np.ones(2), 60
 
-    def occupations(self, points, lattice):
+    def occupations(self, points, template):
         return [cut(12 + len(points))] * len(points)
 
-    def site_order(self, point, lattice):
+    def site_order(self, point, template):
         return np.arange(len(LATTICE))
 
 
@@ -216,7 +216,7 @@ def test_structures_of_the_test_curves_are_what_they_are_called():
     assert isinstance(Cuts().propose(None, symbol="Au", n_samples=1, sigma=1.0, rng=None)[0].structure, Structure)
 
 
-INSIDE = {"decoder_network", "book", "encoder", "pdf_prior", "site_logits", "parent_logits"}
+INSIDE = {"decoder_network", "book", "encoder", "pdf_prior", "site_logits", "template_logits"}
 """Attributes of a network by which a decoder or an encoder would be reached past the contract."""
 
 

@@ -12,8 +12,8 @@ from deepstruc_hpc.model.occupation_refinement import Filled, fitted, objective_
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.structures.close_packed import stacked_sites
 from deepstruc_hpc.structures.fingerprint import fingerprint
-from deepstruc_hpc.structures.parents import parent_of
 from deepstruc_hpc.structures.random_shapes import without_dangling
+from deepstruc_hpc.structures.template_lattices import template_lattice
 
 INSTRUMENT = Instrument(qmin=0.8, qmax=20.0, qdamp=0.03)
 R = np.arange(2.0, 14.0, 0.02)
@@ -21,8 +21,8 @@ UNIT = 2.78
 
 
 def filled(name: str, radius: float, curve: PdfCurve | None = None) -> Filled:
-    """A drum of all layers of a parent."""
-    home = parent_of(name, 6.5)
+    """A drum of all layers of a template lattice."""
+    home = template_lattice(name, 6.5)
     mask = np.hypot(home.sites[:, 0], home.sites[:, 1]) < radius if home.layer is not None else home.distance < radius
     mask = without_dangling(home, mask)
     structure = home.structure(mask, "Pt", UNIT)
@@ -62,9 +62,9 @@ def test_a_stack_of_which_the_model_knows_nothing_is_not_entered():
     right = filled("close-packed ABCAC", 1.6)
     curve = curve_of(right.structure.positions)
     start = filled("close-packed ABCACB", 1.6, curve)
-    known = {start.parent.name: np.where(start.mask, 0.5, -0.5)}
+    known = {start.template.name: np.where(start.mask, 0.5, -0.5)}
     found = refine([start], curve, INSTRUMENT, odds_of=known.get)
-    assert {end.parent.name for _, end in found} == {start.parent.name}
+    assert {end.template.name for _, end in found} == {start.template.name}
 
 
 def test_fcc_has_layers_in_four_directions_and_other_lattices_have_none():
@@ -76,7 +76,7 @@ def test_fcc_has_layers_in_four_directions_and_other_lattices_have_none():
 
 def test_occupations_of_different_lattices_are_compared_by_what_was_known_of_all_sites():
     start = filled("close-packed ABCB", 1.6)
-    size = len(start.parent)
+    size = len(start.template)
     sure = np.where(start.mask, 3.0, -3.0)
     missing = size * np.log1p(np.exp(-3.0))
     bare = objective_of(start, 100.0, None)

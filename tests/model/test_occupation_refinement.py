@@ -13,8 +13,8 @@ from deepstruc_hpc.model.occupation_refinement import Filled, fitted, improve_si
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.structures.compound_types import with_elements
 from deepstruc_hpc.structures.fingerprint import fingerprint
-from deepstruc_hpc.structures.parents import parent_of
 from deepstruc_hpc.structures.random_shapes import without_dangling
+from deepstruc_hpc.structures.template_lattices import template_lattice
 
 INSTRUMENT = Instrument(qmin=0.8, qmax=24.0, qdamp=0.03)
 R = np.arange(2.0, 22.0, 0.02)
@@ -26,8 +26,8 @@ def curve_of(sites: np.ndarray) -> PdfCurve:
 
 
 def nearly(name: str, unit: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """An ellipsoid on a parent, and the same with an atom less and one more at the surface."""
-    home, rng = parent_of(name, 6.5), np.random.default_rng(seed)
+    """An ellipsoid on a template lattice, and the same with an atom less and one more at the surface."""
+    home, rng = template_lattice(name, 6.5), np.random.default_rng(seed)
     true = without_dangling(home, np.linalg.norm(home.sites * [1.0, 1.1, 0.85] + [0.1, 0.0, 0.05], axis=1) < 2.4)
     neighbours = np.asarray(home.bonds @ true.astype(int))
     begin = true.copy()
@@ -38,7 +38,7 @@ def nearly(name: str, unit: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("name", ["fcc bond", "decahedral atom", "icosahedral", "close-packed ABCABAC"])
 def test_wrong_sites_and_wrong_parameters_are_mended_together(name):
-    home, unit = parent_of(name, 6.5), 2.78
+    home, unit = template_lattice(name, 6.5), 2.78
     true, begin = nearly(name, unit, 3)
     curve = curve_of(home.sites[true] * unit)
     structure = home.structure(begin, "Pt", 2.76)
@@ -52,7 +52,7 @@ def test_wrong_sites_and_wrong_parameters_are_mended_together(name):
 
 @pytest.mark.parametrize("name", ["type rutile about cation", "type rock_salt about bond"])
 def test_wrong_sites_of_a_compound_are_mended(name):
-    home = with_elements(parent_of(name, 5.0), ["Sn"], "O", 2.05)
+    home = with_elements(template_lattice(name, 5.0), ["Sn"], "O", 2.05)
     full = home.distance < 2.7
     true = full & (np.asarray(home.unlike_bonds @ full.astype(int)) > 0)
     begin = true.copy()
@@ -71,8 +71,30 @@ def test_wrong_sites_of_a_compound_are_mended(name):
     assert fingerprint(structure(end.mask, 1.0)) == fingerprint(structure(true, 1.0))
 
 
+@pytest.mark.parametrize(
+    ("name", "strain"), [("type rutile about cation", [-0.005, -0.005, 0.01]), ("type brookite about bond", [0.012, -0.004, -0.008])]
+)
+def test_axes_that_differ_from_the_lattices_do_not_hide_the_sites(name, strain):
+    """A particle whose axes are 1 % off those of its template lattice, and two sites wrong: both are found, and the volume stays."""
+    home = with_elements(template_lattice(name, 5.0), ["Ti"], "O", 1.95)
+    full = home.distance < 2.6
+    true = full & (np.asarray(home.unlike_bonds @ full.astype(int)) > 0)
+    begin = true.copy()
+    begin[np.flatnonzero(true)[-1]] = False
+    begin[np.flatnonzero(~true & (np.asarray(home.unlike_bonds @ true.astype(int)) > 0))[3]] = True
+    started = home.cluster(begin, [home.species[site] for site in np.flatnonzero(begin)], 1.95, home.structure_type, "")
+    stretched = home.sites[true] * (1.0 + np.array(strain)) * 1.95
+    symbols = tuple(home.species[site] for site in np.flatnonzero(true))
+    ranges = INSTRUMENT.model_dump(include={"qmin", "qmax", "qdamp"})
+    curve = PdfCurve(R, simulate_pdf(symbols, stretched, R, **ranges, uiso=0.006, delta2=2.0), header={"qmin": 0.8, "qmax": 24.0})
+    end = improve_sites(Filled(home, begin, started, fitted(started, curve, INSTRUMENT)), curve, INSTRUMENT)
+    np.testing.assert_array_equal(end.mask, true)
+    assert end.fit.rw < 1e-3
+    np.testing.assert_allclose(end.deformation * end.fit.zoom, np.diag(1.0 + np.array(strain)), atol=3e-4)
+
+
 def test_a_assignment_that_is_right_stays():
-    home = parent_of("fcc atom", 6.5)
+    home = template_lattice("fcc atom", 6.5)
     true, _ = nearly("fcc atom", 2.78, 0)
     curve = curve_of(home.sites[true] * 2.78)
     structure = home.structure(true, "Pt", 2.78)
@@ -81,34 +103,34 @@ def test_a_assignment_that_is_right_stays():
 
 
 def test_the_shipped_model_says_what_it_thinks_of_every_site():
-    model, home = load_model("default"), parent_of("fcc atom", 6.5)
+    model, home = load_model("default"), template_lattice("fcc atom", 6.5)
     true = home.distance < 2.3
-    said = model.site_odds(curve_of(home.sites[true] * 2.77), symbol="Pt", instrument=INSTRUMENT)
-    odds = said("fcc atom")
+    odds_of = model.site_odds(curve_of(home.sites[true] * 2.77), symbol="Pt", instrument=INSTRUMENT)
+    odds = odds_of("fcc atom")
     assert odds is not None
     assert odds.shape == (len(home),)
     assert np.isfinite(odds).all()
     inside, outside = home.distance < 1.5, home.distance > 4.0
     assert odds[inside].min() > 0 > odds[outside].max()
-    assert said("crystal CeO2 about origin") is None
+    assert odds_of("crystal CeO2 about origin") is None
 
 
 @pytest.mark.parametrize("name", ["fcc bond", "hcp atom", "bcc face", "decahedral atom", "icosahedral", "sc cube"])
 def test_atoms_written_by_coordinates_are_taken_to_the_sites_that_they_mean(name):
-    home, unit, rng = parent_of(name, 6.5), 2.78, np.random.default_rng(1)
+    home, unit, rng = template_lattice(name, 6.5), 2.78, np.random.default_rng(1)
     true, _ = nearly(name, unit, 1)
     ideal = home.structure(true, "Pt", unit)
     blurred = Structure(ideal.symbols, ideal.positions + 0.02 * unit * rng.uniform(-1, 1, ideal.positions.shape), home.structure_type)
     found = snapped(blurred)
     assert found is not None
-    parent, mask, structure = found
+    template, mask, structure = found
     assert mask.sum() == true.sum()
-    assert parent.structure_type == home.structure_type
+    assert template.structure_type == home.structure_type
     assert fingerprint(structure, scale_free=True) == fingerprint(ideal, scale_free=True)
 
 
 def test_atoms_that_mean_no_sites_are_left():
-    home = parent_of("fcc atom", 6.5)
+    home = template_lattice("fcc atom", 6.5)
     ideal = home.structure(home.distance < 2.3, "Pt", 2.78)
     scattered = ideal.positions + 1.2 * np.random.default_rng(0).uniform(-1, 1, ideal.positions.shape)
     assert snapped(Structure(ideal.symbols, scattered, "fcc")) is None

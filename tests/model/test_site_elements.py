@@ -21,14 +21,14 @@ from deepstruc_hpc.model.site_features import SiteBook
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.physics.simulate import simulate_pdf
 from deepstruc_hpc.structures.crystal_cut import cut_crystal
-from deepstruc_hpc.structures.crystal_parents import crystal_parent_names
+from deepstruc_hpc.structures.crystal_templates import crystal_template_names
 from deepstruc_hpc.structures.crystals import prototype_crystal
 from deepstruc_hpc.structures.families import FAMILIES
 from deepstruc_hpc.structures.sites import shortest_distance
 from deepstruc_hpc.training.element_scores import element_scores
 from deepstruc_hpc.training.step import StepSchedule, to_tensors, train_step
 
-PARENTS = ("fcc atom", "fcc octahedral hole", *crystal_parent_names("CeO2"), *crystal_parent_names("MgO"))
+TEMPLATES = ("fcc atom", "fcc octahedral hole", *crystal_template_names("CeO2"), *crystal_template_names("MgO"))
 ELEMENTS = ("Au", "Ce", "Cu", "Mg", "O", "Pt")
 RADIUS = 4.5
 R = np.arange(1.0, 15.0, 0.05)
@@ -42,10 +42,19 @@ CONFIG = ModelConfig.model_validate(
         "grid": {"start": 0.7, "stop": 5.0, "step": 0.05},
         "encoder": {"hidden": 8, "layers": 1},
         "prior": {"hidden": 64, "layers": 1},
-        "sites": {"hidden": 32, "layers": 2, "trunk": 64, "blocks": 1, "embedding": 4, "per_structure": 48, "radius": RADIUS, "parents": PARENTS},
+        "sites": {
+            "hidden": 32,
+            "layers": 2,
+            "trunk": 64,
+            "blocks": 1,
+            "embedding": 4,
+            "per_structure": 48,
+            "radius": RADIUS,
+            "template_lattices": TEMPLATES,
+        },
     }
 )
-BOOK = SiteBook(PARENTS, RADIUS)
+BOOK = SiteBook(TEMPLATES, RADIUS)
 
 
 @lru_cache(maxsize=1)
@@ -62,7 +71,7 @@ def view():
     units = np.array([shortest_distance(structure.positions) for structure in structures()])
     curves = np.array([simulate_pdf(structure.symbols, structure.positions, R, qmin=0.7, qmax=22.0, uiso=0.005) for structure in structures()])
     pdfs = StoredPdfs(R, curves.astype(np.float32), units.astype(np.float32), CONFIG.grid.axis(), lengths=True, unit_error=0.008)
-    source = SiteSource(SiteTable.of(structures(), BOOK.parents(), ELEMENTS), CONFIG.sites.per_structure, CONFIG.sites.edge_share)
+    source = SiteSource(SiteTable.of(structures(), BOOK.templates(), ELEMENTS), CONFIG.sites.per_structure, CONFIG.sites.edge_share)
     return TrainingView.of(structures(), units, CONFIG.structure_types, pdfs, max_atoms=90, sites=source, elements=True)
 
 
@@ -104,7 +113,7 @@ def trained():
     """A network after 200 steps on these structures, and the first and last of their losses."""
     torch.manual_seed(0)
     net = Cvae(CONFIG)
-    objective = CvaeObjective(net, LossConfig(kl=1e-3, parent=0.3, structure_type=0.3, elements=0.5))
+    objective = CvaeObjective(net, LossConfig(kl=1e-3, template_lattice=0.3, structure_type=0.3, elements=0.5))
     optimizer = torch.optim.AdamW(objective.parameters(), lr=3e-3)
     rows, rng, generator = np.arange(len(view())), np.random.default_rng(0), torch.Generator().manual_seed(0)
     sample = to_tensors(view().batch(rows, rng))

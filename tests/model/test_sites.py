@@ -17,13 +17,13 @@ from deepstruc_hpc.model.config import ModelConfig
 from deepstruc_hpc.model.cvae import Cvae
 from deepstruc_hpc.model.generator import StructureModel
 from deepstruc_hpc.model.losses import CvaeObjective, LossConfig
-from deepstruc_hpc.model.site_features import FEATURES, SiteBook, type_of_parent
+from deepstruc_hpc.model.site_features import FEATURES, SiteBook, type_of_template
 from deepstruc_hpc.model.site_proposals import nested_cuts, propose_occupations
 from deepstruc_hpc.model.sites import FEWEST_ATOMS, SitesDecoder, expected_atoms, filled_sites
 from deepstruc_hpc.structures.assignment import oriented
 from deepstruc_hpc.structures.fingerprint import fingerprint
-from deepstruc_hpc.structures.parents import parent_of, standard_parents
 from deepstruc_hpc.structures.random_shapes import RandomShapes, RandomShapeSettings
+from deepstruc_hpc.structures.template_lattices import standard_templates, template_lattice
 from deepstruc_hpc.training.step import StepSchedule, to_tensors, train_step
 from tests.model.clusters import curve_of
 
@@ -38,7 +38,16 @@ TINY = ModelConfig.model_validate(
         "grid": {"start": 0.7, "stop": 5.0, "step": 0.1},
         "encoder": {"hidden": 8, "layers": 1},
         "prior": {"hidden": 64, "layers": 1},
-        "sites": {"hidden": 24, "layers": 2, "trunk": 48, "blocks": 1, "embedding": 4, "per_structure": 32, "radius": RADIUS, "parents": NAMES},
+        "sites": {
+            "hidden": 24,
+            "layers": 2,
+            "trunk": 48,
+            "blocks": 1,
+            "embedding": 4,
+            "per_structure": 32,
+            "radius": RADIUS,
+            "template_lattices": NAMES,
+        },
     }
 )
 BOOK = SiteBook(NAMES, RADIUS)
@@ -46,13 +55,13 @@ BOOK = SiteBook(NAMES, RADIUS)
 
 @lru_cache(maxsize=1)
 def shapes():
-    source = RandomShapes(BOOK.parents(), RandomShapeSettings(max_atoms=MAX_ATOMS))
-    return [(shape.parent, shape.mask) for shape in itertools.islice(source.stream(7), 48)]
+    source = RandomShapes(BOOK.templates(), RandomShapeSettings(max_atoms=MAX_ATOMS))
+    return [(shape.template, shape.mask) for shape in itertools.islice(source.stream(7), 48)]
 
 
 @lru_cache(maxsize=1)
 def structures():
-    return [BOOK.parent(parent).structure(mask, "Au", 2.88) for parent, mask in shapes()]
+    return [BOOK.template(template).structure(mask, "Au", 2.88) for template, mask in shapes()]
 
 
 @lru_cache(maxsize=1)
@@ -60,7 +69,7 @@ def view():
     units = np.full(len(structures()), 2.88)
     names = [str(number) for number in range(len(units))]
     pdfs = MeasuredLikePdfs.of(structures(), units, names, TINY.grid.axis(), MeasuredLike())
-    source = SiteSource(SiteTable.of(structures(), BOOK.parents()), TINY.sites.per_structure, TINY.sites.edge_share)
+    source = SiteSource(SiteTable.of(structures(), BOOK.templates()), TINY.sites.per_structure, TINY.sites.edge_share)
     return TrainingView.of(structures(), units, TINY.structure_types, pdfs, max_atoms=MAX_ATOMS, sites=source)
 
 
@@ -73,12 +82,12 @@ def model():
     return StructureModel(network(), CheckpointInfo(model=TINY))
 
 
-def is_on_parent(structure, parent, unit):
-    """Whether some shift of the structure lies on the parent's sites."""
+def is_on_template(structure, template, unit):
+    """Whether some shift of the structure lies on the template lattice's sites."""
     xyz = structure.positions / unit
-    for site in parent.sites[:80]:
+    for site in template.sites[:80]:
         moved = xyz - xyz[0] + site
-        if np.max(np.linalg.norm(moved[:, None] - parent.sites[None], axis=2).min(axis=1)) < 1e-6:
+        if np.max(np.linalg.norm(moved[:, None] - template.sites[None], axis=2).min(axis=1)) < 1e-6:
             return True
     return False
 
@@ -86,75 +95,75 @@ def is_on_parent(structure, parent, unit):
 def test_every_structure_of_the_view_has_its_assignment():
     table = view().sites.table
     for row, structure in enumerate(structures()):
-        parent = BOOK.parent(int(table.parent[row]))
-        mask = np.unpackbits(table.mask[row], count=len(parent)).astype(bool)
-        assert fingerprint(parent.structure(mask, "Au", 2.88)) == fingerprint(structure)
+        template = BOOK.template(int(table.template[row]))
+        mask = np.unpackbits(table.mask[row], count=len(template)).astype(bool)
+        assert fingerprint(template.structure(mask, "Au", 2.88)) == fingerprint(structure)
 
 
 def test_targets_say_what_the_mask_says():
     rows = np.arange(20)
-    asked = view().sites(rows, np.random.default_rng(0))
-    bits = np.unpackbits(asked.mask, axis=1)
-    np.testing.assert_array_equal(asked.filled, np.take_along_axis(bits, asked.site, axis=1))
-    assert 0.2 < asked.filled.mean() < 0.8
+    evaluated = view().sites(rows, np.random.default_rng(0))
+    bits = np.unpackbits(evaluated.mask, axis=1)
+    np.testing.assert_array_equal(evaluated.filled, np.take_along_axis(bits, evaluated.site, axis=1))
+    assert 0.2 < evaluated.filled.mean() < 0.8
 
 
-def test_sites_are_asked_for_to_the_end_of_the_parent():
+def test_sites_are_asked_for_to_the_end_of_the_template_lattice():
     """A field that is never asked far outside a small cluster would fill sites there."""
     small = structures()[0]
-    table = SiteTable.of([small], BOOK.parents())
-    parent = BOOK.parent(int(table.parent[0]))
-    asked = table.take(np.zeros(50, dtype=np.int64), np.random.default_rng(0), sites=64, edge_share=0.75)
-    far = parent.distance[asked.site] > parent.distance[np.unpackbits(table.mask[0], count=len(parent)).astype(bool)].max() + 1.0
+    table = SiteTable.of([small], BOOK.templates())
+    template = BOOK.template(int(table.template[0]))
+    evaluated = table.take(np.zeros(50, dtype=np.int64), np.random.default_rng(0), sites=64, edge_share=0.75)
+    far = template.distance[evaluated.site] > template.distance[np.unpackbits(table.mask[0], count=len(template)).astype(bool)].max() + 1.0
     assert far.mean() > 0.02
-    assert parent.distance[asked.site].max() == pytest.approx(parent.distance.max(), abs=0.2)
-    assert not asked.filled[far].any()
+    assert template.distance[evaluated.site].max() == pytest.approx(template.distance.max(), abs=0.2)
+    assert not evaluated.filled[far].any()
 
 
 def test_surface_sites_have_the_other_kind_next_to_them():
-    parent = parent_of("fcc atom", RADIUS)
-    mask = parent.distance < 1.1  # the atom and its 12 neighbours
-    edge = surface_sites(parent, mask)
+    template = template_lattice("fcc atom", RADIUS)
+    mask = template.distance < 1.1  # the atom and its 12 neighbours
+    edge = surface_sites(template, mask)
     assert 0 not in edge
     assert set(np.flatnonzero(mask)[1:]) <= set(edge)
     outside = edge[~mask[edge]]
-    assert ((parent.bonds @ mask.astype(int))[outside] > 0).all()
+    assert ((template.bonds @ mask.astype(int))[outside] > 0).all()
 
 
-def test_structures_on_no_parent_are_marked_and_a_catalog_of_them_is_refused():
+def test_structures_on_no_template_lattice_are_marked_and_a_catalog_of_them_is_refused():
     rng = np.random.default_rng(0)
     glass = Structure.of_element("Au", rng.normal(size=(20, 3)) * 4, "fcc")
-    table = SiteTable.of([structures()[0], glass], BOOK.parents())
-    assert (table.parent >= 0).tolist() == [True, False]
+    table = SiteTable.of([structures()[0], glass], BOOK.templates())
+    assert (table.template >= 0).tolist() == [True, False]
     with pytest.raises(StoreError, match="coordinates"):
-        SiteTable.of([glass], BOOK.parents())
+        SiteTable.of([glass], BOOK.templates())
 
 
 def test_features_are_of_order_one_and_invariants_do_not_see_symmetry():
-    parent = BOOK.parent(0)
+    template = BOOK.template(0)
     features = BOOK.features(0).numpy()
-    assert features.shape == (len(parent), FEATURES)
+    assert features.shape == (len(template), FEATURES)
     assert np.abs(features).max() < 3
     invariant = slice(11, 19)
-    turned = features[parent.permutations[5]]
+    turned = features[template.permutations[5]]
     np.testing.assert_allclose(turned[:, invariant], features[:, invariant], atol=1e-6)
 
 
-def test_type_of_a_parent_follows_from_its_name():
-    for parent in (*standard_parents(4.0, 5), parent_of("fcc twin", 4.0)):
-        assert type_of_parent(parent.name) == parent.structure_type
+def test_type_of_a_template_lattice_follows_from_its_name():
+    for template in (*standard_templates(4.0, 5), template_lattice("fcc twin", 4.0)):
+        assert type_of_template(template.name) == template.structure_type
 
 
 def test_the_field_of_all_sites_is_that_of_sites_asked_for_one_by_one():
-    """Fails when a batch's sites are read from another parent's rows of the table."""
+    """Fails when a batch's sites are read from another template lattice's rows of the table."""
     decoder = network().decoder_network.eval()
     z = torch.randn(4, TINY.latent_dim, generator=torch.Generator().manual_seed(1))
     table, starts = BOOK.table()
     with torch.inference_mode():
-        for parent in range(len(NAMES)):
+        for template in range(len(NAMES)):
             site = torch.arange(10).repeat(4, 1)
-            some = decoder.field(z, torch.full((4,), parent), table[starts[parent] + site])
-            torch.testing.assert_close(some, decoder.site_logits(z, parent)[:, :10], atol=1e-5, rtol=1e-4)
+            some = decoder.field(z, torch.full((4,), template), table[starts[template] + site])
+            torch.testing.assert_close(some, decoder.site_logits(z, template)[:, :10], atol=1e-5, rtol=1e-4)
 
 
 def test_a_few_steps_learn_a_small_set():
@@ -181,15 +190,15 @@ def test_a_few_steps_learn_a_small_set():
     assert float(errors["type_exact"].mean()) > 0.6
 
 
-def test_decoded_structures_are_pieces_of_their_parents():
+def test_decoded_structures_are_pieces_of_their_template_lattices():
     decoder = network().decoder_network.eval()
     z = 2 * torch.randn(6, TINY.latent_dim, generator=torch.Generator().manual_seed(2))
     with torch.inference_mode():
         output = decoder(z)
         decoded = decoder.structures(output)
-    for row, parent in enumerate(output.parent_logits.argmax(dim=1).tolist()):
+    for row, template in enumerate(output.template_logits.argmax(dim=1).tolist()):
         structure = Structure.of_element("Au", decoded[row].positions * 2.88)
-        assert is_on_parent(structure, BOOK.parent(parent), 2.88)
+        assert is_on_template(structure, BOOK.template(template), 2.88)
         assert decoded[row].type_probabilities.sum() == pytest.approx(1.0)
 
 
@@ -197,13 +206,13 @@ def test_errors_vanish_for_the_truth():
     """With logits that are the truth itself, every figure of merit says so."""
 
     class Knowing(SitesDecoder):
-        def site_logits(self, _z, parent):
-            return self.answers[parent]
+        def site_logits(self, _z, template):
+            return self.answers[template]
 
     decoder = Knowing(TINY)
     batch = to_tensors(view().batch(np.array([5]), np.random.default_rng(0)))
-    index = int(batch.targets.sites.parent[0])
-    mask = np.unpackbits(batch.targets.sites.mask[0].numpy(), count=len(BOOK.parent(index)))
+    index = int(batch.targets.sites.template[0])
+    mask = np.unpackbits(batch.targets.sites.mask[0].numpy(), count=len(BOOK.template(index)))
     decoder.answers = {index: torch.from_numpy(40 * (mask.astype(np.float32) - 0.5))[None]}
     logits = torch.zeros(1, len(NAMES))
     logits[0, index] = 9.0
@@ -234,16 +243,16 @@ def test_proposals_are_different_and_not_too_large():
     assert all(np.isfinite(proposal.log_prior) for proposal in found)
 
 
-def test_no_more_latent_points_are_asked_than_the_share_of_a_parent_needs(monkeypatch):
+def test_no_more_latent_points_are_asked_than_the_share_of_a_template_lattice_needs(monkeypatch):
     """Fails if all points are decoded before the first assignment is taken."""
-    decoder, asked = model().network.decoder_network, []
+    decoder, evaluated = model().network.decoder_network, []
     field = decoder.site_logits
-    monkeypatch.setattr(decoder, "site_logits", lambda z, parent, first=None: asked.append(len(z)) or field(z, parent, first))
+    monkeypatch.setattr(decoder, "site_logits", lambda z, template, first=None: evaluated.append(len(z)) or field(z, template, first))
     points = np.random.default_rng(0).normal(size=(160, model().latent_dim))
     probabilities = np.eye(len(decoder.book))[0]
     settings = {"max_atoms": MAX_ATOMS, "device": torch.device("cpu")}
     few = propose_occupations(decoder, points, probabilities, count=4, **settings)
-    assert sum(asked) < 80
+    assert sum(evaluated) < 80
     many = propose_occupations(decoder, points, probabilities, count=40, **settings)
     assert [one.sample for one in few] == [one.sample for one in many[:4]]
     assert all((one.mask == other.mask).all() for one, other in zip(few, many, strict=False))
@@ -257,9 +266,9 @@ def test_proposals_are_in_one_orientation_and_repeatable():
 
 
 def test_type_probabilities_add_up_and_octahedra_count_as_fcc():
-    said = model().type_probabilities(curve_of(structures()[0]), symbol="Au")
-    assert said["octahedral"] == said["fcc"]
-    assert sum(share for kind, share in said.items() if kind != "octahedral") == pytest.approx(1.0)
+    predicted = model().type_probabilities(curve_of(structures()[0]), symbol="Au")
+    assert predicted["octahedral"] == predicted["fcc"]
+    assert sum(share for kind, share in predicted.items() if kind != "octahedral") == pytest.approx(1.0)
 
 
 def test_cuts_begin_with_the_expected_number_and_go_on_with_the_largest_gap():
@@ -300,16 +309,16 @@ def test_a_checkpoint_of_the_sites_decoder_reads_back(tmp_path):
     assert size < 1_000_000  # tables of sites are made anew, not stored
 
 
-def test_a_model_without_parents_is_refused():
-    with pytest.raises(ConfigError, match="parents"):
-        Cvae(TINY.updated(sites=TINY.sites.updated(parents=()).model_dump()))
+def test_a_model_without_template_lattices_is_refused():
+    with pytest.raises(ConfigError, match="template_lattices"):
+        Cvae(TINY.updated(sites=TINY.sites.updated(template_lattices=()).model_dump()))
 
 
 def test_oriented_assignments_of_similar_clusters_are_alike():
     """A body that grows by one site keeps its orientation: otherwise the decoder would have to learn jumps."""
-    parent = parent_of("fcc atom", RADIUS)
-    along = parent.sites @ np.array([0.2, 0.5, 0.9])
-    body = (parent.distance < 2.6) & (along > -1.0)
+    template = template_lattice("fcc atom", RADIUS)
+    along = template.sites @ np.array([0.2, 0.5, 0.9])
+    body = (template.distance < 2.6) & (along > -1.0)
     grown = body.copy()
     grown[np.flatnonzero(~body)[0]] = True
-    assert (oriented(parent, body) != oriented(parent, grown)).sum() <= 3
+    assert (oriented(template, body) != oriented(template, grown)).sum() <= 3

@@ -20,7 +20,7 @@ from deepstruc_hpc.model.size_references import REFERENCES, ReferenceStrengths, 
 from deepstruc_hpc.model.sized_model import SizedModel
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.physics.simulate import simulate_pdf
-from deepstruc_hpc.structures.parents import parent_of
+from deepstruc_hpc.structures.template_lattices import template_lattice
 from tests.model.clusters import tiny_info, tiny_network
 
 SMALL = SizeHeadConfig(stop=8.0, hidden=16, layers=1, components=2)
@@ -67,8 +67,8 @@ def test_strengths_are_the_shape_function(monkeypatch):
     monkeypatch.setattr(size_references, "REFERENCE_RADIUS", 8.0)
     size_references._reference.cache_clear()
     axis = np.arange(0.7, 7.5, 0.04)
-    parent = parent_of("fcc octahedral hole", 6.5)
-    sites = parent.sites[parent.distance < 4.5]
+    template = template_lattice("fcc octahedral hole", 6.5)
+    sites = template.sites[template.distance < 4.5]
     conditions = {"qmin": size_references.REFERENCE_QMIN, "qmax": size_references.REFERENCE_QMAX, "uiso": size_references.REFERENCE_U}
     g = simulate_pdf(["Pt"] * len(sites), sites, axis, qdamp=0.0, delta2=size_references.REFERENCE_DELTA2, **conditions)
     strengths = ReferenceStrengths(axis, window_shares(axis, 1.0))
@@ -128,10 +128,10 @@ def shipped():
     return load_model("default")
 
 
-@pytest.mark.parametrize(("parent", "radius"), [("fcc atom", 2.9), ("fcc bond", 4.6), ("bcc atom", 5.6), ("hcp triangle", 6.6)])
-def test_the_shipped_model_says_sizes_beyond_its_catalog(parent, radius):
+@pytest.mark.parametrize(("template", "radius"), [("fcc atom", 2.9), ("fcc bond", 4.6), ("bcc atom", 5.6), ("hcp triangle", 6.6)])
+def test_the_shipped_model_says_sizes_beyond_its_catalog(template, radius):
     """Spheres of about 140 to 1,700 atoms, noise of 1 %: size within four widths and 30 %, lattice right, as many atoms as said."""
-    sites = parent_of(parent, 8.0)
+    sites = template_lattice(template, 8.0)
     inside = sites.sites[sites.distance < radius]
     r = np.arange(2.0, 45.0, 0.02)
     g = simulate_pdf(["Pt"] * len(inside), inside * 2.775, r, qmin=0.8, qmax=22.0, qdamp=0.03, uiso=0.006, delta2=2.0)
@@ -143,7 +143,7 @@ def test_the_shipped_model_says_sizes_beyond_its_catalog(parent, radius):
     assert abs(mean - np.log(len(inside))) < 0.3
     structure = model.generate(noisy, symbol="Pt", instrument=instrument)
     assert len(structure) == round(np.exp(mean))
-    assert structure.structure_type == parent.split()[0]
+    assert structure.structure_type == template.split()[0]
 
 
 def test_the_shipped_head_is_of_the_shipped_model_and_small():

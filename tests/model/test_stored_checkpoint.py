@@ -12,12 +12,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from deepstruc_hpc.core.config import STORED as STORED_NAMES
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import CheckpointError
-from deepstruc_hpc.model.checkpoint import PRETRAINED_DIR, WEIGHTS, load_model, save_checkpoint
+from deepstruc_hpc.model.checkpoint import DESCRIPTION, PRETRAINED_DIR, WEIGHTS, load_model, read_info, save_checkpoint, write_info
 from deepstruc_hpc.model.checkpoint_info import SCHEMA_VERSION, CheckpointInfo
 from deepstruc_hpc.model.config import ModelConfig
 from deepstruc_hpc.training.config import TrainConfig
+from deepstruc_hpc.training.held_out import training_settings
 from deepstruc_hpc.training.run_files import RunFiles
 
 STORED = Path(__file__).resolve().parents[1] / "reference" / "checkpoint-schema-2"
@@ -70,6 +72,18 @@ def test_the_shipped_model_loads_is_small_and_names_its_schema():
     assert all(path.stat().st_size <= LARGEST_MB * 1e6 for path in PRETRAINED_DIR.rglob(WEIGHTS))
 
 
+@pytest.mark.parametrize("name", ["default", "compounds"])
+def test_settings_are_written_and_hashed_under_their_stored_names(name, tmp_path):
+    """Fails when a setting that got another name changes the hash of a model's weights, or what earlier releases read."""
+    stored, info = json.loads((PRETRAINED_DIR / name / DESCRIPTION).read_text()), read_info(PRETRAINED_DIR / name)
+    assert info.model.model_dump_json(context=STORED_NAMES) == json.dumps(stored["model"], separators=(",", ":"), ensure_ascii=False)
+    assert "parents" in stored["model"]["sites"]
+    assert "template_lattices" in info.model.model_dump()["sites"]
+    assert training_settings(info, name).loss.template_lattice == stored["settings"]["loss"]["parent"]
+    write_info(tmp_path, info)
+    assert json.loads((tmp_path / DESCRIPTION).read_text()) == stored
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -91,7 +105,7 @@ def test_a_stored_description_without_new_settings_takes_their_defaults():
     values = json.loads((STORED / "sites" / "config.json").read_text())["model"]
     for name in ("log_std_floor", "elements", "coordinates"):
         values.pop(name)
-    assert ModelConfig.model_validate(values).coordinates == ModelConfig().coordinates
+    assert ModelConfig.model_validate(values, context=STORED_NAMES).coordinates == ModelConfig().coordinates
 
 
 def test_a_training_does_not_go_on_with_a_changed_catalog(tmp_path):

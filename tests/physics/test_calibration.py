@@ -54,10 +54,10 @@ def test_uncertainties_cover_the_truth(distances):
 
 
 def test_progress_is_told(distances):
-    told = []
-    fit_calibrant(distances, curve(0.0), RANGE, on_step=lambda count, rw: told.append((count, rw)))
-    assert len(told) > 10
-    assert told[-1][1] < told[0][1]
+    steps = []
+    fit_calibrant(distances, curve(0.0), RANGE, on_step=lambda count, rw: steps.append((count, rw)))
+    assert len(steps) > 10
+    assert steps[-1][1] < steps[0][1]
 
 
 def test_too_short_a_curve_is_refused(distances):

@@ -92,10 +92,10 @@ def test_the_range_grows_with_the_data(fluorite):
 def test_a_size_that_trades_against_an_unknown_qdamp_is_more_doubtful(fluorite):
     """The same curve with Qdamp told and not told. Fails when a guess counts as knowledge, or when nothing is refined."""
     data = curve(60.0, noise=0.02, end=40.0)
-    told, guessed = fitted(data, fluorite), fitted(data, fluorite, qdamp_known=False)
-    assert told.qdamp_error == 0.0
-    assert told.diameter == pytest.approx(60.0, rel=0.03)
-    assert guessed.bulk or guessed.diameter_error > 2 * told.diameter_error
+    known, guessed = fitted(data, fluorite), fitted(data, fluorite, qdamp_known=False)
+    assert known.qdamp_error == 0.0
+    assert known.diameter == pytest.approx(60.0, rel=0.03)
+    assert guessed.bulk or guessed.diameter_error > 2 * known.diameter_error
     assert guessed.qdamp_error > 0.0
     assert guessed.at_least < 62.0
 

@@ -161,8 +161,8 @@ def test_a_recipe_with_another_shape_finds_its_parameter(shape, name, value):
     """The curve is the crystal's times γ₀; fails when a spheroid gets ln(aspect), or D is 1/D."""
     crystal = prototype_crystal("CeO2")
     bulk = simulated(crystal, uiso=0.005)
-    told = {"lognormal": value, "spheroid": np.log(value)}.get(shape, 0.0)
-    data = PdfCurve(bulk.r, bulk.g * shape_function(shape, told)(bulk.r, 1 / 20.0))
+    parameter = {"lognormal": value, "spheroid": np.log(value)}.get(shape, 0.0)
+    data = PdfCurve(bulk.r, bulk.g * shape_function(shape, parameter)(bulk.r, 1 / 20.0))
     start = {"uiso": 0.005, "delta2": 0.0, "scale": 1.0, **({"aspect": 0.8} if name == "aspect" else {})}
     recipe = crystal_recipe(crystal, data, INSTRUMENT, **RANGE, diameter=18.0, shape=shape, start=start)
     for other in set(recipe.names) - {"diameter", name}:

@@ -92,7 +92,7 @@ XRAY = Instrument(qmin=0.8, qmax=22.0, qdamp=0.03)
 NEAR = np.arange(1.5, 40.0, 0.02)
 
 
-def misfits(positions, shapes):
+def residuals(positions, shapes):
     """Rw of the absolute curve of explicit atoms against the crystal × each shape of the same volume."""
     curve = simulate_pdf(["Au"] * len(positions), positions, NEAR, uiso=0.006, **XRAY.model_dump())
     diameter = np.cbrt(6 / np.pi * len(positions) * np.linalg.det(GOLD.lattice) / 4)
@@ -110,7 +110,7 @@ def test_atoms_cut_to_a_polyhedron_have_its_curve_and_no_other_bodys(name):
     """2,800 atoms of gold, no scale fitted. Facets lie along lattice planes, so an average over directions is right to a few per cent only."""
     normals, distances = facet_planes(name)
     positions, _ = crystal_sites(GOLD, 42.0, np.array([0.1, 0.2, 0.3]) @ GOLD.lattice)
-    found = misfits(positions[(positions @ normals.T <= distances * 45.0).all(axis=1)], [(body, 0.0) for body in ("sphere", *FACETTED)])
+    found = residuals(positions[(positions @ normals.T <= distances * 45.0).all(axis=1)], [(body, 0.0) for body in ("sphere", *FACETTED)])
     assert min(found, key=found.get) == (name, 0.0)
     assert found[name, 0.0] < 0.05
 
@@ -124,7 +124,7 @@ def test_atoms_cut_to_a_spheroid_have_its_curve(aspect):
     axis = np.array([1.0, 2.0, 3.5])
     height = positions @ axis / np.linalg.norm(axis)
     inside = ((positions**2).sum(axis=1) - height**2) / across**2 + height**2 / along**2 <= 1
-    found = misfits(positions[inside], [("sphere", 0.0), ("spheroid", math.log(aspect)), ("spheroid", -math.log(aspect))])
+    found = residuals(positions[inside], [("sphere", 0.0), ("spheroid", math.log(aspect)), ("spheroid", -math.log(aspect))])
     assert found["spheroid", math.log(aspect)] < 0.006
     assert found["spheroid", -math.log(aspect)] > 2 * found["spheroid", math.log(aspect)]
     assert found["sphere", 0.0] > 8 * found["spheroid", math.log(aspect)]

@@ -8,7 +8,7 @@ from deepstruc_hpc.physics.fit import fit_candidates
 from deepstruc_hpc.physics.fit_problem import FitProblem
 from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.physics.strain import displacement_fields, refine_strain
-from deepstruc_hpc.structures.parents import parent_of
+from deepstruc_hpc.structures.template_lattices import template_lattice
 from tests.physics.clusters import INSTRUMENT, gold, measured, noise
 
 pytestmark = pytest.mark.law
@@ -18,7 +18,7 @@ CONDITIONS = Instrument(radiation="xray", qbroad=0.0, **INSTRUMENT)
 
 
 def icosahedron(n):
-    sites = np.asarray(parent_of("icosahedral", 6.0).sites) * 2.88
+    sites = np.asarray(template_lattice("icosahedral", 6.0).sites) * 2.88
     return Structure.of_element("Au", sites[np.argsort(np.linalg.norm(sites, axis=1), kind="stable")[:n]], "icosahedral")
 
 

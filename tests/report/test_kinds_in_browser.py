@@ -76,28 +76,28 @@ def test_the_filter_finds_the_words_that_are_shown(browser):
 
 
 def test_a_compound_says_what_it_was_taken_for_and_its_notes(browser):
-    said = text(browser, 1)
-    assert TAKEN in said
-    assert said.count(NOTE) == 1
-    assert "23.9 to 25.6 Å with 90 %" in said
-    assert "a piece of 2500 atoms is drawn" in said
-    assert "without the one crystal that has no end" in said
+    shown = text(browser, 1)
+    assert TAKEN in shown
+    assert shown.count(NOTE) == 1
+    assert "23.9 to 25.6 Å with 90 %" in shown
+    assert "a piece of 2500 atoms is drawn" in shown
+    assert "without the one crystal that has no end" in shown
 
 
 def test_a_bulk_crystal_has_no_number_of_atoms_and_no_picture_of_sizes(browser):
-    said = text(browser, 2)
-    assert "more than 50 Å across: the data end before the crystal does" in said
-    assert "a piece of 459 atoms is drawn" in said
-    assert "Pt459" not in said
+    shown = text(browser, 2)
+    assert "more than 50 Å across: the data end before the crystal does" in shown
+    assert "a piece of 459 atoms is drawn" in shown
+    assert "Pt459" not in shown
     assert browser.run("return document.querySelectorAll('#section-2 .plot.map').length;") == 0
 
 
 def test_a_refused_file_gives_its_reason_and_claims_no_answer(browser):
-    said = text(browser, 3)
-    assert f"not applicable: {REASON}" in said
-    assert "none of which is an answer" in said
-    assert "Probability of each structure type" not in said
-    assert "rank 1" not in said
+    shown = text(browser, 3)
+    assert f"not applicable: {REASON}" in shown
+    assert "none of which is an answer" in shown
+    assert "Probability of each structure type" not in shown
+    assert "rank 1" not in shown
 
 
 def test_the_page_fits_a_narrow_window(browser):

@@ -23,7 +23,7 @@ def solved(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "wording"),
     [
         ({"diameter": 25.25, "diameter_low": 23.94, "diameter_high": 25.61}, "25.2 (23.9–25.6)"),
         ({"diameter": 25.25, "diameter_low": 25.24, "diameter_high": 25.22}, "25.2"),
@@ -33,12 +33,12 @@ def solved(tmp_path_factory):
         ({"diameter": pd.NA, "diameter_low": float("nan"), "diameter_high": None}, ""),
     ],
 )
-def test_a_diameter_is_a_number_with_its_range_or_a_lower_bound_or_nothing(row, said):
-    assert words.diameter_words(row) == said
+def test_a_diameter_is_a_number_with_its_range_or_a_lower_bound_or_nothing(row, wording):
+    assert words.diameter_words(row) == wording
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "wording"),
     [
         ({"formula": "CeO2", "phase": "CeO2 fluorite"}, "CeO2 fluorite"),
         ({"formula": "Pt", "phase": "fcc"}, "Pt fcc"),
@@ -47,8 +47,8 @@ def test_a_diameter_is_a_number_with_its_range_or_a_lower_bound_or_nothing(row, 
         ({"formula": "Au", "phase": ""}, ""),
     ],
 )
-def test_a_phase_names_the_matter_and_its_structure(row, said):
-    assert words.phase_words(row) == said
+def test_a_phase_names_the_matter_and_its_structure(row, wording):
+    assert words.phase_words(row) == wording
 
 
 @pytest.mark.parametrize(
@@ -56,8 +56,8 @@ def test_a_phase_names_the_matter_and_its_structure(row, said):
     ["largest_tried", "poor_fit", "other_elements", "tail", "ligand_term", "support", "bulk", "amorphous", "lower_bound"],
 )
 def test_every_flag_has_words_and_an_explanation_in_sentences(flag):
-    [(said, meaning)] = words.flag_words({"flags": flag})
-    assert "_" not in said
+    [(wording, meaning)] = words.flag_words({"flags": flag})
+    assert "_" not in wording
     assert meaning.endswith(".")
 
 
@@ -66,7 +66,7 @@ def test_a_flag_of_a_later_version_is_shown_as_it_stands():
 
 
 @pytest.mark.parametrize(
-    ("message", "said"),
+    ("message", "wording"),
     [
         ("/a b/x.gr: too short", "too short"),
         ("/a b/x.gr:24: r goes back", "line 24: r goes back"),
@@ -76,8 +76,8 @@ def test_a_flag_of_a_later_version_is_shown_as_it_stands():
         (None, ""),
     ],
 )
-def test_a_message_does_not_repeat_the_path_that_stands_beside_it(message, said):
-    assert words.message_words({"file": "/a b/x.gr", "message": message}) == said
+def test_a_message_does_not_repeat_the_path_that_stands_beside_it(message, wording):
+    assert words.message_words({"file": "/a b/x.gr", "message": message}) == wording
 
 
 def test_notes_are_shown_once_and_not_where_the_message_says_them():
@@ -107,9 +107,9 @@ def test_nothing_solved_prints_no_table(capsys, tmp_path):
 
 
 def test_a_file_says_what_it_was_taken_for_and_its_notes(solved):
-    said = pdf_document(read_results(solved).pdfs[1])["words"]
-    assert (said["taken_for"], said["notes"]) == (TAKEN, [NOTE])
-    assert said["size"] == "633 atoms, diameter 25.2 Å; 23.9 to 25.6 Å with 90 %"
+    wording = pdf_document(read_results(solved).pdfs[1])["words"]
+    assert (wording["taken_for"], wording["notes"]) == (TAKEN, [NOTE])
+    assert wording["size"] == "633 atoms, diameter 25.2 Å; 23.9 to 25.6 Å with 90 %"
 
 
 def test_crystals_without_an_end_are_left_out_of_rw_against_size(solved):

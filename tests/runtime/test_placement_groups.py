@@ -13,21 +13,21 @@ from tests.waiting import wait_until
 
 def test_the_words_name_what_is_wanted_what_is_free_and_who_holds_the_rest():
     held = [Group("a", waits=False, bundles=({"CPU": 1.0},)), Group("b", waits=False, bundles=({"CPU": 0.5, "GPU": 1.0},))]
-    said = in_words([{"CPU": 1.0, "GPU": 1.0}] * 2, {"CPU": 0.5}, {"CPU": 4.0, "GPU": 2.0}, held)
-    assert said == (
+    notices = in_words([{"CPU": 1.0, "GPU": 1.0}] * 2, {"CPU": 0.5}, {"CPU": 4.0, "GPU": 2.0}, held)
+    assert notices == (
         "2 workers of 1 CPU and 1 GPU are wanted; of 4 CPU 0.5 are free, of 2 GPU 0 are free; "
         "1.5 CPU, 1 GPU held by other placement groups of this Ray session"
     )
 
 
 def test_what_can_never_start_is_said_so():
-    said = in_words([{"CPU": 1.0, "GPU": 1.0}] * 4, {"CPU": 8.0, "GPU": 2.0}, {"CPU": 8.0, "GPU": 2.0}, [])
-    assert "not so much GPU at all" in said
-    assert "CPU at all" not in said
+    notices = in_words([{"CPU": 1.0, "GPU": 1.0}] * 4, {"CPU": 8.0, "GPU": 2.0}, {"CPU": 8.0, "GPU": 2.0}, [])
+    assert "not so much GPU at all" in notices
+    assert "CPU at all" not in notices
 
 
 @pytest.fixture
-def told(monkeypatch):
+def watched(monkeypatch):
     """A notice over a Ray of two cores whose groups the test writes: (notice, groups, what was told)."""
 
     class Ray:
@@ -42,29 +42,29 @@ def told(monkeypatch):
     there: list[Group] = []
     monkeypatch.setattr(placement_groups, "quiet_ray", Ray)
     monkeypatch.setattr(placement_groups, "groups", lambda of_this_job=True: [group for group in there if not of_this_job or group.id != "others"])
-    said: list[str] = []
-    return WaitNotice("the training", said.append), there, said
+    notices: list[str] = []
+    return WaitNotice("the training", notices.append), there, notices
 
 
 OTHERS = Group("others", waits=False, bundles=({"CPU": 2.0},))
 OURS = Group("ours", waits=True, bundles=({"CPU": 1.0},))
 
 
-def test_a_wait_is_told_after_ten_seconds_and_then_ever_more_rarely(told):
-    notice, there, said = told
+def test_a_wait_is_told_after_ten_seconds_and_then_ever_more_rarely(watched):
+    notice, there, notices = watched
     there[:] = [OTHERS, OURS]
     heard_at = []
     for second in range(100, 700):
-        before = len(said)
+        before = len(notices)
         notice.look(float(second))
-        heard_at += [second - 100] if len(said) > before else []
+        heard_at += [second - 100] if len(notices) > before else []
     assert heard_at[0] in range(10, 14)
     assert 4 <= len(heard_at) <= 7
-    assert "1 worker of 1 CPU is wanted; of 2 CPU 0 are free; 2 CPU held by other placement groups" in said[0]
+    assert "1 worker of 1 CPU is wanted; of 2 CPU 0 are free; 2 CPU held by other placement groups" in notices[0]
 
 
-def test_neither_a_short_wait_nor_that_of_somebody_else_is_told(told):
-    notice, there, said = told
+def test_neither_a_short_wait_nor_that_of_somebody_else_is_told(watched):
+    notice, there, notices = watched
     there[:] = [OURS]
     notice.look(100.0)
     there[:] = [Group("others", waits=True, bundles=({"CPU": 9.0},))]
@@ -73,7 +73,7 @@ def test_neither_a_short_wait_nor_that_of_somebody_else_is_told(told):
     there[:] = [OURS]
     notice.look(200.0)
     notice.look(208.0)
-    assert said == []
+    assert notices == []
 
 
 @pytest.fixture
@@ -90,35 +90,35 @@ def starting(monkeypatch):
 
     def tell(free_at_first, arrived_after):
         free["CPU"] = free_at_first
-        said, waited = [], 0.0
-        notice = StartNotice({"CPU": 1.0}, 2, lambda text: said.append((waited, text)))
+        notices, waited = [], 0.0
+        notice = StartNotice({"CPU": 1.0}, 2, lambda text: notices.append((waited, text)))
         free["CPU"] = 0.0
         while waited < 100.0:
             waited += notice.patience(started=False)
             notice.tell(arrived=waited >= arrived_after)
-        return said
+        return notices
 
     return tell
 
 
 def test_workers_that_find_no_room_are_told_at_once(starting):
-    said = starting(free_at_first=0.5, arrived_after=1e9)
-    assert [waited for waited, _ in said] == [10.0, 30.0, 70.0, 150.0]
-    assert said[0][1] == "no worker has started after 10 s: 2 workers of 1 CPU are wanted; of 2 CPU 0 are free."
+    notices = starting(free_at_first=0.5, arrived_after=1e9)
+    assert [waited for waited, _ in notices] == [10.0, 30.0, 70.0, 150.0]
+    assert notices[0][1] == "no worker has started after 10 s: 2 workers of 1 CPU are wanted; of 2 CPU 0 are free."
 
 
 def test_workers_that_are_starting_in_their_own_cores_are_not_told_as_waiting(starting):
     """They hold both cores: "0 are free" says nothing then. A start that takes minutes is told, with its cause."""
-    said = starting(free_at_first=2.0, arrived_after=1e9)
-    assert [waited for waited, _ in said] == [70.0, 150.0]
-    assert "There was room for them: this machine is busy" in said[0][1]
+    notices = starting(free_at_first=2.0, arrived_after=1e9)
+    assert [waited for waited, _ in notices] == [70.0, 150.0]
+    assert "There was room for them: this machine is busy" in notices[0][1]
 
 
 def test_workers_that_import_are_not_told_as_waiting(starting):
-    said = starting(free_at_first=0.5, arrived_after=5.0)
-    assert [waited for waited, _ in said] == [70.0, 150.0]
-    assert "none is ready after 70 s" in said[0][1]
-    assert "wanted" not in said[0][1]
+    notices = starting(free_at_first=0.5, arrived_after=5.0)
+    assert [waited for waited, _ in notices] == [70.0, 150.0]
+    assert "none is ready after 70 s" in notices[0][1]
+    assert "wanted" not in notices[0][1]
 
 
 @pytest.mark.ray

@@ -189,16 +189,16 @@ def test_workers_that_are_being_made_are_not_told_as_waiting_for_room(ray_sessio
 
     wait_until(lambda: ray.available_resources().get("CPU") == 2)  # the workers of the test before are still leaving
     monkeypatch.setattr(placement_groups, "FIRST_NOTICE_SECONDS", 0.05)
-    told = []
+    notices = []
     tell = placement_groups.StartNotice.tell
 
     def counted(notice, *, arrived):
-        told.append(arrived)
+        notices.append(arrived)
         tell(notice, arrived=arrived)
         if arrived:
             (tmp_path / "release").touch()
 
     monkeypatch.setattr(placement_groups.StartNotice, "tell", counted)
     assert dict(map_over_actors(partial(Slow, tmp_path / "release"), range(2), workers=2)) == {0: 0, 1: 1}
-    assert told[-1]
+    assert notices[-1]
     assert "are free" not in caplog.text

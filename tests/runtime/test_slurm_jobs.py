@@ -228,11 +228,11 @@ def test_init_writes_a_valid_profile_of_the_partition_and_says_what_to_look_at(p
     programs("scontrol", "ClusterName = big\nJobRequeue = 0\nSelectType = select/cons_tres\n")
     programs("sacctmgr", "physics\n")
     out = tmp_path / "found.yaml"
-    said = write_profile(out, partition="gpu", force=False)
+    lines = write_profile(out, partition="gpu", force=False)
     profile, _ = discover("gpu")
     assert (profile.partition, profile.gpus_per_node, profile.account, profile.requeue) == ("gpu", 2, "physics", False)
     assert "partition: gpu" in out.read_text()
-    assert any("does not requeue" in line for line in said)
+    assert any("does not requeue" in line for line in lines)
     with pytest.raises(ConfigError, match="exists already"):
         write_profile(out, partition="gpu", force=False)
     with pytest.raises(ConfigError, match="it has gpu, cpu"):

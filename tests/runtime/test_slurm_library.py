@@ -85,7 +85,7 @@ def wait_for_event(folder: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "accept", "code", "said"),
+    ("command", "accept", "code", "message"),
     [
         ("true", "0", 0, "done after"),
         ("bash -c 'exit 1'", "0", 1, "failed: the command ended with exit code 1"),
@@ -94,12 +94,12 @@ def wait_for_event(folder: Path, text: str) -> None:
         ("bash -c 'kill -9 $$'", "0", 137, "exit code 137"),
     ],
 )
-def test_the_jobs_exit_code_is_the_commands(job, tmp_path, *, command, accept, code, said):
+def test_the_jobs_exit_code_is_the_commands(job, tmp_path, *, command, accept, code, message):
     """A job that is COMPLETED with its work undone is the worst that can happen here."""
     started = job(command, DSH_ACCEPT_FAILED_ITEMS=accept)
     started.wait(240)
     assert started.returncode == code, (tmp_path / "log").read_text()
-    assert said in events(tmp_path)
+    assert message in events(tmp_path)
     assert list((tmp_path / "s").iterdir()) == [], "the temporary folder stays"
     assert list(tmp_path.glob(".ray-token*")) == [], "the token stays"
 
@@ -159,14 +159,14 @@ def test_a_command_that_ends_well_after_the_warning_is_done_and_not_requeued(job
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"DSH_REQUEUE": "0"}, "the profile says not to requeue"),
         ({"SLURM_RESTART_COUNT": "20"}, "already requeued 20 times"),
         ({"refuse": "1"}, "SLURM refused to requeue"),
     ],
 )
-def test_a_warned_job_that_cannot_be_requeued_fails_and_says_what_to_do(job, tmp_path, settings, said):
+def test_a_warned_job_that_cannot_be_requeued_fails_and_says_what_to_do(job, tmp_path, settings, message):
     if "refuse" in settings:
         (tmp_path / "refuse").touch()
     started = job("sleep 60", **settings)
@@ -174,7 +174,7 @@ def test_a_warned_job_that_cannot_be_requeued_fails_and_says_what_to_do(job, tmp
     started.send_signal(signal.SIGUSR1)
     started.wait(240)
     assert started.returncode == 70
-    assert said in events(tmp_path)
+    assert message in events(tmp_path)
     assert "ubmit again" in events(tmp_path)
 
 

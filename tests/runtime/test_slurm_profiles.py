@@ -30,7 +30,7 @@ def test_a_stage_takes_its_own_settings_and_an_option_wins_over_both():
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"cpus_pernode": 4}, "cpus_pernode: unknown key. Did you mean 'cpus_per_node'?"),
         ({}, "cpus_per_node is needed"),
@@ -46,13 +46,13 @@ def test_a_stage_takes_its_own_settings_and_an_option_wins_over_both():
         ({"cpus_per_node": 4, "stages": {"fit": {}}}, "fit"),
     ],
 )
-def test_a_wrong_profile_is_refused_with_its_file_and_the_reason(settings, said, tmp_path):
+def test_a_wrong_profile_is_refused_with_its_file_and_the_reason(settings, message, tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump(settings))
     with pytest.raises(ConfigError) as refused:
         load_profile(str(path))
     assert "mine.yaml" in str(refused.value)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
 
 
 def test_an_unknown_name_lists_the_known_ones():

@@ -323,8 +323,8 @@ def curve(path: Path) -> None:
 
 
 def test_init_writes_a_profile_from_what_slurm_says_that_submit_accepts(cluster):
-    said = cluster.cli("slurm", "init", "--out", "found.yaml")
-    assert "partition work" in said
+    shown = cluster.cli("slurm", "init", "--out", "found.yaml")
+    assert "partition work" in shown
     found = yaml.safe_load((cluster.work / "found.yaml").read_text())
     assert (found["partition"], found["cpus_per_node"]) == ("work", 4)
     script = cluster.cli("slurm", "submit", "build", "--cluster", "found.yaml", "--nodes", "2", "--dry-run", "--", "smoke", "--out", "x.zarr")

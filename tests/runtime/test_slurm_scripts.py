@@ -119,7 +119,7 @@ def test_a_set_up_line_that_fails_ends_the_job_before_the_work(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("job", "said"),
+    ("job", "message"),
     [
         (a_job("x"), "no --out"),
         (a_job("nothing", "--out", "r", stage="sweep"), "must begin with train or solve"),
@@ -127,8 +127,8 @@ def test_a_set_up_line_that_fails_ends_the_job_before_the_work(tmp_path):
         (a_job("{}", "--out", "r", folders=(HOME,)), "--out is the same for all tasks"),
     ],
 )
-def test_arguments_that_cannot_work_are_refused_before_anything_is_submitted(job, said):
-    with pytest.raises(ConfigError, match=said.replace("{", r"\{").replace("}", r"\}")):
+def test_arguments_that_cannot_work_are_refused_before_anything_is_submitted(job, message):
+    with pytest.raises(ConfigError, match=message.replace("{", r"\{").replace("}", r"\}")):
         render_script(job, plain(), "p")
 
 

@@ -120,8 +120,8 @@ class Api:
         status, job = self("POST", "/api/jobs", {"title": title, "settings": settings})
         assert status == 201, job
         for name, content in files:
-            status, told = self("POST", f"/api/jobs/{job['id']}/files?name={name}", content)
-            assert status == 201, told
+            status, answer = self("POST", f"/api/jobs/{job['id']}/files?name={name}", content)
+            assert status == 201, answer
         status, job = self("POST", f"/api/jobs/{job['id']}/start")
         assert status == 200, job
         return job["id"]

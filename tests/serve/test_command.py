@@ -43,7 +43,7 @@ def test_the_settings_are_printed_as_they_are_used(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["--token", "short"], "16 to 200"),
         (["--root-path", "pdf/"], "root_path"),
@@ -52,11 +52,11 @@ def test_the_settings_are_printed_as_they_are_used(tmp_path, capsys):
         (["--host", "192.0.2.1"], "cannot listen"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(tmp_path, capsys, words, said):
+def test_what_is_wrong_is_said_in_one_line(tmp_path, capsys, words, message):
     assert run(["serve", "--data", str(tmp_path / "data"), *words]) == 2
     error = capsys.readouterr().err.strip()
     assert error.startswith("error: ")
-    assert said in error
+    assert message in error
 
 
 def test_without_the_packages_the_command_says_how_to_install_them(tmp_path, capsys, monkeypatch):

@@ -20,8 +20,8 @@ def add_job(server, user, count, *, start=True):
     """A job whose files were read."""
     job = server.jobs.create(user.id, "", {})
     for number in range(count):
-        placed, _, _ = server.jobs.add_upload(job.id, user.id, f"{number}.gr", 10)
-        server.jobs.uploaded(job.id, placed, 10)
+        stored, _, _ = server.jobs.add_upload(job.id, user.id, f"{number}.gr", 10)
+        server.jobs.uploaded(job.id, stored, 10)
     if start:
         server.jobs.start(job.id, user.id)
     return job

@@ -1,4 +1,4 @@
-"""An HDF5 file of a stranger that names other files is refused before it is read."""
+"""An uploaded HDF5 file that names other files is refused before it is read."""
 
 import h5py
 import numpy as np

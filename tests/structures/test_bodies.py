@@ -1,4 +1,4 @@
-"""Families cut from parents: stacks, round and facetted bodies, twins."""
+"""Families cut from template lattices: stacks, round and facetted bodies, twins."""
 
 from collections import Counter
 
@@ -11,8 +11,8 @@ from deepstruc_hpc.structures.bodies import body_levels, build_body
 from deepstruc_hpc.structures.close_packed import distinct_sequences
 from deepstruc_hpc.structures.families import FAMILIES
 from deepstruc_hpc.structures.fingerprint import fingerprint
-from deepstruc_hpc.structures.parents import parent_of
 from deepstruc_hpc.structures.sites import shortest_distance
+from deepstruc_hpc.structures.template_lattices import template_lattice
 
 SMALL = {
     "stacking_fault": {"max_layers": 5, "columns": ["A", "B"]},
@@ -64,7 +64,7 @@ def test_truncated_octahedra_and_cuboctahedra_have_their_magic_numbers():
 
 
 def test_a_twin_is_its_own_mirror_image_and_not_fcc():
-    twin = parent_of("fcc twin", 4.0)
+    twin = template_lattice("fcc twin", 4.0)
     mirrored = twin.sites * [1, 1, -1]
     assert np.linalg.norm(mirrored[:, None] - twin.sites[None], axis=-1).min(axis=1).max() < 1e-9
     ball = build_body("Au", 1.0, parent="fcc twin", body="sphere", level=1.0, reach=2.0)
@@ -74,21 +74,21 @@ def test_a_twin_is_its_own_mirror_image_and_not_fcc():
 
 def test_a_fault_lies_at_the_same_place_however_large_the_set():
     for fault in ("twin", "intrinsic fault", "extrinsic fault", "double twin"):
-        small, large = parent_of(f"fcc {fault}", 3.0), parent_of(f"fcc {fault}", 6.0)
+        small, large = template_lattice(f"fcc {fault}", 3.0), template_lattice(f"fcc {fault}", 6.0)
         np.testing.assert_allclose(small.sites, large.sites[: len(small)], atol=1e-9)
 
 
 def test_an_ellipsoid_is_longer_by_its_aspect_and_facets_bound_by_their_ratio():
-    parent = parent_of("sc atom", 6.0)
-    level = body_levels(parent, "ellipsoid", aspect=2.0)
-    assert level[np.all(parent.sites == [0, 0, 4], axis=1)] == pytest.approx(2.0)
-    assert level[np.all(parent.sites == [4, 0, 0], axis=1)] == pytest.approx(4.0)
-    facetted = body_levels(parent, "facetted", facets=[1.0, 0.0, 0.5])
-    assert facetted[np.all(parent.sites == [3, 0, 0], axis=1)] == pytest.approx(max(3.0, 2 * 3 / np.sqrt(3)))
+    template = template_lattice("sc atom", 6.0)
+    level = body_levels(template, "ellipsoid", aspect=2.0)
+    assert level[np.all(template.sites == [0, 0, 4], axis=1)] == pytest.approx(2.0)
+    assert level[np.all(template.sites == [4, 0, 0], axis=1)] == pytest.approx(4.0)
+    facetted = body_levels(template, "facetted", facets=[1.0, 0.0, 0.5])
+    assert facetted[np.all(template.sites == [3, 0, 0], axis=1)] == pytest.approx(max(3.0, 2 * 3 / np.sqrt(3)))
 
 
 def test_bodies_that_are_none_are_refused():
     with pytest.raises(StructureError, match="needs sphere"):
-        body_levels(parent_of("sc atom", 4.0), "cube")
+        body_levels(template_lattice("sc atom", 4.0), "cube")
     with pytest.raises(StructureError, match="none of that name"):
-        parent_of("fcc corner", 4.0)
+        template_lattice("fcc corner", 4.0)

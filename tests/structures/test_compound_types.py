@@ -15,14 +15,14 @@ from deepstruc_hpc.structures.compound_types import (
     bond_of_type,
     candidate_of_type,
     cations_and_anion,
-    compound_parent_names,
+    compound_template_names,
     origins_of,
     plain_crystal,
     with_elements,
 )
 from deepstruc_hpc.structures.crystals import prototype_crystal
 from deepstruc_hpc.structures.families import FAMILIES
-from deepstruc_hpc.structures.parents import parent_of
+from deepstruc_hpc.structures.template_lattices import template_lattice
 
 RATIO = {"fluorite": 2.0, "rutile": 2.0, "anatase": 2.0, "brookite": 2.0, "corundum": 1.5, "bixbyite": 1.5, "spinel": 4 / 3, "cuprite": 0.5}
 NEIGHBOURS = {"rock_salt": 6, "zincblende": 4, "wurtzite": 4, "fluorite": 8, "rutile": 6, "anatase": 6, "corundum": 6, "cuprite": 2}
@@ -32,14 +32,14 @@ NEIGHBOURS = {"rock_salt": 6, "zincblende": 4, "wurtzite": 4, "fluorite": 8, "ru
 @pytest.mark.law
 @pytest.mark.parametrize("name", sorted(COMPOUND_TYPES))
 def test_sites_of_a_type_have_its_ratio_and_its_shortest_bond(name):
-    parent = parent_of(f"type {name} about cation", 5.0)
-    inner = parent.distance < 4.0
-    share = np.count_nonzero(parent.site_class[inner] == ANION) / np.count_nonzero(parent.site_class[inner] == CATION)
+    template = template_lattice(f"type {name} about cation", 5.0)
+    inner = template.distance < 4.0
+    share = np.count_nonzero(template.site_class[inner] == ANION) / np.count_nonzero(template.site_class[inner] == CATION)
     assert share == pytest.approx(RATIO.get(name, 1.0 if name not in {"tetragonal_zirconia", "baddeleyite"} else 2.0), rel=0.25)
-    unlike = cKDTree(parent.sites[parent.site_class == ANION]).query(parent.sites[inner & (parent.site_class == CATION)])[0]
+    unlike = cKDTree(template.sites[template.site_class == ANION]).query(template.sites[inner & (template.site_class == CATION)])[0]
     assert unlike.min() == pytest.approx(1.0, abs=1e-3)
     if name in NEIGHBOURS:
-        around = np.linalg.norm(parent.sites[parent.site_class == ANION], axis=1)
+        around = np.linalg.norm(template.sites[template.site_class == ANION], axis=1)
         assert np.count_nonzero(around < 1.2) == NEIGHBOURS[name]
 
 
@@ -56,7 +56,7 @@ def test_what_elements_cannot_be():
     assert candidate_of_type("rutile", ("Pt", "Ni")) is None  # no anion
     assert cations_and_anion(("O", "Co", "Fe", "Fe")) == (("Co", "Fe", "Fe"), "O")
     with pytest.raises(StructureError, match="type rutile about cation"):
-        parent_of("type rutile about moon", 4.0)
+        template_lattice("type rutile about moon", 4.0)
     with pytest.raises(StructureError, match="no such type"):
         origins_of("cheese")
 
@@ -69,42 +69,44 @@ def test_origins_have_surroundings_of_their_own():
 @pytest.mark.law
 @pytest.mark.parametrize("name", sorted(COMPOUND_TYPES))
 def test_a_particle_has_one_description_about_whatever_origin_it_is_laid(name):
-    """A body about a point of space, cut from the lattices about each of the type's origins: the same parent and the same sites come out."""
+    """A body about a point of space, cut from the lattices about each of the type's origins: the same template and the same sites come out."""
     crystal, radius = plain_crystal(name), 6.0
     where = (crystal.fractions[0] @ crystal.lattice) / crystal.bond_length + [0.21, 0.13, -0.34]
     found = []
     for origin, point in origins_of(name).items():
-        parent = parent_of(f"type {name} about {origin}", radius)
-        inside = np.linalg.norm((parent.sites + point / crystal.bond_length - where) * [1.0, 1.1, 0.85], axis=1) < 2.2
-        described = centred_occupation(parent, inside)
-        if described is None or parent.distance[inside].max() > radius - 0.5:
+        template = template_lattice(f"type {name} about {origin}", radius)
+        inside = np.linalg.norm((template.sites + point / crystal.bond_length - where) * [1.0, 1.1, 0.85], axis=1) < 2.2
+        described = centred_occupation(template, inside)
+        if described is None or template.distance[inside].max() > radius - 0.5:
             continue
         lattice, mask = described
-        assert np.count_nonzero(lattice.site_class[mask] == ANION) == np.count_nonzero(parent.site_class[inside] == ANION)
-        assert np.sort(pdist(lattice.sites[mask])) == pytest.approx(np.sort(pdist(parent.sites[inside])), abs=2e-3)  # cells are known to four digits
+        assert np.count_nonzero(lattice.site_class[mask] == ANION) == np.count_nonzero(template.site_class[inside] == ANION)
+        assert np.sort(pdist(lattice.sites[mask])) == pytest.approx(
+            np.sort(pdist(template.sites[inside])), abs=2e-3
+        )  # cells are known to four digits
         found.append((lattice.name, mask.tobytes()))
     assert len(found) >= 2
     assert len(set(found)) == 1
 
 
 def test_elements_leave_sites_and_symmetry_alone():
-    parent = parent_of("type rutile about cation", 4.0)
-    laid = with_elements(parent, ["Sn"], "O", 2.05)
-    assert laid.sites is parent.sites
-    assert np.array_equal(laid.permutations, parent.permutations)
+    template = template_lattice("type rutile about cation", 4.0)
+    laid = with_elements(template, ["Sn"], "O", 2.05)
+    assert laid.sites is template.sites
+    assert np.array_equal(laid.permutations, template.permutations)
     assert set(laid.species) == {"Sn", "O"}
-    assert [laid.classes[symbol] for symbol in laid.species] == parent.site_class.tolist()
+    assert [laid.classes[symbol] for symbol in laid.species] == template.site_class.tolist()
 
 
 def test_surfaces():
-    parent = parent_of("type rutile about cation", 5.0)
-    mask = parent.distance < 2.5
-    full, cut = coordinated(parent, mask), bonded(parent, mask)
-    cations = parent.site_class == CATION
+    template = template_lattice("type rutile about cation", 5.0)
+    mask = template.distance < 2.5
+    full, cut = coordinated(template, mask), bonded(template, mask)
+    cations = template.site_class == CATION
     assert np.array_equal(full & cations, mask & cations)
     assert not (cut & ~mask).any()
-    tree = cKDTree(parent.sites[full & ~cations])
-    assert all(len(near) == 6 for near in tree.query_ball_point(parent.sites[full & cations], 1.3))
+    tree = cKDTree(template.sites[full & ~cations])
+    assert all(len(near) == 6 for near in tree.query_ball_point(template.sites[full & cations], 1.3))
 
 
 def test_random_particles():
@@ -117,9 +119,9 @@ def test_random_particles():
     assert {shape.structure_type for shape in shapes} == {"rutile", "rock_salt"}
     for shape in shapes[::6]:
         structure = family.build(shape, "", 0.0)
-        lattice = parent_of(shape.parameters["parent"], shape.parameters["radius"])
+        lattice = template_lattice(shape.parameters["parent"], shape.parameters["radius"])
         assert 13 <= len(structure) == shape.n_atoms <= 90
-        assert lattice.name in compound_parent_names()
+        assert lattice.name in compound_template_names()
         nearest = cKDTree(structure.positions).query(structure.positions, k=2)[0][:, 1]
         assert nearest.min() == pytest.approx(shape.parameters["length"], rel=0.02)
 

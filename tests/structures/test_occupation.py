@@ -18,7 +18,7 @@ from deepstruc_hpc.structures.occupation import (
     with_growth_room,
     with_room,
 )
-from deepstruc_hpc.structures.parents import parent_of
+from deepstruc_hpc.structures.template_lattices import template_lattice
 from tests.structures.particles import ball, octahedron, twinned
 
 
@@ -34,7 +34,7 @@ def test_a_cluster_of_every_kind_is_assigned_with_room_to_grow(name):
     assert (again.symbols, again.label, again.structure_type) == (structure.symbols, "again", structure.structure_type)
     empty = ~held.mask & (held.coordination > 0)
     assert empty.any()  # sites to grow on, all around
-    assert np.linalg.norm(held.lattice.sites, axis=1).max() > np.linalg.norm(held.sites, axis=1).max() + 0.9
+    assert np.linalg.norm(held.template.sites, axis=1).max() > np.linalg.norm(held.sites, axis=1).max() + 0.9
 
 
 def test_the_length_that_is_given_is_the_length_of_the_structure():
@@ -58,17 +58,17 @@ def test_a_particle_at_the_end_of_its_lattice_has_no_room():
 
 
 def test_a_stack_that_has_grown_to_its_ends_gets_more_layers():
-    parent = parent_of("close-packed ABCACB", 6.5)
-    drum = np.hypot(parent.sites[:, 0], parent.sites[:, 1]) < 2.5
-    held = assign_lattice(parent.structure(drum, "Au", 2.88))
-    layers = held.lattice.layer
+    template = template_lattice("close-packed ABCACB", 6.5)
+    drum = np.hypot(template.sites[:, 0], template.sites[:, 1]) < 2.5
+    held = assign_lattice(template.structure(drum, "Au", 2.88))
+    layers = held.template.layer
     top = held.mask | ((layers == layers.max()) & (held.coordination >= 3))
     grown = held.with_mask(top)
     assert grown.mask.sum() > held.mask.sum()
     taller = with_room(grown)
-    assert taller.lattice.layer.max() == held.lattice.layer.max() + 1
+    assert taller.template.layer.max() == held.template.layer.max() + 1
     assert taller.mask.sum() == grown.mask.sum()
-    assert ((taller.lattice.layer == taller.lattice.layer.max()) & ~taller.mask & (taller.coordination >= 3)).any()
+    assert ((taller.template.layer == taller.template.layer.max()) & ~taller.mask & (taller.coordination >= 3)).any()
     assert with_room(held) is held
 
 
@@ -88,9 +88,9 @@ def test_complexity_counts_faults_and_holes_but_not_the_outline():
     hole[np.flatnonzero(whole.mask)[5]] = False
     assert complexity_of(whole.with_mask(hole)) == pytest.approx(np.log(2))
     symmetric = whole.mask.copy()
-    symmetric[(whole.lattice.distance > 0.9) & (whole.lattice.distance < 1.1)] = False
+    symmetric[(whole.template.distance > 0.9) & (whole.template.distance < 1.1)] = False
     assert missing_orbits(whole.with_mask(symmetric)) == pytest.approx(1)
-    twin, odd = (parent_of(f"close-packed {sequence}", 6.5) for sequence in ("ABCACBA", "ABABCAC"))
+    twin, odd = (template_lattice(f"close-packed {sequence}", 6.5) for sequence in ("ABCACBA", "ABABCAC"))
     assert [faults_of(p.structure(p.distance < 2.6, "Au", 2.88)) for p in (twin, odd)] == [1, 2]
 
 
@@ -106,7 +106,7 @@ def test_the_empty_centre_of_an_icosahedron_costs_nothing_and_any_other_vacancy_
 def test_a_particle_in_two_pieces_is_told_from_one():
     held = assign_lattice(ball("fcc atom", 2.4))
     assert in_one_piece(held)
-    sliced = held.mask & (np.abs(held.lattice.sites[:, 0]) > 0.9)
+    sliced = held.mask & (np.abs(held.template.sites[:, 0]) > 0.9)
     assert not in_one_piece(held.with_mask(sliced))
 
 
@@ -120,10 +120,10 @@ def test_an_octahedral_outline_is_its_crystal_once_it_is_changed():
 @pytest.mark.parametrize("name", ["fcc octahedral hole", "icosahedral", "bcc atom", "hcp atom"])
 def test_sites_within_the_outline_are_those_within_the_convex_hull(name):
     """Fails if a direction rules out a site that the hull holds: the shortcut may save the hull, never change what it says."""
-    parent, rng = parent_of(name, 6.5), np.random.default_rng(0)
+    template, rng = template_lattice(name, 6.5), np.random.default_rng(0)
     for _ in range(20):
-        level = np.linalg.norm((parent.sites - rng.normal(size=3) * 0.2) * np.exp(rng.normal(0, 0.2, size=3)), axis=1)
-        points, tested = parent.sites[(level < 2.6) & (rng.random(len(parent)) < 0.9)], parent.sites[level < 4.0]
+        level = np.linalg.norm((template.sites - rng.normal(size=3) * 0.2) * np.exp(rng.normal(0, 0.2, size=3)), axis=1)
+        points, tested = template.sites[(level < 2.6) & (rng.random(len(template)) < 0.9)], template.sites[level < 4.0]
         hull = ConvexHull(points).equations
         expected = (tested @ hull[:, :3].T + hull[:, 3]).max(axis=1) < -0.02
-        np.testing.assert_array_equal(inside_hull(points, tested, np.concatenate(parent.facets)), expected)
+        np.testing.assert_array_equal(inside_hull(points, tested, np.concatenate(template.facets)), expected)

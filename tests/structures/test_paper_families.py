@@ -130,7 +130,7 @@ def test_atoms_come_from_the_centre_outwards_whatever_the_scale():
 
 
 @pytest.mark.parametrize(
-    ("family", "parameters", "said"),
+    ("family", "parameters", "message"),
     [
         ("icosahedral", {"shells": 0}, "at least one"),
         ("octahedral", {"length": 4, "cutoff": 2}, "cutoff"),
@@ -139,8 +139,8 @@ def test_atoms_come_from_the_centre_outwards_whatever_the_scale():
         ("fcc", {"lattice": "fcc", "h": 0, "k": 1, "l": 1}, "at least one plane"),
     ],
 )
-def test_impossible_parameters_are_refused(family, parameters, said):
-    with pytest.raises(StructureError, match=said):
+def test_impossible_parameters_are_refused(family, parameters, message):
+    with pytest.raises(StructureError, match=message):
         FAMILIES[family].builder("Au", 2.7, **parameters)
 
 

@@ -69,9 +69,9 @@ def test_another_order_of_atoms_is_an_error_in_order_but_not_after_matching():
 def test_the_nearest_pdf_finds_the_same_shape_in_another_metal():
     structures, units, names = clusters()
     quiet = MeasuredLike(noise=(0.0, 0.0), uiso=(0.005, 0.005), zoom=(1.0, 1.0), delta2=(2.0, 2.0))
-    listed, asked = (part(structures[first::2], units[first::2], names[first::2], quiet) for first in (0, 1))
-    answers = neighbour_answers(listed, asked, seed=0)
-    assert np.mean([answer.n_atoms == wanted for answer, wanted in zip(answers, asked.n_atoms, strict=True)]) > 0.7
+    listed, tested = (part(structures[first::2], units[first::2], names[first::2], quiet) for first in (0, 1))
+    answers = neighbour_answers(listed, tested, seed=0)
+    assert np.mean([answer.n_atoms == wanted for answer, wanted in zip(answers, tested.n_atoms, strict=True)]) > 0.7
 
 
 def part(structures, units, names, conditions):
@@ -101,10 +101,10 @@ def test_stated_probabilities_are_compared_with_what_came_true():
 
 def test_faulted_stacks_are_ordered_by_their_share_of_hexagonal_layers():
     kinds = ["fcc"] * 5 + ["hcp"] * 5 + ["stacking_fault"] * 4
-    parents = ["fcc atom"] * 5 + ["hcp atom"] * 5 + [f"close-packed {word}" for word in ("ABCABCACB", "ABCACB", "ABCBCB", "ABACAB")]
+    templates = ["fcc atom"] * 5 + ["hcp atom"] * 5 + [f"close-packed {word}" for word in ("ABCABCACB", "ABCACB", "ABCBCB", "ABACAB")]
     along = np.array([0.0] * 5 + [1.0] * 5 + [0.1, 0.4, 0.6, 0.7])
     spread = np.random.default_rng(1).normal(size=(14, 1)) * 0.01
-    found = fault_order(np.hstack([along[:, None], spread]), kinds, parents)
+    found = fault_order(np.hstack([along[:, None], spread]), kinds, templates)
     assert found.between == 1.0
     assert found.spearman > 0.7
     assert fault_order(np.zeros((5, 2)), ["fcc"] * 5, ["fcc atom"] * 5) is None
@@ -138,10 +138,10 @@ def test_a_curve_without_candidates_counts_as_wrong_and_not_as_a_number():
 
 
 def test_sizes_have_a_row_each_and_those_beyond_the_training_are_counted():
-    """Fails when a structure of exactly max_atoms counts as beyond it, or one on no parent is left out."""
+    """Fails when a structure of exactly max_atoms counts as beyond it, or one on no template lattice is left out."""
     true = np.array([13, 50, 51, 400, 401, 1200])
-    said = np.array([13, 45, 51, 300, 401, 600])
-    answers = SizeAnswers(true, said, np.array([True, True, False, True, True, False]), np.array([True, True, True, True, True, False]))
+    predicted = np.array([13, 45, 51, 300, 401, 600])
+    answers = SizeAnswers(true, predicted, np.array([True, True, False, True, True, False]), np.array([True, True, True, True, True, False]))
     rows = size_scores(answers, 400, [CurveFit(400, 1, 1.0, rw=0.1, excess=0.02), CurveFit(380, 0, 1.0)])
     assert [(row.smallest, row.largest, row.count, row.n_beyond) for row in rows] == [
         (13, 50, 2, 0), (51, 51, 1, 0), (400, 400, 1, 0), (401, 401, 1, 1), (1200, 1200, 1, 1)
@@ -150,7 +150,7 @@ def test_sizes_have_a_row_each_and_those_beyond_the_training_are_counted():
     assert rows[0].n_within_5_percent == 0.5
     assert (rows[2].n_fitted, rows[2].excess) == (2, 0.02)
     assert np.isnan(rows[0].excess)
-    assert (rows[4].n_on_no_parent, rows[4].type_exact) == (1, 0.0)
+    assert (rows[4].n_on_no_template, rows[4].type_exact) == (1, 0.0)
 
 
 @pytest.mark.law
@@ -158,8 +158,8 @@ def test_clean_conditions_keep_sample_and_instrument_and_drop_the_noise():
     """Fails when switching noise off moves the random numbers of Qmin, Qmax or U: the two curves would be of different conditions."""
     structures, _, _ = clusters()
     ranges = MeasuredLike(noise=(0.05, 0.05), baseline=(0.1, 0.1), strain=(0.0, 0.0), rmin=(2.0, 2.0), rmax=(20.0, 20.0))
-    (real, told), (pure, known) = (measured_curve(structures[2], asked, np.random.default_rng(3)) for asked in (ranges, clean(ranges)))
-    assert (told.qmin, told.qmax) == (known.qmin, known.qmax)
+    (real, given), (pure, known) = (measured_curve(structures[2], tested, np.random.default_rng(3)) for tested in (ranges, clean(ranges)))
+    assert (given.qmin, given.qmax) == (known.qmin, known.qmax)
     again, _ = measured_curve(structures[2], ranges.updated(noise=(0.0, 0.0), baseline=(0.0, 0.0)), np.random.default_rng(3))
     assert pure.g == pytest.approx(again.g)
     size = np.sqrt(np.mean(pure.g**2))
@@ -179,30 +179,35 @@ def tiny_checkpoint(tiny_store, tmp_path_factory):
     catalog, settings = Catalog.open(tiny_store), tiny_settings("data.pdfs=measured_like", "data.validation=0.3", "data.test=0.4")
     types = tuple(sorted(catalog.columns["structure_type"].unique()))
     names = ("fcc atom", "bcc atom", "sc atom", "icosahedral", "decahedral atom", "hcp atom")
-    options = {"decoder": "sites", "max_atoms": 12, "structure_types": types, "sites": {"parents": names, "radius": 1.5, "hidden": 8, "trunk": 16}}
+    options = {
+        "decoder": "sites",
+        "max_atoms": 12,
+        "structure_types": types,
+        "sites": {"template_lattices": names, "radius": 1.5, "hidden": 8, "trunk": 16},
+    }
     model = ModelConfig.model_validate({**TINY.model_dump(), **options})
     info = CheckpointInfo(model=model, catalog_hash=catalog.content_hash, settings=settings.model_dump(mode="json"))
     return save_checkpoint(tmp_path_factory.mktemp("sites") / "checkpoint", Cvae(model), info)
 
 
-ASKED = EvaluateSettings(pdfs="measured_like", alignment_starts=2, fits=2, samples=5)
+SETTINGS = EvaluateSettings(pdfs="measured_like", alignment_starts=2, fits=2, samples=5)
 
 
-def test_structures_beyond_the_training_and_on_no_parent_are_asked_for_type_and_size(tiny_checkpoint, tiny_store):
-    report = evaluate(tiny_checkpoint, tiny_store, ASKED)
+def test_structures_beyond_the_training_and_on_no_template_lattice_are_asked_for_type_and_size(tiny_checkpoint, tiny_store):
+    report = evaluate(tiny_checkpoint, tiny_store, SETTINGS)
     assert report.n_beyond > 0
     assert report.n_left_out > 0
     assert sum(row.count for row in report.sizes) == report.n_test
-    assert sum(row.n_on_no_parent for row in report.sizes) == report.n_left_out
+    assert sum(row.n_on_no_template for row in report.sizes) == report.n_left_out
     text = as_text(report)
     assert "more than 12 atoms" in text
-    assert "on no parent" in text
+    assert "on no template lattice" in text
 
 
 def test_both_conditions_are_asked_of_the_same_structures(tiny_checkpoint, tiny_store):
-    found = compare_conditions(tiny_checkpoint, tiny_store, ASKED)
+    found = compare_conditions(tiny_checkpoint, tiny_store, SETTINGS)
     assert [row.count for row in found.clean.sizes] == [row.count for row in found.measured_like.sizes]
-    alone = evaluate(tiny_checkpoint, tiny_store, ASKED.updated(pdfs="clean", fits=0))
+    alone = evaluate(tiny_checkpoint, tiny_store, SETTINGS.updated(pdfs="clean", fits=0))
     assert (alone.model.mae, alone.types, alone.coverage) == (found.clean.model.mae, found.clean.types, found.clean.coverage)
     json.dumps(found.as_dict(), allow_nan=False)  # what is missing is null: NaN is no JSON
     assert "factor" in comparison_text(found)

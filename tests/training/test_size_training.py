@@ -74,10 +74,10 @@ def test_readings_are_weighed_by_how_sure_they_are():
     columns = [torch.from_numpy(part).float() for part in (truth, head, np.log(widths[0]), field - head, np.log(widths[1]))]
     mixture = SizeMixture(torch.zeros(count, 1), columns[1][:, None], columns[2][:, None])
     reading = FieldReading(columns[3], columns[3], columns[4], torch.zeros(count))
-    asked = Readings(columns[0], torch.arange(count), mixture, reading)
+    readings = Readings(columns[0], torch.arange(count), mixture, reading)
     torch.manual_seed(0)
     blend = SizeBlend()
-    fit_blend(blend, asked, 0)
+    fit_blend(blend, readings, 0)
     with torch.no_grad():
         mean, log_std = blend(mixture, reading)
     error = (mean - columns[0]).abs().numpy()

@@ -112,13 +112,13 @@ def _field(column: Any, files: dict[str, str]) -> dict[str, Any]:
     array = {"isArray": True, "arrayShape": ",".join(shape)} if shape else {}
     meaning = {spec.name: f"{spec.meaning}{f', {spec.unit}' if spec.unit else ''}" for spec in COLUMN_ARRAYS}
     notes = {key.decode(): value.decode() for key, value in (column.metadata or {}).items()}
-    said = ", ".join(notes[key] for key in ("meaning", "unit") if key in notes) or meaning.get(column.name)
-    said = said or ("which set the structure is in" if column.name.startswith("split_") else f"parameter {column.name} of the shape")
+    description = ", ".join(notes[key] for key in ("meaning", "unit") if key in notes) or meaning.get(column.name)
+    description = description or ("which set the structure is in" if column.name.startswith("split_") else f"parameter {column.name} of the shape")
     return {
         "@type": "cr:Field",
         "@id": f"structures/{column.name}",
         "name": column.name,
-        "description": said,
+        "description": description,
         "dataType": _KINDS[str(kind)],
         "source": {"fileSet": files, "extract": {"column": column.name}},
         **array,

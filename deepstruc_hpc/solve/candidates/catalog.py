@@ -163,16 +163,16 @@ def _cut_of(row: pd.Series) -> ParticleCut | None:
         crystal = crystal_named(name, str(row.get("digest") or "") if name not in PROTOTYPES else "")
     except StructureError:
         return None
-    facets = ast.literal_eval(row["facets"]) if _said(row, "facets") else {}
+    facets = ast.literal_eval(row["facets"]) if _given(row, "facets") else {}
     return ParticleCut(
         crystal,
         radius=float(row["radius"]),
         centre=str(row["centre"]),
-        aspect=float(row["aspect"]) if _said(row, "aspect") else 1.0,
-        axis=_axis(str(row["axis"])) if _said(row, "axis") else (0, 0, 1),
+        aspect=float(row["aspect"]) if _given(row, "aspect") else 1.0,
+        axis=_axis(str(row["axis"])) if _given(row, "axis") else (0, 0, 1),
         facets={str(miller): float(reach) for miller, reach in facets.items()},
         surface=row["surface"],
-        seed=int(row["seed"]) if _said(row, "seed") else 0,
+        seed=int(row["seed"]) if _given(row, "seed") else 0,
         structure_type=crystal_type(str(row["structure_type"])),
     )
 
@@ -191,14 +191,14 @@ def _lattice_of_alloy(row: pd.Series) -> str:
     base = row.get("base")
     if not isinstance(base, str) or not base:
         return ""
-    named = ast.literal_eval(row["base_parameters"]).get("parent", "") if _said(row, "base_parameters") else ""
+    named = ast.literal_eval(row["base_parameters"]).get("parent", "") if _given(row, "base_parameters") else ""
     if named:
         kind = str(named).split()[0]
         return "stacking_fault" if any(word in str(named) for word in ("twin", "fault")) else kind
     return _BASES.get(base, base)
 
 
-def _said(row: pd.Series, name: str) -> bool:
+def _given(row: pd.Series, name: str) -> bool:
     value: Any = row.get(name)
     return value is not None and value == value and value != ""  # noqa: PLR0124 - NaN
 

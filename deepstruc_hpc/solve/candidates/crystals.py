@@ -126,11 +126,11 @@ class CrystalSource:
 
 def _unreadable(folder: UserCrystals) -> list[str]:
     """The first files without a crystal, and how many more there are."""
-    said = folder.failures()
-    if len(said) <= MOST_UNREADABLE + 1:
-        return said
-    more = f"{len(said) - MOST_UNREADABLE} more of {len(folder)} CIF files cannot be used: crystals list --crystals {folder.place} names them"
-    return [*said[:MOST_UNREADABLE], more]
+    failures = folder.failures()
+    if len(failures) <= MOST_UNREADABLE + 1:
+        return failures
+    more = f"{len(failures) - MOST_UNREADABLE} more of {len(folder)} CIF files cannot be used: crystals list --crystals {folder.place} names them"
+    return [*failures[:MOST_UNREADABLE], more]
 
 
 def _mined(measurement: Measurement, listed: Sequence[CrystalCandidate]) -> list[CrystalFit]:

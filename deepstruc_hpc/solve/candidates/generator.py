@@ -123,9 +123,9 @@ def _candidate(proposal: Proposal, source: str) -> Candidate:
     occupation = None
     length = 0.0 if proposal.crystal is None else shortest_distance(structure.positions)
     if proposal.occupation is not None and (len(structure.elements) == 1 or proposal.occupation[0].species):
-        lattice, mask = proposal.occupation
-        length = lattice.length
-        occupation = Occupation(lattice, mask, structure.structure_type, "" if lattice.species else structure.symbols[0], length)
+        template, mask = proposal.occupation
+        length = template.length
+        occupation = Occupation(template, mask, structure.structure_type, "" if template.species else structure.symbols[0], length)
     known, volume = proposal.crystal, None
     if known is not None:  # named, and taken for one lattice, as the crystals that are found from elements alone
         structure = Structure(structure.symbols, structure.positions, known.group, structure.label)

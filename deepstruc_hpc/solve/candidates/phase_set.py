@@ -87,13 +87,13 @@ class PhaseSet:
         Args:
             alone: Rw of the best single candidate; infinite where none was fitted.
         """
-        told = []
+        listed = []
         for part, share, error, support in zip(self.fit.parts, self.fit.weights, self.fit.weight_errors, self.supports, strict=True):
             size = f"{part.diameter:.0f} Å" if part.diameter is not None else f"more than {part.at_least:.0f} Å"
-            told.append(f"{100 * share:.0f} ± {max(100 * error, 1.0):.0f} % {_name(part)} ({size}{', the support' if support else ''})")
-        many = NUMBERS.get(len(told), str(len(told)))
+            listed.append(f"{100 * share:.0f} ± {max(100 * error, 1.0):.0f} % {_name(part)} ({size}{', the support' if support else ''})")
+        many = NUMBERS.get(len(listed), str(len(listed)))
         single = f", the best single one {alone:.3f}" if math.isfinite(alone) else ""
-        return f"{many} phases: {', '.join(told)} by weight; together Rw {self.fit.rw:.3f}{single}"
+        return f"{many} phases: {', '.join(listed)} by weight; together Rw {self.fit.rw:.3f}{single}"
 
     def table(self) -> pd.DataFrame:
         """One row a phase: formula, type, share of the weight, cell, U, delta2, diameter, with standard uncertainties; lengths in Å, U in Å²."""

@@ -210,15 +210,15 @@ def _open_ordering(ranking: Ranking, measurement: Measurement) -> str:
     if sample.kind != "alloy" or len(first.structure.elements) > 1 or not first.length:
         return ""
     written = first.structure.elements[0]
-    said = f"fitted with mean atoms (written as {written}): the data do not resolve how {' and '.join(sample.elements)} are ordered"
+    sentence = f"fitted with mean atoms (written as {written}): the data do not resolve how {' and '.join(sample.elements)} are ordered"
     ordered = [place for place, one in enumerate(ranking.candidates) if one.lattice == first.on_lattice]
     if not ordered and (first.n_atoms is None or first.n_atoms > MOST_DECORATED):
         return f"fitted with mean atoms (written as {written}): surfaces and orders of {' and '.join(sample.elements)} are tried on smaller particles"
     if not ordered:
-        return said
+        return sentence
     best = min(ordered, key=lambda place: float(ranking.candidates.rw[place]))
     kind = ranking.candidates.candidates[best].structure.structure_type
-    return f"{said} (of those tried, {kind} fits best, Rw {ranking.candidates.rw[best]:.3f} beside {ranking.candidates.rw[0]:.3f})"
+    return f"{sentence} (of those tried, {kind} fits best, Rw {ranking.candidates.rw[best]:.3f} beside {ranking.candidates.rw[0]:.3f})"
 
 
 def _formula(ranking: Ranking, measurement: Measurement, composition: AlloyComposition | None) -> str:

@@ -63,13 +63,13 @@ class KeptTerms:
     def words(self) -> str:
         """For the message."""
         named = ", ".join(_name(term) for term in self.terms)
-        said = (
+        sentence = (
             f"beside the particle: {named}; {100 * self.fit.share_of_data:.1f} % of the data's power; "
             f"Rw {self.rw:.3f} with, {self.rw_without:.3f} without"
         )
         if self.lattice == self.lattice_without:
-            return said
-        return f"{said}; without it {self.lattice_without} is the answer (probability {self.probability_without:.2f}), not {self.lattice}"
+            return sentence
+        return f"{sentence}; without it {self.lattice_without} is the answer (probability {self.probability_without:.2f}), not {self.lattice}"
 
     def details(self) -> dict[str, Any]:
         """For result.json."""

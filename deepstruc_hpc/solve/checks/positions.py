@@ -52,7 +52,7 @@ def refine_positions(candidate: Candidate, row: Mapping[str, Any], measurement: 
     )
     rigid = candidate.structure.scaled(parameters["zoom"]).positions
     moved = np.linalg.norm((found.structure.positions - found.structure.positions.mean(axis=0)) - (rigid - rigid.mean(axis=0)), axis=1)
-    said = {
+    details = {
         "rw_before": round(found.rw_before, 6),
         "rw_after": round(found.rw_after, 6),
         "moved_mean": round(float(moved.mean()), 4),
@@ -62,4 +62,4 @@ def refine_positions(candidate: Candidate, row: Mapping[str, Any], measurement: 
         "converged": found.converged,
         "file": RELAXED_FILE,
     }
-    return found.structure.centred(), said
+    return found.structure.centred(), details

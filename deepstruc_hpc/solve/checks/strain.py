@@ -40,10 +40,10 @@ def strain_of(candidate: Candidate, row: Mapping[str, Any], measurement: Measure
 
 def strain_details(found: Strain) -> dict[str, Any]:
     """For result.json: ``surface_contraction`` and ``radial_strain``, each with its uncertainty, and what they do to Rw."""
-    said: dict[str, Any] = {}
+    details: dict[str, Any] = {}
     for name, value in found.values.items():
-        said[name], said[f"{name}_err"] = round(value, 5), round(found.errors[name], 5)
-    return {**said, "rw_rigid": round(found.rw_before, 6), "rw": round(found.rw_after, 6), "gain": round(found.gain, 2)}
+        details[name], details[f"{name}_err"] = round(value, 5), round(found.errors[name], 5)
+    return {**details, "rw_rigid": round(found.rw_before, 6), "rw": round(found.rw_after, 6), "gain": round(found.gain, 2)}
 
 
 def strain_words(found: Strain) -> str:

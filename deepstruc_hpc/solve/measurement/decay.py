@@ -52,8 +52,8 @@ def has_more_atoms(measurement: Measurement, symbol: str, n_atoms: int, *, surel
         surely: the smallest plausible diameter counts, not the best.
     """
     decay = decay_of(measurement)
-    told = 0.0 if decay is None else decay.low if surely else decay.best
-    return told > nn_distance(symbol, "twelve") * sphere_diameter("fcc", n_atoms)
+    extent = 0.0 if decay is None else decay.low if surely else decay.best
+    return extent > nn_distance(symbol, "twelve") * sphere_diameter("fcc", n_atoms)
 
 
 @lru_cache(maxsize=4)

@@ -195,10 +195,10 @@ def _sample(curve: PdfCurve, settings: SolveSettings, radiation: str, fallback: 
         found = describe_sample(curve, elements=chosen, composition=None, kind=settings.sample, radiation=radiation)
         reason = f"no element is named: {', '.join(chosen)} of the catalog has the nearest-neighbour distance nearest to the first peak"
         return replace(found, origin="unknown", sentence=reason if len(fallback) > 1 else f"no element is named: {chosen[0]} of the catalog is taken")
-    said = " ".join((*sample.notes, suggest_elements(curve))).strip()
+    text = " ".join((*sample.notes, suggest_elements(curve))).strip()
     raise PdfFileError(
         f"{curve.source}: neither the header nor an option names the sample's elements. "
-        f"Say them, for example --composition CeO2 or --elements Au. {said}"
+        f"Say them, for example --composition CeO2 or --elements Au. {text}"
     )
 
 
@@ -225,8 +225,8 @@ def _radiation(curve: PdfCurve, settings: SolveSettings, origin: dict[str, str])
 def _low_q_notes(qmin: float, low_q: float, origin: Mapping[str, str]) -> list[str]:
     if not low_q or (origin["qmin"] != "default" and qmin >= LEAST_MEASURED_Q):
         return []
-    said = "nobody says where the data begin in Q" if origin["qmin"] == "default" else f"Qmin {qmin:g} Å⁻¹ ({origin['qmin']})"
-    return [f"what lies below Q = {low_q:g} Å⁻¹ is taken out of data and model: {said}"]
+    text = "nobody says where the data begin in Q" if origin["qmin"] == "default" else f"Qmin {qmin:g} Å⁻¹ ({origin['qmin']})"
+    return [f"what lies below Q = {low_q:g} Å⁻¹ is taken out of data and model: {text}"]
 
 
 def _instrument_notes(curve: PdfCurve, settings: SolveSettings, origin: Mapping[str, str]) -> list[str]:

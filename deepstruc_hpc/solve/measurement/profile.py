@@ -128,8 +128,8 @@ def _crystal_of(request: CalibrationRequest, composition: str) -> Crystal:
         return calibrant_crystal(request.calibrant)
     formula = composition.replace(" ", "")
     if formula not in CALIBRANTS:
-        said = f"the header's composition {composition!r} is no built-in calibrant" if composition else "the header names no composition"
-        raise ConfigError(f"{request.path}: {said}. Say what was measured with --element ({', '.join(CALIBRANTS)}) or --cif FILE.")
+        reason = f"the header's composition {composition!r} is no built-in calibrant" if composition else "the header names no composition"
+        raise ConfigError(f"{request.path}: {reason}. Say what was measured with --element ({', '.join(CALIBRANTS)}) or --cif FILE.")
     return calibrant_crystal(formula)
 
 

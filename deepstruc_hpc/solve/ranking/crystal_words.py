@@ -45,30 +45,30 @@ def crystal_details(fit: CrystalFit) -> dict[str, Any]:
 
 def _cell(fit: CrystalFit) -> str:
     """Lengths that differ, with their uncertainties, and U."""
-    told: dict[float, str] = {}
+    lengths: dict[float, str] = {}
     for name, length, error in zip("abc", fit.cell, fit.cell_error, strict=True):
-        told.setdefault(round(length, 6), f"{name} {measured(length, error)}")
+        lengths.setdefault(round(length, 6), f"{name} {measured(length, error)}")
     widths = dict.fromkeys(fit.uiso.values())
     names = {value: "/".join(symbol for symbol, other in fit.uiso.items() if other == value) for value in widths}
     uiso = [f"U{f'({name})' if len(names) > 1 else ''} {measured(value, fit.uiso_error[name.partition('/')[0]])} Å²" for value, name in names.items()]
-    return f"{', '.join(told.values())} Å, {', '.join(uiso)}"
+    return f"{', '.join(lengths.values())} Å, {', '.join(uiso)}"
 
 
 def _shape(fit: CrystalFit) -> list[str]:
     """The distribution of sizes, or the shape, with what else the curve leaves."""
     if fit.diameter is None or fit.diameter_error is None:
         return []
-    said = []
+    sentences = []
     if fit.shape == "lognormal":
         width = f"width {100 * fit.size_spread:.0f} ± {max(100 * fit.size_spread_error, 1.0):.0f} %"
-        said.append(f"lognormal, mean {measured(fit.diameter, fit.diameter_error)} Å (by volume), {width}")
+        sentences.append(f"lognormal, mean {measured(fit.diameter, fit.diameter_error)} Å (by volume), {width}")
     elif fit.shape == "spheroid":
-        said.append(f"spheroids of aspect {measured(fit.aspect, fit.aspect_error)} (length over width) explain the curve better than spheres")
+        sentences.append(f"spheroids of aspect {measured(fit.aspect, fit.aspect_error)} (length over width) explain the curve better than spheres")
     elif fit.shape != "sphere":
-        said.append(f"the outline of {'an' if fit.shape[0] in 'aeiou' else 'a'} {fit.shape} explains the curve better than a sphere")
+        sentences.append(f"the outline of {'an' if fit.shape[0] in 'aeiou' else 'a'} {fit.shape} explains the curve better than a sphere")
     if fit.rivals:
-        said.append(f"{' or '.join(fit.rivals)} would fit about as well")
-    return said
+        sentences.append(f"{' or '.join(fit.rivals)} would fit about as well")
+    return sentences
 
 
 def _resolution(fit: CrystalFit) -> list[str]:

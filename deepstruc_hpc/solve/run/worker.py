@@ -82,9 +82,10 @@ class Solver:
 
     def sources(self, settings: SolveSettings) -> Sources:
         """The sources that the settings name, in the order in which equal structures keep their origin."""
-        asked = [source for name in settings.sources for source in self._named(name, settings)]
+        chosen = [source for name in settings.sources for source in self._named(name, settings)]
         elements = self.catalog.elements if self.plan.own_elements and self.catalog is not None else ()
-        return Sources(asked, self.model if "cvae" in settings.sources else None, elements)
+        searched = "cvae" in settings.sources
+        return Sources(chosen, self.model if searched else None, self.compounds if searched else None, elements)
 
     def _named(self, name: str, settings: SolveSettings) -> list[Source]:
         if name == "cvae":

@@ -10,7 +10,7 @@ import numpy as np
 from deepstruc_hpc.solve.candidates.candidate import Candidate
 from deepstruc_hpc.solve.candidates.crystals import cut_candidate
 from deepstruc_hpc.solve.search.moves import all_moves, in_turn
-from deepstruc_hpc.structures.crystal_parents import CENTRES, occupation_of_cut
+from deepstruc_hpc.structures.crystal_templates import CENTRES, occupation_of_cut
 from deepstruc_hpc.structures.particle_cut import ParticleCut
 
 RADIUS_STEPS = (0.25, -0.25, 0.5, -0.5, 1.0, -1.0)
@@ -84,7 +84,7 @@ def _sites(candidate: Candidate, rng: np.random.Generator) -> Iterator[Candidate
     if held is None:
         return
     for occupation in all_moves(held, rng):
-        label = f"{occupation.lattice.name} {int(occupation.mask.sum())} atoms"
+        label = f"{occupation.template.name} {int(occupation.mask.sum())} atoms"
         yield replace(
             candidate,
             structure=occupation.structure(label),

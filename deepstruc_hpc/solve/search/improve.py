@@ -15,7 +15,7 @@ from deepstruc_hpc.solve.measurement.describe import Measurement
 from deepstruc_hpc.solve.search.decorations import decorations
 from deepstruc_hpc.solve.search.latent_space import search_latent
 from deepstruc_hpc.solve.search.local import Scorer, assess, search_locally
-from deepstruc_hpc.solve.search.occupation import other_sizes, refine_occupations
+from deepstruc_hpc.solve.search.occupation import other_sizes, refine_crystal_occupations, refine_occupations
 from deepstruc_hpc.solve.search.rearranged import rearrange
 
 
@@ -36,9 +36,13 @@ def improve(
         generator: that proposed samples, or None.
         scorer: of the ranking, for a set of candidates.
     """
-    if generator is not None and candidates.belief is not None:
+    if generator is not None:
         try:
-            candidates = _with_generator(candidates, measurement, settings, generator)
+            if generator.decodes_elements and settings.local_shapes:
+                found = refine_crystal_occupations(generator, candidates, measurement)
+                candidates = _with(candidates, found, measurement, "occupations_refined") if len(found) else candidates
+            elif candidates.belief is not None:
+                candidates = _with_generator(candidates, measurement, settings, generator)
         except DeepstrucError as unusable:
             candidates = candidates.with_notes(f"no search with the model: {unusable}")
     score = scorer(candidates)  # sizes and types are scored by what was proposed, before complexities are counted

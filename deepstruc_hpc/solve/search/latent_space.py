@@ -1,4 +1,4 @@
-"""Latent search: for each likely type its likeliest lattices, for each lattice an evolution of the latent point towards what fits.
+"""Latent search: for each likely type its likeliest template lattices, for each an evolution of the latent point towards what fits.
 
 Samples about the prior's mean give most to the type that the model believes in. Here every type near the prediction gets its share, as a person
 would move the mean to the next cluster of another type: the most probable lattices of each type start side by side, a generation of all of them is
@@ -41,16 +41,16 @@ Floats = NDArray[np.float64]
 
 @dataclass
 class _Track:
-    """The evolution on one lattice.
+    """The evolution on one template lattice.
 
     Attributes:
-        lattice: number in the search space.
+        template: number in the search space.
         kind: structure type.
         strategy: of the latent point.
         best: lowest Rw so far.
     """
 
-    lattice: int
+    template: int
     kind: str
     strategy: EvolutionStrategy
     best: float = np.inf
@@ -79,23 +79,23 @@ def search_latent(
     while spent < budget and tracks:
         tracks = tracks[: max((budget - spent) // POPULATION, 1)]
         points = [track.strategy.ask() for track in tracks]
-        made = [_decoded(space, track, asked, measurement, symbol=symbol, source=source) for track, asked in zip(tracks, points, strict=True)]
+        made = [_decoded(space, track, evaluated, measurement, symbol=symbol, source=source) for track, evaluated in zip(tracks, points, strict=True)]
         spent += sum(len(one) for one in made)
         fresh = {candidate.fingerprint: candidate for one in made for candidate in one if candidate.fingerprint not in seen}
         fitted = fit(CandidateSet(tuple(fresh.values())), measurement)
         if fresh:
             seen |= dict(zip(fresh, fitted.rw.tolist(), strict=True))
             found = found.joined(fitted)
-        for track, asked, one in zip(tracks, points, made, strict=True):
+        for track, evaluated, one in zip(tracks, points, made, strict=True):
             costs = np.array([seen[candidate.fingerprint] for candidate in one])
-            track.strategy.tell(asked, costs)
+            track.strategy.tell(evaluated, costs)
             track.best = min(track.best, float(costs.min()))
         tracks = _going_on(tracks)
     return found
 
 
 def _tracks(space: SearchSpace, rng: np.random.Generator) -> list[_Track]:
-    """The likeliest lattices of every type near the prediction, the likeliest type's first."""
+    """The likeliest template lattices of every type near the prediction, the likeliest type's first."""
     kinds, probability = np.array(space.kinds), space.probability
     total = {kind: float(probability[kinds == kind].sum()) for kind in dict.fromkeys(space.kinds)}
     ordered = sorted(total, key=lambda kind: -total[kind])
@@ -114,11 +114,11 @@ def _tracks(space: SearchSpace, rng: np.random.Generator) -> list[_Track]:
 def _decoded(space: SearchSpace, track: _Track, points: Floats, measurement: Measurement, *, symbol: str, source: str) -> list[Candidate]:
     """One candidate a latent point."""
     distance, zoom = nn_distance(symbol, "twelve"), metal_zoom(measurement, symbol)
-    lattice = space.lattices[track.lattice]
+    template = space.templates[track.template]
     made = []
-    for point, mask in zip(points, space.occupations(points, track.lattice), strict=True):
-        occupation = Occupation(lattice, mask, track.kind, symbol, distance)
-        structure = lattice.structure(mask, symbol, distance, f"{symbol} latent search {lattice.name} {int(mask.sum())} atoms")
+    for point, mask in zip(points, space.occupations(points, track.template), strict=True):
+        occupation = Occupation(template, mask, track.kind, symbol, distance)
+        structure = template.structure(mask, symbol, distance, f"{symbol} latent search {template.name} {int(mask.sum())} atoms")
         candidate = Candidate(
             structure,
             source,

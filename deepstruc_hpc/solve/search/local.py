@@ -126,7 +126,7 @@ class LocalSearch:
         first = self._fit(self._new((_moved(start, one) for one in all_moves(held, self.rng)), share), origin)
         better = [state.candidate.occupation for state in sorted(first, key=lambda state: -state.score)]
         limit = max(6, int(held.mask.sum()) // 12)
-        masks = [one.mask for one in better if one is not None and one.lattice is held.lattice]
+        masks = [one.mask for one in better if one is not None and one.template is held.template]
         small = [mask for mask in masks if np.count_nonzero(mask != held.mask) <= limit]
         return [*first, *self._fit(self._new((_moved(start, one) for one in joined(held, small)), MOST_JOINED), origin)]
 
@@ -242,8 +242,8 @@ def _seeds(candidates: CandidateSet, scorer: Scorer) -> Iterator[State]:
 
 def _moved(origin: Candidate, occupation: Occupation) -> Candidate:
     """A changed particle; complexity is counted once it proves worth keeping."""
-    of = occupation.symbol or (occupation.lattice.structure_type if origin.crystal is None else origin.crystal.crystal.name)
-    label = f"{of} neighbour on {occupation.lattice.name} {int(occupation.mask.sum())} atoms"
+    of = occupation.symbol or (occupation.template.structure_type if origin.crystal is None else origin.crystal.crystal.name)
+    label = f"{of} neighbour on {occupation.template.name} {int(occupation.mask.sum())} atoms"
     return Candidate(
         occupation.structure(label.strip()),
         "neighbour",

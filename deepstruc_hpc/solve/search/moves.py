@@ -30,14 +30,14 @@ _CENTRES = 0.35
 
 def usable(occupation: Occupation, mask: Mask) -> Mask | None:
     """The occupation without dangling atoms, or None where nothing new or too little is left."""
-    kept = without_dangling(occupation.lattice, mask)
+    kept = without_dangling(occupation.template, mask)
     return None if np.count_nonzero(kept) < FEWEST_ATOMS or (kept == occupation.mask).all() else kept
 
 
 def orbit_moves(occupation: Occupation, _: np.random.Generator) -> Iterator[Mask]:
     """Surface sites emptied and sites at the surface filled, with all that the particle's own symmetry makes equal."""
-    full = int(np.asarray(occupation.lattice.bonds.sum(axis=1)).max())
-    changed = np.flatnonzero(np.where(occupation.mask, occupation.coordination < full, occupation.coordination >= occupation.lattice.min_neighbours))
+    full = int(np.asarray(occupation.template.bonds.sum(axis=1)).max())
+    changed = np.flatnonzero(np.where(occupation.mask, occupation.coordination < full, occupation.coordination >= occupation.template.min_neighbours))
     orbit = occupation.stabiliser[:, changed].min(axis=0)
     for first in np.unique(orbit):
         mask = occupation.mask.copy()
@@ -62,14 +62,16 @@ def layer_moves(occupation: Occupation, _: np.random.Generator) -> Iterator[Mask
 
 def without_layer(occupation: Occupation, normal: Floats) -> Mask:
     """The outermost filled sites along a normal, (S,) bool."""
-    height = occupation.lattice.sites @ normal
+    height = occupation.template.sites @ normal
     return np.asarray(occupation.mask & (height > height[occupation.mask].max() - _LAYER))
 
 
 def with_layer(occupation: Occupation, normal: Floats) -> Mask:
     """The empty sites of the next layer along a normal that rest on filled ones, (S,) bool."""
-    height = occupation.lattice.sites @ normal
-    free = ~occupation.mask & (occupation.coordination >= min(3, occupation.lattice.min_neighbours)) & (height > height[occupation.mask].max() + 0.05)
+    height = occupation.template.sites @ normal
+    free = (
+        ~occupation.mask & (occupation.coordination >= min(3, occupation.template.min_neighbours)) & (height > height[occupation.mask].max() + 0.05)
+    )
     return np.asarray(free & (height < height[free].min() + _PLANE)) if free.any() else free
 
 
@@ -86,7 +88,7 @@ def coordination_moves(occupation: Occupation, _: np.random.Generator) -> Iterat
     filled, empty = occupation.coordination[occupation.mask], occupation.coordination[~occupation.mask]
     for limit in np.unique(filled)[:6]:
         yield occupation.mask & (occupation.coordination > limit)
-    for limit in np.unique(empty[empty >= occupation.lattice.min_neighbours]):
+    for limit in np.unique(empty[empty >= occupation.template.min_neighbours]):
         yield occupation.mask | (occupation.coordination >= limit)
 
 
@@ -98,32 +100,32 @@ def outline_moves(occupation: Occupation, rng: np.random.Generator) -> Iterator[
 
 def outlines(occupation: Occupation, rng: np.random.Generator) -> Iterator[Floats]:
     """How far bodies like the particle must grow to hold each site; (S,)."""
-    lattice, sites = occupation.lattice, occupation.sites
+    template, sites = occupation.template, occupation.sites
     centre = sites.mean(axis=0)
     yield -smoothed(occupation)
-    yield np.linalg.norm(lattice.sites - centre, axis=1)
-    yield lattice.distance
+    yield np.linalg.norm(template.sites - centre, axis=1)
+    yield template.distance
     axes = np.linalg.cholesky(np.linalg.inv(np.cov(sites.T) + 0.02 * np.eye(3)))
     for number in range(8):
         shift = rng.normal(size=3) * _CENTRES / np.sqrt(3.0) if number else np.zeros(3)
         stretch = np.exp(rng.normal(0.0, 0.08, size=3)) if number else np.ones(3)
-        yield np.linalg.norm(((lattice.sites - centre - shift) @ axes) * stretch, axis=1)
+        yield np.linalg.norm(((template.sites - centre - shift) @ axes) * stretch, axis=1)
     normals = np.concatenate(occupation.normals)
     reach = np.maximum((sites @ normals.T).max(axis=0), 0.3)
-    yield (lattice.sites @ (normals / reach[:, None]).T).max(axis=1)
+    yield (template.sites @ (normals / reach[:, None]).T).max(axis=1)
     means = np.concatenate([np.full(len(family), np.median((sites @ family.T).max(axis=0))) for family in occupation.normals])
-    yield (lattice.sites @ (normals / np.maximum(means, 0.3)[:, None]).T).max(axis=1)
+    yield (template.sites @ (normals / np.maximum(means, 0.3)[:, None]).T).max(axis=1)
     for _ in range(8):
         varied = reach * np.exp(rng.normal(0.0, 0.08, size=len(reach)) * (rng.random(len(reach)) < 0.3))
-        yield (lattice.sites @ (normals / varied[:, None]).T).max(axis=1)
+        yield (template.sites @ (normals / varied[:, None]).T).max(axis=1)
 
 
 def smoothed(occupation: Occupation) -> Floats:
     """The occupation averaged twice over neighbours, (S,): high inside, falling outwards, so that cuts of it are rounded particles of like shape."""
-    weight = np.asarray(occupation.lattice.bonds.sum(axis=1)).ravel() + 1.0
+    weight = np.asarray(occupation.template.bonds.sum(axis=1)).ravel() + 1.0
     field = occupation.mask.astype(np.float64)
     for _ in range(3):
-        field = (occupation.lattice.bonds @ field + field) / weight.max()
+        field = (occupation.template.bonds @ field + field) / weight.max()
     return field
 
 

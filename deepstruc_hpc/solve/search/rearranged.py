@@ -209,7 +209,7 @@ def _levels(shape: Occupation) -> Iterator[NDArray[np.float64]]:
     yield -smoothed(shape)
     sites = shape.sites
     axes = np.linalg.cholesky(np.linalg.inv(np.cov(sites.T) + 0.02 * np.eye(3)))
-    yield np.linalg.norm((shape.lattice.sites - sites.mean(axis=0)) @ axes, axis=1)
+    yield np.linalg.norm((shape.template.sites - sites.mean(axis=0)) @ axes, axis=1)
 
 
 def _cut(shape: Occupation, level: NDArray[np.float64], size: float) -> NDArray[np.bool_] | None:

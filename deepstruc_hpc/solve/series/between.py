@@ -56,7 +56,7 @@ def _outlines(origin: Candidate, smallest: int, largest: int) -> Iterator[Candid
     count = int(min(MOST, np.ceil((np.log(largest / smallest) + 2 * MARGIN) / STEP)))
     wanted = np.unique(np.round(np.geomspace(smallest * np.exp(-MARGIN), largest * np.exp(MARGIN), count + 1)).astype(int))
     centre = held.sites.mean(axis=0)
-    round_about = np.linalg.norm(held.lattice.sites - centre, axis=1)
+    round_about = np.linalg.norm(held.template.sites - centre, axis=1)
     seen: set[bytes] = set()
     for level in (-smoothed(held) + 1e-3 * round_about, round_about):
         order = np.argsort(level, kind="stable")
@@ -66,14 +66,14 @@ def _outlines(origin: Candidate, smallest: int, largest: int) -> Iterator[Candid
 
 
 def _sized(origin: Candidate, held: Occupation, sites: NDArray[np.intp], seen: set[bytes]) -> Candidate | None:
-    mask = np.zeros(len(held.lattice), dtype=bool)
+    mask = np.zeros(len(held.template), dtype=bool)
     mask[sites] = True
     kept = usable(held, mask)
     if kept is None or (mark := np.packbits(kept).tobytes()) in seen:
         return None
     seen.add(mark)
     occupation = held.with_mask(kept)
-    label = f"{occupation.symbol} between on {occupation.lattice.name} {int(kept.sum())} atoms"
+    label = f"{occupation.symbol} between on {occupation.template.name} {int(kept.sum())} atoms"
     price = origin.type_complexity + complexity_of(occupation)
     return replace(
         origin,

@@ -24,7 +24,7 @@ FEWEST = 8
 """Values that are needed on either side."""
 NEAR = 6
 """Frames within which changes are one."""
-TOLD = 0.5
+REPORTED = 0.5
 """Probability from which a change is told."""
 SURE = 3.0
 """Nats, 20 to 1, from which a change is called a step and not a bend."""
@@ -99,7 +99,7 @@ def course_changes(values: Floats, errors: Floats, kind: str, words: tuple[str, 
         near = slice(max(best - NEAR, 0), best + NEAR + 1)
         total = float(logsumexp(odds[near]))
         share = float(1.0 / (1.0 + np.exp(-total)))
-        if share < TOLD:
+        if share < REPORTED:
             break
         probability[known[near]] = np.maximum(probability[known[near]], share * np.exp(odds[near] - total))
         found.append(Change(int(known[best]), share, kind, _course_in_words(y, e, best, words)))

@@ -218,13 +218,13 @@ def first_grid(frames: Sequence[Frame]) -> Floats:
     Raises:
         PdfFileError: none can be.
     """
-    said = ""
+    first_error = ""
     for frame in frames:
         try:
             return read_pdf(frame.item.path).r
         except (DeepstrucError, OSError) as broken:
-            said = said or str(broken)
-    raise PdfFileError(f"none of the {len(frames)} frames can be read. The first: {said}")
+            first_error = first_error or str(broken)
+    raise PdfFileError(f"none of the {len(frames)} frames can be read. The first: {first_error}")
 
 
 def unchanged(result: FrameResult) -> bool:

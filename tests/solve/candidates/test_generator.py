@@ -26,7 +26,7 @@ from deepstruc_hpc.solve.run.batch import solve
 from deepstruc_hpc.structures.compound_types import candidate_of_type, with_elements
 from deepstruc_hpc.structures.crystal_cut import cut_crystal
 from deepstruc_hpc.structures.crystals import prototype_crystal
-from deepstruc_hpc.structures.parents import parent_of
+from deepstruc_hpc.structures.template_lattices import template_lattice
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_samples_of_an_untrained_model_alone_are_refused_with_their_rw(measured,
     assert row["structure_type"] == ""
 
 
-class _Told(Generator):
+class _Given(Generator):
     """A generator that proposes what it is told."""
 
     def __init__(self, *structures):
@@ -108,24 +108,24 @@ def _measurement(composition="Au"):
 
 
 def _offered(*structures, composition="Au"):
-    return GeneratorSource(_Told(*structures)).candidates(_measurement(composition), Budget(samples=10, sigma=(3.0,), most_atoms=100))
+    return GeneratorSource(_Given(*structures)).candidates(_measurement(composition), Budget(samples=10, sigma=(3.0,), most_atoms=100))
 
 
 def test_samples_start_at_the_metals_distance_and_clashing_ones_are_dropped_and_counted():
     clashing = _grid(2.8).positions.copy()
     clashing[1] = clashing[0] + 0.3
     offered = _offered(_grid(2.0), Structure.of_element("Au", clashing, "sc"))
-    (placed,) = offered.candidates
-    nearest = np.sort(np.linalg.norm(placed.structure.positions[1:] - placed.structure.positions[0], axis=1))[0]
+    (rescaled,) = offered.candidates
+    nearest = np.sort(np.linalg.norm(rescaled.structure.positions[1:] - rescaled.structure.positions[0], axis=1))[0]
     assert nearest == pytest.approx(2.88, abs=0.05)
-    assert placed.length == pytest.approx(2.88, abs=0.01)
-    assert placed.zoom[0] < 2.9 / 2.88 < placed.zoom[1]
+    assert rescaled.length == pytest.approx(2.88, abs=0.01)
+    assert rescaled.zoom[0] < 2.9 / 2.88 < rescaled.zoom[1]
     assert (offered.counts["samples"], offered.counts["clashing"]) == (2, 1)
     assert offered.belief.types == {"sc": 1.0}
 
 
 def test_a_generator_that_breaks_is_named_in_the_error():
-    class Broken(_Told):
+    class Broken(_Given):
         name = "my diffusion"
 
         def propose(self, curve, **_):
@@ -150,14 +150,14 @@ class _Ceria(Generator):
 
     def propose(self, _curve, *, elements, **_):
         assert list(elements) == ["Ce", "O"]
-        lattice = with_elements(parent_of("type fluorite about cation", 4.0), ["Ce"], "O", 2.34)
+        lattice = with_elements(template_lattice("type fluorite about cation", 4.0), ["Ce"], "O", 2.34)
         mask = lattice.distance < self.radius
         structure = lattice.cluster(mask, [lattice.species[site] for site in np.flatnonzero(mask)], 2.34, "fluorite", "ceria")
         return [Proposal(structure, occupation=(lattice, mask), crystal=candidate_of_type("fluorite", elements))]
 
 
 def test_of_a_compound_the_model_of_compounds_is_asked_in_place_of_the_other():
-    source = GeneratorSource(_Told(_grid(2.0)), _Ceria())
+    source = GeneratorSource(_Given(_grid(2.0)), _Ceria())
     budget = Budget(samples=10, sigma=(3.0,), most_atoms=100)
     offered = source.candidates(_measurement("CeO2"), budget)
     (ceria,) = offered.candidates
@@ -172,7 +172,7 @@ def test_of_a_compound_the_model_of_compounds_is_asked_in_place_of_the_other():
 def test_a_few_polyhedra_are_no_crystal():
     """A cation with its eight anions is ceria, a pyrochlore, a garnet: the model of compounds was trained on 20 atoms and more."""
     budget = Budget(samples=10, sigma=(3.0,), most_atoms=100)
-    offered = [GeneratorSource(_Told(_grid(2.0)), _Ceria(radius)).candidates(_measurement("CeO2"), budget) for radius in (1.2, 2.0)]
+    offered = [GeneratorSource(_Given(_grid(2.0)), _Ceria(radius)).candidates(_measurement("CeO2"), budget) for radius in (1.2, 2.0)]
     assert len(offered[0]) == 0
     (found,) = offered[1].candidates
     assert found.shows_its_crystal
@@ -189,21 +189,23 @@ def test_of_a_large_particle_the_model_of_compounds_is_not_asked():
     curve = PdfCurve(r, g, header={"qmax": 22.0, "qdamp": 0.01}, source="bulk.gr")
     measurement = describe(curve, SolveSettings(composition="CeO2"))
     budget = Budget(samples=10, sigma=(3.0,), most_atoms=100)
-    assert len(GeneratorSource(_Told(_grid(2.0)), _Ceria()).candidates(measurement, budget)) == 0
+    assert len(GeneratorSource(_Given(_grid(2.0)), _Ceria()).candidates(measurement, budget)) == 0
 
 
 def test_the_shipped_model_of_compounds_knows_a_small_particle_of_rutile(tmp_path):
-    lattice = with_elements(parent_of("type rutile about cation", 5.0), ["Sn"], "O", 2.06)
+    """Its c/a is 1 % off that of the model's lattice: the refinement of sites and strains finds the very particle."""
+    lattice = with_elements(template_lattice("type rutile about cation", 5.0), ["Sn"], "O", 2.06)
     mask = lattice.distance < 2.9
     mask &= np.asarray(lattice.unlike_bonds @ mask.astype(int)) > 0
     truth = lattice.cluster(mask, [lattice.species[site] for site in np.flatnonzero(mask)], 2.06, "rutile", "")
     r = np.arange(0.0, 20.0, 0.02)
-    g = simulate_pdf(truth.symbols, truth.positions, r, qmin=0.8, qmax=22.0, qdamp=0.03, uiso=0.006, delta2=2.0)
+    g = simulate_pdf(truth.symbols, truth.positions * [0.997, 0.997, 1.007], r, qmin=0.8, qmax=22.0, qdamp=0.03, uiso=0.006, delta2=2.0)
     head = "composition = SnO2\nqmin = 0.8\nqmax = 22.0\nqdamp = 0.03\n#### start data\n#L r G\n"
     (tmp_path / "rutile.gr").write_text(head + "\n".join(f"{a:.3f} {b:.6f}" for a, b in zip(r, g, strict=True)) + "\n")
     row = solve(tmp_path / "rutile.gr", tmp_path / "out", sources="cvae", workers=0).iloc[0]
     assert (row["status"], row["structure_type"], row["phase"]) == ("ok", "rutile", "SnO2 rutile")
-    assert abs(row["n_atoms"] - len(truth)) <= 0.15 * len(truth)
+    assert row["n_atoms"] == len(truth)
+    assert row["rw"] < 0.01
 
 
 def test_of_neutrons_the_model_of_compounds_is_not_asked():
@@ -212,7 +214,7 @@ def test_of_neutrons_the_model_of_compounds_is_not_asked():
     measurement = describe(curve, SolveSettings(composition="CeO2", radiation="neutron"))
     budget = Budget(samples=10, sigma=(3.0,), most_atoms=100)
     assert measurement.instrument.radiation == "neutron"
-    assert len(GeneratorSource(_Told(_grid(2.0)), _Ceria()).candidates(measurement, budget)) == 0
+    assert len(GeneratorSource(_Given(_grid(2.0)), _Ceria()).candidates(measurement, budget)) == 0
 
 
 def test_of_a_particle_whose_end_shows_beyond_the_models_sizes_its_samples_are_left_out():
@@ -225,6 +227,6 @@ def test_of_a_particle_whose_end_shows_beyond_the_models_sizes_its_samples_are_l
         g = simulate_pdf(made.symbols, made.positions, r, qmin=0.8, qmax=22.0, qdamp=0.03, uiso=0.006)
         curve = PdfCurve(r, g, header={"qmin": 0.8, "qmax": 22.0, "qdamp": 0.03}, source="ceria.gr")
         measurement = describe(curve, SolveSettings(composition="CeO2"))
-        return len(GeneratorSource(_Told(_grid(2.0)), _Ceria()).candidates(measurement, Budget(samples=10, sigma=(3.0,), most_atoms=100)))
+        return len(GeneratorSource(_Given(_grid(2.0)), _Ceria()).candidates(measurement, Budget(samples=10, sigma=(3.0,), most_atoms=100)))
 
     assert (offered(7.0), offered(13.0)) == (1, 0)

@@ -12,8 +12,8 @@ from deepstruc_hpc.solve.candidates.preselection import Screen
 from deepstruc_hpc.solve.candidates.source import Budget
 from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.measurement.describe import describe
-from deepstruc_hpc.structures.parents import standard_parents
 from deepstruc_hpc.structures.random_shapes import RandomShapes, RandomShapeSettings
+from deepstruc_hpc.structures.template_lattices import standard_templates
 
 COUNT = 300
 R = np.arange(2.0, 24.0, 0.05)
@@ -22,9 +22,9 @@ R = np.arange(2.0, 24.0, 0.05)
 @pytest.fixture(scope="module")
 def shapes():
     rng = np.random.default_rng(5)
-    source = RandomShapes(standard_parents(), RandomShapeSettings(min_atoms=20, max_atoms=120), canonical=False)
+    source = RandomShapes(standard_templates(), RandomShapeSettings(min_atoms=20, max_atoms=120), canonical=False)
     drawn = [source.sample(rng) for _ in range(COUNT)]
-    return [source.parents[shape.parent].structure(shape.mask, "Au", 2.88) for shape in drawn]
+    return [source.templates[shape.template].structure(shape.mask, "Au", 2.88) for shape in drawn]
 
 
 @pytest.fixture(scope="module")

@@ -26,10 +26,10 @@ class Offers:
     """A source of the structures that it was made of; it remembers what it was asked."""
 
     def __init__(self, *structures, name="mine"):
-        self.structures, self.name, self.asked = structures, name, []
+        self.structures, self.name, self.calls = structures, name, []
 
     def candidates(self, measurement, budget):
-        self.asked.append((measurement, budget))
+        self.calls.append((measurement, budget))
         found = tuple(Candidate(one, self.name) for one in self.structures if set(one.elements) <= set(measurement.sample.elements))
         return CandidateSet(found, notes=(f"{self.name} was asked",))
 
@@ -77,7 +77,7 @@ def _line(count, distance=2.8):
 def test_every_source_is_asked_once_with_the_budget_and_equal_structures_are_kept_once():
     measurement, one, other = _measurement(), Offers(_line(3), _line(4), name="one"), Offers(_line(4), _line(5), name="other")
     found = propose(measurement, [one, other], BUDGET)
-    assert [source.asked for source in (one, other)] == [[(measurement, BUDGET)]] * 2
+    assert [source.calls for source in (one, other)] == [[(measurement, BUDGET)]] * 2
     assert sorted(found.n_atoms) == [3, 4, 5]
     assert (found.counts["one"], found.counts["other"], found.counts["distinct"]) == (2, 2, 3)
     assert found.notes == ("one was asked", "other was asked")
@@ -107,11 +107,11 @@ def test_a_source_of_an_installed_package_is_asked_when_it_is_named(measured, sh
     common = {"catalog": shapes_store, "local_shapes": 0, "workers": 0}
     row = solve(measured / "decahedral.gr", tmp_path / "named", sources="mine", **common).iloc[0]
     assert (row["status"], row["structure_type"], row["n_candidates"]) == ("ok", "decahedral", 1)
-    ((measurement, budget),) = mine.asked
+    ((measurement, budget),) = mine.calls
     assert measurement.sample.elements == ("Pt",)
     assert budget.samples == SolveSettings().samples
     solve(measured / "decahedral.gr", tmp_path / "not-named", sources="catalog", **common)
-    assert len(mine.asked) == 1
+    assert len(mine.calls) == 1
 
 
 def test_a_source_that_nobody_offers_is_an_error_that_lists_the_known(measured, shapes_store, installed, tmp_path):

@@ -56,15 +56,15 @@ def looked_at(shapes_store, shape_of, tmp_path_factory):
 def test_a_halo_is_kept_named_and_takes_little_of_the_model(looked_at):
     out, rows = looked_at
     row, before = rows["with"]["solvent"], rows["without"]["solvent"]
-    said = json.loads((out / "with" / "solvent" / "result.json").read_text())["details"]["terms"]
+    details = json.loads((out / "with" / "solvent" / "result.json").read_text())["details"]["terms"]
     assert "ligand_term" in row.flags.split(";")
     assert row.structure_type == "decahedral"
     assert "beside the particle: a halo at 1." in row.message
     assert f"Rw {row.rw:.3f} with, {before.rw:.3f} without" in row.message
     assert row.rw < 0.8 * before.rw
-    assert said["kept"]
-    assert said["share_of_model"] <= MOST_SHARE
-    assert said["rw_without"] == pytest.approx(before.rw, abs=1e-3)
+    assert details["kept"]
+    assert details["share_of_model"] <= MOST_SHARE
+    assert details["rw_without"] == pytest.approx(before.rw, abs=1e-3)
 
 
 def test_its_curve_stands_beside_the_fit(looked_at):

@@ -31,17 +31,17 @@ def folders(strained, shapes_store, tmp_path_factory):
 
 def test_a_drawn_in_surface_fits_better_once_the_atoms_may_move(folders):
     folder, _ = folders
-    said = json.loads((folder / "result.json").read_text())["details"]["relaxed"]
-    assert said["rw_after"] < 0.7 * said["rw_before"]
-    assert said["rw_before"] == pytest.approx(pd.read_csv(folder / "candidates.csv")["rw"].iloc[0], abs=0.01)
-    assert 0.005 < said["moved_mean"] <= said["moved_max"] < 0.5
+    details = json.loads((folder / "result.json").read_text())["details"]["relaxed"]
+    assert details["rw_after"] < 0.7 * details["rw_before"]
+    assert details["rw_before"] == pytest.approx(pd.read_csv(folder / "candidates.csv")["rw"].iloc[0], abs=0.01)
+    assert 0.005 < details["moved_mean"] <= details["moved_max"] < 0.5
 
 
 def test_the_file_holds_atoms_that_moved_as_far_as_is_said(folders):
     folder, _ = folders
-    said = json.loads((folder / "result.json").read_text())["details"]["relaxed"]
-    rigid, moved = (read_structure(folder / name).centred().positions for name in ("rank-001.xyz", said["file"]))
-    assert np.linalg.norm(rigid - moved, axis=1).max() == pytest.approx(said["moved_max"], abs=2e-3)
+    details = json.loads((folder / "result.json").read_text())["details"]["relaxed"]
+    rigid, moved = (read_structure(folder / name).centred().positions for name in ("rank-001.xyz", details["file"]))
+    assert np.linalg.norm(rigid - moved, axis=1).max() == pytest.approx(details["moved_max"], abs=2e-3)
 
 
 def test_no_rank_depends_on_it(folders):

@@ -27,11 +27,11 @@ def moved(structure, name, amount):
 def test_numbers_and_sentence_of_a_strained_decahedron(tmp_path, shape_of):
     shape = shape_of("decahedral")
     found = found_in(tmp_path / "a.gr", moved(shape, "radial_strain", -0.02), shape)
-    said = strain_details(found)
-    assert set(said) == {"radial_strain", "radial_strain_err", "rw_rigid", "rw", "gain"}
-    assert said["radial_strain"] == pytest.approx(-0.02, abs=3 * said["radial_strain_err"])
-    assert said["rw"] < said["rw_rigid"]
-    assert f"by {100 * said['radial_strain']:+.1f} ±" in strain_words(found)
+    details = strain_details(found)
+    assert set(details) == {"radial_strain", "radial_strain_err", "rw_rigid", "rw", "gain"}
+    assert details["radial_strain"] == pytest.approx(-0.02, abs=3 * details["radial_strain_err"])
+    assert details["rw"] < details["rw_rigid"]
+    assert f"by {100 * details['radial_strain']:+.1f} ±" in strain_words(found)
 
 
 def test_a_crystal_is_asked_for_its_surface_alone(tmp_path, shape_of):

@@ -53,14 +53,14 @@ def test_dg_changes_no_answer_and_chi_square_is_told(measured, shapes_store, tmp
     lines = (measured / "fcc.gr").read_text().splitlines()
     r = np.array([float(line.split()[0]) if line[:1].isdigit() else np.nan for line in lines])
     level = 0.05 if dg == "flat" else 0.01
-    told = [
+    given = [
         line if np.isnan(x) else f"{' '.join(line.split()[:2])} {level * (1.0 if dg == 'flat' else 1.0 + x):.5g}"
         for line, x in zip(lines, r, strict=True)
     ]
     bare = [line if np.isnan(x) else " ".join(line.split()[:2]) for line, x in zip(lines, r, strict=True)]
     settings = {"catalog": shapes_store, "sources": "catalog", "workers": 0, "qdamp": 0.03, "local_shapes": 0}
     answers = {}
-    for name, text in (("with", told), ("without", bare)):
+    for name, text in (("with", given), ("without", bare)):
         (tmp_path / f"{name}.gr").write_text("\n".join(line for line in text if not line.startswith("#L")) + "\n")
         solve(tmp_path / f"{name}.gr", tmp_path / "out", **settings)
         answers[name] = pd.read_csv(tmp_path / "out" / name / "candidates.csv")

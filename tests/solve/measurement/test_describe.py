@@ -22,8 +22,8 @@ def test_an_option_wins_over_the_header_and_the_header_over_the_default():
     found = describe(_curve({"qmin": 1.3, "qmax": 28.0, "composition": "Au"}), SolveSettings(qmax=20))
     assert (found.instrument.qmin, found.instrument.qmax, found.instrument.qdamp) == (1.3, 20.0, 0.03)
     assert [found.origin[name] for name in ("qmin", "qmax", "qdamp", "elements")] == ["header", "option", "default", "header"]
-    said = found.record()
-    assert (said["qmax"], said["elements"], said["origin"]["qmax"]) == (20.0, ["Au"], "option")
+    record = found.record()
+    assert (record["qmax"], record["elements"], record["origin"]["qmax"]) == (20.0, ["Au"], "option")
 
 
 def test_the_range_ends_where_the_data_end():

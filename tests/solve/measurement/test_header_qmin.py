@@ -6,7 +6,7 @@ import pytest
 from deepstruc_hpc.physics.debye import simulate_fq
 from deepstruc_hpc.solve.run.batch import solve
 
-SAID = (0.0, 0.1, 0.5, 0.8, 1.2, None)
+STATED = (0.0, 0.1, 0.5, 0.8, 1.2, None)
 TRUE_QMIN, QMAX = 0.8, 22.0
 
 
@@ -16,18 +16,18 @@ def write_curve(path, structure, qmin):
     fq = simulate_fq(structure.symbols, structure.positions, q, uiso=0.007)
     g = 2 / np.pi * 0.01 * np.sin(np.outer(r, q)) @ fq * np.exp(-0.5 * (0.03 * r) ** 2)
     g = g + 0.02 * g.std() * np.random.default_rng(3).normal(size=len(r))
-    said = [] if qmin is None else [f"qmin = {qmin:g}"]
-    head = ["mode = xray", "composition = Pt", *said, f"qmax = {QMAX:g}", "#### start data", "#L r G"]
+    stated = [] if qmin is None else [f"qmin = {qmin:g}"]
+    head = ["mode = xray", "composition = Pt", *stated, f"qmax = {QMAX:g}", "#### start data", "#L r G"]
     path.write_text("\n".join([*head, *(f"{a:.3f} {b:.6f}" for a, b in zip(r, g, strict=True))]) + "\n")
 
 
 @pytest.mark.parametrize("kind", ["icosahedral", "decahedral", "fcc"])
 def test_the_answer_does_not_hang_on_the_qmin_of_the_header(shape_of, shapes_store, tmp_path, kind):
     structure = shape_of(kind)
-    for number, qmin in enumerate(SAID):
+    for number, qmin in enumerate(STATED):
         write_curve(tmp_path / f"{number}.gr", structure, qmin)
     frame = solve(tmp_path, tmp_path / "out", catalog=shapes_store, sources="catalog", workers=0, qdamp=0.03)
-    assert list(frame["status"]) == ["ok"] * len(SAID)
+    assert list(frame["status"]) == ["ok"] * len(STATED)
     assert set(frame["structure_type"]) == {kind}
     assert frame["n_atoms"].max() - frame["n_atoms"].min() <= 0.02 * len(structure)
-    assert frame["rw"].max() - frame["rw"].min() <= 0.01, dict(zip(SAID, frame["rw"], strict=True))
+    assert frame["rw"].max() - frame["rw"].min() <= 0.01, dict(zip(STATED, frame["rw"], strict=True))

@@ -78,17 +78,17 @@ def test_settings_with_another_instrument_are_other_settings(calibrated, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("", "no value in it"), ("qdamp: -1\n", "qdamp"), ("qdam: 0.03\n", "Did you mean 'qdamp'"), ("- 3\n", "mapping")]
+    ("text", "message"), [("", "no value in it"), ("qdamp: -1\n", "qdamp"), ("qdam: 0.03\n", "Did you mean 'qdamp'"), ("- 3\n", "mapping")]
 )
-def test_a_wrong_instrument_file_is_refused_by_name(tmp_path, text, said):
+def test_a_wrong_instrument_file_is_refused_by_name(tmp_path, text, message):
     (tmp_path / "instrument.yaml").write_text(text)
-    with pytest.raises(ConfigError, match=said) as refused:
+    with pytest.raises(ConfigError, match=message) as refused:
         SolveSettings(instrument=tmp_path / "instrument.yaml")
     assert "instrument.yaml" in str(refused.value)
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["--element", "Ni", "--cif", "x.cif"], "two crystals"),
         (["--element", "Xy"], "not built in"),
@@ -98,10 +98,10 @@ def test_a_wrong_instrument_file_is_refused_by_name(tmp_path, text, said):
         (["--element", "Ni", "--radiation", "light"], "xray or neutron"),
     ],
 )
-def test_what_cannot_be_calibrated_is_said_in_one_line(tmp_path, capsys, words, said):
+def test_what_cannot_be_calibrated_is_said_in_one_line(tmp_path, capsys, words, message):
     write_calibrant(tmp_path / "unnamed.gr")
     assert run(["calibrate", str(tmp_path / "unnamed.gr"), "--out", str(tmp_path / "instrument.yaml"), *words]) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "instrument.yaml").exists()
 
 

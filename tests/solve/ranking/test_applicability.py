@@ -83,7 +83,7 @@ def judged(shapes_store, shape_of, tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("name", "status", "said"),
+    ("name", "status", "words"),
     [
         ("bulk-Ni", "refused", "bulk crystal"),
         ("bulk-Au", "refused", "bulk crystal"),
@@ -97,9 +97,9 @@ def judged(shapes_store, shape_of, tmp_path_factory):
         ("wrong-label", "refused", "r does not look like Å"),
     ],
 )
-def test_what_is_outside_the_domain_is_said_to_be(judged, name, status, said):
+def test_what_is_outside_the_domain_is_said_to_be(judged, name, status, words):
     row = judged[name]
-    assert (row.status, said in row.message) == (status, True), row.message
+    assert (row.status, words in row.message) == (status, True), row.message
     if status == "refused":
         assert not row.structure_type
 
@@ -115,7 +115,7 @@ GOOD = Evidence(rw=0.15, size=16.0, tail=0.05, end=0.02, noise=0.2, edge=12.0, r
 
 
 @pytest.mark.parametrize(
-    ("change", "status", "said"),
+    ("change", "status", "words"),
     [
         ({}, "ok", ""),
         ({"rw": 0.45}, "ok", "fits poorly"),
@@ -143,11 +143,11 @@ GOOD = Evidence(rw=0.15, size=16.0, tail=0.05, end=0.02, noise=0.2, edge=12.0, r
         ({"damped": True}, "ok", "nobody says Qdamp"),
     ],
 )
-def test_each_rule_alone(change, status, said):
+def test_each_rule_alone(change, status, words):
     found = verdict(Evidence(**{**vars(GOOD), **change}), RefusalSettings())
     assert found.status == status
-    assert (said in found.message) if said else found.message == ""
-    assert bool(found.flags) == (status == "ok" and bool(said))  # each warning has its word in the summary
+    assert (words in found.message) if words else found.message == ""
+    assert bool(found.flags) == (status == "ok" and bool(words))  # each warning has its word in the summary
 
 
 def test_ripples_are_what_is_left_of_a_line_where_no_atoms_are(shape_of):

@@ -20,7 +20,7 @@ def fit(**changes):
 
 
 @pytest.mark.parametrize(
-    ("value", "error", "said"),
+    ("value", "error", "expected"),
     [
         (4.0782, 0.0003, "4.0782 ± 0.0003"),
         (42.04, 2.1, "42 ± 2"),
@@ -29,8 +29,8 @@ def fit(**changes):
         (1.5, 0.0, "1.5"),
     ],
 )
-def test_an_uncertainty_has_one_digit_or_two(value, error, said):
-    assert measured(value, error) == said
+def test_an_uncertainty_has_one_digit_or_two(value, error, expected):
+    assert measured(value, error) == expected
 
 
 def test_a_distribution_is_told_with_mean_and_width():

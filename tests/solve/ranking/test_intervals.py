@@ -55,7 +55,7 @@ def test_what_the_fit_misses_makes_a_particle_doubtful(quantity):
 
 
 def test_more_points_make_no_size_surer_than_the_misfit_lets_it_be():
-    """The candidates of a larger particle differ less in their likelihoods; the same misfit makes their sizes wrong all the same."""
+    """The candidates of a larger particle differ less in their likelihoods; the same residual makes their sizes wrong all the same."""
     few, usual, many = (doubted("particle_size", 10.0, 0.01, rw=0.1, points=points).error for points in (50.0, 100.0, 200.0))
     assert few < usual < many
     assert usual == pytest.approx(doubted("particle_size", 10.0, 0.01, rw=0.1).error)
@@ -83,7 +83,7 @@ def test_an_interval_that_is_open_above_has_a_lower_end_alone():
 def test_sizes_that_fit_alike_make_a_diameter_doubtful_and_one_that_stands_out_makes_it_sure():
     alike = diameter(_ranking(*[("fcc", n, 0.2, 0) for n in range(80, 121, 5)]))
     alone = diameter(_ranking(("fcc", 100, 0.05, 0), *[("fcc", n, 0.6, 0) for n in range(80, 121, 5) if n != 100]))
-    assert alike.error > 2 * alone.error  # what is the same for both, the floor and the misfit, is in both
+    assert alike.error > 2 * alone.error  # what is the same for both, the floor and what Rw adds, is in both
     assert alone.error >= LEAST_SIZE
 
 

@@ -324,8 +324,8 @@ def test_a_batch_takes_the_cores_of_all_nodes_and_not_those_of_the_drivers_node_
     def of_many_nodes(*_args, **_options):
         yield ray_session.RaySession(float(cores), 0.0, 3, started_here=False)
 
-    asked = []
+    requested = []
     monkeypatch.setattr(ray_session, "ray_session", of_many_nodes)
-    monkeypatch.setattr(pool, "map_over_actors", lambda *_args, workers, **_options: asked.append(workers) or iter(()))
+    monkeypatch.setattr(pool, "map_over_actors", lambda *_args, workers, **_options: requested.append(workers) or iter(()))
     solve(many, tmp_path / "out", catalog=shapes_store, sources="catalog")
-    assert asked == [cores]
+    assert requested == [cores]

@@ -53,10 +53,10 @@ def test_the_folder_is_read_once_before_solving_and_the_bar_leaves_stdout_to_res
     path = _ceria(tmp_path)
     command = ["solve", str(path), "--out", str(tmp_path / "out"), "--sources", "crystals", "--crystals", str(folder), "--no-figures", "--no-report"]
     assert run(command) == 0
-    said = capsys.readouterr()
-    assert f"{BROKEN + 8}/{BROKEN + 8}" in said.err
-    assert cif_folders.LABEL in said.err
-    assert cif_folders.LABEL not in said.out
+    printed = capsys.readouterr()
+    assert f"{BROKEN + 8}/{BROKEN + 8}" in printed.err
+    assert cif_folders.LABEL in printed.err
+    assert cif_folders.LABEL not in printed.out
     result = json.loads((tmp_path / "out" / "ceria" / "result.json").read_text())
     about = [note for note in result["details"]["notes"] if "broken" in note or "CIF" in note]
     assert len(about) == crystals.MOST_UNREADABLE + 1
@@ -66,9 +66,9 @@ def test_the_folder_is_read_once_before_solving_and_the_bar_leaves_stdout_to_res
     monkeypatch.setattr("deepstruc_hpc.structures.user_crystals.read_cif", lambda path: pytest.fail(f"{path} is read again"))
     monkeypatch.setattr(cif_folders, "read_cif", lambda path: pytest.fail(f"{path} is read again"))
     assert run([*command, "--force", "--json"]) == 0
-    said = capsys.readouterr()
-    assert json.loads(said.out)["items"][0]["status"] == "ok"
-    assert cif_folders.LABEL not in said.err
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["items"][0]["status"] == "ok"
+    assert cif_folders.LABEL not in printed.err
 
 
 def test_a_damaged_index_is_said_once(folder, tmp_path):
@@ -76,12 +76,12 @@ def test_a_damaged_index_is_said_once(folder, tmp_path):
     own = cif_folders.UserCrystals(folder)
     (part,) = own._index.folder.glob("*.lines")
     part.write_bytes(b"\x00" * 100 + part.read_bytes())
-    said = []
+    printed = []
     path = _ceria(tmp_path)
-    common = {"sources": "crystals", "crystals": folder, "workers": 0, "on_note": said.append}
+    common = {"sources": "crystals", "crystals": folder, "workers": 0, "on_note": printed.append}
     solve(path, tmp_path / "out", **common)
     solve(path, tmp_path / "out", force=True, **common)
-    (note,) = said
+    (note,) = printed
     assert "was damaged" in note
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["run"]["notes"] == []
@@ -101,10 +101,10 @@ def test_nothing_is_read_where_nothing_is_pending(folder, tmp_path, monkeypatch)
 
 def test_all_unreadable_files_are_listed(folder, capsys):
     assert run(["crystals", "list", "--crystals", str(folder)]) == 0
-    said = capsys.readouterr()
-    assert said.err.count("note: broken") == BROKEN
-    assert said.out.count(str(folder)) == 8
-    assert cif_folders.LABEL in said.err
+    printed = capsys.readouterr()
+    assert printed.err.count("note: broken") == BROKEN
+    assert printed.out.count(str(folder)) == 8
+    assert cif_folders.LABEL in printed.err
 
 
 def test_thousands_of_crystals_are_thinned_and_the_right_one_stays(folder, tmp_path, monkeypatch):
@@ -115,15 +115,15 @@ def test_thousands_of_crystals_are_thinned_and_the_right_one_stays(folder, tmp_p
     measurement = describe(curve, SolveSettings(qdamp=0.03))
     source = crystals.CrystalSource([str(folder)])
     whole = source.candidates(measurement, Budget(samples=0, sigma=(3.0,), most_atoms=500))
-    asked = []
+    evaluated = []
 
     def few(*given, **options):
-        asked.append(len(given[2]))
+        evaluated.append(len(given[2]))
         return shortlist(*given, **options, keep=3)
 
     shortlist = crystals.shortlist
     monkeypatch.setattr(crystals, "shortlist", few)
     thinned = source.candidates(measurement, Budget(samples=0, sigma=(3.0,), most_atoms=500))
-    assert asked == [8]
+    assert evaluated == [8]
     assert thinned.counts["crystals_screened"] == whole.counts["crystals_screened"]
     assert thinned.candidates[0].crystal_fit.candidate.group == whole.candidates[0].crystal_fit.candidate.group == "fluorite"

@@ -14,8 +14,8 @@ def solver(shapes_store, shape_of, tmp_path):
 
 
 def test_sources_are_asked_in_the_order_in_which_they_are_named(solver):
-    asked = solver.sources(SolveSettings(sources="structures,catalog,crystals")).sources
-    assert [source.name for source in asked] == ["structures", "catalog", "crystals"]
+    chosen = solver.sources(SolveSettings(sources="structures,catalog,crystals")).sources
+    assert [source.name for source in chosen] == ["structures", "catalog", "crystals"]
 
 
 def test_without_a_model_nothing_is_sampled_and_nothing_searched_in_a_latent_space(solver):

@@ -37,12 +37,12 @@ def test_a_grid_holds_all_combinations_and_a_random_design_is_the_same_every_tim
 
 
 @pytest.mark.parametrize(
-    ("space", "said"),
+    ("space", "message"),
     [({"rmaxx": {"choice": [1]}}, "rmax"), ({"qmin": {"choice": [-1]}}, "qmin"), ({"rank.prior": {"choice": [1]}}, "prior")],
 )
-def test_a_setting_that_does_not_exist_or_fit_is_refused_before_any_work(tmp_path, space, said):
+def test_a_setting_that_does_not_exist_or_fit_is_refused_before_any_work(tmp_path, space, message):
     (tmp_path / "sweep.yaml").write_text(json.dumps({"space": space}))
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=message):
         load_solve_sweep(tmp_path / "sweep.yaml")
 
 

@@ -14,7 +14,7 @@ from deepstruc_hpc.solve.config import SolveSettings
 from deepstruc_hpc.solve.measurement.describe import describe
 from deepstruc_hpc.solve.search.latent_space import POPULATION, search_latent
 from deepstruc_hpc.solve.search.occupation import other_sizes, refine_occupations
-from deepstruc_hpc.structures.parents import parent_of
+from deepstruc_hpc.structures.template_lattices import template_lattice
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +25,8 @@ def model():
 @pytest.fixture(scope="module")
 def measurement():
     """The curve of a Mackay icosahedron of 147 atoms with noise, and what is assumed about it."""
-    parent = parent_of("icosahedral", 6.5)
-    truth = parent.structure(parent.distance < 3.05, "Au", 2.8)
+    template = template_lattice("icosahedral", 6.5)
+    truth = template.structure(template.distance < 3.05, "Au", 2.8)
     r = np.arange(0.0, 22.0, 0.02)
     g = simulate_pdf(truth.symbols, truth.positions, r, qmin=0.8, qmax=22.0, qdamp=0.03, uiso=0.008, delta2=2.0)
     curve = PdfCurve(r, g + 0.02 * g.std() * np.random.default_rng(0).normal(size=len(r)), header={"qmin": 0.8, "qmax": 22.0})

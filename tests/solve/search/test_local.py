@@ -20,7 +20,7 @@ from deepstruc_hpc.solve.ranking.ranking import rank
 from deepstruc_hpc.solve.search.local import assess, search_locally
 from deepstruc_hpc.structures.fingerprint import fingerprint
 from deepstruc_hpc.structures.occupation import assign_stack
-from deepstruc_hpc.structures.parents import parent_of
+from deepstruc_hpc.structures.template_lattices import template_lattice
 from tests.structures.particles import ball, octahedron, twinned
 
 CONDITIONS = {"qmin": 0.7, "qmax": 22.0, "qdamp": 0.03}
@@ -87,8 +87,8 @@ def test_a_twin_plane_is_found_from_the_perfect_crystal():
 
 
 def test_a_strained_decahedron_is_not_turned_into_a_faulted_stack():
-    parent, stack = parent_of("decahedral atom", 6.5), parent_of("close-packed ABABCAC", 6.5)
-    truth = parent.structure(parent.distance < 2.7, "Au", GOLD)
+    template, stack = template_lattice("decahedral atom", 6.5), template_lattice("close-packed ABABCAC", 6.5)
+    truth = template.structure(template.distance < 2.7, "Au", GOLD)
     radius = np.linalg.norm(truth.positions, axis=1)
     strained = Structure.of_element("Au", truth.positions * (1 - 0.03 * (radius / radius.max()) ** 4)[:, None], "decahedral")
     begin = [ball("decahedral atom", 2.4), stack.structure(np.linalg.norm(stack.sites, axis=1) < 2.5, "Au", GOLD)]

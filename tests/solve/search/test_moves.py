@@ -6,7 +6,7 @@ import pytest
 from deepstruc_hpc.solve.search.moves import all_moves, fault_moves, with_layer, without_layer
 from deepstruc_hpc.structures.close_packed import stacking_word
 from deepstruc_hpc.structures.occupation import assign_lattice, faults_of, stack_of, with_room
-from deepstruc_hpc.structures.parents import parent_of
+from deepstruc_hpc.structures.template_lattices import template_lattice
 from tests.structures.particles import ball, octahedron, twinned
 
 
@@ -16,14 +16,14 @@ def test_a_cluster_of_every_kind_can_be_changed_and_no_change_is_made_twice(name
     made = list(all_moves(held, np.random.default_rng(0)))
     assert len(made) > 20
     assert all(len(one.sites) >= 6 for one in made)
-    same = [one for one in made if one.lattice is held.lattice]
+    same = [one for one in made if one.template is held.template]
     assert len({one.mask.tobytes() for one in same}) == len(same)
     assert not [one for one in same if (one.mask == held.mask).all()]
 
 
 def test_layers_come_off_and_go_on_along_a_normal():
     held = assign_lattice(octahedron())
-    normal = held.lattice.facets[2][0]
+    normal = held.template.facets[2][0]
     grown = held.with_mask(held.mask | with_layer(held, normal))
     assert grown.mask.sum() > held.mask.sum()
     back = grown.mask & ~without_layer(grown, normal)
@@ -31,9 +31,9 @@ def test_layers_come_off_and_go_on_along_a_normal():
 
 
 def test_a_stack_grows_along_its_axis_beyond_the_layers_that_it_began_with():
-    parent = parent_of("close-packed ABCACB", 6.5)
-    drum = np.hypot(parent.sites[:, 0], parent.sites[:, 1]) < 2.5
-    held, top = assign_lattice(parent.structure(drum, "Au", 2.88)), np.array([0.0, 0.0, 1.0])
+    template = template_lattice("close-packed ABCACB", 6.5)
+    drum = np.hypot(template.sites[:, 0], template.sites[:, 1]) < 2.5
+    held, top = assign_lattice(template.structure(drum, "Au", 2.88)), np.array([0.0, 0.0, 1.0])
     taller = with_room(held.with_mask(held.mask | with_layer(held, top)))
     assert with_layer(taller, top).any()
 

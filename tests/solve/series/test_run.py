@@ -88,23 +88,23 @@ def test_the_files_hold_curves_and_folders(solved):
 
 def test_a_second_call_solves_nothing_and_a_killed_one_what_was_left(film, solved, shapes_store, monkeypatch):
     out, table = solved
-    asked = []
+    evaluated = []
     call = SeriesWorker.__call__
 
     def counted(self, task):
-        asked.extend([] if task is None else [frame.item.path.name for frame in task.frames])
+        evaluated.extend([] if task is None else [frame.item.path.name for frame in task.frames])
         return call(self, task)
 
     monkeypatch.setattr(SeriesWorker, "__call__", counted)
     again = _run(film, out, shapes_store).run()
     broken = {*BROKEN, "f12.gr"}
-    assert set(asked) <= broken  # they may have been mended
+    assert set(evaluated) <= broken  # they may have been mended
     pd.testing.assert_frame_equal(again[["structure_type", "rw", "how"]], table[["structure_type", "rw", "how"]])
     lost = max((out / WORK).glob("warm-*.json"), key=lambda path: path.stat().st_size)  # not that of the broken ones
     lost.unlink()
-    asked.clear()
+    evaluated.clear()
     again = _run(film, out, shapes_store).run()
-    assert set(asked) - broken
+    assert set(evaluated) - broken
     assert again["structure_type"].tolist() == table["structure_type"].tolist()
 
 

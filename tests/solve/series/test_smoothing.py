@@ -76,8 +76,8 @@ def test_noise_alone_and_a_smooth_course_have_no_changes(seed):
     rng = np.random.default_rng(seed)
     frames = np.arange(200)
     for course in (np.zeros(200), np.log(55 + 3.7 * frames) / 3):
-        probability, told = course_changes(course + rng.normal(0, 0.01, 200), np.full(200, 0.01), "size", ("growth", "shrinkage"))
-        assert not told
+        probability, reported = course_changes(course + rng.normal(0, 0.01, 200), np.full(200, 0.01), "size", ("growth", "shrinkage"))
+        assert not reported
         assert probability.max() < 0.5
 
 
@@ -86,15 +86,15 @@ def test_growth_that_begins_and_a_jump_are_found(seed):
     rng = np.random.default_rng(seed)
     frames, true = np.arange(120), 50
     begins = 0.01 * np.maximum(frames - true, 0) + rng.normal(0, 0.01, 120)
-    probability, told = course_changes(begins, np.full(120, 0.01), "size", ("growth", "shrinkage"))
-    assert [(abs(one.frame - true) <= 3, one.text) for one in told] == [(True, "growth starts")]
+    probability, reported = course_changes(begins, np.full(120, 0.01), "size", ("growth", "shrinkage"))
+    assert [(abs(one.frame - true) <= 3, one.text) for one in reported] == [(True, "growth starts")]
     assert probability[true - 6 : true + 7].sum() > 0.5
     at_one_rate = np.log(120 * (1 + 0.02 * np.maximum(frames - true, 0))) / 3 + rng.normal(0, 0.002, 120)
-    _, told = course_changes(at_one_rate, np.full(120, 0.01), "size", ("growth", "shrinkage"))
-    assert [(abs(one.frame - true) <= 3, one.text) for one in told] == [(True, "growth starts")]
+    _, reported = course_changes(at_one_rate, np.full(120, 0.01), "size", ("growth", "shrinkage"))
+    assert [(abs(one.frame - true) <= 3, one.text) for one in reported] == [(True, "growth starts")]
     jumps = 0.2 * (frames >= true) + rng.normal(0, 0.01, 120)
-    _, told = course_changes(jumps, np.full(120, 0.01), "size", ("growth", "shrinkage"))
-    assert [(abs(one.frame - true) <= 1, one.text) for one in told] == [(True, "growth at once")]
+    _, reported = course_changes(jumps, np.full(120, 0.01), "size", ("growth", "shrinkage"))
+    assert [(abs(one.frame - true) <= 1, one.text) for one in reported] == [(True, "growth at once")]
 
 
 def test_each_phase_keeps_its_own_cell_and_size_whichever_is_the_largest():

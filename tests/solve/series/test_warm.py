@@ -151,7 +151,7 @@ def test_a_curve_of_another_shape_differs_and_one_of_another_scale_does_not(curv
     from dataclasses import replace
 
     eye = Vigilance(0.05, 50)
-    said = [eye.differs(curves[place % 2]) for place in range(10)]
-    assert not any(said)
+    differing = [eye.differs(curves[place % 2]) for place in range(10)]
+    assert not any(differing)
     assert not eye.differs(replace(curves[0], g=3.0 * curves[0].g))
     assert eye.differs(curves[2])

@@ -1,4 +1,4 @@
-"""Parents: sets of sites, about a stated origin, of which any cluster of the kind fills some.
+"""Template lattices: sets of sites, about a stated origin, of which any cluster of the kind fills some.
 
 Everything is in units of the nearest-neighbour distance. The standard set holds sc, bcc, fcc and hcp about the points of high symmetry, the
 icosahedral and decahedral arrangements, and every faulted close-packed sequence of 4 to 8 layers.
@@ -50,7 +50,7 @@ HCP_ORIGINS: dict[str, tuple[float, float, float]] = {
 
 
 @dataclass(frozen=True, eq=False)
-class Parent:
+class TemplateLattice:
     """A set of sites about an origin, complete within a radius.
 
     Attributes:
@@ -66,7 +66,7 @@ class Parent:
         symmetry_reach: distance from the origin within which the sites decide on the symmetries.
         species: the element of each site of a crystal of several; none where any element may lie on any site.
         classes: a number for each of these elements; those of one number may lie on each other's sites.
-        length: the unit of length of such a crystal, Å; 0 for parents that are scaled to every metal.
+        length: the unit of length of such a crystal, Å; 0 for template lattices that are scaled to every metal.
         known_operations: (G, 3, 3) the symmetries, where they are known beforehand.
     """
 
@@ -146,7 +146,7 @@ class Parent:
         return averaged
 
     def canonical(self, mask: Bool[NDArray[np.bool_], " sites"]) -> Bool[NDArray[np.bool_], " sites"]:
-        """The representative of an assignment under the parent's symmetries."""
+        """The representative of an assignment under the template lattice's symmetries."""
         return canonical_mask(mask, self.permutations)
 
     def structure(self, mask: Bool[NDArray[np.bool_], " sites"], symbol: str, nn_distance: float, label: str = "") -> Structure:
@@ -156,10 +156,10 @@ class Parent:
             mask: (S,) bool.
             symbol: element.
             nn_distance: Å.
-            label: what it is; the parent's name and the number of atoms where empty.
+            label: what it is; the template lattice's name and the number of atoms where empty.
         """
         if mask.shape != (len(self),):
-            raise StructureError(f"parent {self.name}: a mask of {len(self)} sites is needed, found {mask.shape}.")
+            raise StructureError(f"template lattice {self.name}: a mask of {len(self)} sites is needed, found {mask.shape}.")
         return to_structure(self.sites[mask], symbol, nn_distance, self.structure_type, label or f"{symbol} {self.name} {int(mask.sum())} atoms")
 
     def cluster(
@@ -190,11 +190,11 @@ def _ordered(sites: Sites, radius: float, *, lateral: bool = False) -> Sites:
     return kept
 
 
-def cubic_parents(radius: float) -> list[Parent]:
+def cubic_templates(radius: float) -> list[TemplateLattice]:
     """fcc, bcc and sc about atoms, holes, faces and bonds."""
     facets = tuple(equivalent_planes(miller) for miller in ((1, 0, 0), (1, 1, 0), (1, 1, 1)))
     return [
-        Parent(
+        TemplateLattice(
             f"{lattice} {origin}",
             lattice,
             _ordered(lattice_sites(lattice, radius, place), radius),
@@ -208,25 +208,25 @@ def cubic_parents(radius: float) -> list[Parent]:
     ]
 
 
-def hcp_parents(radius: float) -> list[Parent]:
+def hcp_templates(radius: float) -> list[TemplateLattice]:
     """Ideal hcp (c/a = √(8/3)) about six origins; z along the hexagonal axis."""
     half = 2 * int(np.ceil((radius / LAYER_SPACING + 3) / 2))
     base = stacked_sites("AB" * half + "A", radius + 3)
     azimuth = np.pi / 6 + np.pi / 3 * np.arange(6)
     facets = (_BASAL, _PRISM, _pyramid(azimuth, np.arctan(np.sqrt(3.0) / 2 / np.sqrt(8 / 3))), _PRISM_2)
     return [
-        Parent(f"hcp {origin}", "hcp", _ordered(base - np.array(place), radius), radius, facets, "hexagonal", symmetry_reach=2.5)
+        TemplateLattice(f"hcp {origin}", "hcp", _ordered(base - np.array(place), radius), radius, facets, "hexagonal", symmetry_reach=2.5)
         for origin, place in HCP_ORIGINS.items()
     ]
 
 
-def stacked_parent(sequence: str, radius: float, column: str = "A") -> Parent:
+def stacked_template(sequence: str, radius: float, column: str = "A") -> TemplateLattice:
     """A finite stack of close-packed layers about its middle, with the A, B or C column or a bond of an A layer on its axis."""
     sites = _ordered(stacked_sites(sequence, radius, column), radius, lateral=True)
     heights = np.round(sites[:, 2] / LAYER_SPACING + (len(sequence) - 1) / 2).astype(np.intp)
     reach = float(np.hypot(1.6, LAYER_SPACING * (len(sequence) - 1) / 2))
     name = f"close-packed {sequence}" + (f" on {column}" if column != "A" else "")
-    return Parent(name, "stacking_fault", sites, radius, _stack_facets(), "hexagonal", layer=heights, symmetry_reach=reach)
+    return TemplateLattice(name, "stacking_fault", sites, radius, _stack_facets(), "hexagonal", layer=heights, symmetry_reach=reach)
 
 
 def _stack_facets() -> tuple[NDArray[np.float64], ...]:
@@ -240,52 +240,52 @@ FAULTS: dict[str, str] = {"twin": "h", "intrinsic fault": "hh", "extrinsic fault
 """Planar faults in an endless fcc crystal, by the stacking of the layers at the fault."""
 
 
-def faulted_parent(fault: str, radius: float) -> Parent:
+def faulted_template(fault: str, radius: float) -> TemplateLattice:
     """Fcc with one planar fault through its middle, complete within the radius, on the column of its middle layer; z normal to the fault."""
     around = int(np.ceil(radius / LAYER_SPACING)) + 2
     sequence = sequence_of("c" * around + FAULTS[fault] + "c" * around)
     reach = float(np.hypot(1.6, 3.1 * LAYER_SPACING))
     sites = _ordered(stacked_sites(sequence, radius, sequence[len(sequence) // 2]), radius)
-    return Parent(f"fcc {fault}", "stacking_fault", sites, radius, (*_stack_facets(), _BASAL), "hexagonal", symmetry_reach=reach)
+    return TemplateLattice(f"fcc {fault}", "stacking_fault", sites, radius, (*_stack_facets(), _BASAL), "hexagonal", symmetry_reach=reach)
 
 
 @lru_cache(maxsize=256)
-def parent_of(name: str, radius: float) -> Parent:
-    """One parent by name.
+def template_lattice(name: str, radius: float) -> TemplateLattice:
+    """One template lattice by name.
 
     Those of the standard set, any ``close-packed SEQUENCE`` (``… on B``), ``fcc twin`` and the other faults, ``crystal NAME about CENTRE``
-    (:mod:`~deepstruc_hpc.structures.crystal_parents`), and ``type NAME about ORIGIN`` (:mod:`~deepstruc_hpc.structures.compound_types`).
+    (:mod:`~deepstruc_hpc.structures.crystal_templates`), and ``type NAME about ORIGIN`` (:mod:`~deepstruc_hpc.structures.compound_types`).
 
     Args:
-        name: see :class:`Parent`.
+        name: see :class:`TemplateLattice`.
         radius: within which the set is complete.
 
     Raises:
-        StructureError: no such parent.
+        StructureError: no such template lattice.
     """
     if name.startswith("close-packed "):
         sequence, _, column = name.removeprefix("close-packed ").partition(" on ")
-        return stacked_parent(sequence, radius, column or "A")
+        return stacked_template(sequence, radius, column or "A")
     if name.startswith("fcc ") and name.removeprefix("fcc ") in FAULTS:
-        return faulted_parent(name.removeprefix("fcc "), radius)
+        return faulted_template(name.removeprefix("fcc "), radius)
     if name.startswith("crystal "):
-        from deepstruc_hpc.structures.crystal_parents import crystal_parent
+        from deepstruc_hpc.structures.crystal_templates import crystal_template
 
-        return crystal_parent(name, radius)
+        return crystal_template(name, radius)
     if name.startswith("type "):
-        from deepstruc_hpc.structures.compound_types import compound_parent
+        from deepstruc_hpc.structures.compound_types import compound_template
 
-        return compound_parent(name, radius)
-    makers: dict[str, Callable[[float], list[Parent]]] = {
-        "hcp": hcp_parents,
-        "decahedral": decahedral_parents,
-        "icosahedral": lambda reach: [icosahedral_parent(reach)],
+        return compound_template(name, radius)
+    makers: dict[str, Callable[[float], list[TemplateLattice]]] = {
+        "hcp": hcp_templates,
+        "decahedral": decahedral_templates,
+        "icosahedral": lambda reach: [icosahedral_template(reach)],
     }
-    candidates = makers.get(name.partition(" ")[0], cubic_parents)(radius)
-    return candidates[parent_named(name, candidates)]
+    candidates = makers.get(name.partition(" ")[0], cubic_templates)(radius)
+    return candidates[template_number(name, candidates)]
 
 
-def icosahedral_parent(radius: float) -> Parent:
+def icosahedral_template(radius: float) -> TemplateLattice:
     """The shells of a Mackay icosahedron."""
     golden = (1.0 + np.sqrt(5.0)) / 2.0
     corners = np.array([np.roll([0.0, s, t * golden], turn) for turn in range(3) for s in (1, -1) for t in (1, -1)]) / np.sqrt(1.0 + golden**2)
@@ -293,10 +293,10 @@ def icosahedral_parent(radius: float) -> Parent:
     faces = triples[np.abs(np.linalg.norm(triples, axis=1) - np.linalg.norm(triples, axis=1).max()) < 1e-6]
     facets = (faces / np.linalg.norm(faces, axis=1)[:, None], corners)
     shells = int(np.ceil(radius / 0.79)) + 2
-    return Parent("icosahedral", "icosahedral", _ordered(icosahedron_sites(shells), radius), radius, facets, "icosahedral")
+    return TemplateLattice("icosahedral", "icosahedral", _ordered(icosahedron_sites(shells), radius), radius, facets, "icosahedral")
 
 
-def decahedral_parents(radius: float) -> list[Parent]:
+def decahedral_templates(radius: float) -> list[TemplateLattice]:
     """The sites of all decahedra about an atom and about a bond of the five-fold axis (z)."""
     edge = np.sqrt(3.0) / 2.0
     angles = np.pi / 2 + 2 * np.pi / 5 * np.arange(5)
@@ -313,33 +313,33 @@ def decahedral_parents(radius: float) -> list[Parent]:
     sectors = np.pi / 2 + 2 * np.pi / 5 * np.arange(5) + np.pi / 5
     cap = np.arctan2(edge * np.cos(np.pi / 5), 0.5)
     facets = (_pyramid(sectors, cap), np.column_stack([np.cos(sectors), np.sin(sectors), np.zeros(5)]), _BASAL)
-    parents = []
+    templates = []
     for origin, shift in (("atom", 0.0), ("bond", 0.5)):
         z = heights[None, :] + 0.5 * (table[:, 2] % 2)[:, None] + shift
         sites = np.column_stack([np.repeat(table[:, :2], len(heights), axis=0), z.ravel()])
         ordered = _ordered(sites, radius)
         width = np.repeat(table[:, 3], len(heights))[np.asarray(cKDTree(sites).query(ordered)[1])]
-        parents.append(Parent(f"decahedral {origin}", "decahedral", ordered, radius, facets, "pentagonal", extra=width[:, None] * edge))
-    return parents
+        templates.append(TemplateLattice(f"decahedral {origin}", "decahedral", ordered, radius, facets, "pentagonal", extra=width[:, None] * edge))
+    return templates
 
 
 @lru_cache(maxsize=4)
-def standard_parents(radius: float = DEFAULT_RADIUS, max_layers: int = 8) -> tuple[Parent, ...]:
+def standard_templates(radius: float = DEFAULT_RADIUS, max_layers: int = 8) -> tuple[TemplateLattice, ...]:
     """The standard set, in a fixed order: 12 cubic, 6 hcp, icosahedral, 2 decahedral, then the faulted sequences of 4 to max_layers layers.
 
-    For 8 layers these are 65 sequences, and 86 parents in all.
+    For 8 layers these are 65 sequences, and 86 template lattices in all.
 
     Args:
         radius: within which the sets are complete, in units of the nearest-neighbour distance (6.5 holds about 1,600 sites of fcc).
         max_layers: longest sequence.
     """
-    stacks = [stacked_parent(sequence, radius) for layers in range(4, max_layers + 1) for sequence in distinct_sequences(layers, pure=False)]
-    return (*cubic_parents(radius), *hcp_parents(radius), icosahedral_parent(radius), *decahedral_parents(radius), *stacks)
+    stacks = [stacked_template(sequence, radius) for layers in range(4, max_layers + 1) for sequence in distinct_sequences(layers, pure=False)]
+    return (*cubic_templates(radius), *hcp_templates(radius), icosahedral_template(radius), *decahedral_templates(radius), *stacks)
 
 
-def parent_named(name: str, parents: Sequence[Parent]) -> int:
-    """Index of a parent by its name."""
-    for index, parent in enumerate(parents):
-        if parent.name == name:
+def template_number(name: str, templates: Sequence[TemplateLattice]) -> int:
+    """Index of a template lattice by its name."""
+    for index, template in enumerate(templates):
+        if template.name == name:
             return index
-    raise StructureError(f"parent {name!r}: none of that name among {len(parents)}.")
+    raise StructureError(f"template lattice {name!r}: none of that name among {len(templates)}.")

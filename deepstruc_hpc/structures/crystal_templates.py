@@ -1,4 +1,4 @@
-"""Parents made from crystals of several elements: oxides and compounds, built-in ones and those of CIF files.
+"""Template lattices made from crystals of several elements: oxides and compounds, built-in ones and those of CIF files.
 
 Lengths are in units of the crystal's shortest bond between unlike elements. The sites bring their elements with them.
 """
@@ -19,9 +19,9 @@ from deepstruc_hpc.core.shapes import Int64
 from deepstruc_hpc.structures.crystal_cut import centre_of, crystal_named, crystal_sites
 from deepstruc_hpc.structures.crystals import PROTOTYPES, Crystal
 from deepstruc_hpc.structures.occupation import MARGIN, Occupation
-from deepstruc_hpc.structures.parents import SAME_SITE, Parent
 from deepstruc_hpc.structures.sites import canonical_permutation
 from deepstruc_hpc.structures.symmetry import Operations
+from deepstruc_hpc.structures.template_lattices import SAME_SITE, TemplateLattice
 
 if TYPE_CHECKING:
     from deepstruc_hpc.core.structure import Structure
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 PREFIX = "crystal "
 CENTRES = ("origin", "cell", "bond")
-"""About which a crystal's parents are laid, see :func:`~deepstruc_hpc.structures.crystal_cut.centre_of`."""
+"""About which a crystal's template lattices are laid, see :func:`~deepstruc_hpc.structures.crystal_cut.centre_of`."""
 OFF_CENTRE = 1.0
 """Bond lengths by which the centroid of a particle may lie off the centre that it is cut about: atoms at the surface are not evenly spread."""
 _FACETS = ((1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (1, 1, 1), (1, 0, 1))
 
 
-def crystal_parent_names(crystal: str) -> tuple[str, ...]:
-    """The names of a crystal's parents: ``crystal CeO2 about origin`` and so on.
+def crystal_template_names(crystal: str) -> tuple[str, ...]:
+    """The names of a crystal's template lattices: ``crystal CeO2 about origin`` and so on.
 
     Args:
         crystal: a built-in name, or the path of a CIF file.
@@ -44,8 +44,8 @@ def crystal_parent_names(crystal: str) -> tuple[str, ...]:
     return tuple(f"{PREFIX}{crystal} about {centre}" for centre in CENTRES)
 
 
-def crystal_of_parent(name: str) -> str:
-    """The crystal that a parent is of, as :attr:`~deepstruc_hpc.structures.crystals.Crystal.name` has it."""
+def crystal_of_template(name: str) -> str:
+    """The crystal that a template lattice is of, as :attr:`~deepstruc_hpc.structures.crystals.Crystal.name` has it."""
     of = name.removeprefix(PREFIX).rpartition(" about ")[0]
     return of if of in PROTOTYPES else Path(of).stem
 
@@ -55,11 +55,11 @@ def built_in_crystals(structure_types: Sequence[str]) -> list[str]:
     return [name for name in PROTOTYPES if name in structure_types]
 
 
-def crystal_parent(name: str, radius: float) -> Parent:
-    """A parent by the name that :func:`crystal_parent_names` gave it.
+def crystal_template(name: str, radius: float) -> TemplateLattice:
+    """A template lattice by the name that :func:`crystal_template_names` gave it.
 
     Args:
-        name: of the parent.
+        name: of the template lattice.
         radius: within which its sites are complete, in bond lengths.
 
     Raises:
@@ -67,11 +67,11 @@ def crystal_parent(name: str, radius: float) -> Parent:
     """
     of, _, centre = name.removeprefix(PREFIX).rpartition(" about ")
     if centre not in CENTRES:
-        raise StructureError(f"parent {name!r}: a name such as 'crystal CeO2 about origin' is needed.")
-    return crystal_lattice(crystal_named(of), centre, radius, name)
+        raise StructureError(f"template lattice {name!r}: a name such as 'crystal CeO2 about origin' is needed.")
+    return template_of_crystal(crystal_named(of), centre, radius, name)
 
 
-def crystal_lattice(crystal: Crystal, centre: str | NDArray[np.float64], radius: float, name: str = "") -> Parent:
+def template_of_crystal(crystal: Crystal, centre: str | NDArray[np.float64], radius: float, name: str = "") -> TemplateLattice:
     """The sites of a crystal about a centre.
 
     Args:
@@ -88,7 +88,7 @@ def crystal_lattice(crystal: Crystal, centre: str | NDArray[np.float64], radius:
     unit.setflags(write=False)
     classes = _element_classes(crystal)
     facets = tuple(crystal.facet_normals(miller) for miller in _FACETS)
-    return Parent(
+    return TemplateLattice(
         name or f"{PREFIX}{crystal.name} about {centre if isinstance(centre, str) else 'a point'}",
         crystal.name,
         unit,
@@ -117,34 +117,34 @@ def occupation_of_cut(cut: ParticleCut, structure: Structure) -> Occupation | No
     if any(len(site) > 1 or abs(site[0][1] - 1.0) > 1e-6 for site in crystal.species):
         return None
     reach = float(np.linalg.norm(structure.positions, axis=1).max()) / crystal.bond_length
-    lattice = _cached_lattice(crystal, cut.centre, float(np.ceil(reach + OFF_CENTRE + MARGIN)))
-    symbols = np.array(lattice.species or ())
+    template = _cached_template(crystal, cut.centre, float(np.ceil(reach + OFF_CENTRE + MARGIN)))
+    symbols = np.array(template.species or ())
     unit = structure.positions / crystal.bond_length
-    tree = cKDTree(lattice.sites)
-    possible = np.flatnonzero((lattice.distance <= OFF_CENTRE + float(np.linalg.norm(unit[0]))) & (symbols == structure.symbols[0]))
+    tree = cKDTree(template.sites)
+    possible = np.flatnonzero((template.distance <= OFF_CENTRE + float(np.linalg.norm(unit[0]))) & (symbols == structure.symbols[0]))
     for site in possible:
-        distance, held = tree.query(unit - unit[0] + lattice.sites[site])
+        distance, held = tree.query(unit - unit[0] + template.sites[site])
         if np.max(distance) < SAME_SITE and len(np.unique(held)) == len(unit) and (symbols[held] == np.array(structure.symbols)).all():
-            mask = np.zeros(len(lattice), dtype=bool)
+            mask = np.zeros(len(template), dtype=bool)
             mask[held] = True
-            return Occupation(lattice, mask, structure.structure_type, "", crystal.bond_length)
+            return Occupation(template, mask, structure.structure_type, "", crystal.bond_length)
     return None
 
 
 @lru_cache(maxsize=32)
-def _cached_lattice(crystal: Crystal, centre: str, radius: float) -> Parent:
-    return crystal_lattice(crystal, centre, radius)
+def _cached_template(crystal: Crystal, centre: str, radius: float) -> TemplateLattice:
+    return template_of_crystal(crystal, centre, radius)
 
 
-def own_elements(parents: Sequence[Parent], elements: Sequence[str]) -> list[Int64[NDArray[np.int64], " _"]]:
-    """For each parent the number of the element that its crystal has on each site, len(elements) where there is none; (S,) each."""
+def own_elements(templates: Sequence[TemplateLattice], elements: Sequence[str]) -> list[Int64[NDArray[np.int64], " _"]]:
+    """For each template lattice the number of the element that its crystal has on each site, len(elements) where there is none; (S,) each."""
     number = {symbol: place for place, symbol in enumerate(elements)}
     none = len(elements)
     return [
-        np.array([number.get(symbol, none) for symbol in parent.species], dtype=np.int64)
-        if parent.species
-        else np.full(len(parent), none, dtype=np.int64)
-        for parent in parents
+        np.array([number.get(symbol, none) for symbol in template.species], dtype=np.int64)
+        if template.species
+        else np.full(len(template), none, dtype=np.int64)
+        for template in templates
     ]
 
 
