@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= demo-output
 SITE ?= site
+PROCESSES ?= auto
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 export RAY_USAGE_STATS_ENABLED ?= 0
 export MLFLOW_DISABLE_TELEMETRY ?= true
@@ -46,8 +47,8 @@ docs: $(VENV)/.installed-docs ## the documentation as a site, site/index.html; a
 tutorials: $(VENV)/.installed-docs ## run the tutorials and keep what they print in the notebooks (minutes)
 	$(BIN)/python docs/tutorials/run.py --write
 
-test: install-dev system-packages lint ## lint, types, import contracts and all tests
-	$(BIN)/python -m pytest
+test: install-dev system-packages lint ## lint, types, import contracts and all tests, in PROCESSES processes (as many as cores, four at most)
+	$(BIN)/python -m pytest -n $(PROCESSES)
 
 lint: install-dev ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .

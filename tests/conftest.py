@@ -15,7 +15,7 @@ os.environ.pop("RAY_ADDRESS", None)
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests import shape_checks
+from tests import processes, shape_checks
 
 shape_checks.install()
 
@@ -82,6 +82,24 @@ def pytest_runtest_makereport(item):
     report = yield
     item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
     return report
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    """What ``-n auto`` means."""
+    return processes.how_many()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """With ``-n`` tests go to processes in groups, unless ``--dist`` asks for another way."""
+    return processes.scheduler(config, log) if config.option.dist == "load" else None
+
+
+def pytest_collection_modifyitems(config, items):
+    """All processes of ``-n`` bring the tests into the same order."""
+    if hasattr(config, "workerinput"):
+        processes.in_order(items)
 
 
 @pytest.fixture(autouse=True, scope="session")

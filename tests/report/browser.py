@@ -84,7 +84,7 @@ class Browser:
     def run(self, script: str, *arguments):
         return self.call("/execute/sync", {"script": script, "args": list(arguments)})
 
-    def wait(self, condition: str, seconds: float = 45.0):
+    def wait(self, condition: str, seconds: float = 120.0):
         """The value of a JavaScript expression once it is true."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:

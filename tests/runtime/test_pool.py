@@ -12,6 +12,7 @@ import pytest
 from deepstruc_hpc.core.errors import PdfFileError
 from deepstruc_hpc.runtime.pool import ItemFailure, map_over_actors
 from deepstruc_hpc.runtime.ray_session import ray_session, share_of_cpus
+from tests.waiting import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.ray
 
@@ -156,14 +157,23 @@ def test_all_workers_fit_at_the_same_time(cpus, workers):
 
 def test_a_pool_that_finds_no_room_says_what_it_waits_for_and_begins_when_there_is_some(ray_session_2cpu, monkeypatch, caplog):
     """Somebody else holds both cores of the session for a while. Fails if a build or a solve waits without a word."""
+    import ray
     from ray.util import placement_group, remove_placement_group
 
     from deepstruc_hpc.runtime import placement_groups
 
     monkeypatch.setattr(placement_groups, "FIRST_NOTICE_SECONDS", 0.5)
     others = placement_group([{"CPU": 1}, {"CPU": 1}])
-    assert others.wait(30)
-    leaving = threading.Timer(2.0, remove_placement_group, [others])
+    assert others.wait(PATIENCE_S)
+    wait_until(lambda: not ray.available_resources().get("CPU"))
+
+    def leave_once_it_was_said():
+        try:
+            wait_until(lambda: "no worker has started" in caplog.text)
+        finally:
+            remove_placement_group(others)
+
+    leaving = threading.Thread(target=leave_once_it_was_said)
     leaving.start()
     assert dict(map_over_actors(Square, range(4), workers=2)) == {0: 0, 1: 1, 2: 4, 3: 9}
     leaving.join()
@@ -177,8 +187,7 @@ def test_workers_that_are_being_made_are_not_told_as_waiting_for_room(ray_sessio
 
     from deepstruc_hpc.runtime import placement_groups
 
-    while ray.available_resources().get("CPU", 0.0) < 2:  # the workers of the test before are still leaving
-        time.sleep(0.1)
+    wait_until(lambda: ray.available_resources().get("CPU") == 2)  # the workers of the test before are still leaving
     monkeypatch.setattr(placement_groups, "FIRST_NOTICE_SECONDS", 0.05)
     notices = []
     tell = placement_groups.StartNotice.tell

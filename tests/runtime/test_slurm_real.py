@@ -23,7 +23,7 @@ from deepstruc_hpc import simulate_pdf
 from deepstruc_hpc.core.resources import PACKAGE_DIR, share_dir
 from tests.runtime.slurm_cluster import NODES, SlurmCluster, why_not
 
-pytestmark = [pytest.mark.slurm, pytest.mark.ray, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slurm, pytest.mark.ray, pytest.mark.timeout(1200)]
 PAYLOAD = Path(__file__).with_name("slurm_payload.py")
 UP = 200  # seconds that a job may take to begin its work on a loaded machine
 DONE = 300
@@ -122,7 +122,7 @@ def one_mlflow_run_with_steps(training: Path) -> list[int]:
 
 
 def assert_nothing_left(cluster: SlurmCluster) -> None:
-    end = time.monotonic() + 15
+    end = time.monotonic() + 90
     while (left := cluster.left_behind()) and time.monotonic() < end:
         time.sleep(0.5)
     assert left == ""

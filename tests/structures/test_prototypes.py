@@ -1,13 +1,12 @@
 """Candidate crystals from elements: the right type is among them at about the right size, and nonsense is not."""
 
-import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from deepstruc_hpc.core.errors import StructureError
-from deepstruc_hpc.core.resources import cache_dir
 from deepstruc_hpc.structures import prototype_table as table_module
 from deepstruc_hpc.structures.crystal_listing import amounts_of, crystal_cif, crystal_row, export_cifs
 from deepstruc_hpc.structures.plausibility import CHARGES, CLOSEST, facts
@@ -192,21 +191,27 @@ def test_metals_share_sites_in_two_groups():
     assert {frozenset({"Li"}), frozenset({"Ni", "Mn", "Co"}), frozenset({"O"})} in kinds
 
 
-def test_the_table_is_read_from_the_cache_and_a_damaged_one_is_made_again(monkeypatch):
-    prototype_table()
-    (place,) = cache_dir().glob("prototypes-*.json")
-    kept = place.read_text()
-    rows = [row for row in json.loads(kept)["patterns"] if row["name"] in {"fcc", "bcc"} and not row["merged"]]
-    monkeypatch.setattr(table_module, "_patterns", lambda: iter(rows))
-    try:
-        prototype_table.cache_clear()
-        assert len(prototype_table().patterns) > 400
-        place.write_text(kept[: len(kept) // 2])
-        prototype_table.cache_clear()
-        assert sorted(pattern.name for pattern in prototype_table().patterns) == ["bcc", "fcc"]
-    finally:
-        place.write_text(kept)
-        prototype_table.cache_clear()
+@pytest.fixture
+def small_table(monkeypatch, tmp_path):
+    """A cache folder of its own, and how often a table, here of two patterns, was made. Other tests find their table again."""
+    kept = [asdict(pattern) for pattern in prototype_table().patterns if pattern.name in {"fcc", "bcc"} and not pattern.merged]
+    rows = [{key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in row.items()} for row in kept]
+    made = []
+    monkeypatch.setenv("DEEPSTRUC_HPC_CACHE", str(tmp_path))
+    monkeypatch.setattr(table_module, "_patterns", lambda: made.append("table") or iter(rows))
+    prototype_table.cache_clear()
+    yield made
+    prototype_table.cache_clear()
+
+
+def test_the_table_is_read_from_the_cache_and_a_damaged_one_is_made_again(small_table, tmp_path):
+    for times in (1, 2):
+        for _ in ("made", "read"):
+            assert sorted(pattern.name for pattern in prototype_table().patterns) == ["bcc", "fcc"]
+            prototype_table.cache_clear()
+        assert len(small_table) == times
+        (place,) = tmp_path.glob("prototypes-*.json")
+        place.write_text(place.read_text()[: place.stat().st_size // 2])
 
 
 def test_no_element_and_an_unknown_one_are_errors():

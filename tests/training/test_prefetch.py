@@ -36,7 +36,7 @@ def test_the_next_items_are_made_while_the_reader_works():
             yield number
 
     for number in ahead(items(), depth=2):
-        assert all(event.wait(30) for event in made[: min(number + 3, 6)])
+        assert all(event.wait(120) for event in made[: min(number + 3, 6)])
 
 
 def test_no_more_is_made_ahead_than_was_said():

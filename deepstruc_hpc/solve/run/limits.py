@@ -38,7 +38,7 @@ def time_limit(seconds: float | None) -> Iterator[None]:
         raise TimeLimitError(message)
 
     before = signal.signal(signal.SIGALRM, on_alarm)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    outer, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     except SystemError as compiled:  # what becomes of an alarm within compiled code
@@ -48,5 +48,7 @@ def time_limit(seconds: float | None) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        if outer:  # somebody else's alarm, which is due all the same
+            signal.setitimer(signal.ITIMER_REAL, max(outer - (time.monotonic() - started), 0.001))
     if time.monotonic() - started > seconds:
         raise TimeLimitError(message)
