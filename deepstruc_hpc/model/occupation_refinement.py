@@ -20,6 +20,7 @@ from deepstruc_hpc.physics.instrument import Instrument
 from deepstruc_hpc.physics.site_descent import SiteCurves, SiteDescent, SiteScattering
 from deepstruc_hpc.physics.strain import refine_displacements
 from deepstruc_hpc.physics.target import target_of
+from deepstruc_hpc.physics.uiso_groups import automatic_groups
 from deepstruc_hpc.structures.assignment import LatticeLookup
 from deepstruc_hpc.structures.lattice_strain import strains_of
 from deepstruc_hpc.structures.lattices import lattice_of
@@ -48,18 +49,20 @@ FEWEST, _LAYERS = 4, 8
 
 @dataclass(frozen=True)
 class Fitted:
-    """Parameters of a fit: zoom from the structure as given, U (Å²), delta2 (Å²), Rw, and the scale."""
+    """Parameters of a fit: zoom from the structure as given, U (Å²), delta2 (Å²), Rw, the scale, and U of each element where there are several."""
 
     zoom: float
     uiso: float
     delta2: float
     rw: float
     scale: float
+    uiso_by_element: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Fitted:
         """From a row of a table of fits."""
-        return cls(*(float(row[name]) for name in ("zoom", "uiso", "delta2", "rw", "scale")))
+        zoom, uiso, delta2, rw, scale = (float(row[name]) for name in ("zoom", "uiso", "delta2", "rw", "scale"))
+        return cls(zoom, uiso, delta2, rw, scale)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,8 +108,8 @@ def improve_sites(
 ) -> Improved:
     """Descend over the assignments of a template lattice, and fit, in turn.
 
-    Of a crystal the fit has the strains that its symmetry allows (:mod:`deepstruc_hpc.structures.lattice_strain`): a c/a that is 1 % off hides which
-    sites are filled.
+    Of a crystal the fit has the strains that its symmetry allows (:mod:`deepstruc_hpc.structures.lattice_strain`) and a U for cations and one for
+    anions: a c/a that is 1 % off, or anions that move more than cations, hide which sites are filled.
 
     Args:
         start: from where.
@@ -118,9 +121,8 @@ def improve_sites(
         low_q: Å⁻¹, below which nothing of data and model counts, as in the fits; 0: all counts.
         hops: random changes of a few sites, each followed by a descent, once no change of one atom helps.
     """
-    strains = strains_of(start.template.name)
     length = shortest_distance(start.structure.positions) / shortest_distance(start.template.sites[start.mask] @ start.deformation)
-    now = strained(start, strains, curve, instrument, low_q=low_q) if len(strains) else start
+    now = crystal_fit(start, curve, instrument, low_q=low_q) if start.template.species else start
     points = points or independent_points(float(curve.r[0]), float(curve.r[-1]), max(instrument.qmin, low_q), instrument.qmax)
     rng = np.random.default_rng(0)
     for _ in range(SEARCHES if hops else ROUNDS):
@@ -134,7 +136,7 @@ def improve_sites(
         mask[near] = filled
         structure = _built(now.template, mask, now.structure, length * now.deformation)
         now = Filled(now.template, mask, structure, fitted(structure, curve, instrument, low_q=low_q), now.deformation)
-        now = strained(now, strains, curve, instrument, low_q=low_q) if len(strains) else now
+        now = crystal_fit(now, curve, instrument, low_q=low_q) if now.template.species else now
     return Improved(now.template, now.mask, now.structure, now.fit, now.deformation, objective_of(now, points, log_odds))
 
 
@@ -158,34 +160,39 @@ def _descent(
     scattering = None
     if template.species is not None:
         scattering = SiteScattering.of([template.species[site] for site in near], filled.mask[near], target.q, instrument.radiation)
-    curves = SiteCurves.of(sites, target, uiso=fit.uiso, delta2=fit.delta2, qbroad=instrument.qbroad, scattering=scattering)
+    each = {symbol: fit.uiso_by_element.get(symbol, fit.uiso) for symbol in template.species or ()}
+    uiso = fit.uiso if scattering is None else scattering.pair_uiso(each)
+    curves = SiteCurves.of(sites, target, uiso=uiso, delta2=fit.delta2, qbroad=instrument.qbroad, scattering=scattering)
     bonds = (template.bonds if template.species is None else template.unlike_bonds)[near][:, near]
     odds = np.zeros(len(near)) if log_odds is None else np.clip(log_odds[near], -SUREST, SUREST)
     descent = SiteDescent(curves, bonds, points=points, min_neighbours=template.min_neighbours, most_atoms=most_atoms, log_odds=odds)
     return descent, near
 
 
-def strained(filled: Filled, strains: Floats, curve: PdfCurve, instrument: Instrument, *, low_q: float = 0.0) -> Filled:
-    """The same sites with the lattice strained as the curve asks for; the same object where this fits no better.
+def crystal_fit(filled: Filled, curve: PdfCurve, instrument: Instrument, *, low_q: float = 0.0) -> Filled:
+    """The same sites with a U for cations and one for anions, and the lattice strained as the curve asks for; the same object if this fits no better.
 
     Args:
-        filled: with its fit.
-        strains: (K, 3, 3) that are refined, with scale, zoom, U and delta2.
+        filled: with its fit, on a lattice of several elements.
         curve: the data, in the range of the fit.
         instrument: how it was measured.
         low_q: see :func:`improve_sites`.
     """
+    positions, fit = filled.structure.positions, filled.fit
+    strains, elements = strains_of(filled.template.name), tuple(sorted(filled.structure.elements))
+    groups = automatic_groups(elements)
+    several = {"uiso": fit.uiso} if len(groups) == 1 else {f"uiso_{name}": fit.uiso for name in groups.names}
+    start = {"scale": fit.scale, "zoom": fit.zoom, **several, "delta2": fit.delta2}
     problem = FitProblem(curve, instrument, low_q=low_q)
-    positions = filled.structure.positions
-    start = {"scale": filled.fit.scale, "zoom": filled.fit.zoom, "uiso": filled.fit.uiso, "delta2": filled.fit.delta2}
-    found = refine_displacements(filled.structure, [positions @ strain for strain in strains], start, problem)
-    if found.rw >= filled.fit.rw:
+    found = refine_displacements(filled.structure, [positions @ strain for strain in strains], start, problem, groups=groups)
+    if found.rw >= fit.rw:
         return filled
-    change = np.eye(3) + np.tensordot(found.amplitudes, strains, axes=1)
-    kept = found.parameters
-    fit = Fitted(kept["zoom"], kept["uiso"], kept["delta2"], found.rw, kept["scale"])
+    change, kept = np.eye(3) + np.tensordot(found.amplitudes, strains, axes=1), found.parameters
+    by_element = {symbol: kept[tuple(several)[number]] for symbol, number in zip(elements, groups.numbers, strict=True)}
+    mean = float(np.mean([by_element[symbol] for symbol in filled.structure.symbols]))
+    refined = Fitted(kept["zoom"], mean, kept["delta2"], found.rw, kept["scale"], by_element)
     structure = replace(filled.structure, positions=positions @ change)
-    return Filled(filled.template, filled.mask, structure, fit, filled.deformation @ change)
+    return Filled(filled.template, filled.mask, structure, refined, filled.deformation @ change)
 
 
 def objective_of(filled: Filled, points: float, log_odds: Floats | None) -> float:

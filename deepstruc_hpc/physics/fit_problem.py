@@ -155,19 +155,22 @@ class FitProblem:
         if len(better):
             table.put(rows[better], self._summary(batch.take(better), found.take(better)))
 
-    def tangent(self, structure: Structure, parameters: Mapping[str, Any]) -> Tangent:
-        """The surroundings of a fit of this problem, with one U for all atoms.
+    def tangent(self, structure: Structure, parameters: Mapping[str, Any], *, groups: UisoGroups | None = None) -> Tangent:
+        """The surroundings of a fit of this problem, with one U for all atoms or one a group.
 
         Args:
             structure: the candidate as given to the fit, the only one of this problem.
-            parameters: its ``scale``, ``zoom``, ``uiso`` and ``delta2``.
+            parameters: its ``scale``, ``zoom``, ``uiso`` and ``delta2``; of several groups each has its own, ``uiso_`` and the group's name.
+            groups: of the structure's elements, sorted; one for all where not given.
         """
         zoom = self._zoom_limits(np.zeros(1, dtype=np.int64))
         spectra = self._spectra([structure], zoom)
-        batch = self._batch(spectra, np.zeros(1, dtype=np.int64), zoom, self._groups(spectra.elements))
-        engine = CompiledEvaluator(spectra, batch.target, qbroad=self.instrument.qbroad, delta1=self.delta1, free_scale=True, threads=self.threads)
-        p = np.array([[float(parameters[name]) for name in PARAMETERS]])
-        curves = engine.fq(batch.index, p, 1 + len(PARAMETERS))[0] @ batch.target.transform
+        one = UisoGroups.of(spectra.elements, dict.fromkeys(spectra.elements, "all"))
+        batch = self._batch(spectra, np.zeros(1, dtype=np.int64), zoom, groups or one)
+        settings: dict[str, Any] = {"qbroad": self.instrument.qbroad, "delta1": self.delta1, "threads": self.threads}
+        engine = CompiledEvaluator(spectra, batch.target, **settings, free_scale=True, groups=batch.groups)
+        p = np.array([[float(parameters[name]) for name in batch.names]])
+        curves = engine.fq(batch.index, p, 1 + len(batch.names))[0] @ batch.target.transform
         scale = float(parameters["scale"])
         return Tangent(batch.target, scale * curves[0].astype(np.float64), curves.T.astype(np.float64), scale, self.n_independent)
 

@@ -19,7 +19,7 @@ what was known of every site before.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,10 +54,12 @@ class SiteScattering:
     """What pairs of sites of different kinds scatter, in units of a pair of mean atoms.
 
     Attributes:
+        elements: the kinds.
         pair: (S, S) number of the two sites' pair of kinds.
         weights: (P, Q) fₐf_b/⟨f⟩² of each pair of kinds at the target's Q.
     """
 
+    elements: tuple[str, ...]
     pair: NDArray[np.int64]
     weights: Floats
 
@@ -77,7 +79,12 @@ class SiteScattering:
         mean = np.bincount(number[filled], minlength=len(elements)) @ factors / np.count_nonzero(filled)
         weights = [factors[a] * factors[b] / mean**2 for a in range(len(elements)) for b in range(len(elements))]
         low, high = np.minimum(number[:, None], number), np.maximum(number[:, None], number)
-        return cls(low * len(elements) + high, np.array(weights))
+        return cls(elements, low * len(elements) + high, np.array(weights))
+
+    def pair_uiso(self, uiso: Mapping[str, float]) -> Floats:
+        """(P,) mean U of each pair of kinds, Å², from that of each element."""
+        each = np.array([uiso[symbol] for symbol in self.elements])
+        return np.asarray((each[:, None] + each) / 2.0).ravel()
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,14 +103,14 @@ class SiteCurves:
 
     @classmethod
     def of(
-        cls, sites: Floats, target: Target, *, uiso: float, delta2: float, qbroad: float = 0.0, scattering: SiteScattering | None = None
+        cls, sites: Floats, target: Target, *, uiso: float | Floats, delta2: float, qbroad: float = 0.0, scattering: SiteScattering | None = None
     ) -> SiteCurves:
         """Of all pairs.
 
         Args:
             sites: (S, 3) Å, as they are in the sample: after the zoom.
             target: the data; reaches to the largest distance of two sites.
-            uiso: Å².
+            uiso: Å²; with ``scattering`` also (P,), the mean of each pair of kinds.
             delta2: Å².
             qbroad: Å⁻¹.
             scattering: of the sites' kinds; alike where not given.
@@ -120,7 +127,8 @@ class SiteCurves:
         kind = (np.cumsum(count > 0) - 1)[number].astype(np.int32)
         distance = np.bincount(number.ravel(), weights=apart.ravel())[there] / count[there]
         distance[0] = 1.0
-        width = uiso * width_scale(distance, delta2=delta2, qbroad=qbroad)
+        of_pair = uiso if scattering is None or np.ndim(uiso) == 0 else np.asarray(uiso)[there % len(scattering.weights)]
+        width = of_pair * width_scale(distance, delta2=delta2, qbroad=qbroad)
         waves = np.sin(np.outer(distance, target.q)) / distance[:, None] * np.exp(-width[:, None] * target.q**2)
         if scattering is not None:
             waves *= scattering.weights[there % len(scattering.weights)]

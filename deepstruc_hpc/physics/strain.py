@@ -23,6 +23,7 @@ from deepstruc_hpc.core.shapes import Float64, Positions
 from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.physics.fit_problem import PARAMETERS, SHARPEST, FitProblem
 from deepstruc_hpc.physics.term_search import Tangent, evidence
+from deepstruc_hpc.physics.uiso_groups import UisoGroups
 
 Float = NDArray[np.float64]
 NEIGHBOUR = 1.2
@@ -146,10 +147,10 @@ class Displaced:
 
     Attributes:
         amplitudes: (F,) of the fields.
-        parameters: ``scale``, ``zoom``, ``uiso``, ``delta2``.
+        parameters: ``scale``, ``zoom``, ``uiso`` (or one a group), ``delta2``.
         cost: the sum of squares that is left.
         tangent: of the fit there.
-        jacobian: (K, 4 + F) by scale, the parameters and the fields.
+        jacobian: (K, P + F) by scale, the parameters and the fields.
     """
 
     amplitudes: tuple[float, ...]
@@ -165,28 +166,38 @@ class Displaced:
 
 
 def refine_displacements(
-    structure: Structure, fields: Sequence[Float64[Float, "atoms 3"]], start: Mapping[str, float], problem: FitProblem
+    structure: Structure,
+    fields: Sequence[Float64[Float, "atoms 3"]],
+    start: Mapping[str, float],
+    problem: FitProblem,
+    *,
+    groups: UisoGroups | None = None,
 ) -> Displaced:
     """Gauss–Newton over scale, zoom, U, delta2 and the amplitudes of displacement fields, with shorter steps where the sum of squares would grow.
 
     Args:
         structure: as given to the fit, the only one of the problem.
         fields: displacements at unit amplitude, Å.
-        start: ``scale``, ``zoom``, ``uiso`` and ``delta2`` of its fit; the amplitudes begin at 0.
+        start: ``scale``, ``zoom``, ``uiso`` and ``delta2`` of its fit, in this order; of several groups ``uiso_`` and the group's name for each.
         problem: what it is fitted to.
+        groups: of its elements, each with a U of its own; one for all where not given. The amplitudes begin at 0.
     """
-    names = ("scale", *PARAMETERS)
-    vector = np.array([*[start[name] for name in names], *[0.0] * len(fields)])
-    here = problem.tangent(structure, start)
+    names, rigid = tuple(start), len(start)
+
+    def tangent(values: Float) -> Tangent:
+        moved = _moved(structure, fields, values[rigid:].tolist())
+        return problem.tangent(moved, dict(zip(names, values.tolist(), strict=False)), groups=groups)
+
+    vector = np.array([*start.values(), *[0.0] * len(fields)])
+    here = tangent(vector)
     cost, jacobian = _cost(here), np.zeros((len(here.model), len(vector)))
     for _ in range(MOST_STEPS):
-        amplitudes, parameters = vector[len(names) :].tolist(), dict(zip(names, vector.tolist(), strict=False))
-        now = _moved(structure, fields, amplitudes)
-        jacobian = _jacobian(here, [_slope(now, field, parameters, problem, here) for field in fields])
+        steps = STEP * np.eye(len(vector))[rigid:]
+        jacobian = _jacobian(here, [np.asarray((tangent(vector + step).model - here.model) / STEP) for step in steps])
         step = np.linalg.lstsq(jacobian, here.target.data - here.model, rcond=None)[0]
         for part in (1.0, 0.5, 0.25):
-            trial = _within(vector + part * step, structure)
-            there = problem.tangent(_moved(structure, fields, trial[len(names) :].tolist()), dict(zip(names, trial.tolist(), strict=False)))
+            trial = _within(vector + part * step, structure, rigid)
+            there = tangent(trial)
             if _cost(there) < cost:
                 break
         else:
@@ -195,7 +206,7 @@ def refine_displacements(
         vector, here, cost = trial, there, _cost(there)
         if done:
             break
-    return Displaced(tuple(vector[len(names) :].tolist()), dict(zip(names, vector.tolist(), strict=False)), cost, here, jacobian)
+    return Displaced(tuple(vector[rigid:].tolist()), dict(zip(names, vector.tolist(), strict=False)), cost, here, jacobian)
 
 
 def _refined(structure: Structure, fields: Mapping[str, Float], start: Mapping[str, float], problem: FitProblem, rigid: float) -> Strain:
@@ -214,11 +225,11 @@ def _refined(structure: Structure, fields: Mapping[str, Float], start: Mapping[s
     )
 
 
-def _within(vector: Float, structure: Structure) -> Float:
-    """Inside the bounds of the fit; the zoom moves by little."""
+def _within(vector: Float, structure: Structure, rigid: int) -> Float:
+    """Inside the bounds of the fit; the zoom moves by little. The first ``rigid`` values are scale, zoom, each U and delta2."""
     nearest = float(np.asarray(cKDTree(structure.positions).query(structure.positions, k=2)[0])[:, 1].min())
     kept = vector.copy()
-    kept[2] = max(kept[2], LEAST_UISO)
-    kept[3] = np.clip(kept[3], 0.0, SHARPEST * (nearest * kept[1]) ** 2)
-    kept[4:] = np.clip(kept[4:], -LARGEST, LARGEST)
+    kept[2 : rigid - 1] = np.maximum(kept[2 : rigid - 1], LEAST_UISO)
+    kept[rigid - 1] = np.clip(kept[rigid - 1], 0.0, SHARPEST * (nearest * kept[1]) ** 2)
+    kept[rigid:] = np.clip(kept[rigid:], -LARGEST, LARGEST)
     return np.asarray(kept)

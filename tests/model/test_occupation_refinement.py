@@ -72,10 +72,15 @@ def test_wrong_sites_of_a_compound_are_mended(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "strain"), [("type rutile about cation", [-0.005, -0.005, 0.01]), ("type brookite about bond", [0.012, -0.004, -0.008])]
+    ("name", "strain", "uiso"),
+    [
+        ("type rutile about cation", [-0.005, -0.005, 0.01], {"Ti": 0.006, "O": 0.006}),
+        ("type brookite about bond", [0.012, -0.004, -0.008], {"Ti": 0.004, "O": 0.011}),
+        ("type rock_salt about bond", [0.0, 0.0, 0.0], {"Ti": 0.004, "O": 0.011}),
+    ],
 )
-def test_axes_that_differ_from_the_lattices_do_not_hide_the_sites(name, strain):
-    """A particle whose axes are 1 % off those of its template lattice, and two sites wrong: both are found, and the volume stays."""
+def test_axes_and_anions_that_differ_from_the_lattices_do_not_hide_the_sites(name, strain, uiso):
+    """Axes 1 % off those of the template lattice, anions that move more than cations, and two sites wrong: all are found, and the volume stays."""
     home = with_elements(template_lattice(name, 5.0), ["Ti"], "O", 1.95)
     full = home.distance < 2.6
     true = full & (np.asarray(home.unlike_bonds @ full.astype(int)) > 0)
@@ -86,11 +91,13 @@ def test_axes_that_differ_from_the_lattices_do_not_hide_the_sites(name, strain):
     stretched = home.sites[true] * (1.0 + np.array(strain)) * 1.95
     symbols = tuple(home.species[site] for site in np.flatnonzero(true))
     ranges = INSTRUMENT.model_dump(include={"qmin", "qmax", "qdamp"})
-    curve = PdfCurve(R, simulate_pdf(symbols, stretched, R, **ranges, uiso=0.006, delta2=2.0), header={"qmin": 0.8, "qmax": 24.0})
-    end = improve_sites(Filled(home, begin, started, fitted(started, curve, INSTRUMENT)), curve, INSTRUMENT)
-    np.testing.assert_array_equal(end.mask, true)
+    g = simulate_pdf(symbols, stretched, R, **ranges, uiso=np.array([uiso[symbol] for symbol in symbols]), delta2=2.0)
+    curve = PdfCurve(R, g, header={"qmin": 0.8, "qmax": 24.0})
+    end = improve_sites(Filled(home, begin, started, fitted(started, curve, INSTRUMENT)), curve, INSTRUMENT, hops=20)
+    assert fingerprint(home.structure(end.mask, "Ti", 1.0)) == fingerprint(home.structure(true, "Ti", 1.0))
     assert end.fit.rw < 1e-3
     np.testing.assert_allclose(end.deformation * end.fit.zoom, np.diag(1.0 + np.array(strain)), atol=3e-4)
+    assert end.fit.uiso_by_element == pytest.approx(uiso, abs=1e-4)
 
 
 def test_a_assignment_that_is_right_stays():
