@@ -45,7 +45,7 @@ def pdf_document(pdf: PdfResult) -> dict[str, Any]:
         "folder": pdf.folder,
         "fit": _fit(pdf.fit),
         "best": pdf.best(),
-        "types": _rows(pdf.types),
+        "types": _rows(None if pdf.types is None else pdf.types.sort_values("probability", ascending=False, kind="stable")),
         "verify": _rows(pdf.verify),
         "mixture": _rows(pdf.mixture),
         "phases": _rows(pdf.phases),

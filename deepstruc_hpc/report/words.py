@@ -31,6 +31,8 @@ FLAGS = {
     ),
 }
 """Flag → its words, and one or two plain sentences."""
+DOUBTS = frozenset({"poor_fit", "other_elements", "amorphous"})
+"""Flags by which the sample may be something else: pages show them, and the status beside them, in the colour of doubt."""
 
 
 def status_words(status: object) -> str:
@@ -125,7 +127,7 @@ def words_of(row: Row, details: Row) -> dict[str, Any]:
         "atoms": atoms_words(row),
         "diameter": diameter_words(row),
         "size": size_words(row),
-        "flags": flag_words(row),
+        "flags": [(label, meaning, flag in DOUBTS) for flag, (label, meaning) in zip(flags_of(row), flag_words(row), strict=True)],
         "message": message_words(row),
         "taken_for": taken_for(details),
         "notes": notes_of(details, message_words(row)),

@@ -63,6 +63,7 @@ def test_every_flag_has_words_and_an_explanation_in_sentences(flag):
 
 def test_a_flag_of_a_later_version_is_shown_as_it_stands():
     assert words.flag_words({"flags": "bulk; new_word;"})[1] == ("new word", "")
+    assert [doubt for *_, doubt in words.words_of({"flags": "bulk;other_elements;poor_fit"}, {})["flags"]] == [False, True, True]
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,9 @@ function show(key, value) {
 
 function typeTag(name) { return name ? make("span", { class: "type", colour: folder.colours[name] || "#9aa1ab" }, name.replaceAll("_", " ")) : ""; }
 function phaseTag(row) { return row.words.phase ? make("span", { class: "type", colour: folder.colours[row.structure_type] || "#9aa1ab" }, row.words.phase) : ""; }
-function statusTag(row) { return make("span", { class: `status ${row.status}` }, row.words.status); }
-function flagTags(row) { return row.words.flags.map(([words, meaning]) => make("span", { class: "flag", title: meaning || words }, words)); }
+function statusTag(row) { return make("span", { class: `status ${row.status}${row.words.flags.some(([, , doubt]) => doubt) ? " doubt" : ""}` }, row.words.status); }
+function flagTag(words, meaning, doubt) { return make("span", { class: doubt ? "flag doubt" : "flag", title: meaning || words }, words); }
+function flagTags(row) { return row.words.flags.map((flag) => flagTag(...flag)); }
 function link(path, text) { return make("a", { href: path.split("/").map(encodeURIComponent).join("/"), download: true }, text); }
 function cell(key, value) {
   if (key === "structure_type") return make("td", {}, typeTag(value));
@@ -82,7 +83,7 @@ function answerWords(row) {
 function factList(row) {
   const { taken_for: taken, phase, size, flags, notes } = row.words, answered = row.status === "ok";
   const lines = [["Sample", taken], ["Phase", answered && phase ? phaseTag(row) : ""], ["Size", answered ? size : ""],
-    ["Flags", flags.length ? make("ul", {}, flags.map(([words, meaning]) => make("li", {}, make("span", { class: "flag" }, words), meaning))) : ""],
+    ["Flags", flags.length ? make("ul", {}, flags.map(([words, meaning, doubt]) => make("li", {}, flagTag(words, meaning, doubt), meaning))) : ""],
     ["Notes", notes.length ? make("ul", { class: "notes" }, notes.map((note) => make("li", {}, note))) : ""]].filter(([, said]) => said);
   return lines.length ? make("dl", { class: "facts" }, lines.map(([head, said]) => [make("dt", {}, head), make("dd", {}, said)])) : null;
 }
