@@ -15,7 +15,8 @@ function show(key, value) {
 
 function typeTag(name) { return name ? make("span", { class: "type", colour: folder.colours[name] || "#9aa1ab" }, name.replaceAll("_", " ")) : ""; }
 function phaseTag(row) { return row.words.phase ? make("span", { class: "type", colour: folder.colours[row.structure_type] || "#9aa1ab" }, row.words.phase) : ""; }
-function statusTag(row) { return make("span", { class: `status ${row.status}${row.words.flags.some(([, , doubt]) => doubt) ? " doubt" : ""}` }, row.words.status); }
+function statusClass({ flags }, status) { return status === "ok" && flags.some(([, , doubt]) => doubt) ? "ok doubt" : status; }
+function statusTag(row) { return make("span", { class: `status ${statusClass(row.words, row.status)}` }, row.words.status); }
 function flagTag(words, meaning, doubt) { return make("span", { class: doubt ? "flag doubt" : "flag", title: meaning || words }, words); }
 function flagTags(row) { return row.words.flags.map((flag) => flagTag(...flag)); }
 function link(path, text) { return make("a", { href: path.split("/").map(encodeURIComponent).join("/"), download: true }, text); }
@@ -200,7 +201,7 @@ function phaseTable(rows) {
 function sectionBody(i) {
   const data = JSON.parse(document.getElementById(`pdf-${i}`).textContent), parts = [], later = [], views = [];
   const answered = data.row.status === "ok", row = { ...data.row, words: data.words };
-  if (data.words.message) parts.push(make("p", { class: `message-line ${row.status}` }, answered ? "" : make("strong", {}, `${data.words.status}: `), data.words.message));
+  if (data.words.message) parts.push(make("p", { class: `message-line ${statusClass(data.words, row.status)}` }, answered ? "" : make("strong", {}, `${data.words.status}: `), data.words.message));
   parts.push(...[factList(row)].filter(Boolean));
   const curve = data.fit ? make("div", { class: "plot curve" }) : null;
   if (curve) later.push(() => drawFit(curve, data.fit));
