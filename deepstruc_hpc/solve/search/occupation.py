@@ -139,7 +139,8 @@ def refine_crystal_occupations(generator: Generator, candidates: CandidateSet, m
     ends = [(origin, refined(start)) for origin, start in starts]
     origin, best = min(ends, key=lambda end: end[1].objective)
     hops = int(np.clip(HOPPED_ATOMS / len(best.structure), 1, MOST_HOPS))
-    return CandidateSet(tuple(_on_crystal(end, of) for of, end in [*ends, (origin, refined(best, hops))]))
+    found = (_on_crystal(end, of) for of, end in [*ends, (origin, refined(best, hops))])
+    return CandidateSet(tuple(one for one in found if one.shows_its_crystal))
 
 
 def _on_crystal(end: Improved, origin: Candidate) -> Candidate:
