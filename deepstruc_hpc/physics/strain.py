@@ -31,7 +31,7 @@ NEIGHBOUR = 1.2
 STEP = 0.002
 """Of each field, for its derivative by a difference."""
 LARGEST = 0.1
-"""Of each field: beyond it atoms would touch."""
+"""Of each field: beyond it atoms would touch. Of the zoom of the start as well: a fit begins near its minimum."""
 LEAST_ERRORS, LEAST_GAIN = 3.0, 5.0
 """Standard uncertainties, and nats beyond the price, for each field. Uncertainties know of the noise alone, and every candidate is a little wrong."""
 LEAST_INSIDE = 4
@@ -193,10 +193,13 @@ def refine_displacements(
     cost, jacobian = _cost(here), np.zeros((len(here.model), len(vector)))
     for _ in range(MOST_STEPS):
         steps = STEP * np.eye(len(vector))[rigid:]
-        jacobian = _jacobian(here, [np.asarray((tangent(vector + step).model - here.model) / STEP) for step in steps])
+        slopes = [np.asarray((tangent(vector + step).model - here.model) / STEP) for step in steps]
+        if not all(np.isfinite(slope).all() for slope in slopes):
+            break
+        jacobian = _jacobian(here, slopes)
         step = np.linalg.lstsq(jacobian, here.target.data - here.model, rcond=None)[0]
         for part in (1.0, 0.5, 0.25):
-            trial = _within(vector + part * step, structure, rigid)
+            trial = _within(vector + part * step, structure, rigid, zoom=start["zoom"])
             there = tangent(trial)
             if _cost(there) < cost:
                 break
@@ -225,10 +228,11 @@ def _refined(structure: Structure, fields: Mapping[str, Float], start: Mapping[s
     )
 
 
-def _within(vector: Float, structure: Structure, rigid: int) -> Float:
-    """Inside the bounds of the fit; the zoom moves by little. The first ``rigid`` values are scale, zoom, each U and delta2."""
+def _within(vector: Float, structure: Structure, rigid: int, *, zoom: float) -> Float:
+    """Inside the bounds of the fit, near the zoom of the start. The first ``rigid`` values are scale, zoom, each U and delta2."""
     nearest = float(np.asarray(cKDTree(structure.positions).query(structure.positions, k=2)[0])[:, 1].min())
     kept = vector.copy()
+    kept[1] = np.clip(kept[1], (1.0 - LARGEST) * zoom, (1.0 + LARGEST) * zoom)
     kept[2 : rigid - 1] = np.maximum(kept[2 : rigid - 1], LEAST_UISO)
     kept[rigid - 1] = np.clip(kept[rigid - 1], 0.0, SHARPEST * (nearest * kept[1]) ** 2)
     kept[rigid:] = np.clip(kept[rigid:], -LARGEST, LARGEST)
