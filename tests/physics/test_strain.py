@@ -7,7 +7,7 @@ from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.physics.fit import fit_candidates
 from deepstruc_hpc.physics.fit_problem import FitProblem
 from deepstruc_hpc.physics.instrument import Instrument
-from deepstruc_hpc.physics.strain import displacement_fields, refine_strain
+from deepstruc_hpc.physics.strain import LARGEST, displacement_fields, refine_displacements, refine_strain
 from deepstruc_hpc.structures.template_lattices import template_lattice
 from tests.physics.clusters import INSTRUMENT, gold, measured, noise
 
@@ -80,3 +80,20 @@ def test_fields_move_what_they_say():
 
 def test_a_particle_without_an_inside_has_no_surface_contraction():
     assert set(displacement_fields(icosahedron(13))) == {"radial_strain"}
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("start", [{"zoom": 0.93, "uiso": 0.08}, {"zoom": 1.07, "uiso": 5e-4}, {"zoom": 1.0, "uiso": 0.005}])
+def test_a_refinement_that_begins_far_away_ends_no_worse_and_near_its_zoom(start):
+    """Steps from a bad start are wild: without bounds they left the range in which the model is defined."""
+    structure = gold(140)
+    curve = noise(measured(structure, rmax=23.0), 0.03).between(**RANGE)
+    problem = FitProblem(curve, CONDITIONS, low_q=1.2)
+    begin = {"scale": 1.0, "zoom": start["zoom"], "uiso": start["uiso"], "delta2": 6.0}
+    fields = [structure.positions @ np.diag([-0.5, -0.5, 1.0])]
+    before = problem.tangent(structure, begin)
+    residual = before.target.data - before.model
+    found = refine_displacements(structure, fields, begin, problem)
+    assert found.cost <= float(residual @ residual) + before.target.outside
+    assert abs(found.parameters["zoom"] / begin["zoom"] - 1.0) <= LARGEST
+    assert abs(found.amplitudes[0]) <= LARGEST
