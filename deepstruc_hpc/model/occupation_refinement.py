@@ -122,7 +122,7 @@ def improve_sites(
         hops: random changes of a few sites, each followed by a descent, once no change of one atom helps.
     """
     length = shortest_distance(start.structure.positions) / shortest_distance(start.template.sites[start.mask] @ start.deformation)
-    now = crystal_fit(start, curve, instrument, low_q=low_q) if start.template.species else start
+    now = refit_crystal(start, curve, instrument, low_q=low_q) if start.template.species else start
     points = points or independent_points(float(curve.r[0]), float(curve.r[-1]), max(instrument.qmin, low_q), instrument.qmax)
     rng = np.random.default_rng(0)
     for _ in range(SEARCHES if hops else ROUNDS):
@@ -136,7 +136,7 @@ def improve_sites(
         mask[near] = filled
         structure = _built(now.template, mask, now.structure, length * now.deformation)
         now = Filled(now.template, mask, structure, fitted(structure, curve, instrument, low_q=low_q), now.deformation)
-        now = crystal_fit(now, curve, instrument, low_q=low_q) if now.template.species else now
+        now = refit_crystal(now, curve, instrument, low_q=low_q) if now.template.species else now
     return Improved(now.template, now.mask, now.structure, now.fit, now.deformation, objective_of(now, points, log_odds))
 
 
@@ -169,7 +169,7 @@ def _descent(
     return descent, near
 
 
-def crystal_fit(filled: Filled, curve: PdfCurve, instrument: Instrument, *, low_q: float = 0.0) -> Filled:
+def refit_crystal(filled: Filled, curve: PdfCurve, instrument: Instrument, *, low_q: float = 0.0) -> Filled:
     """The same sites with a U for cations and one for anions, and the lattice strained as the curve asks for; the same object if this fits no better.
 
     Args:

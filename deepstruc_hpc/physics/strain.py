@@ -179,8 +179,9 @@ def refine_displacements(
         structure: as given to the fit, the only one of the problem.
         fields: displacements at unit amplitude, Å.
         start: ``scale``, ``zoom``, ``uiso`` and ``delta2`` of its fit, in this order; of several groups ``uiso_`` and the group's name for each.
+            The amplitudes begin at 0.
         problem: what it is fitted to.
-        groups: of its elements, each with a U of its own; one for all where not given. The amplitudes begin at 0.
+        groups: of its elements, each with a U of its own; one for all where not given.
     """
     names, rigid = tuple(start), len(start)
 

@@ -50,27 +50,6 @@ def test_wrong_sites_and_wrong_parameters_are_mended_together(name):
     assert end.fit.zoom * 2.76 == pytest.approx(unit, abs=2e-3)
 
 
-@pytest.mark.parametrize("name", ["type rutile about cation", "type rock_salt about bond"])
-def test_wrong_sites_of_a_compound_are_mended(name):
-    home = with_elements(template_lattice(name, 5.0), ["Sn"], "O", 2.05)
-    full = home.distance < 2.7
-    true = full & (np.asarray(home.unlike_bonds @ full.astype(int)) > 0)
-    begin = true.copy()
-    begin[np.flatnonzero(true)[-1]] = False
-    begin[np.flatnonzero(~true & (np.asarray(home.unlike_bonds @ true.astype(int)) > 0))[3]] = True
-
-    def structure(mask: np.ndarray, length: float) -> Structure:
-        return home.cluster(mask, [home.species[site] for site in np.flatnonzero(mask)], length, home.structure_type, "")
-
-    whole = structure(true, 2.06)
-    ranges = INSTRUMENT.model_dump(include={"qmin", "qmax", "qdamp"})
-    curve = PdfCurve(R, simulate_pdf(whole.symbols, whole.positions, R, **ranges, uiso=0.006, delta2=2.0), header={"qmin": 0.8, "qmax": 24.0})
-    started = structure(begin, 2.05)
-    end = improve_sites(Filled(home, begin, started, fitted(started, curve, INSTRUMENT)), curve, INSTRUMENT)
-    assert end.fit.rw < 0.02
-    assert fingerprint(structure(end.mask, 1.0)) == fingerprint(structure(true, 1.0))
-
-
 @pytest.mark.parametrize(
     ("name", "strain", "uiso"),
     [

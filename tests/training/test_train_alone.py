@@ -6,7 +6,7 @@ import shutil
 import pytest
 from safetensors.numpy import load_file
 
-from deepstruc_hpc.core.errors import CheckpointError
+from deepstruc_hpc.core.errors import CheckpointError, ConfigError
 from deepstruc_hpc.training import loop
 from deepstruc_hpc.training.alone import works_alone
 from deepstruc_hpc.training.config import learning_rate
@@ -62,6 +62,32 @@ def test_stopped_moved_and_resumed_equals_uninterrupted_bit_for_bit(uninterrupte
     assert comparable(tmp_path / "moved") == comparable(uninterrupted[0])
     one, other = (load_file(directory / "checkpoint" / "model.safetensors") for directory in (tmp_path / "moved", uninterrupted[0]))
     assert all((one[name] == other[name]).all() for name in other)
+
+
+@pytest.mark.usefixtures("tracking", "no_ray")
+def test_a_training_begins_with_the_weights_of_another_model(uninterrupted, tiny_store, tmp_path, monkeypatch):
+    """At a rate near 0 they stay what they were; a path is taken as it is at the call, and the training can be resumed with it."""
+    source = load_file(uninterrupted[0] / "checkpoint" / "model.safetensors")
+    monkeypatch.chdir(uninterrupted[0].parent)
+    slow = ("optimiser.learning_rate=1e-9", "optimiser.final_rate=1e-9", f"epochs={EPOCHS}")
+    begun = (*slow, "start_from=run")
+    train(tiny_store, tmp_path / "run", tiny_settings(*begun, "stop_after=1"), workers=1)
+    found = load_file(tmp_path / "run" / "checkpoint" / "model.safetensors")
+    assert all(abs(found[name] - source[name]).max() < 1e-5 for name in source)
+    train(tiny_store, tmp_path / "fresh", tiny_settings(*slow, "stop_after=1"), workers=1)
+    fresh = load_file(tmp_path / "fresh" / "checkpoint" / "model.safetensors")
+    assert any(abs(fresh[name] - source[name]).max() > 1e-3 for name in source)
+    assert train(tiny_store, tmp_path / "run", tiny_settings(*begun), workers=1, resume=True).epochs_now == EPOCHS - 1
+
+
+def test_a_model_of_other_settings_or_none_at_all_is_no_start(uninterrupted, tiny_store, tmp_path, tracking, no_ray):
+    run = uninterrupted[0]
+    with pytest.raises(ConfigError, match=r"start_from: the model .* has model\.latent_dim = "):
+        train(tiny_store, tmp_path / "other", tiny_settings("model.latent_dim=7", f"start_from={run}"), workers=1)
+    with pytest.raises(CheckpointError, match="no checkpoint there"):
+        train(tiny_store, tmp_path / "none", tiny_settings(f"start_from={tmp_path / 'nowhere'}"), workers=1)
+    assert not (tmp_path / "other").exists()
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_finished_training_resumed_is_tracked_and_does_nothing(uninterrupted, tiny_store, tracking, no_ray, tmp_path):

@@ -29,7 +29,7 @@ TYPES = 3
 CRYSTAL_SAMPLES, CRYSTAL_TYPES = 4, 2
 """The same of crystals. Their samples end in different minima more often; limits of time."""
 HOPPED_ATOMS, MOST_HOPS = 6000, 60
-"""Random changes that the best of them is given, times its atoms, and at most; limits of time: each takes as long as atoms squared."""
+"""Random changes after each fit of the best of them, times its atoms, and at most; limits of time: each takes as long as atoms squared."""
 LAYERED = 1
 """Refined samples that are changed by whole layers, by one change in a row; a limit of time, since the local search follows."""
 LAYERED_KINDS = frozenset({"hcp", "stacking_fault"})
