@@ -83,7 +83,7 @@ def _summary_cells(row: dict[str, Any]) -> dict[str, str]:
         "Rw": "" if rw is None else f"{rw:.3f}",
         "probability": "" if probability is None else f"{probability:.2f}",
         "status": words.status_words(row["status"]),
-        "flags": ", ".join(said for said, _ in words.flag_words(row)),
+        "flags": ", ".join(label for label, _ in words.flag_words(row)),
     }
 
 

@@ -67,10 +67,10 @@ def test_a_qdamp_that_nobody_named_is_said_after_the_table_and_not_in_the_docume
 )
 def test_wrong_usage_is_one_line_and_exit_code_two(words, message, capsys):
     assert run(["solve", *words]) == 2
-    told = capsys.readouterr().err
-    assert told.startswith("error: ")
-    assert len(told.strip().splitlines()) == 1
-    assert message in told
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: ")
+    assert len(printed.strip().splitlines()) == 1
+    assert message in printed
 
 
 def test_the_resolved_settings_are_printed_and_can_be_given_back(tmp_path, capsys):

@@ -88,9 +88,9 @@ def test_tables_of_a_directory_under_other_endings_are_said_and_not_read(tmp_pat
     for name in ("a.gr", "b.xy", "c.dat", "values.csv", "log.json", ".hidden.txt"):
         (tmp_path / name).touch()
     assert [path.name for path in find_pdfs(tmp_path)] == ["a.gr"]
-    (said,) = other_tables_in_words([tmp_path, tmp_path / "a.gr"], apart=tmp_path / "values.csv")
+    (sentence,) = other_tables_in_words([tmp_path, tmp_path / "a.gr"], apart=tmp_path / "values.csv")
     assert (
-        said
+        sentence
         == f"2 files of {tmp_path} have another ending than a curve, so not read: b.xy, c.dat. To read what holds G(r) there, name '{tmp_path}/*.xy'."
     )
     assert other_tables_in_words([tmp_path / "a.gr", str(tmp_path / "*.xy")]) == []
