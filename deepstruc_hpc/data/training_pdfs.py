@@ -273,7 +273,13 @@ def _spectra(structures: Sequence[Structure], units: NDArray[np.float64], q: NDA
         for start in range(0, len(rows), SPECTRA_AT_A_TIME):
             part = rows[start : start + SPECTRA_AT_A_TIME]
             made = spectra_of(
-                [structures[row] for row in part], q_max=float(q[-1]), max_zoom=1.01, lengths=units[part], reach=reach, shortest=min(shortest, reach)
+                [structures[row] for row in part],
+                q_max=float(q[-1]),
+                max_zoom=1.01,
+                lengths=units[part],
+                resolution=True,  # strain widens peaks with distance, as Qbroad does
+                reach=reach,
+                shortest=min(shortest, reach),
             )
             if not len(table):
                 nodes = made.nodes

@@ -6,9 +6,11 @@ import pytest
 from deepstruc_hpc.core.curve import PdfCurve
 from deepstruc_hpc.core.errors import PdfFileError, StoreError
 from deepstruc_hpc.core.peaks import first_neighbour_distance, first_neighbour_distances
+from deepstruc_hpc.core.structure import Structure
 from deepstruc_hpc.data.standard_pdf import curve_to_grid
 from deepstruc_hpc.data.training_pdfs import MeasuredLike, MeasuredLikePdfs, StoredPdfs
 from deepstruc_hpc.physics.simulate import simulate_pdf
+from deepstruc_hpc.structures.cubic import lattice_sites
 from deepstruc_hpc.structures.elements import nn_distance
 from deepstruc_hpc.structures.families import FAMILIES
 from tests.model.clusters import clusters, curve_of, icosahedron
@@ -136,3 +138,19 @@ def test_without_a_peak_the_expected_distance_stays():
     r = np.arange(1.5, 20.0, 0.02)
     assert first_neighbour_distance(PdfCurve(r=r, g=-np.ones_like(r)), 2.8) == 2.8
     assert first_neighbour_distance(PdfCurve(r=r + 5.0, g=np.ones_like(r)), 2.8) == 2.8
+
+
+@pytest.mark.law
+def test_strain_widens_peaks_in_proportion_to_their_distance():
+    """Against the sum over pairs, exp(−Q² (U + (strain · d)²/2)) each: also at 11 nearest-neighbour distances, where strain does most."""
+    structures = [Structure.of_element("Pt", lattice_sites("fcc", 5.5) * 2.77, "fcc", "sphere")]
+    strain, uiso = 0.01, 0.005 / 2.77**2
+    made = MeasuredLikePdfs.of(structures, np.array([2.77]), ["sphere"], GRID, MeasuredLike(**{**EXACT, "strain": (strain, strain)}))
+    column = np.ones((1, 1), dtype=np.float32)
+    found = made._fq(np.array([0]), column * np.float32(uiso), column * 0, column * np.float32(strain))[0]
+    sites = structures[0].positions / 2.77
+    apart = np.linalg.norm(sites[:, None] - sites[None], axis=2)[np.triu_indices(len(sites), 1)]
+    d, count = np.unique(np.round(apart, 6), return_counts=True)
+    q = made.q[5:].astype(np.float64)
+    exact = (np.sin(np.outer(q, d)) * np.exp(-np.outer(q**2, uiso + 0.5 * (strain * d) ** 2))) @ (count / d) * 2 / len(sites)
+    assert found[5:] == pytest.approx(exact, abs=2e-2 * float(np.abs(exact).max()))
