@@ -1,4 +1,4 @@
-"""The two files of a size head beside a model's own: ``size_head.safetensors`` and ``size_head.json``.
+"""The files of a size head beside a model's own: ``size_head.safetensors``, ``size_head.json`` and, where it has one, ``size_library.safetensors``.
 
 A checkpoint without them is as good as ever.
 """
@@ -6,6 +6,7 @@ A checkpoint without them is as good as ever.
 from __future__ import annotations
 
 import json
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,10 @@ from deepstruc_hpc.core.errors import CheckpointError
 from deepstruc_hpc.core.files import write_atomically
 from deepstruc_hpc.model.cvae import Cvae
 from deepstruc_hpc.model.size_head import BLEND, SizeHead, SizeHeadConfig, feature_count
+from deepstruc_hpc.model.size_library import SizeLibrary
 from deepstruc_hpc.model.size_reading import SizeReader
 
-SIZE_WEIGHTS, SIZE_DESCRIPTION = "size_head.safetensors", "size_head.json"
+SIZE_WEIGHTS, SIZE_DESCRIPTION, SIZE_LIBRARY = "size_head.safetensors", "size_head.json", "size_library.safetensors"
 SIZE_SCHEMA = 1
 
 
@@ -77,7 +79,7 @@ def load_size_head(directory: Path, network: Cvae) -> tuple[SizeHead, SizeInfo] 
         head.load_state_dict(fresh | stored)
     except (OSError, SafetensorError, RuntimeError) as broken:
         raise CheckpointError(
-            f"{weights}: cannot be read ({str(broken).splitlines()[0]}). The size head is damaged; remove its two files."
+            f"{weights}: cannot be read ({str(broken).splitlines()[0]}). The size head is damaged; remove its files, which begin with size_."
         ) from broken
     return head.to(next(network.parameters()).device).eval(), info
 
@@ -89,21 +91,30 @@ def size_reader(directory: Path, network: Cvae) -> SizeReader | None:
         CheckpointError: as :func:`load_size_head`.
     """
     loaded = load_size_head(directory, network)
-    return None if loaded is None else SizeReader(network, loaded[0])
+    if loaded is None:
+        return None
+    library = directory / SIZE_LIBRARY
+    if loaded[0].config.library and not library.is_file():
+        raise CheckpointError(
+            f"{library}: not there, but {directory / SIZE_DESCRIPTION} says that the size head has one. Put it back, or remove both."
+        )
+    return SizeReader(network, loaded[0], partial(SizeLibrary.load, library) if loaded[0].config.library else None)
 
 
 def _read_info(path: Path) -> SizeInfo:
     try:
         values: Any = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as broken:
-        raise CheckpointError(f"{path}: cannot be read ({broken}). The size head is damaged; remove its two files.") from broken
+        raise CheckpointError(f"{path}: cannot be read ({broken}). The size head is damaged; remove its files, which begin with size_.") from broken
     found = values.get("schema_version") if isinstance(values, dict) else None
     if found != SIZE_SCHEMA:
         raise CheckpointError(f"{path}: size head of schema {found}, but this program reads schema {SIZE_SCHEMA}. Train it again.")
     try:
         return SizeInfo.model_validate(values)
     except ValidationError as invalid:
-        raise CheckpointError(f"{path}: {invalid.errors()[0]['msg']}. The size head is damaged; remove its two files.") from invalid
+        raise CheckpointError(
+            f"{path}: {invalid.errors()[0]['msg']}. The size head is damaged; remove its files, which begin with size_."
+        ) from invalid
 
 
 __all__ = ["SizeInfo", "load_size_head", "prior_hash", "save_size_head", "size_reader"]

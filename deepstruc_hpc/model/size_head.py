@@ -45,6 +45,7 @@ class SizeHeadConfig(Config):
     layers: int = Field(3, ge=1, description="residual blocks")
     components: int = Field(3, ge=1, description="normal distributions of the mixture")
     window: float = Field(0.6, gt=0, description="width of the windows in which the strength of G is read, r / d_nn")
+    library: bool = Field(False, description="a library of bodies lies beside the head, and is a reading of its own")
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,33 +92,55 @@ class FieldReading(TensorRecord):
     latent_width: Tensor
 
 
-class SizeBlend(nn.Module):
-    """One normal distribution of ln N from the head's mixture and the decoder's readings, weighed by how sure each of them is.
+@dataclass(frozen=True, eq=False)
+class LibraryReading(TensorRecord):
+    """What the library of bodies says of the size (:mod:`deepstruc_hpc.model.size_library`).
 
-    ln N = head + a · (expected number − head) + b · (exact number − expected number), with a, b and the width from linear functions of the size, of
-    the head's width, of the decoder's and of how far the two are apart. Fitted after the head, on shapes that the head never saw. At first the
-    decoder is believed below the size at which coarse views begin, and the head above.
+    Attributes:
+        mean: (B,) of ln N.
+        log_width: (B,) ln of its standard deviation.
     """
 
-    INPUTS = 6
+    mean: Tensor
+    log_width: Tensor
 
-    def __init__(self) -> None:
+
+class SizeBlend(nn.Module):
+    """One normal distribution of ln N from the head's mixture, the decoder's readings and the library's, weighed by how sure each of them is.
+
+    ln N = (1 − c) (head + a · (expected number − head) + b · (exact number − expected number)) + c · library, with a, b, c and the width from linear
+    functions of the size, of the width of each and of how far they are apart. Fitted after the head, on shapes that none of them saw. At first the
+    decoder is believed below the size at which coarse views begin, the head above, and the library as much as both.
+
+    Args:
+        library: whether there is one.
+    """
+
+    def __init__(self, *, library: bool = False) -> None:
         super().__init__()
-        self.weigh = nn.Linear(self.INPUTS, 3)
+        self.library = library
+        self.weigh = nn.Linear(8 if library else 6, 4 if library else 3)
         with torch.no_grad():
             self.weigh.weight.zero_()
             self.weigh.weight[0, 0] = -1.0
-            self.weigh.bias.copy_(torch.tensor([0.0, -4.0, 0.0]))
+            self.weigh.bias.zero_()
+            self.weigh.bias[1] = -4.0
 
-    def forward(self, head: SizeMixture, field: FieldReading) -> tuple[Tensor, Tensor]:
+    def forward(self, head: SizeMixture, field: FieldReading, library: LibraryReading | None = None) -> tuple[Tensor, Tensor]:
         """(B,) mean and logarithm of the standard deviation of ln N."""
         mean, std = head.moments()
         beyond = ((mean - COARSE_FROM) / COARSE_STEEPNESS).clamp(-3.0, 3.0)
         apart = (field.log_ratio.abs() + 0.01).log() + 3.0
         seen = [beyond, (mean - MIDDLE) / SPREAD, std.log() + 3.0, field.log_width + 3.0, apart, field.latent_width + 2.0]
-        share, exact, width = self.weigh(torch.stack(seen, dim=1)).unbind(dim=1)
-        moved = share.sigmoid() * field.log_ratio + exact.sigmoid() * (field.log_exact - field.log_ratio)
-        return mean + moved, std.log() + width
+        if library is None:
+            share, exact, width = self.weigh(torch.stack(seen, dim=1)).unbind(dim=1)
+        else:
+            seen += [library.log_width + 3.0, ((library.mean - mean).abs() + 0.01).log() + 3.0]
+            share, exact, width, other = self.weigh(torch.stack(seen, dim=1)).unbind(dim=1)
+        found = mean + share.sigmoid() * field.log_ratio + exact.sigmoid() * (field.log_exact - field.log_ratio)
+        if library is not None:
+            found = found + other.sigmoid() * (library.mean - found)
+        return found, std.log() + width
 
 
 class SizeHead(nn.Module):
@@ -146,7 +169,7 @@ class SizeHead(nn.Module):
         inputs = len(axis) + 2 * windows.shape[1] + self.strengths.outputs + features
         self.network = ResidualNetwork(inputs, config.hidden, config.layers)
         self.answer = nn.Linear(config.hidden, 3 * config.components)
-        self.blend = SizeBlend()
+        self.blend = SizeBlend(library=config.library)
         with torch.no_grad():
             self.answer.bias[config.components : 2 * config.components] = torch.linspace(-1.2, 1.2, config.components)
 

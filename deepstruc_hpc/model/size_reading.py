@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deepstruc_hpc.model.coarse_view import atomic_volumes, coarse_view, stretched_sites
+from deepstruc_hpc.model.coarse_view import WHOLE_ATOMS, atomic_volumes, coarse_view, stretched_sites
 from deepstruc_hpc.model.cvae import Cvae
 from deepstruc_hpc.model.parts import DecodedArrays
 from deepstruc_hpc.model.sites import FEWEST_ATOMS, SitesDecoder, SitesOutput
-from deepstruc_hpc.model.size_head import FieldReading, SizeHead, SizeMixture, long_axis, on_model_axis, prior_features
+from deepstruc_hpc.model.size_head import FieldReading, LibraryReading, SizeHead, SizeMixture, long_axis, on_model_axis, prior_features
+from deepstruc_hpc.model.size_library import SizeLibrary, moments
+from deepstruc_hpc.structures.lattices import lattice_of
 from deepstruc_hpc.structures.sites import centred_and_ordered
 
 Array = NDArray[np.float64]
+
+UNLIKELY = 0.01
+"""Lattices that the decoder says with more than this are asked of the library, and this is added to what the decoder says."""
+TWINS = ("fcc", "hcp", "stacking_fault", "decahedral", "icosahedral")
+"""Lattices that all are asked of the library for large particles, where one of them is the most probable: they are alike but for twins and faults."""
+NARROWEST = 0.003
+"""Least width of ln N."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +44,8 @@ class SizedAnswer:
         output: the decoder's, of the mean latent points of the coarse views.
         template: (B,) number of the most probable template lattice.
         logits: of the sites of that template lattice, (S,) each.
+        types: (B, T) probabilities of the model's types.
+        library: the library's reading, where there is one.
     """
 
     log_n: Tensor
@@ -44,6 +57,8 @@ class SizedAnswer:
     output: SitesOutput
     template: NDArray[np.int64]
     logits: list[NDArray[np.float32]]
+    types: Array
+    library: LibraryReading | None
 
     def n_atoms(self) -> NDArray[np.int64]:
         """(B,) the number of atoms that is predicted, in whole atoms."""
@@ -55,22 +70,31 @@ class SizeReader:
     """Reads sizes off PDFs, and says which sites particles of these sizes fill.
 
     The head says a size. The curve is shown to the model as if the particle were at most as large as the model knows, and the decoder's answer is
-    a second reading: how many of the sites of such a particle it fills, over how many it should. Both are weighed by how sure they are.
+    a second reading: how many of the sites of such a particle it fills, over how many it should. A third is the library's. They are weighed by how
+    sure they are. Of particles larger than the model knows the library says the lattice, too.
 
     Args:
         network: in evaluation mode, with a decoder over sites of one-element particles.
         head: of this network.
+        library: reads the library of bodies, where the head has one; asked when it is needed first.
 
     Attributes:
         axis: (L,) r / d_nn, on which curves are read; the model's own axis is its first part.
     """
 
-    def __init__(self, network: Cvae, head: SizeHead) -> None:
+    def __init__(self, network: Cvae, head: SizeHead, library: Callable[[], SizeLibrary] | None = None) -> None:
         decoder = network.decoder_network
         if not isinstance(decoder, SitesDecoder):
             raise TypeError("a size head needs a decoder over sites.")
         self.network, self.decoder, self.head = network, decoder, head.eval()
         self.axis = long_axis(head.config, network.config.grid)
+        self._read_library = library
+        self._lattices = [lattice_of(name) for name in network.config.structure_types]
+
+    @cached_property
+    def library(self) -> SizeLibrary | None:
+        """Of bodies; None where the head has none."""
+        return None if self._read_library is None else self._read_library()
 
     @torch.no_grad()
     def read(self, pdf: NDArray[np.float32]) -> SizedAnswer:
@@ -85,11 +109,49 @@ class SizeReader:
         coarse, supposed = coarse_view(near.cpu().numpy(), self.axis[:points], size, atomic_volumes(self.decoder, direct))
         prior = self.network.prior(torch.from_numpy(coarse).to(seen.device))
         output = self.network.decode(prior.mean)
-        template = output.template_logits.argmax(dim=1).cpu().numpy().astype(np.int64)
+        types = self.decoder.type_shares(output)
+        library = None
+        if self.library is not None:
+            library, types = self._ask_library(self.library, pdf, size, types)
+        template = self._templates(output, types, supposed < size)
         logits = [self.decoder.site_logits(output.z[row : row + 1], int(kind))[0].cpu().numpy() for row, kind in enumerate(template)]
         field = _field_reading(logits, supposed, prior.log_std.mean(dim=1))
-        mean, log_std = self.head.blend(mixture, field)
-        return SizedAnswer(mean, log_std, mixture, field, size, supposed, output, template, logits)
+        mean, log_std = self.head.blend(mixture, field, library)
+        return SizedAnswer(mean, log_std, mixture, field, size, supposed, output, template, logits, types, library)
+
+    def _ask_library(self, library: SizeLibrary, pdf: NDArray[np.float32], size: Array, types: Array) -> tuple[LibraryReading, Array]:
+        """The library's reading, and (B, T) types; of particles that the model knows they stay as the decoder says."""
+        means, widths, found = [], [], types.copy()
+        for row, shares in enumerate(types):
+            known = pdf[row, 1] > 0
+            r, g = self.axis[: pdf.shape[2]][known], pdf[row, 0][known].astype(np.float64)
+            prior = {lattice: sum(share for share, one in zip(shares, self._lattices, strict=True) if one == lattice) for lattice in library.curves}
+            large, first = size[row] > WHOLE_ATOMS, max(prior, key=lambda lattice: prior[lattice])
+            alike = TWINS if large and first in TWINS else ()
+            asked = [lattice for lattice in prior if lattice == first or lattice in alike or prior[lattice] > UNLIKELY]
+            evidence = np.array(
+                [library.posterior(r, g, one, float(np.log(size[row]))).log_evidence + np.log(prior[one] + UNLIKELY) for one in asked]
+            )
+            mean, width = moments(np.logaddexp.reduce(evidence, axis=0))
+            means.append(mean)
+            widths.append(np.log(max(width, NARROWEST)))
+            if large:
+                total = np.logaddexp.reduce(evidence, axis=1)
+                by_lattice = dict(zip(asked, np.exp(total - np.logaddexp.reduce(total)), strict=True))
+                found[row] = _spread_over_types(by_lattice, self._lattices, shares)
+        reading = LibraryReading(torch.tensor(means, dtype=torch.float32), torch.tensor(widths, dtype=torch.float32))
+        return reading.to(self.head.g_mean.device), found
+
+    def _templates(self, output: SitesOutput, types: Array, coarse: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """(B,) the most probable template lattice; of coarse views, of those of the most probable lattice."""
+        logits = output.template_logits.double().cpu().numpy()
+        chosen = logits.argmax(axis=1)
+        for row in np.flatnonzero(coarse):
+            lattice = self._lattices[int(types[row].argmax())]
+            of_lattice = np.array([lattice_of(self.decoder.book.type_of(number)) == lattice for number in range(len(self.decoder.book))])
+            if of_lattice.any():
+                chosen[row] = np.where(of_lattice, logits[row], -np.inf).argmax()
+        return np.asarray(chosen, dtype=np.int64)
 
     def structures(self, pdf: NDArray[np.float32]) -> list[DecodedArrays]:
         """As generated: the most probable sites of the most probable template lattice, as many as :meth:`read` says."""
@@ -97,14 +159,23 @@ class SizeReader:
 
     def generated(self, answer: SizedAnswer) -> list[DecodedArrays]:
         """The structures of an answer."""
-        types = self.decoder.type_shares(answer.output)
         found = []
         for row, (number, count) in enumerate(zip(answer.template.tolist(), answer.n_atoms().tolist(), strict=True)):
             logits = answer.logits[row]
             coarse = min(_counts(logits)[0], float(count)) if answer.supposed[row] < answer.head_size[row] else float(count)
             sites = stretched_sites(self.decoder.book.template(number), logits, coarse, count)
-            found.append(DecodedArrays(centred_and_ordered(sites), types[row]))
+            found.append(DecodedArrays(centred_and_ordered(sites), answer.types[row]))
         return found
+
+
+def _spread_over_types(by_lattice: dict[str, float], lattices: list[str], shares: NDArray[np.floating]) -> Array:
+    """(T,) probabilities of types from those of lattices; types of one lattice are to each other as before."""
+    found = np.zeros(len(lattices))
+    for lattice, share in by_lattice.items():
+        own = np.array([one == lattice for one in lattices])
+        before = np.where(own, shares + 1e-12, 0.0)
+        found += share * before / max(float(before.sum()), 1e-12)
+    return found
 
 
 def _field_reading(logits: list[NDArray[np.float32]], supposed: Array, latent_width: Tensor) -> FieldReading:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -20,15 +21,16 @@ from torch import Tensor
 
 from deepstruc_hpc.model.checkpoint import find_checkpoint, load_network
 from deepstruc_hpc.model.parts import TensorRecord
-from deepstruc_hpc.model.size_checkpoint import SizeInfo, load_size_head, save_size_head
-from deepstruc_hpc.model.size_head import FieldReading, SizeBlend, SizeMixture
+from deepstruc_hpc.model.size_checkpoint import SIZE_LIBRARY, SizeInfo, load_size_head, save_size_head
+from deepstruc_hpc.model.size_head import FieldReading, LibraryReading, SizeBlend, SizeMixture
+from deepstruc_hpc.model.size_library import SizeLibrary
 from deepstruc_hpc.model.size_reading import SizeReader
 from deepstruc_hpc.training.held_out import clean, training_settings
 from deepstruc_hpc.training.size_training import SIZES, SizePool, SizeSource, model_end, unseen_keys
 
-R = TypeVar("R", SizeMixture, FieldReading)
+R = TypeVar("R", SizeMixture, FieldReading, LibraryReading)
 
-SHAPES = (600, 450)
+SHAPES = (300, 250)
 """Shapes of the two ranges of sizes; each is evaluated under every kind of conditions."""
 SEED_STEP = 3
 """Added to the training's seed: other draws than those of the training and of its log's figures."""
@@ -51,21 +53,25 @@ class Readings(TensorRecord):
         shape: (C,) int64 number of the shape.
         head: of the curves.
         field: of the curves.
+        library: of the curves, where there is one.
     """
 
     log_n: Tensor
     shape: Tensor
     head: SizeMixture
     field: FieldReading
+    library: LibraryReading | None = None
 
     def take(self, chosen: Tensor) -> Readings:
         """Some of the curves."""
-        return Readings(self.log_n[chosen], self.shape[chosen], _some(self.head, chosen), _some(self.field, chosen))
+        library = None if self.library is None else _some(self.library, chosen)
+        return Readings(self.log_n[chosen], self.shape[chosen], _some(self.head, chosen), _some(self.field, chosen), library)
 
 
 def read_all(reader: SizeReader, pools: Iterable[SizePool], seed: int) -> Readings:
     """Every shape of every pool under three conditions: measured-like, to the model's usual range and farther, and clean."""
     found: list[tuple[Tensor, Tensor, SizeMixture, FieldReading]] = []
+    libraries: list[LibraryReading] = []
     first = 0
     for pool in pools:
         for number, pdfs in enumerate((pool.near, pool.far, replace(pool.near, ranges=clean(pool.near.ranges)))):
@@ -75,9 +81,11 @@ def read_all(reader: SizeReader, pools: Iterable[SizePool], seed: int) -> Readin
                 answer = reader.read(pdfs(rows, rng))
                 log_n = torch.from_numpy(np.log(pool.n_atoms[rows])).float()
                 found.append((log_n, torch.from_numpy(rows + first), answer.head, answer.field))
+                libraries += [] if answer.library is None else [answer.library]
         first += len(pool.n_atoms)
     head, field = _joined([row[2] for row in found], SizeMixture), _joined([row[3] for row in found], FieldReading)
-    return Readings(torch.cat([row[0] for row in found]), torch.cat([row[1] for row in found]), head, field)
+    library = _joined(libraries, LibraryReading) if libraries else None
+    return Readings(torch.cat([row[0] for row in found]), torch.cat([row[1] for row in found]), head, field, library)
 
 
 def _some(part: R, chosen: Tensor) -> R:
@@ -90,7 +98,7 @@ def _joined(parts: Sequence[R], kind: type[R]) -> R:
 
 def blend_loss(blend: SizeBlend, readings: Readings) -> Tensor:
     """−ln of the t density of ln N, its mean over the curves."""
-    mean, log_std = blend(readings.head, readings.field)
+    mean, log_std = blend(readings.head, readings.field, readings.library)
     z = (readings.log_n - mean) * (-log_std).exp()
     loss: Tensor = (log_std + 0.5 * (FREEDOM + 1.0) * (z.square() / FREEDOM).log1p()).mean()
     return loss
@@ -126,7 +134,7 @@ def fit_blend(blend: SizeBlend, readings: Readings, seed: int) -> dict[str, floa
 
 @torch.no_grad()
 def _figures(blend: SizeBlend, readings: Readings) -> dict[str, float]:
-    mean, log_std = blend(readings.head, readings.field)
+    mean, log_std = blend(readings.head, readings.field, readings.library)
     alone = readings.head.moments()[0]
     found = {}
     for low, high in ((13, 400), (400, 1000), (1000, 2000)):
@@ -135,6 +143,9 @@ def _figures(blend: SizeBlend, readings: Readings) -> dict[str, float]:
             error = (mean - readings.log_n)[inside]
             found[f"{low}-{high} within 5 %"] = _share(error.exp().sub(1.0).abs() <= 0.05)
             found[f"{low}-{high} head alone"] = _share((alone - readings.log_n)[inside].exp().sub(1.0).abs() <= 0.05)
+            if readings.library is not None:
+                library = (readings.library.mean - readings.log_n)[inside]
+                found[f"{low}-{high} library alone"] = _share(library.exp().sub(1.0).abs() <= 0.05)
             found[f"{low}-{high} within one width"] = _share(error.abs() <= log_std[inside].exp())
     return found
 
@@ -148,7 +159,7 @@ def blended(checkpoint: str, run: Path, *, seed: int = 0, unseen: Iterable[Path]
 
     Args:
         checkpoint: the model beside which it lies.
-        run: directory with the head's two files.
+        run: directory with the head's two files, and with a library, if there is to be one.
         seed: of the training; the draws here are others.
         unseen: catalogs none of whose shapes is used.
         shapes: of the two ranges of sizes.
@@ -158,13 +169,16 @@ def blended(checkpoint: str, run: Path, *, seed: int = 0, unseen: Iterable[Path]
     if loaded is None:
         raise FileNotFoundError(f"{run}: no size head there.")
     head, head_info = loaded
-    reader = SizeReader(network, head)
+    library = run / SIZE_LIBRARY
+    head_info = head_info.updated(head=head.config.updated(library=library.is_file()))
+    head.config, head.blend = head_info.head, SizeBlend(library=head_info.head.library)
+    reader = SizeReader(network, head, partial(SizeLibrary.load, library) if head_info.head.library else None)
     ranges, kept = training_settings(info, checkpoint).data.conditions, unseen_keys(unseen)
     source = SizeSource(reader.axis, model_end(network), ranges, frozenset(kept))
     pools = [source.pool(sizes, count, seed + SEED_STEP) for sizes, count in zip(SIZES, shapes, strict=True)]
     readings = read_all(reader, pools, seed)
     torch.manual_seed(seed)
-    head.blend = SizeBlend()
+    head.blend = SizeBlend(library=head.config.library)
     figures = fit_blend(head.blend, readings, seed)
     written = head_info.updated(blend_log=figures)
     save_size_head(run, head, written)

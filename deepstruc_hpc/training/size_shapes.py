@@ -21,6 +21,8 @@ SMALL_RADIUS, LARGE_RADIUS = 6.5, 13.0
 """Reach of the template lattices' sites, nearest-neighbour distances: 400 and 3,000 atoms as an ellipsoid of aspect 1.8 lie within."""
 BODIES_SHARE = 0.25
 """Of the particles above 400 atoms, bodies of :func:`large_bodies`: twins and faults inside a thick crystal, and the shapes that metals grow in."""
+IRREGULAR = ((0.45, 0.6, 0.3), (0.3, 0.8, 0.35))
+"""Shares of symmetric, off-centre and defective bodies of the small and of the large pool: a particle need not be a handsome one."""
 KEY_DIGITS = 7
 """Digits after the point, in units of the nearest-neighbour distance, to which radii of gyration of equal shapes agree."""
 
@@ -44,7 +46,8 @@ def shapes_between(fewest: int, most: int, seed: int, unseen: Collection[Key] = 
     """
     large = most > MIDDLE_SIZE
     templates = standard_templates(LARGE_RADIUS if large else SMALL_RADIUS)
-    settings = RandomShapeSettings(min_atoms=fewest, max_atoms=most, symmetric=0.55, off_centre=0.5, defective=0.25)
+    symmetric, off_centre, defective = IRREGULAR[large]
+    settings = RandomShapeSettings(min_atoms=fewest, max_atoms=most, symmetric=symmetric, off_centre=off_centre, defective=defective)
     source = RandomShapes(templates, settings, canonical=False)
     bodies = large_bodies() if large else ()
     number = 0
