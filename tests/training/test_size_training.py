@@ -9,7 +9,7 @@ import torch
 from deepstruc_hpc.model import size_references
 from deepstruc_hpc.model.checkpoint import load_network, save_checkpoint
 from deepstruc_hpc.model.size_checkpoint import load_size_head
-from deepstruc_hpc.model.size_head import FieldReading, SizeBlend, SizeHeadConfig, SizeMixture
+from deepstruc_hpc.model.size_head import FieldReading, LibraryReading, SizeBlend, SizeHeadConfig, SizeMixture
 from deepstruc_hpc.training import size_training
 from deepstruc_hpc.training.size_blend import Readings, fit_blend
 from deepstruc_hpc.training.size_shapes import shape_key, shapes_between
@@ -84,3 +84,25 @@ def test_readings_are_weighed_by_how_sure_they_are():
     assert np.mean(error) < 0.8 * min(np.mean(np.abs(head - truth)), np.mean(np.abs(field - truth)))
     sure = log_std.numpy() < np.median(log_std.numpy())
     assert error[sure].mean() < 0.5 * error[~sure].mean()
+
+
+def test_the_library_is_weighed_with_them():
+    """A third reading that is the best of all where it says so: the blend is better with it than without."""
+    rng = np.random.default_rng(1)
+    count = 800
+    truth = rng.uniform(3.0, 7.0, count)
+    widths = np.where(rng.random((3, count)) < 0.5, 0.02, 0.2)
+    head, field, other = truth + widths * rng.normal(size=(3, count))
+    mixture = SizeMixture(torch.zeros(count, 1), torch.from_numpy(head).float()[:, None], torch.from_numpy(np.log(widths[0])).float()[:, None])
+    apart = torch.from_numpy(field - head).float()
+    reading = FieldReading(apart, apart, torch.from_numpy(np.log(widths[1])).float(), torch.zeros(count))
+    library = LibraryReading(torch.from_numpy(other).float(), torch.from_numpy(np.log(widths[2])).float())
+    errors = []
+    for third in (None, library):
+        readings = Readings(torch.from_numpy(truth).float(), torch.arange(count), mixture, reading, third)
+        torch.manual_seed(0)
+        blend = SizeBlend(library=third is not None)
+        fit_blend(blend, readings, 0)
+        with torch.no_grad():
+            errors.append(float((blend(mixture, reading, third)[0] - readings.log_n).abs().mean()))
+    assert errors[1] < 0.8 * errors[0]
