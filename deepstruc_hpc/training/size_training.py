@@ -23,11 +23,12 @@ import typer
 from numpy.typing import NDArray
 from torch import Tensor
 
+from deepstruc_hpc.core.errors import CheckpointError
 from deepstruc_hpc.data.catalog_store import Catalog
 from deepstruc_hpc.data.training_pdfs import LONGEST_PEAK, MeasuredLike, MeasuredLikePdfs
 from deepstruc_hpc.model.checkpoint import find_checkpoint, load_network
 from deepstruc_hpc.model.cvae import Cvae
-from deepstruc_hpc.model.size_checkpoint import SizeInfo, prior_hash, save_size_head
+from deepstruc_hpc.model.size_checkpoint import SizeInfo, load_size_head, prior_hash, save_size_head
 from deepstruc_hpc.model.size_head import BLEND, SizeHead, SizeHeadConfig, feature_count, on_model_axis, prior_features
 from deepstruc_hpc.training.config import OptimiserConfig, learning_rate
 from deepstruc_hpc.training.held_out import training_settings
@@ -167,6 +168,22 @@ class SizeTraining:
             self.average[name].lerp_(tensor, 1.0 - keep)
         return float(loss.detach())
 
+    def begin_with(self, directory: Path) -> None:
+        """Take over the weights of the head in a directory, and count on from its log.
+
+        Raises:
+            CheckpointError: there is none.
+        """
+        loaded = load_size_head(directory, self.network)
+        if loaded is None:
+            raise CheckpointError(f"{directory}: no size head is there to begin with.")
+        head, info = loaded
+        learned = {name: tensor for name, tensor in head.state_dict().items() if not name.startswith(BLEND)}
+        self.head.load_state_dict(self.head.state_dict() | learned)
+        self.average = {name: tensor.clone() for name, tensor in self.head.state_dict().items()}
+        self.steps = int(info.log.get("steps", 0))
+        self.seconds, self.cpu_seconds = (60.0 * info.log.get(name, 0.0) for name in ("minutes", "cpu_minutes"))
+
     def averaged(self) -> SizeHead:
         """The head with the mean weights."""
         head = SizeHead(self.head.config, self.network.config.grid, feature_count(self.network)).eval()
@@ -217,6 +234,7 @@ def train_size_head(
     seed: int = 0,
     unseen: Iterable[Path] = (),
     resume: bool = False,
+    shipped: bool = False,
     pools: tuple[int, int] = POOL,
 ) -> SizeInfo:
     """Train for some minutes and write the head.
@@ -228,6 +246,7 @@ def train_size_head(
         seed: of weights and draws.
         unseen: catalogs none of whose shapes is trained on.
         resume: go on from ``out``.
+        shipped: begin with the weights of the head beside the model, and count on from its steps and minutes.
         pools: shapes of the two ranges that are drawn at a time.
     """
     began, cpu_began = time.monotonic(), time.process_time()
@@ -236,6 +255,8 @@ def train_size_head(
     out.mkdir(parents=True, exist_ok=True)
     if resume:
         training.load(out / "state.pt")
+    elif shipped:
+        training.begin_with(find_checkpoint(checkpoint))
     before = training.seconds, training.cpu_seconds
     source = SizeSource(training.head.axis, model_end(network), training_settings(info, checkpoint).data.conditions, frozenset(unseen_keys(unseen)))
     tests = [source.pool(sizes, CHECKED, seed + 1) for sizes in SIZES]
@@ -307,11 +328,12 @@ def main(
     seed: Annotated[int, typer.Option(help="of weights and draws")] = 0,
     unseen: Annotated[list[Path], typer.Option(help="catalog none of whose shapes is trained on")] = [],  # noqa: B006
     resume: Annotated[bool, typer.Option("--resume", help="go on from the run directory, with a fresh schedule")] = False,
+    shipped: Annotated[bool, typer.Option("--shipped", help="begin with the weights of the head beside the model")] = False,
     threads: Annotated[int, typer.Option(help="of torch")] = 1,
 ) -> None:
     """Train a size head beside a trained model."""
     torch.set_num_threads(threads)
-    train_size_head(checkpoint, out, minutes=minutes, seed=seed, unseen=unseen, resume=resume)
+    train_size_head(checkpoint, out, minutes=minutes, seed=seed, unseen=unseen, resume=resume, shipped=shipped)
 
 
 if __name__ == "__main__":

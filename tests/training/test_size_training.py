@@ -4,11 +4,13 @@ import json
 from itertools import islice
 
 import numpy as np
+import pytest
 import torch
 
+from deepstruc_hpc.core.errors import CheckpointError
 from deepstruc_hpc.model import size_references
 from deepstruc_hpc.model.checkpoint import load_network, save_checkpoint
-from deepstruc_hpc.model.size_checkpoint import load_size_head
+from deepstruc_hpc.model.size_checkpoint import SizeInfo, load_size_head, prior_hash, save_size_head
 from deepstruc_hpc.model.size_head import FieldReading, LibraryReading, SizeBlend, SizeHeadConfig, SizeMixture
 from deepstruc_hpc.training import size_training
 from deepstruc_hpc.training.size_blend import Readings, fit_blend
@@ -62,6 +64,22 @@ def test_a_training_goes_on_where_it_stopped(tmp_path, monkeypatch):
     assert load_size_head(tmp_path / "run", network) is not None
     assert len((tmp_path / "run" / "log.jsonl").read_text().splitlines()) == 2
     assert json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[-1])["steps"] == second.log["steps"]
+
+
+def test_a_training_begins_with_the_head_beside_the_model(tmp_path):
+    network = tiny_network()
+    config = SizeHeadConfig(stop=8.0, hidden=16, layers=1)
+    directory = save_checkpoint(tmp_path / "model", network, tiny_info())
+    training = SizeTraining.fresh(network, 3, config)
+    with pytest.raises(CheckpointError, match="no size head"):
+        training.begin_with(directory)
+    head = SizeTraining.fresh(network, 4, config).head
+    log = {"steps": 700.0, "minutes": 3.0, "cpu_minutes": 2.0}
+    save_size_head(directory, head, SizeInfo(head=config, prior_hash=prior_hash(network), fewest_atoms=13, most_atoms=60, log=log))
+    training.begin_with(directory)
+    assert (training.steps, training.seconds, training.cpu_seconds) == (700, 180.0, 120.0)
+    for name, tensor in head.answer.state_dict().items():
+        assert torch.allclose(training.head.answer.state_dict()[name], tensor, atol=2e-3), name
 
 
 def test_readings_are_weighed_by_how_sure_they_are():
