@@ -128,7 +128,9 @@ def shipped():
     return load_model("default")
 
 
-@pytest.mark.parametrize(("template", "radius"), [("fcc atom", 2.9), ("fcc bond", 4.6), ("bcc atom", 5.6), ("hcp triangle", 6.6)])
+@pytest.mark.parametrize(
+    ("template", "radius"), [("fcc atom", 2.9), ("fcc bond", 4.6), ("bcc atom", 5.6), ("hcp triangle", 6.6), ("decahedral atom", 6.5)]
+)
 def test_the_shipped_model_says_sizes_beyond_its_catalog(template, radius):
     """Spheres of about 140 to 1,700 atoms, noise of 1 %: size within four widths and 30 %, lattice right, as many atoms as said."""
     sites = template_lattice(template, 8.0)
