@@ -122,10 +122,11 @@ class SizeReader:
     def _ask_library(self, library: SizeLibrary, pdf: NDArray[np.float32], size: Array, types: Array) -> tuple[LibraryReading, Array]:
         """The library's reading, and (B, T) types; of particles that the model knows they stay as the decoder says."""
         means, widths, found = [], [], types.copy()
+        both = [lattice for lattice in library.curves if lattice in self._lattices]
         for row, shares in enumerate(types):
             known = pdf[row, 1] > 0
             r, g = self.axis[: pdf.shape[2]][known], pdf[row, 0][known].astype(np.float64)
-            prior = {lattice: sum(share for share, one in zip(shares, self._lattices, strict=True) if one == lattice) for lattice in library.curves}
+            prior = {lattice: sum(share for share, one in zip(shares, self._lattices, strict=True) if one == lattice) for lattice in both}
             large, first = size[row] > WHOLE_ATOMS, max(prior, key=lambda lattice: prior[lattice])
             alike = TWINS if large and first in TWINS else ()
             asked = [lattice for lattice in prior if lattice == first or lattice in alike or prior[lattice] > UNLIKELY]
