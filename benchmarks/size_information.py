@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from scipy.special import erf
 
 from deepstruc_hpc.core.seeds import item_rng
+from deepstruc_hpc.model.coarse_view import sphere_decay
 from deepstruc_hpc.structures.cubic import lattice_sites
 from deepstruc_hpc.structures.random_shapes import RandomShapes, RandomShapeSettings
 from deepstruc_hpc.structures.template_lattices import standard_templates
@@ -82,7 +83,7 @@ class Outlines:
 
 def sphere(share: Array) -> Array:
     """γ of a sphere at shares of its diameter."""
-    return np.where(share < 1.0, 1.0 - 1.5 * share + 0.5 * share**3, 0.0)
+    return sphere_decay(share, np.ones(1))[0]
 
 
 def shells() -> Shells:

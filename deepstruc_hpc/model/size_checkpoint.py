@@ -9,7 +9,7 @@ import json
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, ValidationError
 from safetensors import SafetensorError
@@ -20,8 +20,10 @@ from deepstruc_hpc.core.errors import CheckpointError
 from deepstruc_hpc.core.files import write_atomically
 from deepstruc_hpc.model.cvae import Cvae
 from deepstruc_hpc.model.size_head import BLEND, SizeHead, SizeHeadConfig, feature_count
-from deepstruc_hpc.model.size_library import SizeLibrary
 from deepstruc_hpc.model.size_reading import SizeReader
+
+if TYPE_CHECKING:
+    from deepstruc_hpc.model.size_library import SizeLibrary
 
 SIZE_WEIGHTS, SIZE_DESCRIPTION, SIZE_LIBRARY = "size_head.safetensors", "size_head.json", "size_library.safetensors"
 SIZE_SCHEMA = 1
@@ -98,7 +100,18 @@ def size_reader(directory: Path, network: Cvae) -> SizeReader | None:
         raise CheckpointError(
             f"{library}: not there, but {directory / SIZE_DESCRIPTION} says that the size head has one. Put it back, or remove both."
         )
-    return SizeReader(network, loaded[0], partial(SizeLibrary.load, library) if loaded[0].config.library else None)
+    return SizeReader(network, loaded[0], partial(read_library, library) if loaded[0].config.library else None)
+
+
+def read_library(path: Path) -> SizeLibrary:
+    """A library of bodies. Its module is imported here: that takes most of a second, and few who load a model ask it for sizes.
+
+    Raises:
+        CheckpointError: it is damaged.
+    """
+    from deepstruc_hpc.model.size_library import SizeLibrary
+
+    return SizeLibrary.load(path)
 
 
 def _read_info(path: Path) -> SizeInfo:
@@ -117,4 +130,4 @@ def _read_info(path: Path) -> SizeInfo:
         ) from invalid
 
 
-__all__ = ["SizeInfo", "load_size_head", "prior_hash", "save_size_head", "size_reader"]
+__all__ = ["SizeInfo", "load_size_head", "prior_hash", "read_library", "save_size_head", "size_reader"]

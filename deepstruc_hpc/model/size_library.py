@@ -66,24 +66,7 @@ library."""
 MISSING = 1e-6
 """Inverse variance of a parameter of which nothing is known."""
 FAINT = 60.0
-"""Nats below the best size at which a size is not told from worse ones."""
-
-
-@dataclass(frozen=True, eq=False)
-class SizePosterior:
-    """ln p(curve | ln N) of one lattice, up to a constant of the curve that all lattices share.
-
-    Attributes:
-        log_evidence: (J,) at :data:`NODES`; −∞ where the library has no bodies.
-        zoom: of distances, found.
-        uiso: squared nearest-neighbour distances.
-        strain: relative spread of distances.
-    """
-
-    log_evidence: Array
-    zoom: float
-    uiso: float
-    strain: float
+"""Nats below the best size beyond which no difference counts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,8 +85,8 @@ class SizeLibrary:
         """(F,) d."""
         return library_axis()
 
-    def posterior(self, r: Array, g: Array, lattice: str, log_n: float) -> SizePosterior:
-        """What a curve says of the size, if its lattice is this one.
+    def log_evidence(self, r: Array, g: Array, lattice: str, log_n: float) -> Array:
+        """(J,) ln p(curve | ln N, lattice) at :data:`NODES`, up to a constant of the curve; −∞ where the library has no bodies.
 
         Args:
             r: (R,) in multiples of the first peak, even steps, where the curve is known.
@@ -111,7 +94,19 @@ class SizeLibrary:
             lattice: one of the library's.
             log_n: ln N about which zoom, U and strain are looked for.
         """
-        return _Reading(self, r, g, lattice).posterior(log_n)
+        return _Reading(self, r, g, lattice).log_evidence(log_n)
+
+    @staticmethod
+    def moments(log_evidence: Array) -> tuple[float, float]:
+        """Mean and standard deviation of ln N for (J,) logarithms of evidence; every ln N counts alike."""
+        known = np.isfinite(log_evidence)
+        nodes = NODES[known]
+        fine = np.arange(nodes[0], nodes[-1], 0.004)
+        value = CubicSpline(nodes, np.maximum(log_evidence[known] - log_evidence.max(), -FAINT))(fine)
+        share = np.exp(value - value.max())
+        share /= share.sum()
+        mean = float(share @ fine)
+        return mean, float(np.sqrt(share @ (fine - mean) ** 2))
 
     def save(self, path: Path) -> None:
         """Write it, half precision and every third point."""
@@ -150,18 +145,6 @@ def library_axis() -> Array:
     return np.asarray(STEP * np.arange(round(REACH / STEP) + 1), dtype=np.float64)
 
 
-def moments(log_evidence: Array) -> tuple[float, float]:
-    """Mean and standard deviation of ln N for (J,) logarithms of evidence; every ln N counts alike."""
-    known = np.isfinite(log_evidence)
-    nodes = NODES[known]
-    fine = np.arange(nodes[0], nodes[-1], 0.004)
-    value = CubicSpline(nodes, np.maximum(log_evidence[known] - log_evidence.max(), -FAINT))(fine)
-    share = np.exp(value - value.max())
-    share /= share.sum()
-    mean = float(share @ fine)
-    return mean, float(np.sqrt(share @ (fine - mean) ** 2))
-
-
 class _Reading:
     """One curve and one lattice of a library."""
 
@@ -176,15 +159,14 @@ class _Reading:
         self.sharpening = np.maximum(1.0 - DELTA2 * near, 0.05)
         self.near = near
 
-    def posterior(self, log_n: float) -> SizePosterior:
-        """See :meth:`SizeLibrary.posterior`."""
+    def log_evidence(self, log_n: float) -> Array:
+        """See :meth:`SizeLibrary.log_evidence`."""
         about = int(np.abs(NODES[self.there] - log_n).argmin())
         zoom, uiso, strain, power = self._found(about)
         changed = self._changed(self.curves, zoom, uiso, strain)
-        total = np.array([self._evidence(changed, damping, power) for damping in DAMPINGS])
         evidence = np.full(len(NODES), -np.inf)
-        evidence[self.there] = np.logaddexp.reduce(total, axis=0)
-        return SizePosterior(evidence, zoom, uiso, strain)
+        evidence[self.there] = np.logaddexp.reduce([self._evidence(changed, damping, power) for damping in DAMPINGS], axis=0)
+        return evidence
 
     def _rough_zoom(self, mean: Array) -> float:
         """At which the mean of a size resembles the curve most."""
@@ -265,7 +247,7 @@ class _Reading:
         return np.asarray(counted - 0.5 * (left / power + volume))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=4)
 def _waves(points: int, first: float, last: float) -> Array:
     """(2Q, R) cosines and sines between the limits of Q, as many as the length of a curve holds, of about unit length."""
     r = np.linspace(first, last, points)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,16 +17,18 @@ from deepstruc_hpc.model.cvae import Cvae
 from deepstruc_hpc.model.parts import DecodedArrays
 from deepstruc_hpc.model.sites import FEWEST_ATOMS, SitesDecoder, SitesOutput
 from deepstruc_hpc.model.size_head import FieldReading, LibraryReading, SizeHead, SizeMixture, long_axis, on_model_axis, prior_features
-from deepstruc_hpc.model.size_library import SizeLibrary, moments
 from deepstruc_hpc.structures.lattices import lattice_of
 from deepstruc_hpc.structures.sites import centred_and_ordered
+
+if TYPE_CHECKING:
+    from deepstruc_hpc.model.size_library import SizeLibrary
 
 Array = NDArray[np.float64]
 
 UNLIKELY = 0.01
-"""Lattices that the decoder says with more than this are asked of the library, and this is added to what the decoder says."""
+"""Lattices that the decoder gives more than this are tried, and this is added to what it gives."""
 TWINS = ("fcc", "hcp", "stacking_fault", "decahedral", "icosahedral")
-"""Lattices that all are asked of the library for large particles, where one of them is the most probable: they are alike but for twins and faults."""
+"""Lattices that are all tried for large particles, where one of them is the most probable: they differ by twins and faults alone."""
 NARROWEST = 0.003
 """Least width of ln N."""
 
@@ -76,7 +79,7 @@ class SizeReader:
     Args:
         network: in evaluation mode, with a decoder over sites of one-element particles.
         head: of this network.
-        library: reads the library of bodies, where the head has one; asked when it is needed first.
+        library: reads the library of bodies, where the head has one; called when it is needed first.
 
     Attributes:
         axis: (L,) r / d_nn, on which curves are read; the model's own axis is its first part.
@@ -89,7 +92,8 @@ class SizeReader:
         self.network, self.decoder, self.head = network, decoder, head.eval()
         self.axis = long_axis(head.config, network.config.grid)
         self._read_library = library
-        self._lattices = [lattice_of(name) for name in network.config.structure_types]
+        self._lattices = np.array([lattice_of(name) for name in network.config.structure_types])
+        self._template_lattices = np.array([lattice_of(decoder.book.type_of(number)) for number in range(len(decoder.book))])
 
     @cached_property
     def library(self) -> SizeLibrary | None:
@@ -112,47 +116,50 @@ class SizeReader:
         types = self.decoder.type_shares(output)
         library = None
         if self.library is not None:
-            library, types = self._ask_library(self.library, pdf, size, types)
+            library, types = self._by_library(self.library, pdf, size, types)
         template = self._templates(output, types, supposed < size)
         logits = [self.decoder.site_logits(output.z[row : row + 1], int(kind))[0].cpu().numpy() for row, kind in enumerate(template)]
         field = _field_reading(logits, supposed, prior.log_std.mean(dim=1))
         mean, log_std = self.head.blend(mixture, field, library)
         return SizedAnswer(mean, log_std, mixture, field, size, supposed, output, template, logits, types, library)
 
-    def _ask_library(self, library: SizeLibrary, pdf: NDArray[np.float32], size: Array, types: Array) -> tuple[LibraryReading, Array]:
+    def _by_library(self, library: SizeLibrary, pdf: NDArray[np.float32], size: Array, types: Array) -> tuple[LibraryReading, Array]:
         """The library's reading, and (B, T) types; of particles that the model knows they stay as the decoder says."""
         means, widths, found = [], [], types.copy()
         both = [lattice for lattice in library.curves if lattice in self._lattices]
         for row, shares in enumerate(types):
             known = pdf[row, 1] > 0
             r, g = self.axis[: pdf.shape[2]][known], pdf[row, 0][known].astype(np.float64)
-            prior = {lattice: sum(share for share, one in zip(shares, self._lattices, strict=True) if one == lattice) for lattice in both}
+            prior = {lattice: float(shares[self._lattices == lattice].sum()) for lattice in both}
             large, first = size[row] > WHOLE_ATOMS, max(prior, key=lambda lattice: prior[lattice])
-            alike = TWINS if large and first in TWINS else ()
-            asked = [lattice for lattice in prior if lattice == first or lattice in alike or prior[lattice] > UNLIKELY]
-            evidence = np.array(
-                [library.posterior(r, g, one, float(np.log(size[row]))).log_evidence + np.log(prior[one] + UNLIKELY) for one in asked]
-            )
-            mean, width = moments(np.logaddexp.reduce(evidence, axis=0))
+            twins = TWINS if large and first in TWINS else ()
+            tried = [lattice for lattice in prior if lattice == first or lattice in twins or prior[lattice] > UNLIKELY]
+            about = float(np.log(size[row]))
+            evidence = np.array([library.log_evidence(r, g, lattice, about) + np.log(prior[lattice] + UNLIKELY) for lattice in tried])
+            mean, width = library.moments(np.logaddexp.reduce(evidence, axis=0))
             means.append(mean)
             widths.append(np.log(max(width, NARROWEST)))
             if large:
                 total = np.logaddexp.reduce(evidence, axis=1)
-                by_lattice = dict(zip(asked, np.exp(total - np.logaddexp.reduce(total)), strict=True))
-                found[row] = _spread_over_types(by_lattice, self._lattices, shares)
+                by_lattice = dict(zip(tried, np.exp(total - np.logaddexp.reduce(total)), strict=True))
+                found[row] = self._spread_over_types(by_lattice, shares)
         reading = LibraryReading(torch.tensor(means, dtype=torch.float32), torch.tensor(widths, dtype=torch.float32))
         return reading.to(self.head.g_mean.device), found
+
+    def _spread_over_types(self, by_lattice: dict[str, float], shares: NDArray[np.floating]) -> Array:
+        """(T,) probabilities of types from those of lattices; types of one lattice are to each other as before."""
+        found = np.zeros(len(shares))
+        for lattice, share in by_lattice.items():
+            before = np.where(self._lattices == lattice, shares + 1e-12, 0.0)
+            found += share * before / before.sum()
+        return found
 
     def _templates(self, output: SitesOutput, types: Array, coarse: NDArray[np.bool_]) -> NDArray[np.int64]:
         """(B,) the most probable template lattice; of coarse views, of those of the most probable lattice."""
         logits = output.template_logits.double().cpu().numpy()
-        chosen = logits.argmax(axis=1)
-        for row in np.flatnonzero(coarse):
-            lattice = self._lattices[int(types[row].argmax())]
-            of_lattice = np.array([lattice_of(self.decoder.book.type_of(number)) == lattice for number in range(len(self.decoder.book))])
-            if of_lattice.any():
-                chosen[row] = np.where(of_lattice, logits[row], -np.inf).argmax()
-        return np.asarray(chosen, dtype=np.int64)
+        of_lattice = self._lattices[types.argmax(axis=1)][:, None] == self._template_lattices
+        barred = coarse[:, None] & of_lattice.any(axis=1)[:, None] & ~of_lattice
+        return np.asarray(np.where(barred, -np.inf, logits).argmax(axis=1), dtype=np.int64)
 
     def structures(self, pdf: NDArray[np.float32]) -> list[DecodedArrays]:
         """As generated: the most probable sites of the most probable template lattice, as many as :meth:`read` says."""
@@ -167,16 +174,6 @@ class SizeReader:
             sites = stretched_sites(self.decoder.book.template(number), logits, coarse, count)
             found.append(DecodedArrays(centred_and_ordered(sites), answer.types[row]))
         return found
-
-
-def _spread_over_types(by_lattice: dict[str, float], lattices: list[str], shares: NDArray[np.floating]) -> Array:
-    """(T,) probabilities of types from those of lattices; types of one lattice are to each other as before."""
-    found = np.zeros(len(lattices))
-    for lattice, share in by_lattice.items():
-        own = np.array([one == lattice for one in lattices])
-        before = np.where(own, shares + 1e-12, 0.0)
-        found += share * before / max(float(before.sum()), 1e-12)
-    return found
 
 
 def _field_reading(logits: list[NDArray[np.float32]], supposed: Array, latent_width: Tensor) -> FieldReading:

@@ -21,9 +21,8 @@ from torch import Tensor
 
 from deepstruc_hpc.model.checkpoint import find_checkpoint, load_network
 from deepstruc_hpc.model.parts import TensorRecord
-from deepstruc_hpc.model.size_checkpoint import SIZE_LIBRARY, SizeInfo, load_size_head, save_size_head
+from deepstruc_hpc.model.size_checkpoint import SIZE_LIBRARY, SizeInfo, load_size_head, read_library, save_size_head
 from deepstruc_hpc.model.size_head import FieldReading, LibraryReading, SizeBlend, SizeMixture
-from deepstruc_hpc.model.size_library import SizeLibrary
 from deepstruc_hpc.model.size_reading import SizeReader
 from deepstruc_hpc.training.held_out import clean, training_settings
 from deepstruc_hpc.training.size_training import SIZES, SizePool, SizeSource, model_end, unseen_keys
@@ -172,13 +171,11 @@ def blended(checkpoint: str, run: Path, *, seed: int = 0, unseen: Iterable[Path]
     library = run / SIZE_LIBRARY
     head_info = head_info.updated(head=head.config.updated(library=library.is_file()))
     head.config, head.blend = head_info.head, SizeBlend(library=head_info.head.library)
-    reader = SizeReader(network, head, partial(SizeLibrary.load, library) if head_info.head.library else None)
+    reader = SizeReader(network, head, partial(read_library, library) if head_info.head.library else None)
     ranges, kept = training_settings(info, checkpoint).data.conditions, unseen_keys(unseen)
     source = SizeSource(reader.axis, model_end(network), ranges, frozenset(kept))
     pools = [source.pool(sizes, count, seed + SEED_STEP) for sizes, count in zip(SIZES, shapes, strict=True)]
     readings = read_all(reader, pools, seed)
-    torch.manual_seed(seed)
-    head.blend = SizeBlend(library=head.config.library)
     figures = fit_blend(head.blend, readings, seed)
     written = head_info.updated(blend_log=figures)
     save_size_head(run, head, written)

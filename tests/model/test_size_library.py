@@ -11,7 +11,7 @@ from deepstruc_hpc.data.training_pdfs import MeasuredLike, MeasuredLikePdfs
 from deepstruc_hpc.model.checkpoint import load_network, save_checkpoint
 from deepstruc_hpc.model.size_checkpoint import SIZE_LIBRARY, SizeInfo, prior_hash, save_size_head, size_reader
 from deepstruc_hpc.model.size_head import SizeHead, SizeHeadConfig, feature_count
-from deepstruc_hpc.model.size_library import NODES, SizeLibrary, moments
+from deepstruc_hpc.model.size_library import NODES, SizeLibrary
 from deepstruc_hpc.structures.lattices import lattice_of
 from deepstruc_hpc.training.size_library import body_curves, compared, library_of
 from deepstruc_hpc.training.size_shapes import NN_DISTANCE, shapes_between
@@ -57,14 +57,14 @@ def curves(**changes):
 
 def evidence(pdf, lattice, log_n, of=None):
     known = pdf[1] > 0
-    return (of or library()).posterior(GRID[known], pdf[0][known].astype(float), lattice, log_n).log_evidence
+    return (of or library()).log_evidence(GRID[known], pdf[0][known].astype(float), lattice, log_n)
 
 
 def test_unseen_shapes_have_their_sizes():
     found, pdfs = curves()
     errors = []
     for structure, pdf in zip(found, pdfs, strict=True):
-        mean, std = moments(evidence(pdf, lattice_of(structure.structure_type), 5.0))
+        mean, std = SizeLibrary.moments(evidence(pdf, lattice_of(structure.structure_type), 5.0))
         errors.append(mean - np.log(len(structure)))
         assert abs(errors[-1]) < 0.2 + 4 * std
     assert np.mean(np.abs(errors) < np.log(1.05)) > 0.7  # of 2,500 bodies; the shipped library has 35,000
@@ -85,7 +85,8 @@ def test_sizes_do_not_depend_on_the_range_of_q():
     found, narrow = curves(qmin=(0.5, 0.5), qmax=(18.0, 18.0), noise=(0.0, 0.0))
     _, wide = curves(qmin=(1.4, 1.4), qmax=(27.0, 27.0), noise=(0.0, 0.0))
     apart = [
-        moments(evidence(one, lattice_of(structure.structure_type), 5.0))[0] - moments(evidence(other, lattice_of(structure.structure_type), 5.0))[0]
+        SizeLibrary.moments(evidence(one, lattice_of(structure.structure_type), 5.0))[0]
+        - SizeLibrary.moments(evidence(other, lattice_of(structure.structure_type), 5.0))[0]
         for structure, one, other in zip(found, narrow, wide, strict=True)
     ]
     assert np.median(np.abs(apart)) < 0.02
@@ -93,7 +94,7 @@ def test_sizes_do_not_depend_on_the_range_of_q():
 
 @pytest.mark.law
 def test_moments_of_a_normal_distribution():
-    mean, std = moments(-0.5 * ((NODES - 5.12) / 0.15) ** 2)
+    mean, std = SizeLibrary.moments(-0.5 * ((NODES - 5.12) / 0.15) ** 2)
     assert mean == pytest.approx(5.12, abs=1e-3)
     assert std == pytest.approx(0.15, rel=1e-2)
 
@@ -105,7 +106,7 @@ def test_a_library_comes_back_from_its_file(tmp_path):
     found, pdfs = curves()
     for structure, pdf in list(zip(found, pdfs, strict=True))[:5]:
         lattice = lattice_of(structure.structure_type)
-        before, after = (moments(evidence(pdf, lattice, 5.0, of)) for of in (library(), again))
+        before, after = (SizeLibrary.moments(evidence(pdf, lattice, 5.0, of)) for of in (library(), again))
         assert after[0] == pytest.approx(before[0], abs=0.2 * before[1])
 
 
